@@ -1,0 +1,107 @@
+"""An account: limit, exposure, profile, and how its limit moved of late.
+
+Promises that what growth caps and cool-downs ask can be answered from the account alone, in bounded space: movements
+of the last 30 business days and the days of the last raise and cut.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from service.domain.facts import NOTHING_KNOWN, Profile
+from service.domain.money import ratio_bp
+
+WINDOW_DAYS: Final = 30
+"""Length of the rolling window of the growth caps, in business days, today included."""
+
+NEVER: Final = -1
+"""The day of a raise or cut that has not happened."""
+
+
+class Status(IntEnum):
+    """Where an account stands in its life; the numbers are the contract's."""
+
+    APPLICANT = 1
+    ACTIVE = 2
+    CLOSED = 3
+
+
+class Movement(NamedTuple):
+    """How far the limit moved on one business day (days since 1970-01-01), in minor units."""
+
+    day: int
+    raised_minor: int
+    cut_minor: int
+
+
+class Account(NamedTuple):
+    """One customer's line of credit; amounts in minor units of its one currency."""
+
+    account_id: str
+    product: str
+    currency: str
+    status: Status
+    limit_minor: int
+    held_minor: int
+    outstanding_minor: int
+    version: int
+    profile: Profile
+    last_raise_day: int
+    last_cut_day: int
+    movements: tuple[Movement, ...]
+    last_decision: int
+    """Number of the newest decision, 0 before the first."""
+    chain: bytes
+    """Head of the account's hash chain, opaque to the domain."""
+
+
+class Growth(NamedTuple):
+    """What growth caps and cool-downs need to know at decision time; amounts in minor units, days since 1970."""
+
+    raised_today_minor: int
+    raised_window_minor: int
+    cut_today_minor: int
+    last_raise_day: int
+    last_cut_day: int
+
+
+NO_GROWTH: Final = Growth(0, 0, 0, NEVER, NEVER)
+
+
+def opened(account_id: str, product: str, currency: str) -> Account:
+    """Open an account without a limit."""
+    return Account(
+        account_id, product, currency, Status.APPLICANT, 0, 0, 0, 0, NOTHING_KNOWN, NEVER, NEVER, (), 0, b""
+    )  # fmt: skip
+
+
+def exposure(account: Account) -> int:
+    """Give held plus outstanding, in minor units."""
+    return account.held_minor + account.outstanding_minor
+
+
+def utilisation_bp(limit_minor: int, exposure_minor: int) -> int:
+    """Give exposure over limit in basis points, capped at 10,000."""
+    return min(ratio_bp(exposure_minor, limit_minor), 10_000)
+
+
+def growth(account: Account, day: int) -> Growth:
+    """Sum the movements that count on a business day."""
+    if not account.movements:
+        return Growth(0, 0, 0, account.last_raise_day, account.last_cut_day)
+    since = day - WINDOW_DAYS
+    raised_today = raised_window = cut_today = 0
+    for moved_day, raised, cut in account.movements:
+        if moved_day > since:
+            raised_window += raised
+            if moved_day == day:
+                raised_today = raised
+                cut_today = cut
+    return Growth(raised_today, raised_window, cut_today, account.last_raise_day, account.last_cut_day)
+
+
+def moved(movements: tuple[Movement, ...], day: int, change_minor: int) -> tuple[Movement, ...]:
+    """Enter a change of limit (minor units, negative for a cut) and forget what left the window."""
+    kept = tuple(movement for movement in movements if movement.day > day - WINDOW_DAYS and movement.day != day)
+    today = next((movement for movement in movements if movement.day == day), Movement(day, 0, 0))
+    raised, cut = max(change_minor, 0), max(-change_minor, 0)
+    return (*kept, Movement(day, today.raised_minor + raised, today.cut_minor + cut))

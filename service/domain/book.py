@@ -1,0 +1,49 @@
+"""The book of one batch: accounts and recorded answers fetched before, decisions and accounts to write after.
+
+Promises that commands take effect in order and see each other, and that what is refused leaves no mark.
+"""
+
+from service.domain.account import Account
+from service.domain.decision import Decided, Decision
+
+NUMBER_SHIFT = 10
+"""A decision's number is its microsecond shifted left by this, so numbers sort by time and a million a millisecond fit."""
+
+
+class Book:
+    """Accounts by id and answers by key, and what a batch changed of them."""
+
+    __slots__ = ("accounts", "answers", "changed", "created", "decisions", "last_number")
+
+    def __init__(self, accounts: dict[str, Account], answers: dict[str, Decided], last_number: int) -> None:
+        self.accounts = accounts
+        self.answers = answers
+        self.last_number = last_number
+        self.decisions: list[tuple[str, Decision]] = []
+        """New decisions, each with its idempotency key, in order."""
+        self.changed: set[str] = set()
+        """Accounts that were in the store and have new content."""
+        self.created: set[str] = set()
+        """Accounts that were not in the store."""
+
+    def enter(self, key: str, account: Account, decision: Decision) -> Decided:
+        """Enter a decision and the account after it, and give the answer with its number."""
+        self.last_number = max(self.last_number + 1, decision.decided_us << NUMBER_SHIFT)
+        numbered = decision._replace(number=self.last_number)
+        after = account._replace(last_decision=self.last_number)
+        account_id = account.account_id
+        if account_id in self.accounts:
+            if account_id not in self.created:
+                self.changed.add(account_id)
+        else:
+            self.created.add(account_id)
+        self.accounts[account_id] = after
+        answer = Decided(numbered, account.product, account.currency, replayed=False)
+        self.answers[key] = answer._replace(replayed=True)
+        self.decisions.append((key, numbered))
+        return answer
+
+
+def key_of(caller: str, request_id: str) -> str:
+    """Join caller and request id; a caller's name holds no slash, so no two pairs share a key."""
+    return f"{caller}/{request_id}"

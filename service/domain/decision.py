@@ -1,0 +1,133 @@
+"""A decision: what was asked, what came of it, and everything that it rested on.
+
+Promises that the record alone, with its policy version, is enough to decide again and get the same bits.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from service.domain.account import Account, Growth, Status
+from service.domain.facts import Profile
+from service.domain.policy import Ground
+
+
+class Kind(IntEnum):
+    """What a decision is asked to do; the numbers are the contract's."""
+
+    ASSIGN = 1
+    RAISE = 2
+    REDUCE = 3
+    REVIEW = 4
+    IMPORT = 5
+
+
+class Outcome(IntEnum):
+    """What came of a decision; the numbers are the contract's."""
+
+    APPROVED = 1
+    UNCHANGED = 2
+    DECLINED = 3
+    REFERRED = 4
+
+
+class Moment(NamedTuple):
+    """When a batch is decided: microseconds since the epoch UTC, and the business day (days since 1970-01-01)."""
+
+    now_us: int
+    business_day: int
+
+
+class DecideCommand(NamedTuple):
+    """One decision to make, validated."""
+
+    caller: str
+    request_id: str
+    fingerprint: bytes
+    account_id: str
+    product: str
+    """Empty where the account's own is meant."""
+    kind: Kind
+    news: tuple[tuple[int, int], ...]
+    """Pairs of fact index and value."""
+    news_currencies: tuple[tuple[int, str], ...]
+    """Pairs of money fact index and ISO 4217 code, to be held against the account's."""
+    expected_version: int
+    trace_id: str
+    import_limit_minor: int = 0
+    import_outstanding_minor: int = 0
+    import_currency: str = ""
+    """With `Kind.IMPORT`: the limit and debt taken over."""
+
+
+class Standing(NamedTuple):
+    """Where the account stood when it was decided on; amounts in minor units."""
+
+    limit_minor: int
+    exposure_minor: int
+    profile: Profile
+    growth: Growth
+
+
+class Verdict(NamedTuple):
+    """What a policy says of a standing: outcome, limit (minor units), points, and the grounds, weightiest first."""
+
+    outcome: Outcome
+    new_limit_minor: int
+    points: tuple[int, ...]
+    grounds: tuple[Ground, ...]
+    notice_days: int
+
+
+class Decision(NamedTuple):
+    """An immutable record of one decision."""
+
+    number: int
+    """Unique and growing; 0 before it is entered in a book."""
+    previous: int
+    """Number of the account's decision before this one, 0 for the first."""
+    account_id: str
+    account_version: int
+    kind: Kind
+    outcome: Outcome
+    status: Status
+    """The account's status after the decision."""
+    old_limit_minor: int
+    new_limit_minor: int
+    held_minor: int
+    outstanding_minor: int
+    profile: Profile
+    growth: Growth
+    """As it stood before the decision."""
+    points: tuple[int, ...]
+    reasons: tuple[str, ...]
+    policy_version: str
+    mode_id: str
+    activations: tuple[str, ...]
+    caller: str
+    request_id: str
+    fingerprint: bytes
+    trace_id: str
+    decided_us: int
+    business_day: int
+    notice_day: int
+    """Last business day to tell the customer of an adverse action; 0 where none is owed."""
+
+
+class Decided(NamedTuple):
+    """The answer to a decision: the record, the account's constant parts, and whether it was made before."""
+
+    decision: Decision
+    product: str
+    currency: str
+    replayed: bool
+
+
+def standing_of(account: Account, profile: Profile, growth: Growth) -> Standing:
+    """Give where an account stands, with a profile that may hold news."""
+    return Standing(account.limit_minor, account.held_minor + account.outstanding_minor, profile, growth)
+
+
+def recorded_standing(decision: Decision) -> Standing:
+    """Give where the account stood at a recorded decision."""
+    exposure_minor = decision.held_minor + decision.outstanding_minor
+    return Standing(decision.old_limit_minor, exposure_minor, decision.profile, decision.growth)

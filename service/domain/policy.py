@@ -1,0 +1,261 @@
+"""A policy, compiled: the rules that decide, resolved to fact indices, bounds and grounds.
+
+Promises that everything a decision can come from is a `Ground`, with a place in the document and a reason code, so
+every outcome can be explained. Leaves reading and checking documents to `service.policies.document`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple
+
+from service.domain.facts import CHARACTERISTICS, FACTS, NEVER_OBSERVED
+
+DAY_US: Final = 86_400_000_000
+
+NO_FACT: Final = -1
+"""Fact index of a ground that tests no fact: time, growth, amounts."""
+
+REASONS_MAX: Final = 4
+"""Most principal reasons of an outcome (Regulation B commentary, 12 CFR 1002.9(b)(2)-1)."""
+
+
+class Ground(NamedTuple):
+    """What an outcome can rest on: where it stands in the document, its reason code, the fact it tests."""
+
+    path: str
+    reason: str
+    fact: int
+    requirement: str
+    """What the rule asks for, in English, for engineers and examiners."""
+
+
+class Rule(NamedTuple):
+    """A claim about one fact: it holds while lowest <= value <= highest; a missing fact makes it false."""
+
+    ground: Ground
+    fact: int
+    lowest: int
+    highest: int
+
+
+class Trigger(NamedTuple):
+    """A cut of the limit by a ratio (basis points) while its rule holds."""
+
+    rule: Rule
+    cut_bp: int
+    notice_days: int
+
+
+class Treatment(Enum):
+    """What a missing or stale fact means for a first limit or a raise."""
+
+    USE = "use"
+    """Stale only: take the old value."""
+    SCORE = "score"
+    """Missing points in the scorecard; no other effect."""
+    REFER = "refer"
+    """A person decides."""
+    DECLINE = "decline"
+    """No first limit and no raise."""
+
+
+class FactRule(NamedTuple):
+    """How old a fact may be, and what follows when it is missing or older."""
+
+    fact: int
+    max_age_us: int
+    when_missing: Treatment
+    when_stale: Treatment
+    ground: Ground
+
+
+class Characteristic(NamedTuple):
+    """One line of the scorecard: `points[i]` for the i-th bin, bins parted at `bounds` (a bound opens its bin)."""
+
+    ground: Ground
+    fact: int
+    bounds: tuple[int, ...]
+    points: tuple[int, ...]
+    missing_points: int
+    points_max: int
+
+
+class Step(NamedTuple):
+    """A raise: a share of the limit (basis points), at least and at most so much (minor units)."""
+
+    share_bp: int
+    minimum_minor: int
+    maximum_minor: int
+
+
+class Band(NamedTuple):
+    """A score band: multiples of monthly income by income column (basis points), and its raise, if any."""
+
+    name: str
+    from_score: int
+    multiples_bp: tuple[int, ...]
+    step: Step | None
+
+
+class BaseLimit(NamedTuple):
+    """Bounds of a first limit (minor units) and the lower ends of the income columns."""
+
+    income_from_minor: tuple[int, ...]
+    minimum_minor: int
+    maximum_minor: int
+    ground_minimum: Ground
+    ground_maximum: Ground
+
+
+class Cap(NamedTuple):
+    """A bound on growth: minor units, or basis points where the name of the field says so."""
+
+    bound: int
+    ground: Ground
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Growth caps; a raise takes the least room that any of them leaves."""
+
+    per_decision: Cap
+    per_decision_bp: Cap
+    per_day: Cap
+    per_window: Cap
+    absolute: Cap
+    debt_to_income_bp: Cap
+    automatic: Cap
+    portfolio_per_day_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Raises:
+    """When a raise is due and how long after the last one or a cut it waits (business days)."""
+
+    eligibility: tuple[Rule, ...]
+    after_raise_days: int
+    after_cut_days: int
+    ground_after_raise: Ground
+    ground_after_cut: Ground
+
+
+@dataclass(frozen=True, slots=True)
+class Reduces:
+    """When a limit is cut and what holds a cut back."""
+
+    triggers: tuple[Trigger, ...]
+    floor_minor: int
+    most_per_day_bp: int
+    cool_down_days: int
+    may_cut_below_exposure: bool
+    ground_floor: Ground
+    ground_day: Ground
+    ground_cool_down: Ground
+
+
+class Text(NamedTuple):
+    """What the customer reads for a reason code."""
+
+    zh: str
+    en: str
+    advice_zh: str
+    advice_en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One immutable version of the rules for one product in one currency."""
+
+    version: str
+    product: str
+    currency: str
+    facts: tuple[FactRule, ...]
+    knock_outs: tuple[tuple[Rule, bool, bool], ...]
+    """Each with whether it applies to a first limit and to a raise."""
+    scorecard: tuple[Characteristic, ...]
+    bands: tuple[Band, ...]
+    """Best first; the last one starts at or below the least possible score."""
+    base_limit: BaseLimit
+    raises: Raises
+    reduces: Reduces
+    caps: Caps
+    referrals: tuple[Rule, ...]
+    unit_minor: int
+    notice_days: int
+    """Within how many days the customer is told of an adverse action, where no trigger asks for less."""
+    texts: dict[str, Text]
+
+
+ASSIGNED: Final = Ground("base_limit", "LIMIT_ASSIGNED", NO_FACT, "every rule for a first limit holds")
+RAISED: Final = Ground("raise", "LIMIT_RAISED", NO_FACT, "every rule for a raise holds")
+NOTHING_DUE: Final = Ground("reduce.triggers", "NOTHING_DUE", NO_FACT, "no trigger fires")
+IMPORTED: Final = Ground("", "LIMIT_IMPORTED", NO_FACT, "taken over as it was")
+
+BUILT_IN_REASONS: Final = (
+    "LIMIT_ASSIGNED", "LIMIT_RAISED", "NOTHING_DUE", "LIMIT_IMPORTED",
+    "BELOW_LEAST_LIMIT", "GREATEST_FIRST_LIMIT",
+    "CAP_PER_DECISION", "CAP_PER_DAY", "CAP_PER_30_DAYS", "CAP_ABSOLUTE", "CAP_DEBT_TO_INCOME", "CAP_AUTOMATIC",
+    "WAIT_AFTER_RAISE", "WAIT_AFTER_CUT", "FLOOR_REACHED", "CUT_ENOUGH_TODAY", "CUT_LATELY",
+)  # fmt: skip
+"""Reason codes that every policy needs texts for, beside its own."""
+
+
+def usable(
+    policy: Policy, values: tuple[int | None, ...], observed_us: tuple[int, ...], now_us: int
+) -> tuple[list[int | None], tuple[FactRule, ...]]:
+    """Give the values that rules may use, stale ones blanked, and the fact rules that were broken."""
+    usable_values = list(values)
+    broken: tuple[FactRule, ...] = ()
+    for fact_rule in policy.facts:
+        fact = fact_rule.fact
+        if values[fact] is None:
+            if fact_rule.when_missing is not Treatment.SCORE:
+                broken += (fact_rule,)
+        elif now_us - observed_us[fact] > fact_rule.max_age_us and fact_rule.when_stale is not Treatment.USE:
+            usable_values[fact] = None
+            if fact_rule.when_stale is not Treatment.SCORE:
+                broken += (fact_rule,)
+    return usable_values, broken
+
+
+def is_stale(fact_rule: FactRule, observed_us: int, now_us: int) -> bool:
+    """Claim that a fact was observed and is older than the policy allows."""
+    return observed_us != NEVER_OBSERVED and now_us - observed_us > fact_rule.max_age_us
+
+
+def treatment(fact_rule: FactRule, value: int | None) -> Treatment:
+    """Give what a broken fact rule asks for, by whether the stored value is missing or stale."""
+    return fact_rule.when_missing if value is None else fact_rule.when_stale
+
+
+def holds(rule: Rule, values: list[int | None]) -> bool:
+    """Claim that a rule's fact is known and in its range."""
+    value = values[rule.fact]
+    return value is not None and rule.lowest <= value <= rule.highest
+
+
+def requirement(fact: int, lowest: int, highest: int) -> str:
+    """Write a rule's range for engineers: "dpd_now at most 0"."""
+    definition = CHARACTERISTICS[fact]
+    if lowest <= definition.lowest:
+        return f"{definition.name} at most {highest}"
+    if highest >= definition.highest:
+        return f"{definition.name} at least {lowest}"
+    return f"{definition.name} from {lowest} to {highest}"
+
+
+def breakpoints(policy: Policy, fact: int) -> frozenset[int]:
+    """Give the values of a fact at which some rule of the policy changes its mind."""
+    found: set[int] = set()
+    rules = [*policy.raises.eligibility, *policy.referrals]
+    rules += [knock_out for knock_out, _, _ in policy.knock_outs]
+    rules += [trigger.rule for trigger in policy.reduces.triggers]
+    for rule in rules:
+        if rule.fact == fact:
+            found.update((rule.lowest - 1, rule.lowest, rule.highest, rule.highest + 1))
+    for line in policy.scorecard:
+        if line.fact == fact:
+            found.update(line.bounds)
+            found.update(bound - 1 for bound in line.bounds)
+    definition = FACTS[fact]
+    return frozenset(value for value in found if definition.lowest <= value <= definition.highest)

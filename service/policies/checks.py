@@ -1,0 +1,214 @@
+"""What must hold across the parts of a policy document.
+
+Promises every mistake at once, each with its path. These checks are what lets the laws of lending hold for every
+policy: directed facts score and test one way only, the limit matrix and the steps never reward a worse band, every
+reason code has its texts, no prohibited basis is used.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from service.domain.errors import Violation
+from service.domain.facts import CHARACTERISTICS, INDEX, PROHIBITED, Better
+from service.domain.policy import BUILT_IN_REASONS, Treatment
+from service.policies.document import BandPart, CharacteristicPart, PolicyDocument, RulePart
+
+
+def violations(document: PolicyDocument) -> tuple[Violation, ...]:
+    """Give every mistake of a document whose shape is right."""
+    return (
+        *_facts(document),
+        *_rules(document),
+        *_scorecard(document),
+        *_bands(document.bands),
+        *_matrix(document),
+        *_bounds(document),
+        *_texts(document),
+    )
+
+
+def _facts(document: PolicyDocument) -> Iterator[Violation]:
+    for name, part in document.facts.items():
+        path = f"facts.{name}"
+        if name in PROHIBITED:
+            yield Violation(path, f"{name} is a prohibited basis; no policy may use it")
+        elif name not in INDEX or name == "utilisation_bp":
+            yield Violation(path, f"no such fact; choose from {', '.join(known.name for known in CHARACTERISTICS[:-1])}")
+        if part.when_missing is Treatment.USE:
+            yield Violation(f"{path}.when_missing", "a missing fact can't be used; choose score, refer or decline")
+        if name == "age_years" and not part.lawful_use:
+            yield Violation(f"{path}.lawful_use", "age is a prohibited basis unless the document states its lawful use")
+        if name != "age_years" and part.lawful_use:
+            yield Violation(f"{path}.lawful_use", "only age needs a lawful use; remove it")
+
+
+def _named_rules(document: PolicyDocument) -> Iterator[tuple[str, RulePart, bool]]:
+    """Give every rule with its path and whether it counts against the customer while it holds."""
+    for position, knock_out in enumerate(document.knock_outs):
+        yield f"knock_outs[{position}]", knock_out, True
+    for position, rule in enumerate(document.raise_.eligibility):
+        yield f"raise.eligibility[{position}]", rule, False
+    for position, trigger in enumerate(document.reduce.triggers):
+        yield f"reduce.triggers[{position}]", trigger, True
+    for position, rule in enumerate(document.refer.rules):
+        yield f"refer.rules[{position}]", rule, True
+
+
+def _rules(document: PolicyDocument) -> Iterator[Violation]:
+    for path, rule, is_adverse in _named_rules(document):
+        unknown = _undeclared(document, rule.fact)
+        if unknown:
+            yield Violation(f"{path}.fact", unknown)
+            continue
+        definition = CHARACTERISTICS[INDEX[rule.fact]]
+        if rule.at_least is None and rule.at_most is None:
+            yield Violation(path, "give at_least or at_most")
+        if rule.at_least is not None and rule.at_most is not None and rule.at_least > rule.at_most:
+            yield Violation(path, f"at_least {rule.at_least} is above at_most {rule.at_most}; no value can hold")
+        for bound in ("at_least", "at_most"):
+            value = getattr(rule, bound)
+            if value is not None and not definition.lowest <= value <= definition.highest:
+                yield Violation(
+                    f"{path}.{bound}",
+                    f"{value} is out of range; {rule.fact} runs from {definition.lowest} to {definition.highest}",
+                )
+        good_is_up = definition.better is Better.HIGHER
+        if definition.better is not Better.NEITHER:
+            wrong = "at_least" if good_is_up is is_adverse else "at_most"
+            if getattr(rule, wrong) is not None:
+                yield Violation(
+                    f"{path}.{wrong}",
+                    f"{definition.better.value} {rule.fact} speaks for the customer; this bound would punish it",
+                )
+
+
+def _undeclared(document: PolicyDocument, fact: str) -> str:
+    if fact in PROHIBITED:
+        return f"{fact} is a prohibited basis; no policy may use it"
+    if fact == "utilisation_bp":
+        return ""
+    if fact not in INDEX:
+        return f"no fact is called {fact}"
+    return "" if fact in document.facts else f"{fact} is not declared; add it under facts"
+
+
+def _scorecard(document: PolicyDocument) -> Iterator[Violation]:
+    seen: dict[str, int] = {}
+    for position, line in enumerate(document.scorecard):
+        path = f"scorecard[{position}]"
+        unknown = _undeclared(document, line.fact)
+        if unknown:
+            yield Violation(f"{path}.fact", unknown)
+            continue
+        if line.fact in seen:
+            yield Violation(f"{path}.fact", f"{line.fact} is scored already at scorecard[{seen[line.fact]}]")
+        seen[line.fact] = position
+        yield from _bins(path, line)
+
+
+def _bins(path: str, line: CharacteristicPart) -> Iterator[Violation]:
+    definition = CHARACTERISTICS[INDEX[line.fact]]
+    bounds = [part.below for part in line.bins]
+    for position, bound in enumerate(bounds[:-1]):
+        if bound is None:
+            yield Violation(f"{path}.bins[{position}].below", "only the last bin goes without a bound")
+        elif not definition.lowest < bound <= definition.highest:
+            yield Violation(
+                f"{path}.bins[{position}].below",
+                f"{bound} parts nothing; {line.fact} runs from {definition.lowest} to {definition.highest}",
+            )
+    if bounds[-1] is not None:
+        yield Violation(f"{path}.bins[{len(bounds) - 1}].below", "the last bin takes the rest; remove its bound")
+    known = [bound for bound in bounds[:-1] if bound is not None]
+    if any(low >= high for low, high in pairwise(known)):
+        yield Violation(f"{path}.bins", "bounds must rise from bin to bin")
+    points = [part.points for part in line.bins]
+    if definition.better is Better.HIGHER and any(low > high for low, high in pairwise(points)):
+        yield Violation(f"{path}.bins", f"higher {line.fact} is better; points must not fall")
+    if definition.better is Better.LOWER and any(low < high for low, high in pairwise(points)):
+        yield Violation(f"{path}.bins", f"lower {line.fact} is better; points must not rise")
+    if line.missing_points > max(points):
+        yield Violation(f"{path}.missing_points", "a missing fact can't score above every known one")
+
+
+def _bands(bands: Sequence[BandPart]) -> Iterator[Violation]:
+    for position, (upper, lower) in enumerate(pairwise(bands)):
+        path = f"bands[{position + 1}]"
+        if lower.from_score >= upper.from_score:
+            yield Violation(f"{path}.from_score", "bands go from the best score down")
+        for column, (best, worse) in enumerate(
+            zip(upper.income_multiples_bp, lower.income_multiples_bp, strict=False)
+        ):
+            if worse > best:
+                yield Violation(f"{path}.income_multiples_bp[{column}]", "a worse band can't earn a higher multiple")
+        yield from _steps(path, upper, lower)
+    names = [band.name for band in bands]
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            yield Violation(f"bands[{position}].name", f"{name} is taken already")
+    for position, band in enumerate(bands):
+        if band.daily_step and band.daily_step.minimum_minor > band.daily_step.maximum_minor:
+            yield Violation(f"bands[{position}].daily_step", "minimum_minor is above maximum_minor")
+
+
+def _steps(path: str, upper: BandPart, lower: BandPart) -> Iterator[Violation]:
+    if lower.daily_step is None:
+        return
+    if upper.daily_step is None:
+        yield Violation(f"{path}.daily_step", "a worse band can't have a raise where a better one has none")
+        return
+    for field in ("share_bp", "minimum_minor", "maximum_minor"):
+        if getattr(lower.daily_step, field) > getattr(upper.daily_step, field):
+            yield Violation(f"{path}.daily_step.{field}", "a worse band can't have a larger step")
+
+
+def _matrix(document: PolicyDocument) -> Iterator[Violation]:
+    columns = document.base_limit.income_from_minor
+    if columns[0] != 0:
+        yield Violation("base_limit.income_from_minor[0]", "the first column starts at 0")
+    if any(low >= high for low, high in pairwise(columns)):
+        yield Violation("base_limit.income_from_minor", "columns must rise")
+    for position, band in enumerate(document.bands):
+        path = f"bands[{position}].income_multiples_bp"
+        if len(band.income_multiples_bp) != len(columns):
+            yield Violation(path, f"one multiple for each of the {len(columns)} income columns")
+        if any(low > high for low, high in pairwise(band.income_multiples_bp)):
+            yield Violation(path, "more income can't earn a lower multiple")
+
+
+def _bounds(document: PolicyDocument) -> Iterator[Violation]:
+    least = sum(min(line.missing_points, *(part.points for part in line.bins)) for line in document.scorecard)
+    greatest = sum(max(part.points for part in line.bins) for line in document.scorecard)
+    last = document.bands[-1]
+    if last.from_score > least:
+        yield Violation(
+            f"bands[{len(document.bands) - 1}].from_score", f"scores start at {least}; the last band must take them"
+        )
+    reached = next((band for band in document.bands if greatest >= band.from_score), last)
+    if not all(reached.income_multiples_bp) or reached.daily_step is None:
+        yield Violation("bands", f"the best score, {greatest}, must earn a first limit and a raise")
+    base = document.base_limit
+    if base.minimum_minor > base.maximum_minor:
+        yield Violation("base_limit.minimum_minor", "it is above maximum_minor")
+    if base.minimum_minor < document.rounding.unit_minor:
+        yield Violation("base_limit.minimum_minor", "it is below rounding.unit_minor, so limits of 0 could be assigned")
+    if base.maximum_minor > document.caps.absolute_minor:
+        yield Violation("base_limit.maximum_minor", "it is above caps.absolute_minor")
+
+
+def _texts(document: PolicyDocument) -> Iterator[Violation]:
+    own = [(f"facts.{name}.reason", part.reason) for name, part in document.facts.items()]
+    own += [(f"{path}.reason", rule.reason) for path, rule, _ in _named_rules(document)]
+    own += [(f"scorecard[{position}].reason", line.reason) for position, line in enumerate(document.scorecard)]
+    for path, code in own:
+        if code not in document.texts:
+            yield Violation(path, f"{code} has no text; add it under texts")
+        if code in BUILT_IN_REASONS:
+            yield Violation(path, f"{code} is built in; choose another code")
+    for code in BUILT_IN_REASONS:
+        if code not in document.texts:
+            yield Violation(f"texts.{code}", "every policy needs a text for this built-in reason")
+    used = {code for _, code in own} | set(BUILT_IN_REASONS)
+    for code in document.texts:
+        if code not in used:
+            yield Violation(f"texts.{code}", "no rule uses this code; remove it")

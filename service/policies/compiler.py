@@ -1,0 +1,232 @@
+"""From document to decision: read, check, compile.
+
+Promises that a document either becomes a policy or answers with every violation at once. The content hash is over the
+canonical document (JSON, sorted keys), so comments and layout don't count.
+"""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+import yaml
+from pydantic import ValidationError
+
+from service.domain.errors import InvalidRequest, Violation
+from service.domain.facts import CHARACTERISTICS, INDEX
+from service.domain.policy import (
+    DAY_US,
+    NO_FACT,
+    Band,
+    BaseLimit,
+    Cap,
+    Caps,
+    Characteristic,
+    FactRule,
+    Ground,
+    Policy,
+    Raises,
+    Reduces,
+    Rule,
+    Step,
+    Text,
+    Trigger,
+    requirement,
+)
+from service.policies import checks
+from service.policies.document import BandPart, CharacteristicPart, PolicyDocument, RulePart
+
+DOCUMENT_BYTES_MAX = 512 * 1024
+"""Longest document, in bytes of UTF-8."""
+
+NESTING_MAX = 20
+"""Deepest nesting of a document; the shape needs 6."""
+
+
+class Compiled(NamedTuple):
+    """A policy and the SHA-256 of its canonical document, in hexadecimal."""
+
+    policy: Policy
+    content_hash: str
+
+
+def compile_text(text: str) -> Compiled:
+    """Compile a document from YAML or JSON; raises InvalidRequest with every violation."""
+    document = parse(text)
+    mistakes = checks.violations(document)
+    if mistakes:
+        raise InvalidRequest(tuple(Violation(f"document.{mistake.field}", mistake.description) for mistake in mistakes))
+    canonical = json.dumps(
+        document.model_dump(mode="json", by_alias=True), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    )
+    return Compiled(_policy(document), hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def parse(text: str) -> PolicyDocument:
+    """Read a document's shape; raises InvalidRequest with every violation of it."""
+    if len(text.encode()) > DOCUMENT_BYTES_MAX:
+        raise InvalidRequest((Violation("document", f"longer than {DOCUMENT_BYTES_MAX} bytes"),))
+    try:
+        return PolicyDocument.model_validate_json(json.dumps(_load(text)))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InvalidRequest((Violation("document", f"not YAML{place}: {getattr(error, 'problem', error)}"),)) from error
+    except (RecursionError, TypeError, ValueError) as error:
+        if not isinstance(error, ValidationError):
+            raise InvalidRequest((Violation("document", f"not a policy document: {error}"),)) from error
+        raise InvalidRequest(
+            tuple(Violation(_path(entry["loc"]), entry["msg"]) for entry in error.errors(include_url=False))
+        ) from error
+
+
+class _NoAliases(yaml.SafeLoader):
+    """Safe loading that refuses aliases (a few lines of them can unfold into gigabytes) and repeated keys."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.events.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs leave the loader untyped.
+            raise yaml.composer.ComposerError(None, None, "aliases are not taken", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        keys = [key.value for key, _ in node.value]
+        repeated = next((key for key, _ in node.value if keys.count(key.value) > 1), None)
+        if repeated is not None:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{repeated.value} is given twice", repeated.start_mark
+            )
+        return dict(super().construct_mapping(node, deep=deep))
+
+
+def _load(text: str) -> object:
+    loader = _NoAliases(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()  # type: ignore[no-untyped-call]  # PyYAML's stubs leave the loader untyped.
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    return "document" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+
+
+def _policy(document: PolicyDocument) -> Policy:
+    return Policy(
+        version=document.policy,
+        product=document.product,
+        currency=document.currency,
+        facts=tuple(
+            FactRule(
+                INDEX[name],
+                part.max_age_days * DAY_US,
+                part.when_missing,
+                part.when_stale,
+                Ground(f"facts.{name}", part.reason, INDEX[name], f"{name} known and at most {part.max_age_days} days old"),
+            )
+            for name, part in document.facts.items()
+        ),
+        knock_outs=tuple(
+            (_rule(f"knock_outs[{position}]", part), "assign" in part.applies_to, "raise" in part.applies_to)
+            for position, part in enumerate(document.knock_outs)
+        ),
+        scorecard=tuple(_characteristic(f"scorecard[{at}]", line) for at, line in enumerate(document.scorecard)),
+        bands=tuple(_band(part) for part in document.bands),
+        base_limit=_base_limit(document),
+        raises=_raises(document),
+        reduces=_reduces(document),
+        caps=_caps(document),
+        referrals=tuple(_rule(f"refer.rules[{at}]", part) for at, part in enumerate(document.refer.rules)),
+        unit_minor=document.rounding.unit_minor,
+        notice_days=document.adverse_action.notice_days,
+        texts={code: Text(part.zh, part.en, part.advice_zh, part.advice_en) for code, part in document.texts.items()},
+    )
+
+
+def _rule(path: str, part: RulePart) -> Rule:
+    fact = INDEX[part.fact]
+    definition = CHARACTERISTICS[fact]
+    lowest = definition.lowest if part.at_least is None else part.at_least
+    highest = definition.highest if part.at_most is None else part.at_most
+    return Rule(Ground(path, part.reason, fact, requirement(fact, lowest, highest)), fact, lowest, highest)
+
+
+def _characteristic(path: str, line: CharacteristicPart) -> Characteristic:
+    fact = INDEX[line.fact]
+    points = tuple(part.points for part in line.bins)
+    ground = Ground(path, line.reason, fact, f"{line.fact} in a bin with more points")
+    bounds = tuple(part.below for part in line.bins if part.below is not None)
+    return Characteristic(ground, fact, bounds, points, line.missing_points, max(points))
+
+
+def _band(part: BandPart) -> Band:
+    step = part.daily_step
+    return Band(
+        part.name,
+        part.from_score,
+        part.income_multiples_bp,
+        Step(step.share_bp, step.minimum_minor, step.maximum_minor) if step else None,
+    )
+
+
+def _base_limit(document: PolicyDocument) -> BaseLimit:
+    base, income = document.base_limit, INDEX["monthly_income"]
+    return BaseLimit(
+        base.income_from_minor,
+        base.minimum_minor,
+        base.maximum_minor,
+        Ground("base_limit.minimum_minor", "BELOW_LEAST_LIMIT", income, "income that carries the least first limit"),
+        Ground("base_limit.maximum_minor", "GREATEST_FIRST_LIMIT", NO_FACT, "first limit within its maximum"),
+    )
+
+
+def _raises(document: PolicyDocument) -> Raises:
+    part = document.raise_
+    return Raises(
+        tuple(_rule(f"raise.eligibility[{at}]", rule) for at, rule in enumerate(part.eligibility)),
+        part.wait_after_raise_days,
+        part.wait_after_cut_days,
+        Ground(
+            "raise.wait_after_raise_days", "WAIT_AFTER_RAISE", NO_FACT, f"{part.wait_after_raise_days} days after a raise"
+        ),
+        Ground("raise.wait_after_cut_days", "WAIT_AFTER_CUT", NO_FACT, f"{part.wait_after_cut_days} days after a cut"),
+    )
+
+
+def _reduces(document: PolicyDocument) -> Reduces:
+    part = document.reduce
+    return Reduces(
+        tuple(
+            Trigger(_rule(f"reduce.triggers[{at}]", trigger), trigger.cut_bp, trigger.notice_days)
+            for at, trigger in enumerate(part.triggers)
+        ),
+        part.floor_minor,
+        part.most_per_day_bp,
+        part.cool_down_days,
+        part.may_cut_below_exposure,
+        Ground("reduce.floor_minor", "FLOOR_REACHED", NO_FACT, "no cut below the floor or what is owed"),
+        Ground("reduce.most_per_day_bp", "CUT_ENOUGH_TODAY", NO_FACT, "no more cut than the day's share"),
+        Ground("reduce.cool_down_days", "CUT_LATELY", NO_FACT, f"{part.cool_down_days} days between cuts"),
+    )
+
+
+def _caps(document: PolicyDocument) -> Caps:
+    part = document.caps
+    income = INDEX["monthly_income"]
+
+    def cap(name: str, reason: str, bound: int, fact: int = NO_FACT) -> Cap:
+        return Cap(bound, Ground(f"caps.{name}", reason, fact, f"growth within {name} {bound}"))
+
+    automatic = document.refer.automatic_up_to_minor
+    return Caps(
+        per_decision=cap("per_decision_minor", "CAP_PER_DECISION", part.per_decision_minor),
+        per_decision_bp=cap("per_decision_bp", "CAP_PER_DECISION", part.per_decision_bp),
+        per_day=cap("per_day_minor", "CAP_PER_DAY", part.per_day_minor),
+        per_window=cap("per_30_days_minor", "CAP_PER_30_DAYS", part.per_30_days_minor),
+        absolute=cap("absolute_minor", "CAP_ABSOLUTE", part.absolute_minor),
+        debt_to_income_bp=cap("debt_to_income_bp", "CAP_DEBT_TO_INCOME", part.debt_to_income_bp, income),
+        automatic=Cap(
+            automatic,
+            Ground("refer.automatic_up_to_minor", "CAP_AUTOMATIC", NO_FACT, f"limits above {automatic} by a person"),
+        ),
+        portfolio_per_day_minor=part.portfolio_per_day_minor,
+    )
