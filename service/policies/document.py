@@ -5,6 +5,7 @@ What only makes sense across parts is checked in `service.policies.checks`. Amou
 document's currency, ratios in basis points (1/10,000), times in days.
 """
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -193,3 +194,11 @@ class PolicyDocument(Part):
     rounding: RoundingPart
     adverse_action: AdverseActionPart
     texts: dict[Code, TextPart]
+
+
+def json_schema() -> str:
+    """Give the JSON Schema of the document, for editors."""
+    schema = PolicyDocument.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Holdline policy"
+    return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"

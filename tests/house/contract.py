@@ -1,0 +1,122 @@
+"""The contract's own checks: stubs generated and fresh, buf lint and breaking change clean, generated documents fresh.
+
+Promises that `check` fails when a committed file differs from what its source generates. `python -m
+tests.house.contract generate | documents | release` write what `check` compares.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import grpc_tools
+from google.rpc import status_pb2
+from grpc_tools import protoc
+
+from service import settings
+from service.policies import document
+
+ROOT = Path(__file__).resolve().parents[2]
+PROTOS = ROOT / "protos"
+RELEASED = PROTOS / "released.binpb"
+"""Descriptor image of the contract as last released; the breaking-change check compares against it."""
+
+
+def main() -> int:
+    """Run the command named on the command line and give the exit code."""
+    command = sys.argv[1] if len(sys.argv) > 1 else "check"
+    if command == "generate":
+        generate(PROTOS)
+    elif command == "documents":
+        for path, text in documents().items():
+            path.write_text(text, encoding="utf-8")
+    elif command == "release":
+        RELEASED.write_bytes(image())
+    else:
+        mistakes = [*stale_stubs(), *stale_documents(), *lint(image()), *breaking(image())]
+        print("\n".join(mistakes) or "contract: stubs, schema and settings fresh; buf lint and breaking clean")
+        return 1 if mistakes else 0
+    return 0
+
+
+def _protoc(protos: Path, *arguments: str) -> None:
+    includes = (protos, Path(grpc_tools.__file__).parent / "_proto", Path(status_pb2.__file__).parents[2])
+    sources = sorted(str(path.relative_to(protos)) for path in protos.glob("holdline/v1/*.proto"))
+    code = protoc.main(["protoc", *(f"-I{include}" for include in includes), *arguments, *sources])
+    if code:
+        raise SystemExit(f"protoc ended with {code}")
+
+
+def generate(folder: Path) -> None:
+    """Generate stubs and type stubs into a folder."""
+    _protoc(PROTOS, f"--python_out={folder}", f"--grpc_python_out={folder}", f"--mypy_out={folder}", f"--mypy_grpc_out={folder}")
+
+
+def image(protos: Path = PROTOS) -> bytes:
+    """Give the contract's descriptor image, with imports and comments."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "image.binpb"
+        _protoc(protos, "--include_imports", "--include_source_info", f"--descriptor_set_out={target}")
+        return target.read_bytes()
+
+
+def stale_stubs() -> list[str]:
+    """Give the committed stubs that differ from what the protos generate."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder)
+        generate(fresh)
+        names = {path.relative_to(fresh) for path in fresh.rglob("*_pb2*")}
+        committed = {path.relative_to(PROTOS) for path in PROTOS.rglob("*_pb2*") if "__pycache__" not in path.parts}
+        differing = {
+            name
+            for name in names & committed
+            if (fresh / name).read_bytes() != (PROTOS / name).read_bytes()
+        }
+        return [f"protos/{name}: stale, run make stubs" for name in sorted(differing | (names ^ committed))]
+
+
+def documents() -> dict[Path, str]:
+    """Give the generated documents and their texts."""
+    return {
+        ROOT / "service" / "policies" / "schema.json": document.json_schema(),
+        ROOT / "service" / "SETTINGS.md": settings.reference(),
+    }
+
+
+def stale_documents() -> list[str]:
+    """Give the generated documents that differ from their sources."""
+    return [
+        f"{path.relative_to(ROOT)}: stale, run make schema"
+        for path, text in documents().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+def lint(contract: bytes) -> list[str]:
+    """Give what buf's lint has against a descriptor image."""
+    return _buf("lint", contract, "--path", "holdline")
+
+
+def breaking(contract: bytes, released: Path = RELEASED) -> list[str]:
+    """Give what a descriptor image breaks of the released one."""
+    return _buf("breaking", contract, "--against", f"{released}#format=binpb", "--path", "holdline")
+
+
+def _buf(command: str, contract: bytes, *arguments: str) -> list[str]:
+    buf = Path(sys.executable).parent / "buf"
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "image.binpb"
+        target.write_bytes(contract)
+        config = PROTOS / "buf.yaml"
+        run = subprocess.run(
+            [buf, command, f"{target}#format=binpb", "--config", str(config), *arguments],
+            capture_output=True, text=True, check=False, cwd=folder, timeout=120,
+        )  # fmt: skip
+    found = (run.stdout + run.stderr).strip().splitlines()
+    if run.returncode and not found:
+        return [f"buf {command} ended with {run.returncode}"]
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
