@@ -4,6 +4,7 @@ Promises that `check` fails when a committed file differs from what its source g
 tests.house.contract generate | documents | release` write what `check` compares.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,8 @@ def main() -> int:
 def _protoc(protos: Path, *arguments: str) -> None:
     includes = (protos, Path(grpc_tools.__file__).parent / "_proto", Path(status_pb2.__file__).parents[2])
     sources = sorted(str(path.relative_to(protos)) for path in protos.glob("holdline/v1/*.proto"))
+    # protoc looks for its mypy plug-ins on the PATH.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     code = protoc.main(["protoc", *(f"-I{include}" for include in includes), *arguments, *sources])
     if code:
         raise SystemExit(f"protoc ended with {code}")
