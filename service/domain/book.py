@@ -7,7 +7,7 @@ from service.domain.account import Account
 from service.domain.decision import Decided, Decision
 
 NUMBER_SHIFT = 10
-"""A decision's number is its microsecond shifted left by this, so numbers sort by time and a million a millisecond fit."""
+"""A decision's number is its microsecond shifted left by this: numbers sort by time, and 1,024 fit in a microsecond."""
 
 
 class Book:
@@ -25,6 +25,11 @@ class Book:
         """Accounts that were in the store and have new content."""
         self.created: set[str] = set()
         """Accounts that were not in the store."""
+
+    @staticmethod
+    def microsecond(number: int) -> int:
+        """Give the time, in microseconds since the epoch UTC, at or after which a number was given."""
+        return number >> NUMBER_SHIFT
 
     def enter(self, key: str, account: Account, decision: Decision) -> Decided:
         """Enter a decision and the account after it, and give the answer with its number."""

@@ -1,0 +1,174 @@
+"""The desk: everything beside decisions that callers ask of the engine: reads, evaluations, policy changes.
+
+Promises strongly consistent reads (the engine has made every acknowledged decision) and that a policy change commits
+before it is answered. Reads work while the store takes no writes.
+"""
+
+from typing import NamedTuple
+
+from service.domain.account import Account
+from service.domain.decide import decide
+from service.domain.decision import DecideCommand, Decided, Decision
+from service.domain.errors import (
+    AccountNotFound,
+    DecisionNotFound,
+    IdempotencyKeyReused,
+    PolicyNotFound,
+    PolicyVersionExists,
+)
+from service.domain.explain import Explanation, explain
+from service.domain.policy import Policy
+from service.domain.policy_life import (
+    PolicyChange,
+    PolicyRecord,
+    PolicyState,
+    promoted,
+    rollback_target,
+    rolled_back,
+)
+from service.engine.control import Control
+from service.engine.execute import moment_of, newcomer, transaction
+from service.engine.ports import Clock, PolicyReader, Store
+
+
+class PolicyOrder(NamedTuple):
+    """A change of the policies that a caller asks for; which fields count depends on the action."""
+
+    action: str
+    key: str
+    fingerprint: bytes
+    caller: str
+    version: str = ""
+    product: str = ""
+    document: str = ""
+    reason: str = ""
+
+
+class PolicyChanged(NamedTuple):
+    """The version after a change, the one that decided before, and whether the change was made before."""
+
+    record: PolicyRecord
+    previous_version: str
+    replayed: bool
+
+
+class Desk:
+    """Reads, evaluations and policy changes over one store."""
+
+    def __init__(self, store: Store, control: Control, clock: Clock, read_policy: PolicyReader) -> None:
+        self._store = store
+        self._control = control
+        self._clock = clock
+        self._read_policy = read_policy
+
+    def policy(self, version: str) -> Policy:
+        """Give a published version, compiled; raises PolicyNotFound."""
+        return self._control.version(self._store, version)
+
+    def account(self, account_id: str) -> Account:
+        """Give an account; raises AccountNotFound."""
+        account = self._store.account(account_id)
+        if account is None:
+            raise AccountNotFound(account_id)
+        return account
+
+    def decision(self, decision_id: str) -> Decided:
+        """Give a decision by its id, 16 hexadecimal digits; raises DecisionNotFound."""
+        number = int(decision_id, 16)
+        decided = self._store.decision(number) if number < 1 << 63 else None
+        if decided is None:
+            raise DecisionNotFound(decision_id)
+        return decided
+
+    def account_decisions(self, account_id: str, before: int, count: int) -> list[Decided]:
+        """Give an account's decisions, newest first, from before a number (0: the newest); raises AccountNotFound."""
+        self.account(account_id)
+        return self._store.account_decisions(account_id, before, count)
+
+    def explained(self, decision_id: str) -> tuple[Decided, Policy, Explanation]:
+        """Give a decision with its policy and explanation; raises DecisionNotFound."""
+        decided = self.decision(decision_id)
+        policy = self.policy(decided.decision.policy_version)
+        return decided, policy, explain(decided.decision, policy)
+
+    def evaluate(self, command: DecideCommand, policy_version: str) -> tuple[Decision, Account, Policy]:
+        """Compute a decision without writing it; raises what the decision would."""
+        row = self._control.refresh(self._store)
+        account = self._store.account(command.account_id) or newcomer(command, self._control)
+        policy = self.policy(policy_version) if policy_version else self._control.active(account.product)
+        if policy.product != account.product:
+            raise PolicyNotFound(
+                "this version decides for another product", version=policy_version, product=account.product
+            )
+        after, decision = decide(command, account, policy, self._control.mode, moment_of(self._clock, row))
+        return decision, after, policy
+
+    def validate(self, document: str) -> str:
+        """Give a document's content hash; raises InvalidRequest with every violation."""
+        return self._read_policy(document)[1]
+
+    def policy_record(self, version: str) -> PolicyRecord:
+        """Give a published version; raises PolicyNotFound."""
+        record = self._store.policy(version)
+        if record is None:
+            raise PolicyNotFound("no such policy version", version=version)
+        return record
+
+    def policy_records(self, product: str) -> list[PolicyRecord]:
+        """Give the versions of a product (empty: of all), newest first."""
+        return [record for record in self._store.policies() if not product or record.product == product]
+
+    def change(self, order: PolicyOrder) -> PolicyChanged:
+        """Publish, promote or roll back, once for a key; durable when it returns.
+
+        Raises InvalidRequest, IdempotencyKeyReused, PolicyNotFound, PolicyVersionExists or PolicyStateRefused.
+        """
+        with transaction(self._store, self._control) as row:
+            recorded = self._store.policy_change(order.key)
+            if recorded is not None:
+                if recorded.fingerprint != order.fingerprint:
+                    raise IdempotencyKeyReused(order.key.partition("/")[2])
+                return PolicyChanged(self.policy_record(recorded.version), recorded.previous_version, replayed=True)
+            now_us = moment_of(self._clock, row).now_us
+            if order.action == "publish":
+                return self._publish(order, now_us)
+            return self._switch(order, now_us)
+
+    def _publish(self, order: PolicyOrder, now_us: int) -> PolicyChanged:
+        policy, content_hash = self._read_policy(order.document)
+        existing = self._store.policy(policy.version)
+        if existing is not None:
+            if existing.content_hash != content_hash:
+                raise PolicyVersionExists(existing.version, existing.content_hash)
+            return PolicyChanged(existing, "", replayed=True)
+        record = PolicyRecord(
+            policy.version, policy.product, policy.currency, content_hash, order.document, PolicyState.DRAFT,
+            order.caller, now_us, 0,
+        )  # fmt: skip
+        self._store.write_policies((record,), self._recorded(order, record, "", now_us))
+        return PolicyChanged(record, "", replayed=False)
+
+    def _switch(self, order: PolicyOrder, now_us: int) -> PolicyChanged:
+        promotes = order.action == "promote"
+        if order.version:
+            record = self.policy_record(order.version)
+        else:
+            record = rollback_target(self.policy_records(order.product), order.product)
+        if order.product and record.product != order.product:
+            raise PolicyNotFound("this version decides for another product", version=record.version)
+        previous_version = self._store.active_versions().get(record.product, "")
+        active = self._store.policy(previous_version) if previous_version else None
+        if active is not None and active.currency != record.currency:
+            raise PolicyNotFound(
+                f"the product's currency is {active.currency}; accounts can't change theirs", version=record.version
+            )
+        records = (promoted if promotes else rolled_back)(record, active, now_us)
+        self._store.write_policies(records, self._recorded(order, record, previous_version, now_us))
+        return PolicyChanged(records[0], previous_version, replayed=False)
+
+    @staticmethod
+    def _recorded(order: PolicyOrder, record: PolicyRecord, previous_version: str, now_us: int) -> PolicyChange:
+        return PolicyChange(
+            order.key, order.fingerprint, order.action, record.version, record.product, previous_version, order.caller,
+            order.reason, now_us,
+        )  # fmt: skip

@@ -1,0 +1,76 @@
+"""Execute a batch of commands: one transaction in three phases, fetch all, decide all, write all.
+
+Promises one answer a command, in order: a decision that is durable, or the error that the command met. A refusal is
+an answer too and never touches its neighbours; when the store fails, every command is answered with that and nothing
+of the batch remains.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from service.domain.account import Account, opened
+from service.domain.book import Book, key_of
+from service.domain.decide import decide
+from service.domain.decision import DecideCommand, Decided, Kind, Moment
+from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, StoreUnavailable
+from service.engine.control import Control
+from service.engine.ports import Clock, ControlRow, Store
+
+
+def execute(
+    commands: Sequence[DecideCommand], store: Store, control: Control, clock: Clock
+) -> list[Decided | HoldlineError]:
+    """Decide commands in order and make the decisions durable; gives as many answers as commands."""
+    try:
+        with transaction(store, control) as row:
+            keys = [key_of(command.caller, command.request_id) for command in commands]
+            book = store.fetch(keys, [command.account_id for command in commands], row.last_number)
+            moment = moment_of(clock, row)
+            answers = [answer(command, key, book, control, moment) for command, key in zip(commands, keys, strict=True)]
+            if book.decisions:
+                store.write(book)
+    except StoreUnavailable as error:
+        return [error] * len(commands)
+    return answers
+
+
+def answer(command: DecideCommand, key: str, book: Book, control: Control, moment: Moment) -> Decided | HoldlineError:
+    """Answer one command from the book and enter what it changes."""
+    recorded = book.answers.get(key)
+    if recorded is not None:
+        if recorded.decision.fingerprint != command.fingerprint:
+            return IdempotencyKeyReused(command.request_id)
+        return recorded
+    try:
+        account = book.accounts.get(command.account_id) or newcomer(command, control)
+        after, decision = decide(command, account, control.active(account.product), control.mode, moment)
+    except HoldlineError as refusal:
+        return refusal
+    return book.enter(key, after, decision)
+
+
+def newcomer(command: DecideCommand, control: Control) -> Account:
+    """Open an account for a first limit or an import; raises AccountNotFound for other kinds, or PolicyNotFound."""
+    if command.kind is not Kind.ASSIGN and command.kind is not Kind.IMPORT:
+        raise AccountNotFound(command.account_id)
+    policy = control.active(command.product)
+    return opened(command.account_id, policy.product, policy.currency)
+
+
+def moment_of(clock: Clock, row: ControlRow) -> Moment:
+    """Give the time of a batch; a clock set back never makes a decision older than the one before."""
+    now_us = max(clock.now_us(), Book.microsecond(row.last_number))
+    return Moment(now_us, clock.business_day(now_us))
+
+
+@contextmanager
+def transaction(store: Store, control: Control) -> Iterator[ControlRow]:
+    """Open a transaction with fresh control; commits at the end, rolls back on any error."""
+    store.begin()
+    try:
+        yield control.refresh(store)
+        store.commit()
+    except BaseException:
+        control.forget()
+        store.rollback()
+        raise

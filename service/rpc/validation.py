@@ -1,0 +1,219 @@
+"""From request messages to commands: every violation at once, each with its path and the way out.
+
+Promises that nothing a caller sends reaches the domain unchecked, and that a fingerprint stands for the meaning of a
+request: field order, unknown fields and the encoding don't count.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+from holdline.v1 import account_pb2, limit_service_pb2, money_pb2
+
+from service.domain.decision import DecideCommand, Kind
+from service.domain.errors import HoldlineError, InvalidRequest, Violation
+from service.domain.facts import FACTS, MONEY_FACTS
+from service.domain.money import MINOR_MAX, is_currency_code
+from service.engine.ports import Call, Work
+
+BATCH_ITEMS_MAX: Final = 1_000
+VERSION_MAX: Final = 1 << 62
+
+is_account_id: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch
+is_request_id: Final = re.compile(r"[\x20-\x7e]{1,64}").fullmatch
+is_product: Final = re.compile(r"[a-z0-9_-]{1,32}").fullmatch
+is_version: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
+is_decision_id: Final = re.compile(r"[0-9a-f]{16}").fullmatch
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_DECIDABLE: Final = {int(kind): kind for kind in (Kind.ASSIGN, Kind.RAISE, Kind.REDUCE, Kind.REVIEW)}
+_RANGES: Final = tuple((fact.lowest, fact.highest) for fact in FACTS)
+
+News = tuple[tuple[int, int], ...]
+Currencies = tuple[tuple[int, str], ...]
+
+
+def fingerprint(*parts: object) -> bytes:
+    """Give 16 bytes that stand for a request's meaning."""
+    return blake2b(_encode(parts), digest_size=16).digest()
+
+
+def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> DecideCommand:
+    """Build a command from a request; raises InvalidRequest with every violation."""
+    request_id, account_id, product = request.request_id, request.account_id, request.product
+    kind, version = _DECIDABLE.get(request.kind), request.expected_version
+    news, currencies, violations = facts_of(request.facts) if request.HasField("facts") else ((), (), [])
+    if (
+        violations
+        or kind is None
+        or not is_request_id(request_id)
+        or not is_account_id(account_id)
+        or (product and not is_product(product))
+        or (kind is Kind.ASSIGN and not product)
+        or not 0 <= version <= VERSION_MAX
+    ):
+        raise InvalidRequest(
+            (
+                *request_id_violations(request_id),
+                *account_id_violations(account_id),
+                *product_violations(product, needed=kind is Kind.ASSIGN),
+                *kind_violations(request.kind),
+                *([] if 0 <= version <= VERSION_MAX else [Violation("expected_version", "send 0 or more")]),
+                *violations,
+            )
+        )
+    return DecideCommand(
+        call.caller, request_id, fingerprint(account_id, product, kind, news, currencies, version), account_id,
+        product, kind, news, currencies, version, call.trace_id,
+    )  # fmt: skip
+
+
+def evaluate_command(request: limit_service_pb2.EvaluateRequest, call: Call) -> DecideCommand:
+    """Build a command to compute only; raises InvalidRequest with every violation."""
+    kind = _DECIDABLE.get(request.kind)
+    news, currencies, violations = facts_of(request.facts)
+    violations = [
+        *account_id_violations(request.account_id),
+        *product_violations(request.product, needed=kind is Kind.ASSIGN),
+        *kind_violations(request.kind),
+        *violations,
+    ]
+    if request.policy_version and not is_version(request.policy_version):
+        violations.append(Violation("policy_version", "send 1 to 64 characters of [A-Za-z0-9._-]"))
+    if request.mode_id not in ("", "normal"):
+        violations.append(Violation("mode_id", "no such mode; leave it out or send normal"))
+    if violations or kind is None:
+        raise InvalidRequest(tuple(violations))
+    return DecideCommand(
+        call.caller, "", b"", request.account_id, request.product, kind, news, currencies, 0, call.trace_id
+    )
+
+
+def import_command(request: limit_service_pb2.ImportAccount, call: Call) -> DecideCommand:
+    """Build a command that takes an account over; raises InvalidRequest with every violation."""
+    news, currencies, violations = facts_of(request.facts)
+    violations = [
+        *request_id_violations(request.request_id),
+        *account_id_violations(request.account_id),
+        *product_violations(request.product, needed=True),
+        *money_violations("limit", request.limit),
+        *violations,
+    ]
+    if request.HasField("outstanding"):
+        violations += money_violations("outstanding", request.outstanding)
+        if request.outstanding.currency_code != request.limit.currency_code:
+            violations.append(Violation("outstanding.currency_code", "send the currency of the limit"))
+    if violations:
+        raise InvalidRequest(tuple(violations))
+    limit, owed, currency = request.limit.minor_units, request.outstanding.minor_units, request.limit.currency_code
+    seal = fingerprint(request.account_id, request.product, Kind.IMPORT, news, currencies, limit, owed, currency)
+    return DecideCommand(
+        call.caller, request.request_id, seal, request.account_id, request.product, Kind.IMPORT, news, currencies, 0,
+        call.trace_id, limit, owed, currency,
+    )  # fmt: skip
+
+
+def batch(
+    requests: Sequence[limit_service_pb2.DecideRequest] | Sequence[limit_service_pb2.ImportAccount],
+    call: Call,
+    field: str,
+) -> Work:
+    """Build a batch's commands, an error in place of each that is invalid.
+
+    Raises InvalidRequest for the batch itself: no item, too many, or request ids that repeat.
+    """
+    if not 1 <= len(requests) <= BATCH_ITEMS_MAX:
+        raise InvalidRequest((Violation(field, f"{len(requests)} items; send 1 to {BATCH_ITEMS_MAX}"),))
+    if len({request.request_id for request in requests}) != len(requests):
+        raise InvalidRequest(tuple(_repeated([request.request_id for request in requests], field)))
+    return Work([_one(request, call) for request in requests], is_batch=True)
+
+
+def _one(
+    request: limit_service_pb2.DecideRequest | limit_service_pb2.ImportAccount, call: Call
+) -> DecideCommand | HoldlineError:
+    try:
+        if isinstance(request, limit_service_pb2.DecideRequest):
+            return decide_command(request, call)
+        return import_command(request, call)
+    except InvalidRequest as error:
+        return error
+
+
+def _repeated(request_ids: Iterable[str], field: str) -> Iterable[Violation]:
+    first: dict[str, int] = {}
+    for position, request_id in enumerate(request_ids):
+        if request_id in first:
+            yield Violation(
+                f"{field}[{position}].request_id", f"repeats {field}[{first[request_id]}]; ids must differ in a batch"
+            )
+        first.setdefault(request_id, position)
+
+
+def facts_of(facts: account_pb2.Facts) -> tuple[News, Currencies, list[Violation]]:
+    """Give news, the currencies of its amounts, and violations."""
+    news: list[tuple[int, int]] = []
+    currencies: list[tuple[int, str]] = []
+    violations: list[Violation] = []
+    for descriptor, value in facts.ListFields():
+        fact = descriptor.number - 1
+        if fact in MONEY_FACTS:
+            violations += money_violations(f"facts.{descriptor.name}", value)
+            currencies.append((fact, value.currency_code))
+            news.append((fact, value.minor_units))
+            continue
+        lowest, highest = _RANGES[fact]
+        if not lowest <= value <= highest:
+            violations.append(_out_of_range(fact, value))
+        news.append((fact, value))
+    return tuple(news), tuple(currencies), violations
+
+
+def _out_of_range(fact: int, value: int) -> Violation:
+    definition = FACTS[fact]
+    return Violation(
+        f"facts.{definition.name}",
+        f"{value} is out of range; {definition.unit} from {definition.lowest} to {definition.highest}",
+    )
+
+
+def money_violations(field: str, money: money_pb2.Money) -> list[Violation]:
+    """Give what is wrong with an amount."""
+    found = []
+    if money.minor_units < 0:
+        found.append(Violation(f"{field}.minor_units", f"{money.minor_units} is negative; amounts start at 0"))
+    elif money.minor_units > MINOR_MAX:
+        found.append(Violation(f"{field}.minor_units", f"{money.minor_units} is too large; send at most {MINOR_MAX}"))
+    if not is_currency_code(money.currency_code):
+        found.append(Violation(f"{field}.currency_code", "send an ISO 4217 code, three capital letters"))
+    return found
+
+
+def request_id_violations(request_id: str) -> list[Violation]:
+    """Give what is wrong with an idempotency key."""
+    if is_request_id(request_id):
+        return []
+    return [Violation("request_id", f"{len(request_id)} characters; send 1 to 64 of printable ASCII")]
+
+
+def account_id_violations(account_id: str) -> list[Violation]:
+    """Give what is wrong with an account's id."""
+    if is_account_id(account_id):
+        return []
+    return [Violation("account_id", f"{len(account_id)} characters; send 1 to 64 of [A-Za-z0-9._:-]")]
+
+
+def product_violations(product: str, *, needed: bool) -> list[Violation]:
+    """Give what is wrong with a product's name."""
+    if is_product(product) or (not product and not needed):
+        return []
+    return [Violation("product", f"{len(product)} characters; send 1 to 32 of [a-z0-9_-]")]
+
+
+def kind_violations(kind: int) -> list[Violation]:
+    """Give what is wrong with a decision kind."""
+    if kind in _DECIDABLE:
+        return []
+    return [Violation("kind", f"{kind} can't be asked for; send ASSIGN, RAISE, REDUCE or REVIEW")]

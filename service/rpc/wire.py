@@ -1,0 +1,171 @@
+"""Write decisions and accounts in the protobuf wire format by hand: the one message that every call answers.
+
+Promises bytes that parse to the message that the generated classes would make; a test holds it to that over random
+decisions. It exists because building the same message from generated classes takes three times as long.
+Source: protobuf.dev/programming-guides/encoding.
+"""
+
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Final
+
+from service.domain.account import Account
+from service.domain.decision import Decided, Decision
+from service.domain.explain import NO_TEXT
+from service.domain.facts import MONEY_FACTS, Profile
+from service.domain.policy import Policy
+
+_EPOCH: Final = date(1970, 1, 1)
+_SMALL: Final = tuple(
+    bytes((number,)) if number < 128 else bytes((number & 127 | 128, number >> 7)) for number in range(1 << 14)
+)
+_FACT_TAGS: Final = tuple(
+    bytes(((index + 1) << 3 | (2 if index in MONEY_FACTS else 0),))
+    if index < 15
+    else _SMALL[(index + 1) << 3 | (2 if index in MONEY_FACTS else 0)]
+    for index in range(15)
+)
+
+
+def varint(number: int) -> bytes:
+    """Write an int64 as a varint; negative ones take ten bytes."""
+    if 0 <= number < 1 << 14:
+        return _SMALL[number]
+    number &= (1 << 64) - 1
+    parts = bytearray()
+    while number > 127:
+        parts.append(number & 127 | 128)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)
+
+
+def field(tag: bytes, content: bytes) -> bytes:
+    """Write a length-delimited field."""
+    return tag + varint(len(content)) + content
+
+
+@lru_cache(maxsize=8192)
+def money(minor_units: int, currency: str) -> bytes:
+    """Write a Money with its length in front, without a tag; cached because amounts repeat."""
+    amount = b"\x08" + varint(minor_units) if minor_units else b""
+    content = amount + b"\x12\x03" + currency.encode()
+    return _SMALL[len(content)] + content
+
+
+@lru_cache(maxsize=256)
+def text(tag: bytes, content: str) -> bytes:
+    """Write a string field that many messages share; nothing where it is empty."""
+    return field(tag, content.encode()) if content else b""
+
+
+@lru_cache(maxsize=256)
+def day(tag: bytes, number: int) -> bytes:
+    """Write a date field from days since 1970-01-01; nothing for day 0."""
+    return field(tag, (_EPOCH + timedelta(days=number)).isoformat().encode()) if number else b""
+
+
+@lru_cache(maxsize=64)
+def timestamp(tag: bytes, micros: int) -> bytes:
+    """Write a Timestamp field from microseconds since the epoch UTC; cached because a batch has one."""
+    seconds, rest = divmod(micros, 1_000_000)
+    return field(tag, b"\x08" + varint(seconds) + (b"\x10" + varint(rest * 1_000) if rest else b""))
+
+
+def facts(profile: Profile, currency: str) -> bytes:
+    """Write the content of a Facts."""
+    parts = []
+    for index, value in enumerate(profile.values):
+        if value is not None:
+            content = money(value, currency) if index in MONEY_FACTS else varint(value)
+            parts.append(_FACT_TAGS[index] + content)
+    return b"".join(parts)
+
+
+class Reasons:
+    """Reason fields by policy version and codes, written once; bounded because policies have few combinations."""
+
+    SETS_MAX = 4096
+
+    def __init__(self) -> None:
+        self._written: dict[tuple[str, tuple[str, ...]], bytes] = {}
+
+    def written(self, codes: tuple[str, ...], policy: Policy) -> bytes:
+        """Give the reason fields of a decision, with the texts of its policy."""
+        key = (policy.version, codes)
+        found = self._written.get(key)
+        if found is None:
+            if len(self._written) >= self.SETS_MAX:
+                self._written.clear()
+            found = self._written[key] = b"".join(self._reason(code, policy) for code in codes)
+        return found
+
+    @staticmethod
+    def _reason(code: str, policy: Policy) -> bytes:
+        known = policy.texts.get(code, NO_TEXT)
+        content = text(b"\x0a", code) + text(b"\x12", known.zh) + text(b"\x1a", known.en)
+        return field(b"\x42", content)
+
+
+def decision(made: Decision, currency: str, reasons: bytes) -> bytes:
+    """Write the content of a Decision."""
+    account_id, request_id = made.account_id.encode(), made.request_id.encode()
+    score = sum(made.points)
+    return b"".join(
+        (
+            b"\x0a\x10%016x" % made.number if made.number else b"",
+            b"\x12", _SMALL[len(account_id)], account_id,
+            b"\x18", _SMALL[made.kind], b"\x20", _SMALL[made.outcome],
+            b"\x2a", money(made.old_limit_minor, currency), b"\x32", money(made.new_limit_minor, currency),
+            b"\x38" + varint(score) if score else b"",
+            reasons, text(b"\x4a", made.policy_version), text(b"\x52", made.mode_id),
+            b"".join([text(b"\x5a", activation) for activation in made.activations]) if made.activations else b"",
+            text(b"\x62", made.caller), b"\x6a", _SMALL[len(request_id)], request_id,
+            timestamp(b"\x72", made.decided_us), b"\x78", varint(made.account_version),
+            field(b"\x82\x01", made.trace_id.encode()) if made.trace_id else b"",
+            day(b"\x8a\x01", made.business_day), day(b"\x92\x01", made.notice_day),
+        )
+    )  # fmt: skip
+
+
+def account_after(decided: Decided) -> bytes:
+    """Write the content of an Account as it was right after a decision."""
+    made, product, currency, _ = decided
+    return _account(
+        made.account_id, product, currency, made.status, made.new_limit_minor, made.held_minor, made.outstanding_minor,
+        made.account_version, made.profile,
+    )  # fmt: skip
+
+
+def account(found: Account) -> bytes:
+    """Write the content of an Account."""
+    return _account(
+        found.account_id, found.product, found.currency, found.status, found.limit_minor, found.held_minor,
+        found.outstanding_minor, found.version, found.profile,
+    )  # fmt: skip
+
+
+def _account(
+    account_id: str, product: str, currency: str, status: int, limit: int, held: int, outstanding: int, version: int,
+    profile: Profile,
+) -> bytes:  # fmt: skip
+    name = account_id.encode()
+    known = facts(profile, currency)
+    available = max(limit - held - outstanding, 0)
+    return b"".join(
+        (
+            b"\x0a", _SMALL[len(name)], name, text(b"\x12", product), b"\x18", _SMALL[status],
+            b"\x22", money(limit, currency), b"\x2a", money(held, currency), b"\x32", money(outstanding, currency),
+            b"\x3a", money(available, currency), b"\x40", varint(version),
+            b"\x4a", varint(len(known)), known,
+        )
+    )  # fmt: skip
+
+
+def decide_response(decided: Decided, reasons: bytes) -> bytes:
+    """Write the content of a DecideResponse."""
+    return (
+        field(b"\x0a", decision(decided.decision, decided.currency, reasons))
+        + field(b"\x12", account_after(decided))
+        + (b"\x18\x01" if decided.replayed else b"")
+    )

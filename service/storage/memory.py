@@ -1,0 +1,152 @@
+"""The store in memory: for tests and for simulations.
+
+Promises the behaviour of the durable stores, by the same conformance suite, as long as the process lives.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from service.domain.account import Account
+from service.domain.book import NUMBER_SHIFT, Book, key_of
+from service.domain.decision import Decided
+from service.domain.policy_life import PolicyChange, PolicyRecord
+from service.engine.ports import ControlRow, Sealed
+from service.storage import rows
+
+
+class MemoryStore:
+    """A store of plain dictionaries; a transaction copies what it would change."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, Account] = {}
+        self._decisions: dict[int, Decided] = {}
+        self._links: dict[int, bytes] = {}
+        self._keys: dict[str, int] = {}
+        self._policies: dict[str, PolicyRecord] = {}
+        self._changes: dict[str, PolicyChange] = {}
+        self._generation = 0
+        self._purged = 0
+        self._pending: list[Book] = []
+        self._pending_policies: list[tuple[Sequence[PolicyRecord], PolicyChange]] = []
+
+    def begin(self) -> None:
+        """Start a transaction."""
+        assert not self._pending, "one transaction at a time"
+
+    def commit(self) -> None:
+        """Take over what the transaction wrote."""
+        for book in self._pending:
+            self._take_over(book)
+        for records, change in self._pending_policies:
+            self._policies.update({record.version: record for record in reversed(records)})
+            self._changes[change.key] = change
+            self._generation += 1
+        self.rollback()
+
+    def rollback(self) -> None:
+        """Drop what the transaction wrote."""
+        self._pending.clear()
+        self._pending_policies.clear()
+
+    def _take_over(self, book: Book) -> None:
+        heads: dict[str, bytes] = {}
+        for key, decision in book.decisions:
+            account = book.accounts[decision.account_id]
+            link = rows.chain_after(heads.get(decision.account_id, account.chain), rows.decision_row(decision))
+            heads[decision.account_id] = self._links[decision.number] = link
+            self._decisions[decision.number] = Decided(decision, account.product, account.currency, replayed=True)
+            self._keys[key] = decision.number
+        for account_id, head in heads.items():
+            self._accounts[account_id] = book.accounts[account_id]._replace(chain=head)
+
+    def control(self) -> ControlRow:
+        """Read the control row."""
+        return ControlRow(self._generation, max(self._decisions, default=0))
+
+    def fetch(self, keys: Sequence[str], account_ids: Sequence[str], last_number: int) -> Book:
+        """Fetch recorded answers and accounts."""
+        answers = {key: self._decisions[self._keys[key]] for key in keys if key in self._keys}
+        accounts = {name: self._accounts[name] for name in account_ids if name in self._accounts}
+        return Book(accounts, answers, last_number)
+
+    def write(self, book: Book) -> None:
+        """Write a book's decisions, keys and accounts."""
+        self._pending.append(book)
+
+    def account(self, account_id: str) -> Account | None:
+        """Find one account."""
+        return self._accounts.get(account_id)
+
+    def decision(self, number: int) -> Decided | None:
+        """Find one decision."""
+        return self._decisions.get(number)
+
+    def account_decisions(self, account_id: str, before: int, count: int) -> list[Decided]:
+        """Give an account's decisions, newest first, from before a number (0: from the newest)."""
+        own = [decided for decided in self._decisions.values() if decided.decision.account_id == account_id]
+        if before and not any(decided.decision.number == before for decided in own):
+            return []
+        newest_first = sorted(own, key=lambda decided: -decided.decision.number)
+        return [decided for decided in newest_first if not before or decided.decision.number < before][:count]
+
+    def active_versions(self) -> dict[str, str]:
+        """Read which version decides for each product."""
+        return {record.product: record.version for record in self._policies.values() if record.state.name == "ACTIVE"}
+
+    def policy(self, version: str) -> PolicyRecord | None:
+        """Find one policy version."""
+        return self._policies.get(version)
+
+    def policies(self) -> list[PolicyRecord]:
+        """Read all versions, newest first."""
+        return list(reversed(self._policies.values()))
+
+    def policy_change(self, key: str) -> PolicyChange | None:
+        """Find the change that a key stands for."""
+        return self._changes.get(key)
+
+    def write_policies(self, records: Sequence[PolicyRecord], change: PolicyChange) -> None:
+        """Enter versions or their new states, and the change."""
+        self._pending_policies.append((records, change))
+
+    def purge(self, before_us: int, count: int) -> int:
+        """Forget at most `count` keys of decisions before a time (microseconds UTC)."""
+        bound = before_us << NUMBER_SHIFT
+        expired = sorted(number for number in self._decisions if self._purged < number < bound)[:count]
+        for number in expired:
+            decision = self._decisions[number].decision
+            self._keys.pop(key_of(decision.caller, decision.request_id), None)
+            self._purged = number
+        return len(expired)
+
+    def accounts(self) -> Iterator[Account]:
+        """Read every account."""
+        return iter(sorted(self._accounts.values(), key=lambda account: account.account_id))
+
+    def sealed(self, number: int) -> Sealed | None:
+        """Find one decision with the verdict on its seal."""
+        decided = self._decisions.get(number)
+        if decided is None:
+            return None
+        before = self._links.get(decided.decision.previous, b"")
+        link = rows.chain_after(before, rows.decision_row(decided.decision))
+        return Sealed(decided, link == self._links[number], self._links[number])
+
+    def sealed_all(self) -> Iterator[Sealed]:
+        """Read every decision, oldest first."""
+        found = (self.sealed(number) for number in sorted(self._decisions))
+        return (sealed for sealed in found if sealed)
+
+    def decision_count(self) -> int:
+        """Count the decisions."""
+        return len(self._decisions)
+
+    def keys_without_decision(self) -> int:
+        """Count keys whose decision is missing."""
+        return sum(number not in self._decisions for number in self._keys.values())
+
+    def damage(self) -> list[str]:
+        """Give nothing: memory has no file."""
+        return []
+
+    def close(self) -> None:
+        """Do nothing: memory has no file."""

@@ -1,0 +1,108 @@
+"""Rows of accounts and decisions: what a store keeps of them, column by column, and back.
+
+Promises that a record read is equal to the record written, and that each decision's row is sealed by the hash chain
+of its account: chain = SHA-256(chain before + canonical row).
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from service.domain.account import Account, Growth, Movement, Status
+from service.domain.decision import Decided, Decision, Kind, Outcome
+from service.domain.facts import Profile
+
+Row = tuple[Any, ...]
+
+_encode_json: Final = msgspec.json.Encoder().encode
+_encode_canonical: Final = msgspec.msgpack.Encoder().encode
+_decode_profile: Final = msgspec.json.Decoder(Profile).decode
+_decode_growth: Final = msgspec.json.Decoder(Growth).decode
+_decode_points: Final = msgspec.json.Decoder(tuple[int, ...]).decode
+_decode_movements: Final = msgspec.json.Decoder(tuple[int, int, tuple[Movement, ...]]).decode
+_KINDS: Final = {int(kind): kind for kind in Kind}
+_OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
+_STATUSES: Final = {int(status): status for status in Status}
+
+
+def chain_after(chain: bytes, row: Row) -> bytes:
+    """Give the chain's link after a decision's row (without its chain column)."""
+    return sha256(chain + _encode_canonical(row)).digest()
+
+
+def decision_row(decision: Decision) -> Row:
+    """Give a decision's columns, without the chain."""
+    (
+        number, previous, account_id, account_version, kind, outcome, status, old_limit, new_limit, held, outstanding,
+        profile, growth, points, reasons, policy_version, mode_id, activations, caller, request_id, fingerprint,
+        trace_id, decided_us, business_day, notice_day,
+    ) = decision  # fmt: skip
+    return (
+        number, previous, account_id, account_version, int(kind), int(outcome), int(status), old_limit, new_limit, held,
+        outstanding, profile_text(profile), growth_text(growth), _points_text(points), ",".join(reasons),
+        policy_version, mode_id, ",".join(activations), caller, request_id, fingerprint, trace_id, decided_us,
+        business_day, notice_day,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def profile_text(profile: Profile) -> str:
+    """Write a profile; cached because a decision and its account hold the same one."""
+    return _encode_json(profile).decode()
+
+
+@lru_cache(maxsize=1024)
+def growth_text(growth: Growth) -> str:
+    """Write a growth; cached because most decisions of a batch hold the same one."""
+    return _encode_json(growth).decode()
+
+
+@lru_cache(maxsize=1024)
+def _points_text(points: tuple[int, ...]) -> str:
+    return _encode_json(points).decode()
+
+
+def decided(row: Sequence[Any], *, replayed: bool) -> Decided:
+    """Read product, currency and a decision's columns with the chain last."""
+    (
+        product, currency, number, previous, account_id, account_version, kind, outcome, status, old_limit, new_limit,
+        held, outstanding, profile, growth, points, reasons, policy_version, mode_id, activations, caller, request_id,
+        fingerprint, trace_id, decided_us, business_day, notice_day, _,
+    ) = row  # fmt: skip
+    decision = Decision(
+        number, previous, account_id, account_version, _KINDS[kind], _OUTCOMES[outcome], _STATUSES[status], old_limit,
+        new_limit, held, outstanding, _decode_profile(profile), _decode_growth(growth), _decode_points(points),
+        tuple(reasons.split(",")), policy_version, mode_id, tuple(activations.split(",")) if activations else (),
+        caller, request_id, fingerprint, trace_id, decided_us, business_day, notice_day,
+    )  # fmt: skip
+    return Decided(decision, product, currency, replayed)
+
+
+def is_intact(row: Sequence[Any], chain_before: bytes) -> bool:
+    """Claim that a stored row (product, currency, columns, chain) carries the link that its content asks for."""
+    return chain_after(chain_before, tuple(row[2:-1])) == row[-1]
+
+
+def account_row(account: Account, chain: bytes) -> Row:
+    """Give an account's columns with the head of its chain."""
+    return (
+        account.account_id, account.product, account.currency, int(account.status), account.limit_minor,
+        account.held_minor, account.outstanding_minor, account.version, profile_text(account.profile),
+        _encode_json((account.last_raise_day, account.last_cut_day, account.movements)).decode(),
+        account.last_decision, chain,
+    )  # fmt: skip
+
+
+def account(row: Sequence[Any]) -> Account:
+    """Read an account's columns."""
+    (
+        account_id, product, currency, status, limit, held, outstanding, version, profile, growth, last_decision, chain,
+    ) = row  # fmt: skip
+    last_raise_day, last_cut_day, movements = _decode_movements(growth)
+    return Account(
+        account_id, product, currency, _STATUSES[status], limit, held, outstanding, version, _decode_profile(profile),
+        last_raise_day, last_cut_day, movements, last_decision, chain,
+    )  # fmt: skip

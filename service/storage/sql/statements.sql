@@ -1,0 +1,114 @@
+-- Each statement has a name, a sentence, and the index that serves it. storage/statements.py reads this file.
+
+-- name: control
+-- Read what every batch reads first. Primary keys; max(number) is the right edge of the table.
+SELECT generation, (SELECT coalesce(max(number), 0) FROM decisions) FROM control WHERE one = 1;
+
+-- name: recorded
+-- Find the recorded answers of keys. Primary keys of three tables.
+SELECT keys.key, accounts.product, accounts.currency, decisions.*
+FROM carray(?) AS wanted
+CROSS JOIN idempotency_keys AS keys ON keys.key = wanted.value
+CROSS JOIN decisions ON decisions.number = keys.number
+CROSS JOIN accounts ON accounts.account_id = decisions.account_id;
+
+-- name: accounts_wanted
+-- Find accounts by id. Primary key.
+SELECT accounts.* FROM carray(?) AS wanted CROSS JOIN accounts ON accounts.account_id = wanted.value;
+
+-- name: account
+-- Find one account. Primary key.
+SELECT * FROM accounts WHERE account_id = ?;
+
+-- name: accounts_all
+-- Read every account in the order of its id. Primary key.
+SELECT * FROM accounts ORDER BY account_id;
+
+-- name: decision
+-- Find one decision with its account's constant parts. Primary keys.
+SELECT accounts.product, accounts.currency, decisions.*
+FROM decisions JOIN accounts ON accounts.account_id = decisions.account_id
+WHERE decisions.number = ?;
+
+-- name: decisions_all
+-- Read every decision in order. Primary key.
+SELECT accounts.product, accounts.currency, decisions.*
+FROM decisions CROSS JOIN accounts ON accounts.account_id = decisions.account_id
+ORDER BY decisions.number;
+
+-- name: decision_count
+-- Count the log.
+SELECT count(*) FROM decisions;
+
+-- name: insert_decision
+-- Append to the log.
+INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: insert_key
+-- Keep a key with its decision.
+INSERT INTO idempotency_keys VALUES (?, ?);
+
+-- name: insert_account
+-- Open an account.
+INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: update_account
+-- Replace what a decision changes of an account. Primary key.
+UPDATE accounts
+SET status = ?, limit_minor = ?, held_minor = ?, outstanding_minor = ?, version = ?, profile = ?, growth = ?,
+    last_decision = ?, chain = ?
+WHERE account_id = ?;
+
+-- name: keys_expired
+-- Find the next keys to purge, by walking the log from the mark. Primary keys.
+SELECT number, caller || '/' || request_id FROM decisions
+WHERE number > (SELECT purged FROM control WHERE one = 1) AND number < ?
+ORDER BY number LIMIT ?;
+
+-- name: delete_key
+-- Forget a key. Primary key.
+DELETE FROM idempotency_keys WHERE key = ?;
+
+-- name: mark_purged
+-- Remember how far the log was purged of keys.
+UPDATE control SET purged = ? WHERE one = 1;
+
+-- name: keys_without_decision
+-- Count keys whose decision is missing or another's. Primary keys.
+SELECT count(*) FROM idempotency_keys AS keys
+LEFT JOIN decisions ON decisions.number = keys.number
+WHERE decisions.number IS NULL OR decisions.caller || '/' || decisions.request_id <> keys.key;
+
+-- name: active_versions
+-- Read which version decides for each product. Index policies_one_active.
+SELECT product, version FROM policies WHERE state = 4;
+
+-- name: policy
+-- Find one version. Unique index on version.
+SELECT version, product, currency, content_hash, document, state, published_by, published_us, activated_us
+FROM policies WHERE version = ?;
+
+-- name: policies
+-- Read all versions, newest first.
+SELECT version, product, currency, content_hash, document, state, published_by, published_us, activated_us
+FROM policies ORDER BY sequence DESC;
+
+-- name: enter_policy
+-- Enter a version, or its new state. Unique index on version.
+INSERT INTO policies (version, product, currency, content_hash, document, state, published_by, published_us, activated_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (version) DO UPDATE SET state = excluded.state, activated_us = excluded.activated_us;
+
+-- name: policy_change
+-- Find the change that a key stands for. Unique index on key.
+SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us
+FROM policy_changes WHERE key = ?;
+
+-- name: insert_policy_change
+-- Record a change.
+INSERT INTO policy_changes (key, fingerprint, action, version, product, previous_version, caller, reason, changed_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: next_generation
+-- Tell every engine that the policies changed.
+UPDATE control SET generation = generation + 1 WHERE one = 1;

@@ -1,0 +1,336 @@
+"""The embedded store: one SQLite file, one writer, WAL, synchronous FULL.
+
+Promises durability at `commit`: it returns after the write-ahead log was synced. A write or sync that fails leaves
+nothing of its transaction; the store then starts its log anew before it takes another write, because the kernel may
+report a failed sync only once. Refuses a SQLite with the WAL-reset bug, a second writer, and a schema newer than its
+own.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from service.domain.account import Account
+from service.domain.book import NUMBER_SHIFT, Book
+from service.domain.decision import Decided
+from service.domain.errors import StoreUnavailable
+from service.domain.policy_life import PolicyChange, PolicyRecord, PolicyState
+from service.engine.ports import ControlRow, Sealed
+from service.storage import rows
+from service.storage.statements import STATEMENTS
+
+STATEMENTS_CACHED = 64
+BUSY_MS_MAX = 5_000
+"""Longest wait for a lock that a reader or a backup holds, in milliseconds."""
+
+_PRAGMAS = (
+    "PRAGMA page_size = 8192",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -65536",
+    "PRAGMA temp_store = MEMORY",
+    # A checkpoint a 32 MiB of log: rarer stalls, and recovery still takes well under a second.
+    "PRAGMA wal_autocheckpoint = 4096",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+class StoreRefused(Exception):
+    """The store can't be opened as it is; the message says why and what to do."""
+
+
+def has_wal_reset_bug(version: str) -> bool:
+    """Claim that a SQLite version can lose commits (sqlite.org/wal.html#walresetbug)."""
+    parts = tuple(int(part) for part in version.split("."))
+    fixed_in_branch = {(3, 50): (3, 50, 7), (3, 44): (3, 44, 6)}
+    return parts < fixed_in_branch.get(parts[:2], (3, 51, 3))
+
+
+class SqliteStore:
+    """A store in one SQLite file; `vfs` names the layer that does its I/O, the system's own where empty."""
+
+    def __init__(self, path: Path, *, read_only: bool = False, vfs: str = "") -> None:
+        """Open the file, lock it and migrate it; raises StoreRefused or StoreUnavailable."""
+        if has_wal_reset_bug(apsw.sqlite_lib_version()):
+            raise StoreRefused(f"SQLite {apsw.sqlite_lib_version()} has the WAL-reset bug; install apsw 3.51.3 or newer")
+        self._path = path
+        self._read_only = read_only
+        self._vfs = vfs or None
+        self._lock = -1 if read_only else _lock(path)
+        self._is_broken = False
+        try:
+            self._connection = self._open()
+            if not read_only:
+                _migrate(self._connection)
+            _refuse_newer(self._connection)
+        except apsw.Error as error:
+            self._unlock()
+            raise StoreUnavailable(f"the store can't be opened: {error}") from error
+        except StoreRefused:
+            self._unlock()
+            raise
+
+    def _open(self) -> apsw.Connection:
+        flags = apsw.SQLITE_OPEN_READONLY if self._read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        connection = apsw.Connection(str(self._path), flags, self._vfs, STATEMENTS_CACHED)
+        connection.set_busy_timeout(BUSY_MS_MAX)
+        connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+        if self._read_only:
+            connection.execute("BEGIN")
+            return connection
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        (mode,) = connection.execute("PRAGMA journal_mode").get
+        if mode != "wal":
+            raise StoreRefused(f"the file system refuses write-ahead logging (journal mode {mode})")
+        return connection
+
+    def begin(self) -> None:
+        """Start a transaction; a broken store is mended first."""
+        if self._is_broken:
+            self._mend()
+        self._run("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make the transaction durable."""
+        self._run("COMMIT")
+
+    def rollback(self) -> None:
+        """Drop the transaction, if it is still open."""
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except apsw.Error:
+                self._is_broken = True
+
+    def _run(self, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._connection.execute(sql, bindings).fetchall()
+        except apsw.Error as error:
+            raise self._failed(error) from error
+
+    def _run_many(self, name: str, many: Sequence[Sequence[Any]]) -> None:
+        try:
+            self._connection.executemany(STATEMENTS[name], many)
+        except apsw.Error as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: apsw.Error) -> StoreUnavailable:
+        self._is_broken = True
+        self.rollback()
+        if not isinstance(error, apsw.BusyError):
+            try:
+                self._mend()
+            except StoreUnavailable:
+                # Still broken; the next transaction tries again before it writes.
+                pass
+        return StoreUnavailable(kind=type(error).__name__)
+
+    def _mend(self) -> None:
+        """Start the log anew: move what is durable into the file, drop the rest, open again.
+
+        A failed sync leaves pages that the kernel holds for clean though they may not be on disk, so no sync is
+        tried a second time: the log is written into the file, truncated, and the connection made anew.
+        """
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._connection.close(force=True)
+        except apsw.ConnectionClosedError:
+            pass
+        except apsw.Error as error:
+            raise StoreUnavailable(kind=type(error).__name__) from error
+        try:
+            self._connection = self._open()
+        except apsw.Error as error:
+            raise StoreUnavailable(kind=type(error).__name__) from error
+        self._is_broken = False
+
+    def control(self) -> ControlRow:
+        """Read the control row."""
+        return ControlRow(*self._run(STATEMENTS["control"])[0])
+
+    def fetch(self, keys: Sequence[str], account_ids: Sequence[str], last_number: int) -> Book:
+        """Fetch recorded answers and accounts, set-wise."""
+        recorded = self._run(STATEMENTS["recorded"], (apsw.carray(tuple(keys)),))
+        answers = {row[0]: rows.decided(row[1:], replayed=True) for row in recorded}
+        found = self._run(STATEMENTS["accounts_wanted"], (apsw.carray(tuple(set(account_ids))),))
+        return Book({row[0]: rows.account(row) for row in found}, answers, last_number)
+
+    def write(self, book: Book) -> None:
+        """Write a book's decisions, keys and accounts."""
+        heads: dict[str, bytes] = {}
+        decision_rows = []
+        for _, decision in book.decisions:
+            account_id = decision.account_id
+            head = heads.get(account_id)
+            row = rows.decision_row(decision)
+            link = rows.chain_after(book.accounts[account_id].chain if head is None else head, row)
+            heads[account_id] = link
+            decision_rows.append((*row, link))
+        self._run_many("insert_decision", decision_rows)
+        self._run_many("insert_key", [(key, decision.number) for key, decision in book.decisions])
+        if book.created:
+            self._run_many(
+                "insert_account",
+                [rows.account_row(book.accounts[account_id], heads[account_id]) for account_id in book.created],
+            )
+        if book.changed:
+            changed = [rows.account_row(book.accounts[account_id], heads[account_id]) for account_id in book.changed]
+            self._run_many("update_account", [(*row[3:], row[0]) for row in changed])
+
+    def account(self, account_id: str) -> Account | None:
+        """Find one account."""
+        found = self._run(STATEMENTS["account"], (account_id,))
+        return rows.account(found[0]) if found else None
+
+    def decision(self, number: int) -> Decided | None:
+        """Find one decision."""
+        found = self._run(STATEMENTS["decision"], (number,))
+        return rows.decided(found[0], replayed=True) if found else None
+
+    def account_decisions(self, account_id: str, before: int, count: int) -> list[Decided]:
+        """Walk an account's decisions back, newest first, from before a number (0: from the newest)."""
+        account = self.account(account_id)
+        if account is None:
+            return []
+        number = account.last_decision
+        if before:
+            start = self.decision(before)
+            number = start.decision.previous if start and start.decision.account_id == account_id else 0
+        found: list[Decided] = []
+        while number and len(found) < count:
+            decided = self.decision(number)
+            if decided is None:
+                break
+            found.append(decided)
+            number = decided.decision.previous
+        return found
+
+    def active_versions(self) -> dict[str, str]:
+        """Read which version decides for each product."""
+        return dict(self._run(STATEMENTS["active_versions"]))
+
+    def policy(self, version: str) -> PolicyRecord | None:
+        """Find one policy version."""
+        found = self._run(STATEMENTS["policy"], (version,))
+        return _policy(found[0]) if found else None
+
+    def policies(self) -> list[PolicyRecord]:
+        """Read all versions, newest first."""
+        return [_policy(row) for row in self._run(STATEMENTS["policies"])]
+
+    def policy_change(self, key: str) -> PolicyChange | None:
+        """Find the change that a key stands for."""
+        found = self._run(STATEMENTS["policy_change"], (key,))
+        return PolicyChange(*found[0]) if found else None
+
+    def write_policies(self, records: Sequence[PolicyRecord], change: PolicyChange) -> None:
+        """Enter versions or their new states, in reverse so that the old one retires first, and the change."""
+        self._run_many("enter_policy", [(*row[:5], int(row.state), *row[6:]) for row in reversed(records)])
+        self._run(STATEMENTS["insert_policy_change"], change)
+        self._run(STATEMENTS["next_generation"])
+
+    def purge(self, before_us: int, count: int) -> int:
+        """Forget at most `count` keys of decisions before a time (microseconds UTC); gives how many it looked at."""
+        expired = self._run(STATEMENTS["keys_expired"], (before_us << NUMBER_SHIFT, count))
+        if expired:
+            self._run_many("delete_key", [(key,) for _, key in expired])
+            self._run(STATEMENTS["mark_purged"], (expired[-1][0],))
+        return len(expired)
+
+    def accounts(self) -> Iterator[Account]:
+        """Read every account."""
+        return (rows.account(row) for row in self._connection.execute(STATEMENTS["accounts_all"]))
+
+    def sealed(self, number: int) -> Sealed | None:
+        """Find one decision with the verdict on its seal."""
+        found = self._run(STATEMENTS["decision"], (number,))
+        return self._seal(found[0]) if found else None
+
+    def sealed_all(self) -> Iterator[Sealed]:
+        """Read every decision, oldest first, with the verdict on its seal."""
+        return (self._seal(row) for row in self._connection.execute(STATEMENTS["decisions_all"]))
+
+    def _seal(self, row: Sequence[Any]) -> Sealed:
+        decided = rows.decided(row, replayed=True)
+        before = self._run(STATEMENTS["decision"], (decided.decision.previous,))
+        return Sealed(decided, rows.is_intact(row, before[0][-1] if before else b""), row[-1])
+
+    def decision_count(self) -> int:
+        """Count the decisions."""
+        return int(self._run(STATEMENTS["decision_count"])[0][0])
+
+    def keys_without_decision(self) -> int:
+        """Count keys whose decision is missing or another's."""
+        return int(self._run(STATEMENTS["keys_without_decision"])[0][0])
+
+    def damage(self) -> list[str]:
+        """Ask SQLite for damage of the file; empty where there is none."""
+        return [line for (line,) in self._run("PRAGMA integrity_check") if line != "ok"]
+
+    def checkpoint(self) -> None:
+        """Move the log into the file; for a shutdown in order."""
+        self._run("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close the file and give up the lock."""
+        try:
+            self._connection.close(force=True)
+        finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _policy(row: Sequence[Any]) -> PolicyRecord:
+    return PolicyRecord(*row[:5], PolicyState(row[5]), *row[6:])
+
+
+def _lock(path: Path) -> int:
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreRefused(f"another engine writes {path.name}; one file has one writer") from error
+    return descriptor
+
+
+def _migrations() -> list[tuple[int, str]]:
+    folder = resources.files("service.storage").joinpath("migrations")
+    files = sorted(entry.name for entry in folder.iterdir() if re.fullmatch(r"\d{4}_\w+\.sql", entry.name))
+    return [(int(name[:4]), folder.joinpath(name).read_text(encoding="utf-8")) for name in files]
+
+
+def _migrate(connection: apsw.Connection) -> None:
+    """Run the migrations that the file lacks, each in a transaction of its own."""
+    for number, script in _migrations():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if connection.pragma("user_version") < number:
+                connection.execute(script)
+                connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _refuse_newer(connection: apsw.Connection) -> None:
+    newest = _migrations()[-1][0]
+    version = connection.pragma("user_version")
+    if version > newest:
+        raise StoreRefused(f"the store has schema {version}, this build knows {newest}; run a newer build")
+    if version < newest:
+        raise StoreRefused(f"the store has schema {version}, this build needs {newest}; start the server once")

@@ -1,0 +1,18 @@
+"""Read the named statements of sql/statements.sql.
+
+Promises that a statement is found by its name and that a missing one fails at import.
+"""
+
+import re
+from importlib import resources
+from typing import Final
+
+
+def read() -> dict[str, str]:
+    """Give the statements by name."""
+    text = resources.files("service.storage").joinpath("sql/statements.sql").read_text(encoding="utf-8")
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+STATEMENTS: Final = read()

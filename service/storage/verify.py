@@ -1,0 +1,72 @@
+"""Verify a store: does everything that was promised hold in what is written?
+
+Promises to name each account or decision at fault, up to a bound, and to look at every row: hash chains, an account's
+limit equal to its last decision's, versions without a gap, keys with their decisions, exposure never negative.
+"""
+
+from typing import NamedTuple
+
+from service.domain.account import Account
+from service.engine.ports import Ledger
+
+FAULTS_MAX = 100
+
+
+class Verification(NamedTuple):
+    """What was looked at, and what is wrong; whole when nothing is."""
+
+    accounts: int
+    decisions: int
+    faults: tuple[str, ...]
+
+
+def verify(ledger: Ledger) -> Verification:
+    """Look at every account, decision and key of a ledger."""
+    faults = [f"file: {line}" for line in ledger.damage()]
+    accounts = walked = 0
+    for account in ledger.accounts():
+        accounts += 1
+        count, wrong = _verify_account(ledger, account)
+        walked += count
+        if len(faults) < FAULTS_MAX:
+            faults += wrong
+    stray = ledger.decision_count() - walked
+    if stray:
+        faults.append(f"decisions: {stray} belong to no account's chain")
+    without = ledger.keys_without_decision()
+    if without:
+        faults.append(f"idempotency keys: {without} without their decision")
+    return Verification(accounts, walked, tuple(faults[:FAULTS_MAX]))
+
+
+def _verify_account(ledger: Ledger, account: Account) -> tuple[int, list[str]]:
+    """Walk one account's chain from its head; gives its length and what is wrong."""
+    name = f"account {account.account_id}"
+    faults: list[str] = []
+    number, version, link, limit = account.last_decision, account.version, account.chain, account.limit_minor
+    walked = 0
+    while number:
+        sealed = ledger.sealed(number)
+        if sealed is None:
+            faults.append(f"{name}: decision {number:016x} is missing")
+            break
+        walked += 1
+        decision = sealed.decided.decision
+        if not sealed.is_intact:
+            faults.append(f"{name}: decision {number:016x} was altered after it was written")
+        if walked == 1 and sealed.link != link:
+            faults.append(f"{name}: its chain ends elsewhere than in its last decision")
+        if decision.account_id != account.account_id:
+            faults.append(f"{name}: decision {number:016x} belongs to another account")
+            break
+        if decision.new_limit_minor != limit:
+            faults.append(f"{name}: limit {limit} does not follow from decision {number:016x}")
+        if decision.account_version != version:
+            faults.append(f"{name}: version {version} does not follow from decision {number:016x}")
+        if not 0 <= decision.previous < number:
+            faults.append(f"{name}: decision {number:016x} links forward")
+            break
+        number, version, limit = decision.previous, version - 1, decision.old_limit_minor
+    if version or limit:
+        faults.append(f"{name}: its decisions do not begin at version 1 and limit 0")
+    return walked, faults
