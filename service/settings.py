@@ -1,0 +1,152 @@
+"""Every setting and limit of the server: type, unit, range, default and a sentence, together.
+
+Promises that each has a flag of `holdline serve`, a `HOLDLINE_*` variable and a default that is safe on a laptop, and
+that unknown settings fail. SETTINGS.md is generated from this file.
+"""
+
+import ipaddress
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
+
+
+class Settings(BaseSettings):
+    """What `holdline serve` can be told."""
+
+    model_config = SettingsConfigDict(env_prefix="HOLDLINE_", extra="forbid", frozen=True)
+
+    store: str = Field(
+        "sqlite:///holdline.db", pattern=r"^sqlite:///.+", description="Where decisions are kept: sqlite:///PATH."
+    )
+    listen: str = Field(
+        "127.0.0.1:50051",
+        pattern=r"^\S+:\d{1,5}$",
+        description="Address and port for callers; port 0 picks a free one.",
+    )
+    insecure_remote: bool = Field(
+        False, description="Listen beyond loopback without TLS; refused otherwise, for callers could claim any name."
+    )
+    gateways: int = Field(1, ge=1, le=64, description="Gateway processes; more than one share the port.")
+    business_time_zone: str = Field(
+        "Asia/Shanghai", description="IANA time zone whose calendar days are business days."
+    )
+    key_retention_hours: int = Field(
+        72, ge=24, le=8_760, description="How long an idempotency key is kept, in hours; the decision outlives it."
+    )
+    purge_keys_max: int = Field(1_000, ge=1, le=10_000, description="Most keys purged in one transaction.")
+    queue_calls_max: int = Field(2_048, ge=1, le=100_000, description="Most calls that wait in one gateway.")
+    queue_wait_ms_max: Milliseconds = Field(
+        200, description="When the oldest call has waited so long, in milliseconds, new ones are shed."
+    )
+    batch_calls_max: int = Field(256, ge=1, le=4_096, description="Most calls in one frame to the engine.")
+    frames_in_flight: int = Field(
+        2, ge=1, le=8, description="Frames that a gateway sends ahead; 2 let one gather while one commits."
+    )
+    commands_per_commit_max: int = Field(
+        2_000, ge=1, le=10_000, description="Most decisions in one transaction; a batch of 1,000 stays whole."
+    )
+    deadline_ms_default: Milliseconds = Field(
+        10_000, description="Deadline of a call that brings none, and of a stream's message, in milliseconds."
+    )
+    drain_ms_max: Milliseconds = Field(
+        10_000, description="Longest wait for calls in flight after SIGTERM, in milliseconds."
+    )
+    drain_notice_ms: int = Field(
+        500, ge=0, le=60_000, description="Between NOT_SERVING and the end of listening, in milliseconds."
+    )
+    stream_messages_in_flight: int = Field(16, ge=1, le=256, description="Messages of one stream decided at once.")
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65_000,
+        description="Prometheus on loopback: this port for the engine, the next ones for gateways; 0: off.",
+    )
+    otlp_endpoint: str = Field("", description="Base URL of an OTLP/HTTP collector for traces and metrics; empty: off.")
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="Least severe level that is logged."
+    )
+
+    grpc_max_concurrent_streams: int = Field(
+        256, ge=1, le=10_000, description="Calls in flight a connection; finite against rapid reset (CVE-2023-44487)."
+    )
+    grpc_max_metadata_bytes: int = Field(
+        8_192, ge=1_024, le=65_536, description="Metadata above may be refused, in bytes; against header floods."
+    )
+    grpc_absolute_max_metadata_bytes: int = Field(
+        16_384, ge=1_024, le=65_536, description="Metadata above is refused, in bytes."
+    )
+    grpc_max_receive_bytes: int = Field(
+        1_114_112, ge=65_536, le=67_108_864, description="Largest message, in bytes: a batch of 1,000 with room."
+    )
+    grpc_max_ping_strikes: int = Field(2, ge=1, le=10, description="Bad pings before a connection is closed; never 0.")
+    grpc_handshake_ms_max: Milliseconds = Field(10_000, description="Longest handshake; half-open ones end then.")
+    grpc_idle_ms_max: Milliseconds = Field(300_000, description="An idle connection is closed after so long.")
+    grpc_age_ms_max: Milliseconds = Field(
+        300_000, description="A connection is renewed after so long (gRPC adds 10 % jitter), so load spreads again."
+    )
+    grpc_age_grace_ms: Milliseconds = Field(60_000, description="Time for calls in flight on a connection that ages.")
+    grpc_unrequested_ms_max: Milliseconds = Field(
+        30_000, description="Longest that an accepted call waits for the server to take it up."
+    )
+    grpc_keepalive_ms: Milliseconds = Field(
+        120_000, description="Ping to a silent caller, so that broken connections are found."
+    )
+    grpc_keepalive_timeout_ms: Milliseconds = Field(20_000, description="Wait for the answer to that ping.")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if not self.insecure_remote and not is_loopback(self.host):
+            raise ValueError(
+                f"listen: {self.host} is beyond loopback and there is no TLS; add insecure_remote to accept that"
+            )
+        try:
+            ZoneInfo(self.business_time_zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"business_time_zone: no time zone is called {self.business_time_zone}") from error
+        return self
+
+    @property
+    def host(self) -> str:
+        """The address to listen on."""
+        return self.listen.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        """The port to listen on, 0 for a free one."""
+        return int(self.listen.rpartition(":")[2])
+
+
+def is_loopback(host: str) -> bool:
+    """Claim that an address is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def reference() -> str:
+    """Write the reference page."""
+    lines = [
+        "# Settings",
+        "",
+        "Generated from settings.py by `make schema`. Each is a flag of `holdline serve` or a variable `HOLDLINE_…`.",
+        "",
+        "| flag | variable | default | range | what it does |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    schema = Settings.model_json_schema()["properties"]
+    for name, field in Settings.model_fields.items():
+        about = schema[name]
+        bounds = [str(about[key]) for key in ("minimum", "maximum") if key in about]
+        flag = "--" + name.replace("_", "-")
+        span = " to ".join(bounds) or about.get("pattern", about["type"]).replace("|", "\\|")
+        default = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+        shown = f"`{default}`" if default else "empty"
+        lines.append(f"| `{flag}` | `HOLDLINE_{name.upper()}` | {shown} | `{span}` | {field.description} |")
+    return "\n".join(lines) + "\n"

@@ -19,7 +19,14 @@ from service.domain.decision import (
     Verdict,
     standing_of,
 )
-from service.domain.errors import AccountClosed, AccountExists, InvalidRequest, NoLimitAssigned, VersionMismatch, Violation
+from service.domain.errors import (
+    AccountClosed,
+    AccountExists,
+    InvalidRequest,
+    NoLimitAssigned,
+    VersionMismatch,
+    Violation,
+)
 from service.domain.facts import CHARACTERISTICS, INDEX, Profile, merge
 from service.domain.mode import Mode
 from service.domain.money import round_down, round_up, share
@@ -97,7 +104,9 @@ def check(command: DecideCommand, account: Account) -> None:
         if currency != account.currency
     ]
     if command.product and command.product != account.product:
-        violations.append(Violation("product", f"the account's product is {account.product}; leave this out or mend it"))
+        violations.append(
+            Violation("product", f"the account's product is {account.product}; leave this out or mend it")
+        )
     if command.kind is Kind.IMPORT and command.import_currency != account.currency:
         violations.append(Violation("limit.currency_code", f"the product's currency is {account.currency}"))
     if violations:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from service.domain.account import utilisation_bp
 from service.domain.decide import judge
 from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, Verdict, recorded_standing
-from service.domain.facts import CHARACTERISTICS, FACTS, MONEY_FACTS, Better, Profile, merge
+from service.domain.facts import CHARACTERISTICS, FACTS, MONEY_FACTS, Better, merge
 from service.domain.money import BASIS_POINTS, display
 from service.domain.policy import NO_FACT, Policy, Text, usable
 
@@ -102,9 +102,7 @@ def contributions(policy: Policy, values: list[int | None], points: tuple[int, .
     if not points:
         return ()
     return tuple(
-        Contribution(
-            CHARACTERISTICS[line.fact].name, values[line.fact], given, line.points_max, line.ground.reason
-        )
+        Contribution(CHARACTERISTICS[line.fact].name, values[line.fact], given, line.points_max, line.ground.reason)
         for line, given in zip(policy.scorecard, points, strict=True)
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
-from service.domain.facts import CHARACTERISTICS, FACTS, NEVER_OBSERVED
+from service.domain.facts import CHARACTERISTICS
 
 DAY_US: Final = 86_400_000_000
 
@@ -218,11 +218,6 @@ def usable(
     return usable_values, broken
 
 
-def is_stale(fact_rule: FactRule, observed_us: int, now_us: int) -> bool:
-    """Claim that a fact was observed and is older than the policy allows."""
-    return observed_us != NEVER_OBSERVED and now_us - observed_us > fact_rule.max_age_us
-
-
 def treatment(fact_rule: FactRule, value: int | None) -> Treatment:
     """Give what a broken fact rule asks for, by whether the stored value is missing or stale."""
     return fact_rule.when_missing if value is None else fact_rule.when_stale
@@ -235,7 +230,7 @@ def holds(rule: Rule, values: list[int | None]) -> bool:
 
 
 def requirement(fact: int, lowest: int, highest: int) -> str:
-    """Write a rule's range for engineers: "dpd_now at most 0"."""
+    """Write a range that a rule asks for, for engineers: "dpd_now at most 0"."""
     definition = CHARACTERISTICS[fact]
     if lowest <= definition.lowest:
         return f"{definition.name} at most {highest}"
@@ -244,18 +239,11 @@ def requirement(fact: int, lowest: int, highest: int) -> str:
     return f"{definition.name} from {lowest} to {highest}"
 
 
-def breakpoints(policy: Policy, fact: int) -> frozenset[int]:
-    """Give the values of a fact at which some rule of the policy changes its mind."""
-    found: set[int] = set()
-    rules = [*policy.raises.eligibility, *policy.referrals]
-    rules += [knock_out for knock_out, _, _ in policy.knock_outs]
-    rules += [trigger.rule for trigger in policy.reduces.triggers]
-    for rule in rules:
-        if rule.fact == fact:
-            found.update((rule.lowest - 1, rule.lowest, rule.highest, rule.highest + 1))
-    for line in policy.scorecard:
-        if line.fact == fact:
-            found.update(line.bounds)
-            found.update(bound - 1 for bound in line.bounds)
-    definition = FACTS[fact]
-    return frozenset(value for value in found if definition.lowest <= value <= definition.highest)
+def avoidance(fact: int, lowest: int, highest: int) -> str:
+    """Write what avoids a rule that counts against the customer while it holds: "dpd_now below 1"."""
+    definition = CHARACTERISTICS[fact]
+    if highest >= definition.highest:
+        return f"{definition.name} below {lowest}"
+    if lowest <= definition.lowest:
+        return f"{definition.name} above {highest}"
+    return f"{definition.name} not from {lowest} to {highest}"

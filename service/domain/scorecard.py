@@ -32,6 +32,8 @@ def shortfalls(scorecard: tuple[Characteristic, ...], given: list[int]) -> list[
     Ordering by distance from the maximum is one of the two methods that the commentary to 12 CFR 1002.9(b)(2)
     accepts for principal reasons.
     """
-    lost = [(line.points_max - got, position) for position, (line, got) in enumerate(zip(scorecard, given, strict=True))]
+    lost = [
+        (line.points_max - got, position) for position, (line, got) in enumerate(zip(scorecard, given, strict=True))
+    ]
     lost.sort(key=lambda entry: (-entry[0], entry[1]))
     return [scorecard[position].ground for cost, position in lost if cost > 0]

@@ -36,10 +36,10 @@ class ControlRow(NamedTuple):
 
 
 class Work(NamedTuple):
-    """A call's decisions to make; a command that is a HoldlineError was refused before it reached the engine."""
+    """A call's decisions to make and their request ids; a HoldlineError stands for a request that was refused."""
 
     commands: list[DecideCommand | HoldlineError]
-    is_batch: bool
+    request_ids: list[str]
 
 
 class Sealed(NamedTuple):
@@ -97,12 +97,6 @@ class PolicyReader(Protocol):
     """Compiles a document; raises InvalidRequest with every violation."""
 
     def __call__(self, document: str) -> tuple[Policy, str]: ...
-
-
-class Desk(Protocol):
-    """What a codec may ask beside decisions: reads, evaluations and policy changes."""
-
-    def account(self, account_id: str) -> Account: ...
 
 
 class Codec(Protocol):

@@ -33,7 +33,9 @@ def _facts(document: PolicyDocument) -> Iterator[Violation]:
         if name in PROHIBITED:
             yield Violation(path, f"{name} is a prohibited basis; no policy may use it")
         elif name not in INDEX or name == "utilisation_bp":
-            yield Violation(path, f"no such fact; choose from {', '.join(known.name for known in CHARACTERISTICS[:-1])}")
+            yield Violation(
+                path, f"no such fact; choose from {', '.join(known.name for known in CHARACTERISTICS[:-1])}"
+            )
         if part.when_missing is Treatment.USE:
             yield Violation(f"{path}.when_missing", "a missing fact can't be used; choose score, refer or decline")
         if name == "age_years" and not part.lawful_use:
@@ -136,9 +138,7 @@ def _bands(bands: Sequence[BandPart]) -> Iterator[Violation]:
         path = f"bands[{position + 1}]"
         if lower.from_score >= upper.from_score:
             yield Violation(f"{path}.from_score", "bands go from the best score down")
-        for column, (best, worse) in enumerate(
-            zip(upper.income_multiples_bp, lower.income_multiples_bp, strict=False)
-        ):
+        for column, (best, worse) in enumerate(zip(upper.income_multiples_bp, lower.income_multiples_bp, strict=False)):
             if worse > best:
                 yield Violation(f"{path}.income_multiples_bp[{column}]", "a worse band can't earn a higher multiple")
         yield from _steps(path, upper, lower)

@@ -6,6 +6,7 @@ canonical document (JSON, sorted keys), so comments and layout don't count.
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import NamedTuple
 
 import yaml
@@ -30,6 +31,7 @@ from service.domain.policy import (
     Step,
     Text,
     Trigger,
+    avoidance,
     requirement,
 )
 from service.policies import checks
@@ -70,7 +72,9 @@ def parse(text: str) -> PolicyDocument:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InvalidRequest((Violation("document", f"not YAML{place}: {getattr(error, 'problem', error)}"),)) from error
+        raise InvalidRequest(
+            (Violation("document", f"not YAML{place}: {getattr(error, 'problem', error)}"),)
+        ) from error
     except (RecursionError, TypeError, ValueError) as error:
         if not isinstance(error, ValidationError):
             raise InvalidRequest((Violation("document", f"not a policy document: {error}"),)) from error
@@ -92,9 +96,7 @@ class _NoAliases(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value]
         repeated = next((key for key, _ in node.value if keys.count(key.value) > 1), None)
         if repeated is not None:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{repeated.value} is given twice", repeated.start_mark
-            )
+            raise yaml.constructor.ConstructorError(None, None, f"{repeated.value} is given twice", repeated.start_mark)
         return dict(super().construct_mapping(node, deep=deep))
 
 
@@ -121,7 +123,9 @@ def _policy(document: PolicyDocument) -> Policy:
                 part.max_age_days * DAY_US,
                 part.when_missing,
                 part.when_stale,
-                Ground(f"facts.{name}", part.reason, INDEX[name], f"{name} known and at most {part.max_age_days} days old"),
+                Ground(
+                    f"facts.{name}", part.reason, INDEX[name], f"{name} known and at most {part.max_age_days} days old"
+                ),
             )
             for name, part in document.facts.items()
         ),
@@ -142,12 +146,12 @@ def _policy(document: PolicyDocument) -> Policy:
     )
 
 
-def _rule(path: str, part: RulePart) -> Rule:
+def _rule(path: str, part: RulePart, words: Callable[[int, int, int], str] = avoidance) -> Rule:
     fact = INDEX[part.fact]
     definition = CHARACTERISTICS[fact]
     lowest = definition.lowest if part.at_least is None else part.at_least
     highest = definition.highest if part.at_most is None else part.at_most
-    return Rule(Ground(path, part.reason, fact, requirement(fact, lowest, highest)), fact, lowest, highest)
+    return Rule(Ground(path, part.reason, fact, words(fact, lowest, highest)), fact, lowest, highest)
 
 
 def _characteristic(path: str, line: CharacteristicPart) -> Characteristic:
@@ -182,11 +186,14 @@ def _base_limit(document: PolicyDocument) -> BaseLimit:
 def _raises(document: PolicyDocument) -> Raises:
     part = document.raise_
     return Raises(
-        tuple(_rule(f"raise.eligibility[{at}]", rule) for at, rule in enumerate(part.eligibility)),
+        tuple(_rule(f"raise.eligibility[{at}]", rule, requirement) for at, rule in enumerate(part.eligibility)),
         part.wait_after_raise_days,
         part.wait_after_cut_days,
         Ground(
-            "raise.wait_after_raise_days", "WAIT_AFTER_RAISE", NO_FACT, f"{part.wait_after_raise_days} days after a raise"
+            "raise.wait_after_raise_days",
+            "WAIT_AFTER_RAISE",
+            NO_FACT,
+            f"{part.wait_after_raise_days} days after a raise",
         ),
         Ground("raise.wait_after_cut_days", "WAIT_AFTER_CUT", NO_FACT, f"{part.wait_after_cut_days} days after a cut"),
     )

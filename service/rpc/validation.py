@@ -126,9 +126,10 @@ def batch(
     """
     if not 1 <= len(requests) <= BATCH_ITEMS_MAX:
         raise InvalidRequest((Violation(field, f"{len(requests)} items; send 1 to {BATCH_ITEMS_MAX}"),))
-    if len({request.request_id for request in requests}) != len(requests):
-        raise InvalidRequest(tuple(_repeated([request.request_id for request in requests], field)))
-    return Work([_one(request, call) for request in requests], is_batch=True)
+    request_ids = [request.request_id for request in requests]
+    if len(set(request_ids)) != len(request_ids):
+        raise InvalidRequest(tuple(_repeated(request_ids, field)))
+    return Work([_one(request, call) for request in requests], request_ids)
 
 
 def _one(

@@ -19,12 +19,7 @@ _EPOCH: Final = date(1970, 1, 1)
 _SMALL: Final = tuple(
     bytes((number,)) if number < 128 else bytes((number & 127 | 128, number >> 7)) for number in range(1 << 14)
 )
-_FACT_TAGS: Final = tuple(
-    bytes(((index + 1) << 3 | (2 if index in MONEY_FACTS else 0),))
-    if index < 15
-    else _SMALL[(index + 1) << 3 | (2 if index in MONEY_FACTS else 0)]
-    for index in range(15)
-)
+_FACT_TAGS: Final = tuple(bytes(((index + 1) << 3 | (2 if index in MONEY_FACTS else 0),)) for index in range(15))
 
 
 def varint(number: int) -> bytes:

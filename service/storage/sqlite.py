@@ -59,7 +59,9 @@ class SqliteStore:
     def __init__(self, path: Path, *, read_only: bool = False, vfs: str = "") -> None:
         """Open the file, lock it and migrate it; raises StoreRefused or StoreUnavailable."""
         if has_wal_reset_bug(apsw.sqlite_lib_version()):
-            raise StoreRefused(f"SQLite {apsw.sqlite_lib_version()} has the WAL-reset bug; install apsw 3.51.3 or newer")
+            raise StoreRefused(
+                f"SQLite {apsw.sqlite_lib_version()} has the WAL-reset bug; install apsw 3.51.3 or newer"
+            )
         self._path = path
         self._read_only = read_only
         self._vfs = vfs or None
@@ -87,7 +89,7 @@ class SqliteStore:
             return connection
         for pragma in _PRAGMAS:
             connection.execute(pragma)
-        (mode,) = connection.execute("PRAGMA journal_mode").get
+        mode = connection.execute("PRAGMA journal_mode").get
         if mode != "wal":
             raise StoreRefused(f"the file system refuses write-ahead logging (journal mode {mode})")
         return connection

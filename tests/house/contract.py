@@ -52,7 +52,13 @@ def _protoc(protos: Path, *arguments: str) -> None:
 
 def generate(folder: Path) -> None:
     """Generate stubs and type stubs into a folder."""
-    _protoc(PROTOS, f"--python_out={folder}", f"--grpc_python_out={folder}", f"--mypy_out={folder}", f"--mypy_grpc_out={folder}")
+    _protoc(
+        PROTOS,
+        f"--python_out={folder}",
+        f"--grpc_python_out={folder}",
+        f"--mypy_out={folder}",
+        f"--mypy_grpc_out={folder}",
+    )
 
 
 def image(protos: Path = PROTOS) -> bytes:
@@ -70,11 +76,7 @@ def stale_stubs() -> list[str]:
         generate(fresh)
         names = {path.relative_to(fresh) for path in fresh.rglob("*_pb2*")}
         committed = {path.relative_to(PROTOS) for path in PROTOS.rglob("*_pb2*") if "__pycache__" not in path.parts}
-        differing = {
-            name
-            for name in names & committed
-            if (fresh / name).read_bytes() != (PROTOS / name).read_bytes()
-        }
+        differing = {name for name in names & committed if (fresh / name).read_bytes() != (PROTOS / name).read_bytes()}
         return [f"protos/{name}: stale, run make stubs" for name in sorted(differing | (names ^ committed))]
 
 

@@ -1,0 +1,47 @@
+"""What a caller imports: `Client`, `AsyncClient`, and the errors they raise.
+
+Needs grpcio, protobuf and tenacity; nothing of the server.
+"""
+
+from service.client.aio import AsyncClient
+from service.client.blocking import Client
+from service.client.errors import (
+    AlreadyExists,
+    DeadlineExceeded,
+    HoldlineError,
+    InternalError,
+    InvalidRequest,
+    KeyReused,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    Refused,
+    Unavailable,
+    VersionMismatch,
+    Violation,
+)
+from service.client.requests import decide, money, new_request_id
+from service.client.retry import Budget, Retry
+
+__all__ = [
+    "AlreadyExists",
+    "AsyncClient",
+    "Budget",
+    "Client",
+    "DeadlineExceeded",
+    "HoldlineError",
+    "InternalError",
+    "InvalidRequest",
+    "KeyReused",
+    "NotFound",
+    "Overloaded",
+    "PermissionDenied",
+    "Refused",
+    "Retry",
+    "Unavailable",
+    "VersionMismatch",
+    "Violation",
+    "decide",
+    "money",
+    "new_request_id",
+]

@@ -1,0 +1,124 @@
+"""The asynchronous client, for services on asyncio.
+
+Promises what the synchronous one does: the same request id on each try, deadlines passed on, typed errors.
+"""
+
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+import grpc.aio
+import tenacity
+from holdline.v1 import account_pb2, decision_pb2
+from holdline.v1 import limit_service_pb2 as limits
+from holdline.v1 import limit_service_pb2_grpc as limits_grpc
+
+from service.client import errors, requests
+from service.client.blocking import TIMEOUT_SECONDS, result_of
+from service.client.retry import Budget, Retry, arguments
+
+Response = TypeVar("Response")
+
+
+class AsyncClient:
+    """Calls LimitService over one channel; arguments as `Client`. Policies are for analysts, who have `Client`."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        caller: str = "",
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        retry: Retry | None = None,
+        budget: Budget | None = None,
+        is_batch: bool = False,
+    ) -> None:
+        self._channel = grpc.aio.insecure_channel(target, options=requests.CHANNEL_OPTIONS)
+        self._limits: limits_grpc.LimitServiceAsyncStub = limits_grpc.LimitServiceStub(self._channel)
+        self._metadata = requests.metadata(caller, is_batch=is_batch)
+        self._timeout_seconds = timeout_seconds
+        self._retry = retry or Retry()
+        self._budget = budget or Budget()
+        self._rng = random.Random()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+    async def decide(self, account_id: str, kind: str | int, **arguments_of_decide: Any) -> limits.DecideResponse:
+        """Make one durable decision; arguments as `requests.decide`. Raises HoldlineError."""
+        return await self.send(requests.decide(account_id, kind, **arguments_of_decide))
+
+    async def send(self, request: limits.DecideRequest) -> limits.DecideResponse:
+        """Make one durable decision from a request that exists. Raises HoldlineError."""
+        return await self._call(self._limits.Decide, request, request.request_id)
+
+    async def batch(self, batch: Sequence[limits.DecideRequest]) -> list[limits.DecideResponse | errors.HoldlineError]:
+        """Make up to 1,000 decisions with one commit; each with its answer or error. Raises HoldlineError."""
+        response = await self._call(self._limits.BatchDecide, limits.BatchDecideRequest(requests=batch), "")
+        return [result_of(result, request.request_id) for result, request in zip(response.results, batch, strict=True)]
+
+    async def stream(
+        self, batches: Iterable[Sequence[limits.DecideRequest]], timeout_seconds: float | None = None
+    ) -> AsyncIterator[tuple[str, limits.DecideResponse | errors.HoldlineError]]:
+        """Make decisions over one stream; gives request ids with answers or errors. Not retried. Raises HoldlineError."""
+        sent = (limits.StreamDecisionsRequest(requests=batch) for batch in batches)
+        try:
+            async for message in self._limits.StreamDecisions(sent, timeout=timeout_seconds, metadata=self._metadata):
+                for result in message.results:
+                    yield result.request_id, result_of(result, result.request_id)
+        except grpc.RpcError as error:
+            raise errors.from_rpc(error) from error
+
+    async def evaluate(self, account_id: str, kind: str | int, **arguments_of_evaluate: Any) -> limits.EvaluateResponse:
+        """Compute a decision without writing; arguments as `requests.evaluate`. Raises HoldlineError."""
+        return await self._call(self._limits.Evaluate, requests.evaluate(account_id, kind, **arguments_of_evaluate), "")
+
+    async def account(self, account_id: str) -> account_pb2.Account:
+        """Read an account. Raises HoldlineError."""
+        return (await self._call(self._limits.GetAccount, limits.GetAccountRequest(account_id=account_id), "")).account
+
+    async def decisions(self, account_id: str, page_size: int = 100) -> AsyncIterator[decision_pb2.Decision]:
+        """Read an account's decisions, newest first, page by page. Raises HoldlineError."""
+        token = ""
+        while True:
+            request = limits.ListDecisionsRequest(account_id=account_id, page_size=page_size, page_token=token)
+            page = await self._call(self._limits.ListDecisions, request, "")
+            for decision in page.decisions:
+                yield decision
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def explain(self, decision_id: str) -> limits.ExplainDecisionResponse:
+        """Explain a decision. Raises HoldlineError."""
+        request = limits.ExplainDecisionRequest(decision_id=decision_id)
+        return await self._call(self._limits.ExplainDecision, request, "")
+
+    async def _call(self, method: Callable[..., Awaitable[Response]], request: object, request_id: str) -> Response:
+        """Call with retries, the same request on each try, all within one deadline."""
+        give_up_at = time.monotonic() + self._timeout_seconds
+
+        def remaining_seconds() -> float:
+            return give_up_at - time.monotonic()
+
+        async def attempt() -> Response:
+            try:
+                return await method(request, timeout=max(remaining_seconds(), 0.001), metadata=self._metadata)
+            except grpc.RpcError as error:
+                raise errors.from_rpc(error, request_id) from error
+
+        self._budget.earn()
+        retrying = tenacity.AsyncRetrying(**arguments(self._retry, self._budget, remaining_seconds, self._rng))
+        return await retrying(attempt)

@@ -1,0 +1,185 @@
+"""The synchronous client. One instance serves many threads.
+
+Promises the same request id on each try, deadlines passed on to the server, and typed errors.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+import tenacity
+from holdline.v1 import account_pb2, decision_pb2
+from holdline.v1 import limit_service_pb2 as limits
+from holdline.v1 import limit_service_pb2_grpc as limits_grpc
+from holdline.v1 import policy_service_pb2 as policies
+from holdline.v1 import policy_service_pb2_grpc as policies_grpc
+
+from service.client import errors, requests
+from service.client.retry import Budget, Retry, arguments
+
+Response = TypeVar("Response")
+TIMEOUT_SECONDS = 5.0
+
+
+class Client:
+    """Calls Holdline over one channel.
+
+    `caller` names this service (its idempotency keys are its own); `timeout_seconds` bounds a call with all its
+    retries; `is_batch` marks calls that may be shed first.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        caller: str = "",
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        retry: Retry | None = None,
+        budget: Budget | None = None,
+        is_batch: bool = False,
+    ) -> None:
+        self._channel = grpc.insecure_channel(target, options=requests.CHANNEL_OPTIONS)
+        self._limits = limits_grpc.LimitServiceStub(self._channel)
+        self._policies = policies_grpc.PolicyServiceStub(self._channel)
+        self._metadata = requests.metadata(caller, is_batch=is_batch)
+        self._timeout_seconds = timeout_seconds
+        self._retry = retry or Retry()
+        self._budget = budget or Budget()
+        self._rng = random.Random()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+    def decide(self, account_id: str, kind: str | int, **arguments_of_decide: Any) -> limits.DecideResponse:
+        """Make one durable decision; arguments as `requests.decide`. Raises HoldlineError."""
+        return self.send(requests.decide(account_id, kind, **arguments_of_decide))
+
+    def send(self, request: limits.DecideRequest) -> limits.DecideResponse:
+        """Make one durable decision from a request that exists; for retries of one's own. Raises HoldlineError."""
+        return self._call(self._limits.Decide, request, request.request_id)
+
+    def batch(self, batch: Sequence[limits.DecideRequest]) -> list[limits.DecideResponse | errors.HoldlineError]:
+        """Make up to 1,000 decisions with one commit; each with its answer or error. Raises HoldlineError."""
+        response = self._call(self._limits.BatchDecide, limits.BatchDecideRequest(requests=batch), "")
+        return [result_of(result, request.request_id) for result, request in zip(response.results, batch, strict=True)]
+
+    def import_accounts(
+        self, accounts: Sequence[limits.ImportAccount]
+    ) -> list[limits.DecideResponse | errors.HoldlineError]:
+        """Take over up to 1,000 accounts; each with its answer or error. Raises HoldlineError."""
+        response = self._call(self._limits.ImportAccounts, limits.ImportAccountsRequest(accounts=accounts), "")
+        return [
+            result_of(result, account.request_id) for result, account in zip(response.results, accounts, strict=True)
+        ]
+
+    def stream(
+        self, batches: Iterable[Sequence[limits.DecideRequest]], timeout_seconds: float | None = None
+    ) -> Iterator[tuple[str, limits.DecideResponse | errors.HoldlineError]]:
+        """Make decisions over one stream; gives request ids with answers or errors. Not retried. Raises HoldlineError."""
+        sent = (limits.StreamDecisionsRequest(requests=batch) for batch in batches)
+        try:
+            for message in self._limits.StreamDecisions(sent, timeout=timeout_seconds, metadata=self._metadata):
+                for result in message.results:
+                    yield result.request_id, result_of(result, result.request_id)
+        except grpc.RpcError as error:
+            raise errors.from_rpc(error) from error
+
+    def evaluate(self, account_id: str, kind: str | int, **arguments_of_evaluate: Any) -> limits.EvaluateResponse:
+        """Compute a decision without writing; arguments as `requests.evaluate`. Raises HoldlineError."""
+        return self._call(self._limits.Evaluate, requests.evaluate(account_id, kind, **arguments_of_evaluate), "")
+
+    def account(self, account_id: str) -> account_pb2.Account:
+        """Read an account. Raises HoldlineError."""
+        return self._call(self._limits.GetAccount, limits.GetAccountRequest(account_id=account_id), "").account
+
+    def decisions(self, account_id: str, page_size: int = 100) -> Iterator[decision_pb2.Decision]:
+        """Read an account's decisions, newest first, page by page. Raises HoldlineError."""
+        token = ""
+        while True:
+            request = limits.ListDecisionsRequest(account_id=account_id, page_size=page_size, page_token=token)
+            page = self._call(self._limits.ListDecisions, request, "")
+            yield from page.decisions
+            token = page.next_page_token
+            if not token:
+                return
+
+    def explain(self, decision_id: str) -> limits.ExplainDecisionResponse:
+        """Explain a decision. Raises HoldlineError."""
+        return self._call(self._limits.ExplainDecision, limits.ExplainDecisionRequest(decision_id=decision_id), "")
+
+    def validate_policy(self, document: str) -> policies.ValidatePolicyResponse:
+        """Check a policy document. Raises HoldlineError."""
+        return self._call(self._policies.ValidatePolicy, policies.ValidatePolicyRequest(document=document), "")
+
+    def publish_policy(self, document: str, *, request_id: str = "") -> policies.PublishPolicyResponse:
+        """Publish a policy as a draft. Raises HoldlineError."""
+        request = policies.PublishPolicyRequest(request_id=request_id or requests.new_request_id(), document=document)
+        return self._call(self._policies.PublishPolicy, request, request.request_id)
+
+    def promote_policy(self, version: str, *, reason: str = "", request_id: str = "") -> policies.PromotePolicyResponse:
+        """Make a draft decide. Raises HoldlineError."""
+        request = policies.PromotePolicyRequest(
+            request_id=request_id or requests.new_request_id(), version=version, reason=reason
+        )
+        return self._call(self._policies.PromotePolicy, request, request.request_id)
+
+    def rollback_policy(
+        self, product: str, *, version: str = "", reason: str = "", request_id: str = ""
+    ) -> policies.RollbackPolicyResponse:
+        """Make an earlier version decide again. Raises HoldlineError."""
+        request = policies.RollbackPolicyRequest(
+            request_id=request_id or requests.new_request_id(), product=product, version=version, reason=reason
+        )
+        return self._call(self._policies.RollbackPolicy, request, request.request_id)
+
+    def policy(self, version: str) -> policies.GetPolicyResponse:
+        """Read a policy version with its document. Raises HoldlineError."""
+        return self._call(self._policies.GetPolicy, policies.GetPolicyRequest(version=version), "")
+
+    def policies(self, product: str = "") -> Iterator[policies.PolicyVersion]:
+        """Read the policy versions, newest first, page by page. Raises HoldlineError."""
+        token = ""
+        while True:
+            request = policies.ListPoliciesRequest(product=product, page_token=token)
+            page = self._call(self._policies.ListPolicies, request, "")
+            yield from page.policies
+            token = page.next_page_token
+            if not token:
+                return
+
+    def _call(self, method: Callable[..., Response], request: object, request_id: str) -> Response:
+        """Call with retries, the same request on each try, all within one deadline."""
+        give_up_at = time.monotonic() + self._timeout_seconds
+
+        def remaining_seconds() -> float:
+            return give_up_at - time.monotonic()
+
+        def attempt() -> Response:
+            try:
+                return method(request, timeout=max(remaining_seconds(), 0.001), metadata=self._metadata)
+            except grpc.RpcError as error:
+                raise errors.from_rpc(error, request_id) from error
+
+        self._budget.earn()
+        retrying = tenacity.Retrying(**arguments(self._retry, self._budget, remaining_seconds, self._rng))
+        return retrying(attempt)
+
+
+def result_of(
+    result: limits.BatchDecideResult | limits.StreamDecisionsResult, request_id: str
+) -> limits.DecideResponse | errors.HoldlineError:
+    if result.HasField("error"):
+        return errors.from_status(result.error, request_id)
+    return result.response

@@ -1,0 +1,73 @@
+"""Admission: a bounded queue that sheds what matters least, before it costs anything.
+
+Promises that no more than so many calls wait, that new ones are refused once the oldest has waited too long, and that
+a batch call is shed before an interactive one.
+"""
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+from service.domain.errors import Overloaded
+from service.engine.ports import Answer, Call
+from service.gateway.identity import Criticality
+
+
+class Waiting(NamedTuple):
+    """A call in the queue, the future of its answer, and since when it waits (monotonic, microseconds)."""
+
+    call: Call
+    answer: asyncio.Future[Answer]
+    since_us: int
+
+
+class Queue:
+    """Calls that wait for the engine, the more critical first."""
+
+    def __init__(self, calls_max: int, wait_ms_max: int) -> None:
+        self._calls_max = calls_max
+        self._wait_us_max = wait_ms_max * 1_000
+        self._lines: tuple[deque[Waiting], ...] = tuple(deque() for _ in Criticality)
+
+    def __len__(self) -> int:
+        return sum(len(line) for line in self._lines)
+
+    def admit(self, waiting: Waiting, criticality: Criticality) -> Waiting | None:
+        """Take a call in; gives the less critical one that was put out for it, if any. Raises Overloaded."""
+        if not self._is_full(waiting.since_us):
+            self._lines[criticality].append(waiting)
+            return None
+        least = self._lines[Criticality.BATCH]
+        if criticality is Criticality.BATCH or not least:
+            raise self.refusal(criticality)
+        self._lines[criticality].append(waiting)
+        return least.pop()
+
+    def _is_full(self, now_us: int) -> bool:
+        if len(self) >= self._calls_max:
+            return True
+        return any(line and now_us - line[0].since_us > self._wait_us_max for line in self._lines)
+
+    def refusal(self, criticality: Criticality) -> Overloaded:
+        """Give the error for a call that is shed."""
+        return Overloaded(criticality.name.lower(), self._wait_us_max // 1_000)
+
+    def take(self, calls_max: int, bytes_max: int) -> list[Waiting]:
+        """Take calls out, the critical first, within a count and a size; at least one where one waits."""
+        taken: list[Waiting] = []
+        size = 0
+        for line in self._lines:
+            while line and len(taken) < calls_max:
+                if line[0].answer.done():
+                    # Its caller has gone.
+                    line.popleft()
+                    continue
+                size += len(line[0].call.body)
+                if taken and size > bytes_max:
+                    return taken
+                taken.append(line.popleft())
+        return taken
+
+    def drain(self) -> list[Waiting]:
+        """Take everything out."""
+        return self.take(len(self), 1 << 62)

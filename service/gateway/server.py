@@ -1,0 +1,240 @@
+"""The gRPC server: every method of the contract as bytes, health, reflection, drain.
+
+Promises that a call is answered by its deadline's engine answer or a status with details, and that after SIGTERM
+health says NOT_SERVING, new calls are refused with UNAVAILABLE, calls in flight end, and the server stops.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, NoReturn
+
+import grpc
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from opentelemetry import trace
+
+from service.domain.errors import Draining, HoldlineError, InternalError, RequestTooLarge
+from service.engine.ports import Answer, Call
+from service.gateway.identity import Identity, identify
+from service.gateway.link import Link
+from service.rpc import status
+from service.rpc.methods import METHODS, Method, Shape
+from service.settings import Settings
+from service.telemetry import GatewayMeters
+
+DETAILS_KEY: Final = "grpc-status-details-bin"
+IDLE_POLL_SECONDS: Final = 0.01
+
+log = structlog.get_logger("holdline.gateway")
+Context = grpc.aio.ServicerContext
+Handler = Callable[[bytes, Context], Awaitable[bytes]]
+
+
+def options(settings: Settings) -> list[tuple[str, int]]:
+    """Give every channel argument whose default matters; settings.py has the reasons."""
+    return [
+        ("grpc.max_concurrent_streams", settings.grpc_max_concurrent_streams),
+        ("grpc.max_metadata_size", settings.grpc_max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", settings.grpc_absolute_max_metadata_bytes),
+        ("grpc.max_receive_message_length", settings.grpc_max_receive_bytes),
+        ("grpc.http2.max_ping_strikes", settings.grpc_max_ping_strikes),
+        ("grpc.server_handshake_timeout_ms", settings.grpc_handshake_ms_max),
+        ("grpc.max_connection_idle_ms", settings.grpc_idle_ms_max),
+        ("grpc.max_connection_age_ms", settings.grpc_age_ms_max),
+        ("grpc.max_connection_age_grace_ms", settings.grpc_age_grace_ms),
+        ("grpc.server_max_unrequested_time_in_server", settings.grpc_unrequested_ms_max // 1_000),
+        ("grpc.keepalive_time_ms", settings.grpc_keepalive_ms),
+        ("grpc.keepalive_timeout_ms", settings.grpc_keepalive_timeout_ms),
+        ("grpc.so_reuseport", 1 if settings.gateways > 1 else 0),
+    ]
+
+
+class Gateway:
+    """Takes calls in, passes them on, and drains."""
+
+    def __init__(self, settings: Settings, meters: GatewayMeters, tracer: trace.Tracer | None) -> None:
+        self._settings = settings
+        self._meters = meters
+        self._tracer = tracer
+        self._is_draining = False
+        self._serving_names: tuple[str, ...] = ()
+        self._health = health.aio.HealthServicer()
+        self._health_tasks: set[asyncio.Task[None]] = set()
+        self._default_us = settings.deadline_ms_default * 1_000
+        self.link: Link | None = None
+
+    def server(self, service_names: tuple[str, ...]) -> grpc.aio.Server:
+        """Make the gRPC server with every method of the contract."""
+        server = grpc.aio.server(options=options(self._settings))
+        self._serving_names = ("", *service_names)
+        self.engine_changed(is_there=False)
+        for service in service_names:
+            handlers = {
+                method.path.rpartition("/")[2]: self._handler(index, method)
+                for index, method in enumerate(METHODS)
+                if method.path.split("/")[1] == service
+            }
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection((*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        return server
+
+    def engine_changed(self, *, is_there: bool) -> None:
+        """Tell health callers whether calls can be answered."""
+        state = health_pb2.HealthCheckResponse.SERVING if is_there else health_pb2.HealthCheckResponse.NOT_SERVING
+
+        async def tell() -> None:
+            for name in self._serving_names:
+                await self._health.set(name, state)
+
+        task = asyncio.get_running_loop().create_task(tell())
+        self._health_tasks.add(task)
+        task.add_done_callback(self._health_tasks.discard)
+
+    async def drain(self, server: grpc.aio.Server) -> None:
+        """Say NOT_SERVING, refuse new calls, let those in flight end, stop."""
+        self._is_draining = True
+        await self._health.enter_graceful_shutdown()
+        log.info("draining")
+        give_up_at = time.monotonic() + self._settings.drain_ms_max / 1_000
+        await asyncio.sleep(self._settings.drain_notice_ms / 1_000)
+        while self.link is not None and not self.link.is_idle and time.monotonic() < give_up_at:
+            await asyncio.sleep(IDLE_POLL_SECONDS)
+        await server.stop(max(give_up_at - time.monotonic(), 0.1))
+        log.info("drained")
+
+    def _handler(self, index: int, method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
+        if method.shape is Shape.STREAM:
+            return grpc.stream_stream_rpc_method_handler(self._stream(index, method))
+        return grpc.unary_unary_rpc_method_handler(self._unary(index, method))
+
+    def _unary(self, index: int, method: Method) -> Handler:
+        name = method.path[1:]
+        bytes_max = method.bytes_max
+
+        async def call(body: bytes, context: Context) -> bytes:
+            started_us = time.monotonic_ns() // 1_000
+            try:
+                identity = identify(context.invocation_metadata())
+                answer = await self._ask(index, bytes_max, body, identity, self._deadline_us(context, started_us))
+            except HoldlineError as error:
+                answer = _answer_of(error)
+            self._observe(name, answer.code, started_us)
+            if self._tracer is not None and identity.is_sampled:
+                self._trace(name, identity, answer.code, started_us)
+            if answer.code:
+                await _refuse(context, answer)
+            return answer.body
+
+        return call
+
+    async def _ask(self, index: int, bytes_max: int, body: bytes, identity: Identity, deadline_us: int) -> Answer:
+        if self._is_draining or self.link is None:
+            raise Draining
+        if len(body) > bytes_max:
+            raise RequestTooLarge(len(body), bytes_max)
+        call = Call(index, identity.caller, deadline_us, identity.trace_id, body)
+        return await self.link.submit(call, identity.criticality)
+
+    def _deadline_us(self, context: Context, now_us: int) -> int:
+        """Give a call's deadline in microseconds of the monotonic clock."""
+        remaining = context.time_remaining()
+        return now_us + (self._default_us if remaining is None else int(remaining * 1e6))
+
+    def _stream(self, index: int, method: Method) -> Callable[[AsyncIterator[bytes], Context], Awaitable[None]]:
+        async def call(requests: AsyncIterator[bytes], context: Context) -> None:
+            identity = _identity_of(context)
+            if isinstance(identity, Answer):
+                await _refuse(context, identity)
+            started_us = time.monotonic_ns() // 1_000
+            answers: asyncio.Queue[asyncio.Task[Answer] | None] = asyncio.Queue(
+                self._settings.stream_messages_in_flight
+            )
+
+            async def read() -> None:
+                async for body in requests:
+                    deadline_us = time.monotonic_ns() // 1_000 + self._default_us
+                    await answers.put(
+                        asyncio.ensure_future(self._ask(index, method.bytes_max, body, identity, deadline_us))
+                    )
+                await answers.put(None)
+
+            reader = asyncio.ensure_future(read())
+            answer = Answer(0, b"")
+            try:
+                while (task := await answers.get()) is not None:
+                    try:
+                        answer = await task
+                    except HoldlineError as error:
+                        answer = _answer_of(error)
+                    if answer.code:
+                        break
+                    await context.write(answer.body)
+            finally:
+                await _end(reader, answers)
+            self._observe(method.path[1:], answer.code, started_us)
+            if answer.code:
+                await _refuse(context, answer)
+
+        return call
+
+    def _observe(self, name: str, code: int, started_us: int) -> None:
+        if self._meters.rpc_seconds is not None:
+            seconds = (time.monotonic_ns() // 1_000 - started_us) / 1e6
+            self._meters.rpc_seconds.record(
+                seconds, {"rpc.method": name, "rpc.grpc.status_code": status.CODE_BY_NUMBER[code].name}
+            )
+        if self._meters.shed is not None and code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]:
+            self._meters.shed.add(1, {"rpc.method": name})
+
+    def _trace(self, name: str, identity: Identity, code: int, started_us: int) -> None:
+        """Record one sampled call as a span, after the fact."""
+        assert self._tracer is not None
+        parent = trace.set_span_in_context(
+            trace.NonRecordingSpan(
+                trace.SpanContext(
+                    int(identity.trace_id, 16), int(identity.parent_id, 16), is_remote=True,
+                    trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
+                )
+            )
+        )  # fmt: skip
+        ended_ns = time.time_ns()
+        began_ns = ended_ns - (time.monotonic_ns() - started_us * 1_000)
+        span = self._tracer.start_span(name, parent, kind=trace.SpanKind.SERVER, start_time=began_ns)
+        span.set_attributes({"rpc.system": "grpc", "rpc.grpc.status_code": code})
+        if code:
+            span.set_status(trace.StatusCode.ERROR)
+        span.end(ended_ns)
+
+
+def _identity_of(context: Context) -> Identity | Answer:
+    try:
+        return identify(context.invocation_metadata())
+    except HoldlineError as error:
+        return _answer_of(error)
+
+
+def _answer_of(error: HoldlineError) -> Answer:
+    found = status.status_of(error)
+    return Answer(found.code, found.SerializeToString())
+
+
+async def _refuse(context: Context, answer: Answer) -> NoReturn:
+    code, message = status.parse(answer.body)
+    await context.abort(code, message[:1024], ((DETAILS_KEY, answer.body),))
+    raise InternalError("")
+
+
+async def _end(reader: asyncio.Future[None], answers: asyncio.Queue[asyncio.Task[Answer] | None]) -> None:
+    """Stop reading a stream and let go of what is still asked."""
+    reader.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await reader
+    while not answers.empty():
+        task = answers.get_nowait()
+        if task is not None:
+            task.cancel()

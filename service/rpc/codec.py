@@ -1,0 +1,67 @@
+"""The codec that the engine process is given: every method's bytes to commands and answers to bytes.
+
+Promises that a request that can't be parsed is the caller's error, named as such, and that an error always becomes a
+status with details.
+"""
+
+from collections.abc import Callable, Sequence
+
+from google.protobuf.message import DecodeError
+
+from service.domain.decision import Decided
+from service.domain.errors import HoldlineError, InvalidRequest, Violation
+from service.engine.desk import Desk
+from service.engine.ports import Answer, Call, Work
+from service.rpc.limits import LimitCalls
+from service.rpc.methods import METHODS, Shape
+from service.rpc.policies import PolicyCalls
+from service.rpc.status import status_of
+
+
+class ProtoCodec:
+    """Translates for the methods of `rpc.methods`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._limits = LimitCalls(desk)
+        queries = {**self._limits.queries, **PolicyCalls(desk).queries}
+        self._names = [method.path.rpartition("/")[2] for method in METHODS]
+        self._decides = [method.shape is not Shape.QUERY for method in METHODS]
+        self._queries: list[Callable[[Call], bytes] | None] = [queries.get(name) for name in self._names]
+
+    def is_decision(self, method: int) -> bool:
+        """Claim that a method makes decisions."""
+        return self._decides[method]
+
+    def work(self, call: Call) -> Work:
+        """Build a call's commands; raises InvalidRequest."""
+        try:
+            return self._limits.work(self._names[call.method], call)
+        except DecodeError as error:
+            raise _unreadable() from error
+
+    def answer(self, call: Call, work: Work, answers: Sequence[Decided | HoldlineError]) -> Answer:
+        """Assemble the answer of a call that decides."""
+        try:
+            return Answer(0, self._limits.response(self._names[call.method], work, answers))
+        except HoldlineError as error:
+            return self.error(error)
+
+    def query(self, call: Call) -> Answer:
+        """Answer any other call."""
+        answer = self._queries[call.method]
+        assert answer is not None, "every method that decides nothing is a query"
+        try:
+            return Answer(0, answer(call))
+        except DecodeError:
+            return self.error(_unreadable())
+        except HoldlineError as error:
+            return self.error(error)
+
+    def error(self, error: HoldlineError) -> Answer:
+        """Give an error as an answer."""
+        status = status_of(error)
+        return Answer(status.code, status.SerializeToString())
+
+
+def _unreadable() -> InvalidRequest:
+    return InvalidRequest((Violation("", "the message is not readable as this request; compare the protos"),))

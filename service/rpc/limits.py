@@ -1,0 +1,193 @@
+"""LimitService: requests to commands, decisions and reads to responses.
+
+Promises the four moves of an adapter: check, build, call, assemble. Decisions are made in batches by
+`engine.execute`; everything else is asked of the desk.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from google.protobuf import timestamp_pb2
+from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, money_pb2
+
+from service.domain import explain
+from service.domain.decision import Decided
+from service.domain.errors import HoldlineError, InvalidRequest, Violation
+from service.domain.facts import FACTS
+from service.engine.desk import Desk
+from service.engine.ports import Call, Work
+from service.rpc import validation, wire
+from service.rpc.status import status_of
+
+PAGE_SIZE_MAX: Final = 1_000
+PAGE_SIZE: Final = 100
+
+
+class LimitCalls:
+    """The calls of LimitService, in bytes."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._reasons = wire.Reasons()
+        self.queries: dict[str, Callable[[Call], bytes]] = {
+            "Evaluate": self._evaluate,
+            "GetAccount": self._get_account,
+            "ListDecisions": self._list_decisions,
+            "ExplainDecision": self._explain_decision,
+        }
+
+    def work(self, name: str, call: Call) -> Work:
+        """Build the commands of a call that decides; raises InvalidRequest."""
+        if name == "Decide":
+            request = limit_service_pb2.DecideRequest.FromString(call.body)
+            return Work([validation.decide_command(request, call)], [request.request_id])
+        if name == "ImportAccounts":
+            accounts = limit_service_pb2.ImportAccountsRequest.FromString(call.body).accounts
+            return validation.batch(accounts, call, "accounts")
+        if name == "BatchDecide":
+            return validation.batch(
+                limit_service_pb2.BatchDecideRequest.FromString(call.body).requests, call, "requests"
+            )
+        requests = limit_service_pb2.StreamDecisionsRequest.FromString(call.body).requests
+        return validation.batch(requests, call, "requests")
+
+    def response(self, name: str, work: Work, answers: Sequence[Decided | HoldlineError]) -> bytes:
+        """Assemble the response of a call that decides; a single call's error is raised."""
+        if name == "Decide":
+            if isinstance(answers[0], HoldlineError):
+                raise answers[0]
+            return self._decided(answers[0])
+        if name != "StreamDecisions":
+            return b"".join(
+                wire.field(b"\x0a", wire.field(b"\x12", status_of(answer).SerializeToString()))
+                if isinstance(answer, HoldlineError)
+                else wire.field(b"\x0a", wire.field(b"\x0a", self._decided(answer)))
+                for answer in answers
+            )
+        return b"".join(
+            wire.field(b"\x0a", self._streamed(request_id, answer))
+            for request_id, answer in zip(work.request_ids, answers, strict=True)
+        )
+
+    def _streamed(self, request_id: str, answer: Decided | HoldlineError) -> bytes:
+        which = wire.field(b"\x0a", request_id.encode())
+        if isinstance(answer, HoldlineError):
+            return which + wire.field(b"\x1a", status_of(answer).SerializeToString())
+        return which + wire.field(b"\x12", self._decided(answer))
+
+    def _decided(self, decided: Decided) -> bytes:
+        return wire.decide_response(decided, self._texts(decided))
+
+    def _texts(self, decided: Decided) -> bytes:
+        decision = decided.decision
+        return self._reasons.written(decision.reasons, self._desk.policy(decision.policy_version))
+
+    def _decision(self, decided: Decided) -> bytes:
+        return wire.decision(decided.decision, decided.currency, self._texts(decided))
+
+    def _evaluate(self, call: Call) -> bytes:
+        request = limit_service_pb2.EvaluateRequest.FromString(call.body)
+        command = validation.evaluate_command(request, call)
+        decision, after, policy = self._desk.evaluate(command, request.policy_version)
+        explained = explain.explain(decision, policy)
+        response = limit_service_pb2.EvaluateResponse(
+            decision=decision_pb2.Decision.FromString(
+                wire.decision(decision, after.currency, self._reasons.written(decision.reasons, policy))
+            ),
+            account=account_pb2.Account.FromString(wire.account(after)),
+            contributions=_contributions(explained),
+        )
+        return response.SerializeToString()
+
+    def _get_account(self, call: Call) -> bytes:
+        request = limit_service_pb2.GetAccountRequest.FromString(call.body)
+        _refuse(validation.account_id_violations(request.account_id))
+        return wire.field(b"\x0a", wire.account(self._desk.account(request.account_id)))
+
+    def _list_decisions(self, call: Call) -> bytes:
+        request = limit_service_pb2.ListDecisionsRequest.FromString(call.body)
+        violations = [*validation.account_id_violations(request.account_id), *page_size_violations(request.page_size)]
+        if request.page_token and not validation.is_decision_id(request.page_token):
+            violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
+        _refuse(violations)
+        size = request.page_size or PAGE_SIZE
+        before = int(request.page_token, 16) if request.page_token else 0
+        if before >= 1 << 63:
+            raise InvalidRequest((Violation("page_token", "send next_page_token of the page before, unchanged"),))
+        found = self._desk.account_decisions(request.account_id, before, size)
+        pages = [wire.field(b"\x0a", self._decision(decided)) for decided in found]
+        if len(found) == size and found[-1].decision.previous:
+            pages.append(wire.field(b"\x12", b"%016x" % found[-1].decision.number))
+        return b"".join(pages)
+
+    def _explain_decision(self, call: Call) -> bytes:
+        request = limit_service_pb2.ExplainDecisionRequest.FromString(call.body)
+        if not validation.is_decision_id(request.decision_id):
+            raise InvalidRequest((Violation("decision_id", "send 16 hexadecimal digits, lower case"),))
+        decided, policy, explained = self._desk.explained(request.decision_id)
+        summary_zh, summary_en = explain.summaries(decided.decision, policy, decided.currency, explained.advice)
+        response = limit_service_pb2.ExplainDecisionResponse(
+            decision=decision_pb2.Decision.FromString(self._decision(decided)),
+            contributions=_contributions(explained),
+            findings=[_finding(finding) for finding in explained.findings],
+            advice=[_advice(advice, decided.currency) for advice in explained.advice],
+            summary_zh=summary_zh,
+            summary_en=summary_en,
+        )
+        return response.SerializeToString()
+
+
+def _refuse(violations: Sequence[Violation]) -> None:
+    if violations:
+        raise InvalidRequest(tuple(violations))
+
+
+def page_size_violations(page_size: int) -> list[Violation]:
+    """Give what is wrong with a page size."""
+    if 0 <= page_size <= PAGE_SIZE_MAX:
+        return []
+    return [Violation("page_size", f"{page_size} is out of range; send 0 to {PAGE_SIZE_MAX}")]
+
+
+def _contributions(explained: explain.Explanation) -> list[decision_pb2.Contribution]:
+    return [
+        decision_pb2.Contribution(
+            characteristic=piece.characteristic,
+            value=piece.value,
+            points=piece.points,
+            points_max=piece.points_max,
+            reason_code=piece.reason,
+        )
+        for piece in explained.contributions
+    ]
+
+
+def _finding(finding: explain.Finding) -> decision_pb2.RuleFinding:
+    return decision_pb2.RuleFinding(
+        path=finding.path,
+        reason_code=finding.reason,
+        fact=finding.fact,
+        requirement=finding.requirement,
+        value=finding.value,
+    )
+
+
+def _advice(advice: explain.Advice, currency: str) -> decision_pb2.Advice:
+    text_zh, text_en = explain.advice_texts(advice, currency)
+    return decision_pb2.Advice(
+        fact=FACTS[advice.fact].name,
+        current_value=advice.current,
+        target_value=advice.target,
+        limit_then=money_pb2.Money(minor_units=advice.limit_then_minor, currency_code=currency),
+        outcome_then=decision_pb2.Outcome.ValueType(int(advice.outcome_then)),
+        text_zh=text_zh,
+        text_en=text_en,
+    )
+
+
+def timestamp(micros: int) -> timestamp_pb2.Timestamp | None:
+    """Give a Timestamp from microseconds since the epoch UTC, none for 0."""
+    if not micros:
+        return None
+    seconds, rest = divmod(micros, 1_000_000)
+    return timestamp_pb2.Timestamp(seconds=seconds, nanos=rest * 1_000)

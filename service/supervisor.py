@@ -1,0 +1,210 @@
+"""The supervisor: starts the engine and the gateways, and starts again what dies.
+
+Promises that a dead engine is started again at once (then with growing pauses while it keeps dying), that no child
+outlives the supervisor (each holds the other end of its standard input), and that SIGTERM drains the gateways before
+the engine stops.
+"""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from service.settings import Settings
+
+START_SECONDS_MAX: Final = 30.0
+PAUSE_SECONDS_MAX: Final = 5.0
+STEADY_SECONDS: Final = 10.0
+"""A child that lived so long is started again without a pause."""
+STOP_GRACE_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 0.5
+
+log = structlog.get_logger("holdline.supervisor")
+
+
+class Child:
+    """One process of ours: a role, started again whenever it ends."""
+
+    def __init__(self, role: str, number: int) -> None:
+        self.role = role
+        self.number = number
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started_at = 0.0
+        self.failures = 0
+        self.start_at = 0.0
+        self.report: dict[str, int] | None = None
+
+    def start(self, orders: dict[str, object]) -> None:
+        """Start the process; it reads its orders from standard input and reports on standard output when ready."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "service.bootstrap", self.role],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        self.started_at = time.monotonic()
+        self.report = None
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({**orders, "number": self.number}).encode() + b"\n")
+        self.process.stdin.flush()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def await_report(self, seconds_max: float) -> dict[str, int] | None:
+        """Wait for the report; gives nothing where the process ends or the time is over."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        give_up_at = time.monotonic() + seconds_max
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while time.monotonic() < give_up_at:
+                if selector.select(POLL_SECONDS):
+                    line = self.process.stdout.readline()
+                    self.report = json.loads(line) if line else None
+                    return self.report
+        return None
+
+    def end(self, signal_number: int) -> None:
+        """Ask the process to end."""
+        if self.is_alive and self.process is not None:
+            self.process.send_signal(signal_number)
+
+    def close(self) -> None:
+        """Let go of the pipes of a process that has ended."""
+        if self.process is not None:
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+class Supervisor:
+    """Starts, watches and stops one engine and its gateways."""
+
+    def __init__(self, settings: Settings, ready_file: Path | None) -> None:
+        self._settings = settings
+        self._ready_file = ready_file
+        self._folder = tempfile.TemporaryDirectory(prefix="holdline-")
+        self._engine = Child("engine", 0)
+        self._gateways = [Child("gateway", number) for number in range(settings.gateways)]
+        self._port = settings.port
+        self._stop_signal = 0
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; gives the exit code."""
+        watched = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+        signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+        # Ignored signals are never delivered, and SIGCHLD is ignored by default.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        try:
+            if not self._start_all():
+                return 1
+            self._announce()
+            while not self._stop_signal:
+                self._watch(watched)
+            return self._stop()
+        finally:
+            self._kill_all()
+            self._folder.cleanup()
+
+    def _orders(self) -> dict[str, object]:
+        host = self._settings.host
+        settings = self._settings.model_dump(mode="json") | {"listen": f"{host}:{self._port}"}
+        return {"settings": settings, "socket": str(Path(self._folder.name) / "engine.sock")}
+
+    def _start_all(self) -> bool:
+        for child in (self._engine, *self._gateways):
+            child.start(self._orders())
+            report = child.await_report(START_SECONDS_MAX)
+            if report is None:
+                log.error("could not start", role=child.role)
+                return False
+            # With port 0 the first gateway picks it and the others share it.
+            self._port = report.get("port", self._port)
+        return True
+
+    def _announce(self) -> None:
+        log.info("serving", listen=f"{self._settings.host}:{self._port}", gateways=len(self._gateways))
+        if self._ready_file is not None:
+            report = {
+                "listen": f"{self._settings.host}:{self._port}",
+                "supervisor": os.getpid(),
+                "engine": self._pid(self._engine),
+                "gateways": [self._pid(child) for child in self._gateways],
+            }
+            partial = self._ready_file.with_suffix(".partial")
+            partial.write_text(json.dumps(report), encoding="utf-8")
+            partial.replace(self._ready_file)
+
+    @staticmethod
+    def _pid(child: Child) -> int:
+        return child.process.pid if child.process is not None else 0
+
+    def _watch(self, watched: set[signal.Signals]) -> None:
+        """Wait for a signal and start again what has ended and is due."""
+        received = signal.sigtimedwait(watched, POLL_SECONDS if self._all_alive() else 0.05)
+        if received is not None and received.si_signo != signal.SIGCHLD:
+            self._stop_signal = received.si_signo
+            return
+        for child in (self._engine, *self._gateways):
+            if child.is_alive:
+                continue
+            if child.start_at == 0.0:
+                self._note_death(child)
+            if time.monotonic() >= child.start_at:
+                child.start_at = 0.0
+                child.close()
+                child.start(self._orders())
+                if child.await_report(START_SECONDS_MAX) is None:
+                    log.error("did not come back", role=child.role)
+                else:
+                    log.info("started again", role=child.role, pid=self._pid(child))
+                    self._announce()
+
+    def _all_alive(self) -> bool:
+        return all(child.is_alive for child in (self._engine, *self._gateways))
+
+    def _note_death(self, child: Child) -> None:
+        lived = time.monotonic() - child.started_at
+        child.failures = 0 if lived > STEADY_SECONDS else child.failures + 1
+        pause = min(0.1 * 2 ** (child.failures - 2), PAUSE_SECONDS_MAX) if child.failures > 1 else 0.0
+        child.start_at = time.monotonic() + pause
+        code = child.process.returncode if child.process is not None else None
+        log.error("ended", role=child.role, exit_code=code, pause_seconds=pause)
+
+    def _stop(self) -> int:
+        """Drain the gateways, then stop the engine; gives 0 when all ended in order."""
+        log.info("stopping")
+        grace = (self._settings.drain_ms_max + self._settings.drain_notice_ms) / 1_000 + STOP_GRACE_SECONDS
+        in_order = self._end(self._gateways, grace)
+        return 0 if self._end([self._engine], STOP_GRACE_SECONDS) and in_order else 1
+
+    @staticmethod
+    def _end(children: Sequence[Child], seconds_max: float) -> bool:
+        for child in children:
+            child.end(signal.SIGTERM)
+        give_up_at = time.monotonic() + seconds_max
+        for child in children:
+            if child.process is None:
+                continue
+            try:
+                child.process.wait(max(give_up_at - time.monotonic(), 0.01))
+            except subprocess.TimeoutExpired:
+                log.error("did not stop", role=child.role)
+        return all(child.process is not None and child.process.returncode == 0 for child in children)
+
+    def _kill_all(self) -> None:
+        for child in (*self._gateways, self._engine):
+            child.end(signal.SIGKILL)
+            if child.process is not None:
+                child.process.wait()
+            child.close()
