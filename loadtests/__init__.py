@@ -1,0 +1,1 @@
+"""Load tests, benchmarks and peers: for who measures Holdline before a peak."""

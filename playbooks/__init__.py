@@ -1,0 +1,1 @@
+"""Playbooks: versioned fallback modes for the on-call engineer."""

@@ -1,0 +1,1 @@
+"""Holdline: durable, explained credit-limit decisions over gRPC."""

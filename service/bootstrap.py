@@ -7,11 +7,11 @@ input, which stays open as the lifeline, and a report goes to standard output wh
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from importlib import resources
 from pathlib import Path
@@ -25,7 +25,7 @@ from service.domain.policy import Policy
 from service.domain.policy_life import PolicyState
 from service.engine.control import Control
 from service.engine.desk import Desk, PolicyOrder
-from service.engine.ports import Store
+from service.engine.ports import Ledger, Store
 from service.engine.process import Engine, Loop
 from service.policies import compiler
 from service.settings import Settings
@@ -61,6 +61,18 @@ def read_policy(document: str) -> tuple[Policy, str]:
 def store_path(store: str) -> Path:
     """Give the file that a store setting names."""
     return Path(store.removeprefix("sqlite:///"))
+
+
+@contextlib.contextmanager
+def open_ledger(store: str) -> Iterator[Ledger]:
+    """Open a store to read it from end to end, beside a running server or without one."""
+    from service.storage.sqlite import SqliteStore
+
+    ledger = SqliteStore(store_path(store), read_only=True)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
 
 
 def make_desk(store: Store, control: Control, settings: Settings) -> Desk:
@@ -111,7 +123,7 @@ def run_engine(orders: dict[str, Any]) -> int:
         return 1
     path = orders["socket"]
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+        Path(path).unlink()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen()

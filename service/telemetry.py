@@ -68,6 +68,10 @@ def start_logs(level: str) -> logging.handlers.QueueListener:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    # grpc.aio logs a traceback when a caller has gone before its answer; that is no fault of ours.
+    logging.getLogger("grpc._cython.cygrpc").addFilter(
+        lambda record: not record.getMessage().startswith("ExecuteBatchError")
+    )
     root = logging.getLogger()
     root.setLevel(level.upper())
     root.handlers = [_Dropping(records)]

@@ -72,7 +72,10 @@ class AsyncClient:
     async def stream(
         self, batches: Iterable[Sequence[limits.DecideRequest]], timeout_seconds: float | None = None
     ) -> AsyncIterator[tuple[str, limits.DecideResponse | errors.HoldlineError]]:
-        """Make decisions over one stream; gives request ids with answers or errors. Not retried. Raises HoldlineError."""
+        """Make decisions over one stream; gives request ids with answers or errors. Raises HoldlineError.
+
+        A stream is not retried: send what is unanswered again, with the same request ids.
+        """
         sent = (limits.StreamDecisionsRequest(requests=batch) for batch in batches)
         try:
             async for message in self._limits.StreamDecisions(sent, timeout=timeout_seconds, metadata=self._metadata):

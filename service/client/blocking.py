@@ -87,7 +87,10 @@ class Client:
     def stream(
         self, batches: Iterable[Sequence[limits.DecideRequest]], timeout_seconds: float | None = None
     ) -> Iterator[tuple[str, limits.DecideResponse | errors.HoldlineError]]:
-        """Make decisions over one stream; gives request ids with answers or errors. Not retried. Raises HoldlineError."""
+        """Make decisions over one stream; gives request ids with answers or errors. Raises HoldlineError.
+
+        A stream is not retried: send what is unanswered again, with the same request ids.
+        """
         sent = (limits.StreamDecisionsRequest(requests=batch) for batch in batches)
         try:
             for message in self._limits.StreamDecisions(sent, timeout=timeout_seconds, metadata=self._metadata):
@@ -180,6 +183,7 @@ class Client:
 def result_of(
     result: limits.BatchDecideResult | limits.StreamDecisionsResult, request_id: str
 ) -> limits.DecideResponse | errors.HoldlineError:
+    """Give the answer or the typed error of one item of a batch."""
     if result.HasField("error"):
         return errors.from_status(result.error, request_id)
     return result.response

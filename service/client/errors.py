@@ -14,7 +14,7 @@ HoldlineError
 └── InternalError        a bug of the server; its log has the trace
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -132,7 +132,8 @@ def from_status(status: status_pb2.Status, request_id: str = "") -> HoldlineErro
 
 def from_rpc(error: grpc.RpcError, request_id: str = "") -> HoldlineError:
     """Give the typed error of a failed call, from its trailing metadata where the server sent details."""
-    for key, value in error.trailing_metadata() or ():
+    for datum in error.trailing_metadata() or ():
+        key, value = cast("tuple[str, bytes]", datum)
         if key == "grpc-status-details-bin":
             return from_status(status_pb2.Status.FromString(value), request_id)
     code = error.code()

@@ -209,4 +209,6 @@ def summaries(decision: Decision, policy: Policy, currency: str, given: tuple[Ad
     parts_en = [f"Outcome: {outcome_en}. {change_en}.", *(text.en for text in texts)]
     parts_zh += [text.advice_zh for text in texts if text.advice_zh] + [zh for zh, _ in spoken]
     parts_en += [text.advice_en for text in texts if text.advice_en] + [en for _, en in spoken]
+    # Two reasons may give the same advice; once is enough.
+    parts_zh, parts_en = list(dict.fromkeys(parts_zh)), list(dict.fromkeys(parts_en))
     return "".join(parts_zh), " ".join(parts_en)

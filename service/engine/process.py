@@ -79,7 +79,7 @@ class Engine:
             return self._codec.work(call)
         except HoldlineError as error:
             return self._codec.error(error)
-        except Exception:  # The outermost edge for one request's translation.
+        except Exception:  # noqa: BLE001 - The outermost edge for one request's translation.
             return self._internal(call)
 
     def _decide(self, waiting: list[tuple[int, Call, Work]], given: dict[int, Answer]) -> None:
@@ -92,14 +92,14 @@ class Engine:
             answers = [command if isinstance(command, HoldlineError) else next(executed) for command in work.commands]
             try:
                 given[position] = self._codec.answer(call, work, answers)
-            except Exception:  # The outermost edge for one answer's translation; its decisions are durable.
+            except Exception:  # noqa: BLE001 - The outermost edge for one answer's translation; its decisions are durable.
                 given[position] = self._internal(call)
 
     def _execute(self, commands: list[DecideCommand]) -> list[Decided | HoldlineError]:
         started = time.perf_counter()
         try:
             answers = execute(commands, self._store, self._control, self._clock)
-        except Exception:  # The outermost edge of a transaction, which is rolled back.
+        except Exception:
             if len(commands) > 1:
                 # One command met a bug; apart from it the others can be decided.
                 return [answer for command in commands for answer in self._execute([command])]
@@ -132,7 +132,7 @@ class Engine:
     def _query(self, call: Call) -> Answer:
         try:
             return self._codec.query(call)
-        except Exception:  # The outermost edge of a read.
+        except Exception:  # noqa: BLE001 - The outermost edge of a read.
             return self._internal(call)
 
     def _internal(self, call: Call) -> Answer:

@@ -5,6 +5,7 @@ metadata says.
 """
 
 import re
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -39,11 +40,11 @@ class Identity(NamedTuple):
     is_sampled: bool
 
 
-def identify(metadata: tuple[tuple[str, str | bytes], ...]) -> Identity:
+def identify(metadata: Iterable[tuple[str, str | bytes]] | None) -> Identity:
     """Read a call's metadata; raises InvalidRequest with every violation. A bad traceparent is ignored (W3C)."""
     caller, criticality, trace_id, parent_id, is_sampled = ANONYMOUS, Criticality.INTERACTIVE, "", "", False
     violations: list[Violation] = []
-    for key, value in metadata:
+    for key, value in metadata or ():
         if key == CALLER_KEY:
             if isinstance(value, bytes) or not _is_caller(value):
                 violations.append(Violation(f"metadata.{key}", "send 1 to 64 characters of [A-Za-z0-9._:@-]"))

@@ -113,7 +113,12 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Answer everything in hand with ENGINE_UNAVAILABLE."""
-        log.warning("engine lost", in_flight=sum(map(len, self._in_flight)), waiting=len(self._queue))
+        log.warning(
+            "engine lost",
+            cause=str(exc or "closed"),
+            in_flight=sum(map(len, self._in_flight)),
+            waiting=len(self._queue),
+        )
         self._transport = None
         self._buffer.clear()
         left = [waiting for taken in self._in_flight for waiting in taken] + self._queue.drain()

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 import grpc.aio
@@ -30,8 +30,8 @@ DETAILS_KEY: Final = "grpc-status-details-bin"
 IDLE_POLL_SECONDS: Final = 0.01
 
 log = structlog.get_logger("holdline.gateway")
-Context = grpc.aio.ServicerContext
-Handler = Callable[[bytes, Context], Awaitable[bytes]]
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+Handler: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
 
 
 def options(settings: Settings) -> list[tuple[str, int]]:
@@ -102,7 +102,7 @@ class Gateway:
         log.info("draining")
         give_up_at = time.monotonic() + self._settings.drain_ms_max / 1_000
         await asyncio.sleep(self._settings.drain_notice_ms / 1_000)
-        while self.link is not None and not self.link.is_idle and time.monotonic() < give_up_at:
+        while self.link is not None and not self.link.is_idle and time.monotonic() < give_up_at:  # noqa: ASYNC110 - once a life
             await asyncio.sleep(IDLE_POLL_SECONDS)
         await server.stop(max(give_up_at - time.monotonic(), 0.1))
         log.info("drained")

@@ -88,7 +88,7 @@ class _NoAliases(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs leave the loader untyped.
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML leaves it untyped.
             raise yaml.composer.ComposerError(None, None, "aliases are not taken", event.start_mark)
         return super().compose_node(parent, index)
 
@@ -105,7 +105,7 @@ def _load(text: str) -> object:
     try:
         return loader.get_single_data()
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]  # PyYAML's stubs leave the loader untyped.
+        loader.dispose()
 
 
 def _path(location: tuple[int | str, ...]) -> str:

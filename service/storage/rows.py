@@ -83,7 +83,7 @@ def decided(row: Sequence[Any], *, replayed: bool) -> Decided:
 
 def is_intact(row: Sequence[Any], chain_before: bytes) -> bool:
     """Claim that a stored row (product, currency, columns, chain) carries the link that its content asks for."""
-    return chain_after(chain_before, tuple(row[2:-1])) == row[-1]
+    return bool(chain_after(chain_before, tuple(row[2:-1])) == row[-1])
 
 
 def account_row(account: Account, chain: bytes) -> Row:

@@ -6,6 +6,7 @@ report a failed sync only once. Refuses a SQLite with the WAL-reset bug, a secon
 own.
 """
 
+import contextlib
 import fcntl
 import os
 import re
@@ -49,7 +50,7 @@ class StoreRefused(Exception):
 def has_wal_reset_bug(version: str) -> bool:
     """Claim that a SQLite version can lose commits (sqlite.org/wal.html#walresetbug)."""
     parts = tuple(int(part) for part in version.split("."))
-    fixed_in_branch = {(3, 50): (3, 50, 7), (3, 44): (3, 44, 6)}
+    fixed_in_branch: dict[tuple[int, ...], tuple[int, ...]] = {(3, 50): (3, 50, 7), (3, 44): (3, 44, 6)}
     return parts < fixed_in_branch.get(parts[:2], (3, 51, 3))
 
 
@@ -128,11 +129,9 @@ class SqliteStore:
         self._is_broken = True
         self.rollback()
         if not isinstance(error, apsw.BusyError):
-            try:
+            # Where this fails too, the next transaction tries again before it writes.
+            with contextlib.suppress(StoreUnavailable):
                 self._mend()
-            except StoreUnavailable:
-                # Still broken; the next transaction tries again before it writes.
-                pass
         return StoreUnavailable(kind=type(error).__name__)
 
     def _mend(self) -> None:
@@ -295,7 +294,10 @@ class SqliteStore:
 
 
 def _policy(row: Sequence[Any]) -> PolicyRecord:
-    return PolicyRecord(*row[:5], PolicyState(row[5]), *row[6:])
+    version, product, currency, content_hash, document, state, published_by, published_us, activated_us = row
+    return PolicyRecord(
+        version, product, currency, content_hash, document, PolicyState(state), published_by, published_us, activated_us
+    )
 
 
 def _lock(path: Path) -> int:

@@ -1,0 +1,172 @@
+"""`holdline decide | evaluate | explain | decisions`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli import output
+from service.cli.output import CALLER, SERVER, Caller, Json, Server
+
+if TYPE_CHECKING:
+    from holdline.v1 import money_pb2
+
+Fact = Annotated[
+    list[str] | None,
+    typer.Option("--fact", help="A fact as name=value, amounts as name=CNY:1200000 in minor units; repeat for more."),
+]
+Account = Annotated[str, typer.Argument(help="The account's id.")]
+Kind = Annotated[str, typer.Argument(help="assign, raise, reduce or review.")]
+Product = Annotated[str, typer.Option(help="The product, needed for assign.")]
+KINDS = ("assign", "raise", "reduce", "review")
+
+
+def _facts(pairs: list[str] | None) -> dict[str, int | money_pb2.Money]:
+    from holdline.v1 import money_pb2
+
+    facts: dict[str, int | money_pb2.Money] = {}
+    for pair in pairs or []:
+        name, _, value = pair.partition("=")
+        currency, colon, minor = value.rpartition(":")
+        try:
+            facts[name] = money_pb2.Money(minor_units=int(minor), currency_code=currency) if colon else int(value)
+        except ValueError as error:
+            raise typer.BadParameter(f"{pair} is not name=value with a whole number") from error
+    return facts
+
+
+def _kind(kind: str) -> str:
+    if kind not in KINDS:
+        raise typer.BadParameter(f"{kind} is no kind of decision; choose from {', '.join(KINDS)}")
+    return kind
+
+
+def decide(
+    account_id: Account,
+    kind: Kind,
+    product: Product = "",
+    fact: Fact = None,
+    request_id: Annotated[str, typer.Option(help="Idempotency key; the same again answers from the record.")] = "",
+    expected_version: Annotated[int, typer.Option(help="Refuse unless the account is at this version.")] = 0,
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """Make one durable decision.
+
+    holdline decide c-1 assign --product revolving --fact bureau_score=720 --fact monthly_income=CNY:1200000
+    """
+    with output.connected(server, caller) as client:
+        response = client.decide(
+            account_id,
+            _kind(kind),
+            product=product,
+            facts=_facts(fact),
+            request_id=request_id,
+            expected_version=expected_version,
+        )
+    if as_json:
+        output.print_json(response)
+    else:
+        output.show_decision(response.decision, replayed=response.replayed)
+
+
+def evaluate(
+    account_id: Account,
+    kind: Kind,
+    product: Product = "",
+    fact: Fact = None,
+    policy_version: Annotated[str, typer.Option(help="Evaluate with this version instead of the active one.")] = "",
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """Compute what decide would answer, and write nothing."""
+    with output.connected(server, caller) as client:
+        response = client.evaluate(
+            account_id, _kind(kind), product=product, facts=_facts(fact), policy_version=policy_version
+        )
+    if as_json:
+        output.print_json(response)
+        return
+    output.show_decision(response.decision, replayed=False)
+    rows = [
+        (
+            piece.characteristic,
+            str(piece.value) if piece.HasField("value") else "–",
+            f"{piece.points}/{piece.points_max}",
+        )
+        for piece in response.contributions
+    ]
+    if rows:
+        output.table("Score", ("characteristic", "value", "points"), rows)
+
+
+def explain(
+    decision_id: Annotated[str, typer.Argument(help="The decision's id, 16 hexadecimal digits.")],
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """Tell why a decision came out as it did, in Chinese and English, with advice that was checked."""
+    with output.connected(server, caller) as client:
+        response = client.explain(decision_id)
+    if as_json:
+        output.print_json(response)
+        return
+    typer.echo(response.summary_zh)
+    typer.echo(response.summary_en)
+    rows = [
+        (
+            finding.path,
+            finding.reason_code,
+            finding.requirement,
+            str(finding.value) if finding.HasField("value") else "–",
+        )
+        for finding in response.findings
+    ]
+    output.table("Rules that took part", ("rule", "reason", "asks for", "found"), rows)
+    rows = [
+        (
+            advice.fact,
+            str(advice.current_value) if advice.HasField("current_value") else "–",
+            str(advice.target_value),
+            output.amount(advice.limit_then),
+        )
+        for advice in response.advice
+    ]
+    if rows:
+        output.table("Smallest changes that would help", ("fact", "now", "then", "limit"), rows)
+
+
+def decisions(
+    account_id: Account,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 20,
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """List an account's decisions, newest first."""
+    found = []
+    with output.connected(server, caller) as client:
+        for decision in client.decisions(account_id, page_size=min(count, 1_000)):
+            found.append(decision)
+            if len(found) == count:
+                break
+    if as_json:
+        output.print_json(found)
+        return
+    rows = [
+        (
+            decision.decision_id,
+            decision.decided_at.ToJsonString(),
+            output.kind(decision),
+            output.outcome(decision),
+            f"{output.amount(decision.old_limit)} → {output.amount(decision.new_limit)}",
+            ", ".join(reason.code for reason in decision.reasons),
+            decision.policy_version,
+        )
+        for decision in found
+    ]
+    output.table("Decisions", ("id", "when (UTC)", "kind", "outcome", "limit", "reasons", "policy"), rows)

@@ -1,0 +1,35 @@
+"""`holdline`: every command, found by name and imported when used, so that help is fast."""
+
+import typer
+
+from service.cli import accounts, decisions, demo, imports, policies, serve, stores
+
+app = typer.Typer(
+    name="holdline",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Durable, explained credit-limit decisions. Start with `holdline demo`, then `holdline serve`.",
+    epilog="Exit codes: 0 done; 1 a promise does not hold; 2 wrong command line; 3 refused; 4 out of reach, try again.",
+)
+
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.command("decide")(decisions.decide)
+app.command("evaluate")(decisions.evaluate)
+app.command("explain")(decisions.explain)
+app.command("decisions")(decisions.decisions)
+app.command("account")(accounts.account)
+app.command("verify")(stores.verify)
+app.command("replay")(stores.replay)
+app.add_typer(imports.app, name="import")
+app.add_typer(policies.app, name="policy")
+
+
+def run() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    run()

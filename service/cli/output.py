@@ -1,0 +1,130 @@
+"""What every command shares: the options that name a server, tables for people, JSON for scripts, exit codes.
+
+Exit codes: 0 done, 1 a promise does not hold (verify, replay, demo), 2 the command line is wrong, 3 the server refused
+the request, 4 the server is out of reach or too busy (try again).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from service.domain.money import display
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from holdline.v1 import account_pb2, decision_pb2, money_pb2
+
+    from service.client import Client
+
+PROMISE_BROKEN: Final = 1
+REFUSED: Final = 3
+UNREACHABLE: Final = 4
+
+Server = Annotated[str, typer.Option("--server", envvar="HOLDLINE_SERVER", help="Address of a running server.")]
+Caller = Annotated[str, typer.Option("--caller", help="Name of this caller; its idempotency keys are its own.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+SERVER: Final = "127.0.0.1:50051"
+CALLER: Final = "cli"
+
+
+@contextmanager
+def connected(server: str, caller: str) -> Iterator[Client]:
+    """Give a client; ends the command with its exit code where a call fails."""
+    from service.client import Client, DeadlineExceeded, HoldlineError, Unavailable
+
+    try:
+        with Client(server, caller=caller, timeout_seconds=10.0) as client:
+            yield client
+    except HoldlineError as error:
+        typer.secho(f"{error.reason or type(error).__name__}: {error}", fg="red", err=True)
+        for violation in error.violations:
+            typer.echo(f"  {violation.field}: {violation.description}", err=True)
+        unreachable = isinstance(error, Unavailable | DeadlineExceeded)
+        raise typer.Exit(UNREACHABLE if unreachable else REFUSED) from error
+
+
+def print_json(content: Message | Sequence[Message] | object) -> None:
+    """Print a message, messages or plain data as JSON with the contract's field names."""
+    from google.protobuf.message import Message
+
+    if isinstance(content, Message):
+        content = _plain(content)
+    elif isinstance(content, list) and content and isinstance(content[0], Message):
+        content = [_plain(message) for message in content]
+    typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
+
+
+def _plain(message: Message) -> object:
+    from google.protobuf.json_format import MessageToDict
+
+    return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left")
+    for column in columns:
+        drawn.add_column(column)
+    for row in rows:
+        drawn.add_row(*row)
+    Console().print(drawn)
+
+
+def amount(money: money_pb2.Money) -> str:
+    """Write an amount for people."""
+    return display(money.minor_units, money.currency_code)
+
+
+def outcome(decision: decision_pb2.Decision) -> str:
+    """Write an outcome for people: "approved"."""
+    from holdline.v1 import decision_pb2
+
+    return decision_pb2.Outcome.Name(decision.outcome).removeprefix("OUTCOME_").lower()
+
+
+def kind(decision: decision_pb2.Decision) -> str:
+    """Write a kind for people: "raise"."""
+    from holdline.v1 import decision_pb2
+
+    return decision_pb2.DecisionKind.Name(decision.kind).removeprefix("DECISION_KIND_").lower()
+
+
+def show_decision(decision: decision_pb2.Decision, *, replayed: bool) -> None:
+    """Print a decision for people."""
+    rows = [
+        ("decision", decision.decision_id or "(not written)"),
+        ("account", f"{decision.account_id}, version {decision.account_version}"),
+        ("outcome", f"{kind(decision)} {outcome(decision)}" + (", answered from the record" if replayed else "")),
+        ("limit", f"{amount(decision.old_limit)} → {amount(decision.new_limit)}"),
+        ("score", str(decision.score)),
+        *((f"reason {reason.code}", f"{reason.text_en} {reason.text_zh}") for reason in decision.reasons),
+        ("policy, mode", f"{decision.policy_version}, {decision.mode_id}"),
+        ("request", f"{decision.caller}/{decision.request_id}"),
+    ]
+    table("Decision", ("", ""), rows)
+
+
+def show_account(account: account_pb2.Account) -> None:
+    """Print an account for people."""
+    from holdline.v1 import account_pb2, money_pb2
+
+    rows = [
+        ("account", f"{account.account_id}, version {account.version}"),
+        ("product", account.product),
+        ("status", account_pb2.AccountStatus.Name(account.status).removeprefix("ACCOUNT_STATUS_").lower()),
+        ("limit", amount(account.limit)),
+        ("held", amount(account.held)),
+        ("outstanding", amount(account.outstanding)),
+        ("available", amount(account.available)),
+    ]
+    for field, value in account.facts.ListFields():
+        rows.append((field.name, amount(value) if isinstance(value, money_pb2.Money) else str(value)))
+    table("Account", ("", ""), rows)

@@ -1,0 +1,52 @@
+"""`holdline serve`: a server in the foreground.
+
+Every setting is a flag here, made from settings.py; SETTINGS.md lists them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def serve(
+    store: Annotated[str | None, typer.Option(help="Where decisions are kept: sqlite:///PATH.")] = None,
+    listen: Annotated[str | None, typer.Option(help="Address and port; port 0 picks a free one.")] = None,
+    gateways: Annotated[int | None, typer.Option(help="Gateway processes that share the port.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Prometheus port on loopback; 0: off.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other setting as name=value; SETTINGS.md lists them.")
+    ] = None,
+    ready_file: Annotated[Path | None, typer.Option(help="Written when serving: address and process ids.")] = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C, then drain and exit with 0.
+
+    Each setting is also a variable, HOLDLINE_STORE for --store; a flag wins over a variable.
+
+        holdline serve --store sqlite:////var/lib/holdline/limits.db --gateways 2
+    """
+    from pydantic import ValidationError
+
+    from service import bootstrap, telemetry
+    from service.settings import Settings
+    from service.supervisor import Supervisor
+
+    flags = {"store": store, "listen": listen, "gateways": gateways, "metrics_port": metrics_port}
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    for pair in setting or []:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise typer.BadParameter(f"{pair} is not name=value")
+        given[name] = value
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
+        raise typer.BadParameter("; ".join(problems)) from error
+    bootstrap.assert_fast_protobuf()
+    listener = telemetry.start_logs(settings.log_level)
+    try:
+        code = Supervisor(settings, ready_file).run()
+    finally:
+        listener.stop()
+    raise typer.Exit(code)

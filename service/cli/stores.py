@@ -1,0 +1,66 @@
+"""`holdline verify | replay`: hold a store against its promises, beside a running server or without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli import output
+from service.cli.output import PROMISE_BROKEN, Json
+
+if TYPE_CHECKING:
+    from service.engine.ports import Ledger
+
+Store = Annotated[str, typer.Option(envvar="HOLDLINE_STORE", help="The store: sqlite:///PATH.")]
+STORE = "sqlite:///holdline.db"
+
+
+@contextmanager
+def _ledger(store: str) -> Iterator[Ledger]:
+    from service import bootstrap
+    from service.domain.errors import StoreUnavailable
+    from service.storage.sqlite import StoreRefused
+
+    try:
+        with bootstrap.open_ledger(store) as ledger:
+            yield ledger
+    except (StoreRefused, StoreUnavailable) as error:
+        typer.secho(f"{store}: {error}", fg="red", err=True)
+        raise typer.Exit(output.UNREACHABLE) from error
+
+
+def verify(store: Store = STORE, as_json: Json = False) -> None:
+    """Check every account, decision and key: hash chains, limits, versions, keys, the file itself."""
+    from service.storage.verify import verify as verify_ledger
+
+    with _ledger(store) as ledger:
+        found = verify_ledger(ledger)
+    if as_json:
+        output.print_json(found._asdict())
+    else:
+        typer.echo(f"{found.accounts} accounts, {found.decisions} decisions looked at")
+        for fault in found.faults:
+            typer.secho(fault, fg="red")
+        typer.echo("whole: every promise holds" if not found.faults else f"{len(found.faults)} faults")
+    if found.faults:
+        raise typer.Exit(PROMISE_BROKEN)
+
+
+def replay(store: Store = STORE, as_json: Json = False) -> None:
+    """Decide every recorded decision again by its own policy version and compare bit by bit."""
+    from service import bootstrap
+    from service.engine.replay import replay as replay_ledger
+
+    with _ledger(store) as ledger:
+        found = replay_ledger(ledger, bootstrap.read_policy)
+    if as_json:
+        output.print_json(found._asdict())
+    else:
+        typer.echo(f"{found.decisions} decisions judged again, {len(found.differences)} differ")
+        for difference in found.differences:
+            typer.secho(difference, fg="red")
+    if found.differences:
+        raise typer.Exit(PROMISE_BROKEN)
