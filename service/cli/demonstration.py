@@ -20,7 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from holdline.v1 import decision_pb2
 from holdline.v1 import limit_service_pb2 as limits
+from holdline.v1.money_pb2 import Money
 from rich.console import Console
 from rich.progress import Progress
 
@@ -220,7 +222,7 @@ def _request(
     customer = rng.choice(customers)
     kind = rng.choices(("review", "raise", "reduce", "assign"), (40, 40, 10, 10))[0]
     late = customer.facts["late_months_12m"]
-    news = {
+    news: dict[str, int | Money] = {
         "bureau_score": max(min(int(rng.gauss(700 - 45 * late, 60)), 900), 300),
         "monthly_income": money(int(customer.limit_minor * rng.uniform(0.15, 0.8)) // 100 * 100, population.CURRENCY),
         "identity_level": rng.choices((1, 2, 3), (1, 6, 3))[0],
@@ -255,7 +257,7 @@ def _ask_again(listen: str, journal: Journal, advance: Callable[[], None]) -> No
 
 def _explanations(listen: str, journal: Journal) -> list[tuple[str, limits.ExplainDecisionResponse]]:
     """Explain three customers' decisions: a raise, a cut, and a refusal with advice."""
-    wanted = {
+    wanted: dict[str, Callable[[decision_pb2.Decision], bool]] = {
         "A raise": lambda made: made.new_limit.minor_units > made.old_limit.minor_units > 0,
         "A cut": lambda made: made.new_limit.minor_units < made.old_limit.minor_units,
         "A refusal": lambda made: output.outcome(made) == "declined" and "WAIT_AFTER_RAISE" not in made.reasons[0].code,

@@ -45,7 +45,7 @@ def credit_card_clients(
         output.print_json(found)
     else:
         typer.echo(f"{made} accounts imported, {replayed} had been before, {len(refused)} refused; aside in {aside}")
-        for account_id, error in refused[:10]:
-            typer.secho(f"{account_id}: {error}", fg="red")
+        for account_id, why in refused[:10]:
+            typer.secho(f"{account_id}: {why}", fg="red")
     if refused:
         raise typer.Exit(output.REFUSED)

@@ -1,0 +1,153 @@
+"""Random policies, standings and news: valid by construction, wild within that."""
+
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from service import bootstrap
+from service.domain.account import NEVER, Growth
+from service.domain.decision import Standing
+from service.domain.facts import FACTS, INDEX, NEVER_OBSERVED, Better, Definition, Profile
+from service.domain.policy import BUILT_IN_REASONS, Policy
+from tests.builders import DAY_US, NOW_US, TODAY
+
+NAMES = [fact.name for fact in FACTS if fact.name != "age_years"]
+AMOUNTS = st.integers(0, 5_000_000)
+
+
+def _values(fact: Definition) -> st.SearchStrategy[int]:
+    highest = 3_000_000 if fact.unit == "minor units" else fact.highest
+    return st.integers(fact.lowest, highest) | st.integers(fact.lowest, min(fact.lowest + 70, highest))
+
+
+@st.composite
+def _rule(draw: st.DrawFn, names: list[str], *, is_adverse: bool) -> dict[str, Any]:
+    fact = FACTS[INDEX[draw(st.sampled_from(names))]]
+    value = draw(_values(fact))
+    good_is_up = fact.better is Better.HIGHER or (fact.better is Better.NEITHER and draw(st.booleans()))
+    bound = "at_most" if good_is_up is is_adverse else "at_least"
+    return {"reason": f"OF_{fact.name.upper()}", "fact": fact.name, bound: value}
+
+
+@st.composite
+def _characteristic(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    fact = FACTS[INDEX[name]]
+    highest = 3_000_000 if fact.unit == "minor units" else fact.highest
+    bounds = sorted(draw(st.sets(st.integers(fact.lowest + 1, highest), min_size=1, max_size=4)))
+    points = draw(st.lists(st.integers(-50, 100), min_size=len(bounds) + 1, max_size=len(bounds) + 1))
+    if fact.better is not Better.NEITHER:
+        points.sort(reverse=fact.better is Better.LOWER)
+    bins: list[dict[str, Any]] = [
+        {"points": given, "below": bound} for given, bound in zip(points, bounds, strict=False)
+    ]
+    return {
+        "fact": name, "reason": f"OF_{name.upper()}", "bins": [*bins, {"points": points[-1]}],
+        "missing_points": draw(st.integers(-50, max(points))),
+    }  # fmt: skip
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a valid policy document."""
+    treatments = st.sampled_from(("score", "refer", "decline"))
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=8, unique=True))
+    scorecard = [draw(_characteristic(name)) for name in draw(st.permutations(names))[: draw(st.integers(1, 6))]]
+    least = sum(min(line["missing_points"], *(part["points"] for part in line["bins"])) for line in scorecard)
+    greatest = sum(max(part["points"] for part in line["bins"]) for line in scorecard)
+    froms = sorted(draw(st.sets(st.integers(least, greatest), min_size=1, max_size=4)) | {least}, reverse=True)
+    columns = sorted({0, *draw(st.sets(st.integers(1, 3_000_000), max_size=2))})
+    rows = _descending(draw, len(froms), len(columns))
+    steps = sorted(draw(st.lists(st.tuples(*[st.integers(0, 2_000)] * 3), min_size=len(froms), max_size=len(froms))))
+    low = [min(step[position] for step in steps) for position in range(3)]
+    unit = draw(st.sampled_from((1, 100, 1_000)))
+    absolute = draw(st.integers(unit, 10_000_000))
+    maximum = draw(st.integers(unit, absolute))
+    texts = {f"OF_{name.upper()}": {"zh": name, "en": name} for name in names}
+    used = {*texts, *BUILT_IN_REASONS}
+    return {
+        "policy": "random", "product": "revolving", "currency": "CNY", "title": {"zh": "随机", "en": "random"},
+        "facts": {
+            name: {
+                "max_age_days": draw(st.integers(0, 60)), "when_missing": draw(treatments),
+                "when_stale": draw(treatments | st.just("use")), "reason": f"OF_{name.upper()}",
+            }
+            for name in names
+        },
+        "knock_outs": [
+            {**draw(_rule(names, is_adverse=True)), "applies_to": draw(st.sampled_from((["assign"], ["raise"], ["assign", "raise"])))}
+            for _ in range(draw(st.integers(0, 3)))
+        ],
+        "scorecard": scorecard,
+        "bands": [
+            {
+                "name": f"B{position}", "from_score": start, "income_multiples_bp": rows[position],
+                **(
+                    {"daily_step": {"share_bp": low[0], "minimum_minor": min(low[1:]), "maximum_minor": max(low[1:])}}
+                    if position == 0 or draw(st.booleans()) else {}
+                ),
+            }
+            for position, start in enumerate(froms)
+        ],
+        "base_limit": {
+            "income_from_minor": columns, "minimum_minor": draw(st.integers(unit, maximum)), "maximum_minor": maximum,
+        },
+        "raise": {
+            "eligibility": [draw(_rule(names, is_adverse=False)) for _ in range(draw(st.integers(0, 2)))],
+            "wait_after_raise_days": draw(st.integers(0, 3)), "wait_after_cut_days": draw(st.integers(0, 40)),
+        },
+        "reduce": {
+            "triggers": [
+                {**draw(_rule(names, is_adverse=True)), "cut_bp": draw(st.integers(1, 10_000)), "notice_days": draw(st.integers(0, 30))}
+                for _ in range(draw(st.integers(0, 3)))
+            ],
+            "floor_minor": draw(st.integers(0, 500_000)), "most_per_day_bp": draw(st.integers(0, 10_000)),
+            "cool_down_days": draw(st.integers(0, 40)),
+        },
+        "caps": {
+            "per_decision_minor": draw(AMOUNTS), "per_decision_bp": draw(st.integers(0, 10_000)),
+            "per_day_minor": draw(AMOUNTS), "per_30_days_minor": draw(AMOUNTS), "absolute_minor": absolute,
+            "debt_to_income_bp": draw(st.integers(0, 100_000)), "portfolio_per_day_minor": 10**12,
+        },
+        "refer": {
+            "rules": [draw(_rule(names, is_adverse=True)) for _ in range(draw(st.integers(0, 2)))],
+            "automatic_up_to_minor": draw(st.integers(0, 10_000_000)),
+        },
+        "rounding": {"unit_minor": unit}, "adverse_action": {"notice_days": 30},
+        "texts": {code: {"zh": code, "en": code} for code in sorted(used)},
+    }  # fmt: skip
+
+
+def _descending(draw: st.DrawFn, rows: int, columns: int) -> list[list[int]]:
+    """Draw a matrix that rises along each row and falls down each column, positive in the first row."""
+    base = [sorted(draw(st.lists(st.integers(1, 60_000), min_size=columns, max_size=columns)))]
+    for _ in range(rows - 1):
+        share = draw(st.integers(0, 100))
+        base.append([value * share // 100 for value in base[-1]])
+    return base
+
+
+def policies() -> st.SearchStrategy[Policy]:
+    """Draw a compiled policy."""
+    return documents().map(lambda document: bootstrap.read_policy(json.dumps(document))[0])
+
+
+@st.composite
+def standings(draw: st.DrawFn) -> Standing:
+    """Draw where an account may stand, facts missing and stale among them."""
+    values = tuple(draw(st.none() | _values(fact)) for fact in FACTS)
+    observed = tuple(
+        NEVER_OBSERVED if value is None else NOW_US - draw(st.integers(0, 70)) * DAY_US for value in values
+    )
+    limit = draw(AMOUNTS)
+    raised_today = draw(st.integers(0, 100_000))
+    day = st.integers(TODAY - 40, TODAY) | st.just(NEVER)
+    growth = Growth(raised_today, raised_today + draw(st.integers(0, 1_000_000)), 0, draw(day), draw(day))
+    return Standing(limit, draw(st.integers(0, 5_000_000)), Profile(values, observed), growth)
+
+
+@st.composite
+def news(draw: st.DrawFn) -> tuple[tuple[int, int], ...]:
+    """Draw news about a few facts."""
+    indices = draw(st.lists(st.integers(0, len(FACTS) - 1), max_size=5, unique=True))
+    return tuple((index, draw(_values(FACTS[index]))) for index in sorted(indices))

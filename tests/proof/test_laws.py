@@ -1,0 +1,156 @@
+"""The laws of DESIGN 5, over random policies, standings and sequences of decisions.
+
+Mutations that these caught when tried: the day cap read from the limit after the raise, `round_up` in place of
+`round_down` for raises, a referral rule that tested before the knock-outs.
+"""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.domain.account import Account, Status, exposure, opened
+from service.domain.book import Book, key_of
+from service.domain.decide import decide, judge, principal_reasons
+from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, recorded_standing
+from service.domain.errors import HoldlineError
+from service.domain.facts import FACTS, INDEX, Better, merge
+from service.domain.mode import NORMAL
+from service.domain.policy import REASONS_MAX, Policy
+from tests.builders import NOW, NOW_US, TODAY, command, policy
+from tests.proof.strategies import news, policies, standings
+
+KINDS = st.sampled_from((Kind.ASSIGN, Kind.RAISE, Kind.REDUCE, Kind.REVIEW))
+
+
+@given(policies(), standings(), KINDS)
+def test_a_raise_never_lowers_a_cut_never_raises_and_only_approval_moves(
+    rules: Policy, standing: Standing, kind: Kind
+) -> None:
+    verdict = judge(kind, standing, rules, NOW)
+
+    if kind in (Kind.ASSIGN, Kind.RAISE):
+        assert verdict.new_limit_minor >= (0 if kind is Kind.ASSIGN else standing.limit_minor)
+    if kind is Kind.REDUCE:
+        assert verdict.new_limit_minor <= standing.limit_minor
+    if verdict.outcome is not Outcome.APPROVED:
+        assert verdict.new_limit_minor == standing.limit_minor
+    elif kind is not Kind.ASSIGN:
+        assert verdict.new_limit_minor != standing.limit_minor
+
+
+@given(policies(), standings(), KINDS)
+def test_a_limit_is_never_below_zero_nor_cut_below_exposure_or_floor(
+    rules: Policy, standing: Standing, kind: Kind
+) -> None:
+    verdict = judge(kind, standing, rules, NOW)
+
+    assert verdict.new_limit_minor >= 0
+    if verdict.new_limit_minor < standing.limit_minor:
+        assert verdict.new_limit_minor >= max(standing.exposure_minor, rules.reduces.floor_minor)
+
+
+@given(policies(), standings(), KINDS)
+def test_every_outcome_has_one_to_four_reasons_with_texts_and_the_score_is_the_sum(
+    rules: Policy, standing: Standing, kind: Kind
+) -> None:
+    verdict = judge(kind, standing, rules, NOW)
+    reasons = principal_reasons(verdict.grounds)
+
+    assert 1 <= len(reasons) <= REASONS_MAX
+    assert len(set(reasons)) == len(reasons)
+    assert all(rules.texts[reason].zh and rules.texts[reason].en for reason in reasons)
+    if verdict.points:
+        assert len(verdict.points) == len(rules.scorecard)
+
+
+@given(policies(), standings(), st.sampled_from((Kind.ASSIGN, Kind.RAISE, Kind.REDUCE, Kind.REVIEW)), st.data())
+def test_a_better_value_of_a_directed_fact_never_gives_a_lower_limit(
+    rules: Policy, standing: Standing, kind: Kind, data: st.DataObject
+) -> None:
+    directed = [fact for fact in FACTS if fact.better is not Better.NEITHER]
+    fact = data.draw(st.sampled_from(directed))
+    index = INDEX[fact.name]
+    values = sorted(data.draw(st.tuples(*[st.integers(fact.lowest, min(fact.highest, 3_000_000))] * 2)))
+    worse, better = values if fact.better is Better.HIGHER else reversed(values)
+
+    limits = [
+        judge(kind, standing._replace(profile=merge(standing.profile, ((index, value),), NOW_US)), rules, NOW)
+        for value in (worse, better)
+    ]
+
+    assert limits[0].new_limit_minor <= limits[1].new_limit_minor
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from((Kind.ASSIGN, Kind.RAISE, Kind.REDUCE, Kind.REVIEW)), news(), st.integers(0, 40)),
+    min_size=1,
+    max_size=25,
+)
+
+
+def _run(rules: Policy, steps: list[tuple[Kind, tuple[tuple[int, int], ...], int]]) -> tuple[Account, list[Decision]]:
+    """Decide a sequence, hours apart, and give the account and its decisions."""
+    book = Book({"a-1": opened("a-1", rules.product, rules.currency)}, {}, 0)
+    hours = 0
+    for number, (kind, facts, pause) in enumerate(steps):
+        hours += pause
+        moment = Moment(NOW_US + hours * 3_600_000_000, TODAY + hours // 24)
+        asked = command(kind, request_id=str(number), news=facts, product="")
+        try:
+            after, decision = decide(asked, book.accounts["a-1"], rules, NORMAL, moment)
+        except HoldlineError:
+            continue
+        book.enter(key_of("tests", str(number)), after, decision)
+    return book.accounts["a-1"], [decision for _, decision in book.decisions]
+
+
+@settings(max_examples=200)
+@given(policies(), STEPS)
+def test_growth_caps_hold_over_any_sequence(
+    rules: Policy, steps: list[tuple[Kind, tuple[tuple[int, int], ...], int]]
+) -> None:
+    _, decisions = _run(rules, steps)
+    raises = [
+        (made.business_day, made.new_limit_minor - made.old_limit_minor)
+        for made in decisions
+        if made.kind is not Kind.ASSIGN and made.new_limit_minor > made.old_limit_minor
+    ]
+
+    for day, amount in raises:
+        assert amount <= rules.caps.per_decision.bound
+        assert sum(other for when, other in raises if when == day) <= rules.caps.per_day.bound
+        window = sum(other for when, other in raises if day - 30 < when <= day)
+        assert window <= rules.caps.per_window.bound
+    for made in decisions:
+        if made.new_limit_minor > made.old_limit_minor:
+            assert made.new_limit_minor <= rules.caps.absolute.bound
+            assert made.new_limit_minor <= rules.caps.automatic.bound
+
+
+@given(policies(), STEPS)
+def test_a_sequence_leaves_the_account_at_its_last_decision_and_each_replays_bit_by_bit(
+    rules: Policy, steps: list[tuple[Kind, tuple[tuple[int, int], ...], int]]
+) -> None:
+    account, decisions = _run(rules, steps)
+
+    assert exposure(account) == 0
+    assert account.version == len(decisions)
+    for before, made in zip(decisions, decisions[1:], strict=False):
+        assert (made.previous, made.old_limit_minor) == (before.number, before.new_limit_minor)
+    if decisions:
+        assert account.limit_minor == decisions[-1].new_limit_minor
+        assert (account.status is Status.ACTIVE) == any(made.outcome is Outcome.APPROVED for made in decisions)
+    for made in decisions:
+        again = judge(made.kind, recorded_standing(made), rules, Moment(made.decided_us, made.business_day))
+        assert (again.outcome, again.new_limit_minor, again.points, principal_reasons(again.grounds)) == (
+            made.outcome, made.new_limit_minor, made.points, made.reasons,
+        )  # fmt: skip
+
+
+def test_the_reference_policy_rewards_patience_up_to_the_window_cap() -> None:
+    steps: list[tuple[Kind, tuple[tuple[int, int], ...], int]] = [(Kind.ASSIGN, command().news, 0)]
+    steps += [(Kind.RAISE, command().news, 24)] * 60
+
+    account, decisions = _run(policy(), steps)
+
+    assert sum(made.outcome is Outcome.APPROVED for made in decisions) > 20
+    assert account.limit_minor <= 8 * 1_200_000
