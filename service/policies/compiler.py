@@ -53,7 +53,11 @@ class Compiled(NamedTuple):
 
 def compile_text(text: str) -> Compiled:
     """Compile a document from YAML or JSON; raises InvalidRequest with every violation."""
-    document = parse(text)
+    return compile_document(parse(text))
+
+
+def compile_document(document: PolicyDocument) -> Compiled:
+    """Compile a document whose shape is right; raises InvalidRequest with every violation across its parts."""
     mistakes = checks.violations(document)
     if mistakes:
         raise InvalidRequest(tuple(Violation(f"document.{mistake.field}", mistake.description) for mistake in mistakes))

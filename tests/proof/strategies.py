@@ -5,11 +5,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from service import bootstrap
 from service.domain.account import NEVER, Growth
 from service.domain.decision import Standing
 from service.domain.facts import FACTS, INDEX, NEVER_OBSERVED, Better, Definition, Profile
 from service.domain.policy import BUILT_IN_REASONS, Policy
+from service.policies import compiler
+from service.policies.document import PolicyDocument
 from tests.builders import DAY_US, NOW_US, TODAY
 
 NAMES = [fact.name for fact in FACTS if fact.name != "age_years"]
@@ -60,6 +61,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     rows = _descending(draw, len(froms), len(columns))
     steps = sorted(draw(st.lists(st.tuples(*[st.integers(0, 2_000)] * 3), min_size=len(froms), max_size=len(froms))))
     low = [min(step[position] for step in steps) for position in range(3)]
+    stepped = draw(st.integers(1, len(froms)))
     unit = draw(st.sampled_from((1, 100, 1_000)))
     absolute = draw(st.integers(unit, 10_000_000))
     maximum = draw(st.integers(unit, absolute))
@@ -84,7 +86,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
                 "name": f"B{position}", "from_score": start, "income_multiples_bp": rows[position],
                 **(
                     {"daily_step": {"share_bp": low[0], "minimum_minor": min(low[1:]), "maximum_minor": max(low[1:])}}
-                    if position == 0 or draw(st.booleans()) else {}
+                    if position < stepped else {}
                 ),
             }
             for position, start in enumerate(froms)
@@ -129,7 +131,9 @@ def _descending(draw: st.DrawFn, rows: int, columns: int) -> list[list[int]]:
 
 def policies() -> st.SearchStrategy[Policy]:
     """Draw a compiled policy."""
-    return documents().map(lambda document: bootstrap.read_policy(json.dumps(document))[0])
+    return documents().map(
+        lambda document: compiler.compile_document(PolicyDocument.model_validate_json(json.dumps(document))).policy
+    )
 
 
 @st.composite
