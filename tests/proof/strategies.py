@@ -139,15 +139,24 @@ def policies() -> st.SearchStrategy[Policy]:
 @st.composite
 def standings(draw: st.DrawFn) -> Standing:
     """Draw where an account may stand, facts missing and stale among them."""
-    values = tuple(draw(st.none() | _values(fact)) for fact in FACTS)
+    values = tuple(draw(_values(fact) | _values(fact) | _values(fact) | st.none()) for fact in FACTS)
     observed = tuple(
         NEVER_OBSERVED if value is None else NOW_US - draw(st.integers(0, 70)) * DAY_US for value in values
     )
     limit = draw(AMOUNTS)
+    owed = draw(st.integers(0, 5_000_000) | st.integers(0, limit) | st.just(limit // 2))
     raised_today = draw(st.integers(0, 100_000))
     day = st.integers(TODAY - 40, TODAY) | st.just(NEVER)
     growth = Growth(raised_today, raised_today + draw(st.integers(0, 1_000_000)), 0, draw(day), draw(day))
-    return Standing(limit, draw(st.integers(0, 5_000_000)), Profile(values, observed), growth)
+    return Standing(limit, owed, Profile(values, observed), growth)
+
+
+def best_news() -> tuple[tuple[int, int], ...]:
+    """Give news with every fact at its best, so that what follows is up to the policy's caps."""
+    return tuple(
+        (index, min(fact.highest, 3_000_000) if fact.better is Better.HIGHER else fact.lowest)
+        for index, fact in enumerate(FACTS)
+    )
 
 
 @st.composite

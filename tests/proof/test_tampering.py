@@ -1,0 +1,98 @@
+"""`holdline verify` sees what was altered behind the server's back."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from service import bootstrap
+from service.domain.decision import Kind
+from service.engine.replay import replay
+from service.storage.sqlite import SqliteStore, StoreRefused, has_wal_reset_bug
+from service.storage.verify import verify
+from tests.builders import Bench, command
+
+OPEN_THE_LOG = "DROP TRIGGER decisions_never_change; DROP TRIGGER decisions_never_vanish;"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    bench = Bench(SqliteStore(tmp_path / "holdline.db"))
+    bench.execute(command(), *(command(Kind.REVIEW, request_id=f"r{number}") for number in range(5)))
+    bench.store.close()
+    return tmp_path / "holdline.db"
+
+
+def _alter(path: Path, sql: str) -> tuple[str, ...]:
+    connection = apsw.Connection(str(path))
+    connection.execute(OPEN_THE_LOG + sql)
+    connection.close()
+    store = SqliteStore(path, read_only=True)
+    faults = verify(store).faults
+    store.close()
+    return faults
+
+
+@pytest.mark.parametrize(
+    ("sql", "fault"),
+    [
+        ("UPDATE accounts SET limit_minor = limit_minor + 1", "limit"),
+        ("UPDATE accounts SET version = version + 1", "version"),
+        ("UPDATE decisions SET reasons = 'OTHER' WHERE account_version = 3", "altered"),
+        ("UPDATE decisions SET new_limit_minor = 1 WHERE account_version = 6", "altered"),
+        ("UPDATE decisions SET caller = 'other' WHERE account_version = 1", "without their decision"),
+        ("DELETE FROM decisions WHERE account_version = 2", "missing"),
+        ("UPDATE accounts SET last_decision = 0, version = 0, limit_minor = 0", "belong to no account"),
+        ("INSERT INTO idempotency_keys VALUES ('x/y', 1)", "without their decision"),
+    ],
+)
+def test_an_altered_store_is_found_out(path: Path, sql: str, fault: str) -> None:
+    assert any(fault in line for line in _alter(path, sql))
+
+
+def test_the_log_refuses_to_be_altered(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+
+    for sql in ("UPDATE decisions SET caller = 'x'", "DELETE FROM decisions"):
+        with pytest.raises(apsw.ConstraintError):
+            connection.execute(sql)
+
+
+def test_replay_finds_a_decision_that_its_policy_would_not_make(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute(OPEN_THE_LOG + "UPDATE decisions SET new_limit_minor = 77 WHERE account_version = 1")
+    connection.close()
+    store = SqliteStore(path, read_only=True)
+
+    differences = replay(store, bootstrap.read_policy).differences
+
+    assert len(differences) == 1
+    assert "77" in differences[0]
+
+
+def test_a_second_writer_is_refused(path: Path) -> None:
+    store = SqliteStore(path)
+
+    with pytest.raises(StoreRefused, match="another engine"):
+        SqliteStore(path)
+    store.close()
+    SqliteStore(path).close()
+
+
+def test_a_newer_schema_is_refused(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+
+    with pytest.raises(StoreRefused, match="newer build"):
+        SqliteStore(path)
+
+
+@pytest.mark.parametrize(
+    ("version", "is_affected"),
+    [("3.40.1", True), ("3.44.5", True), ("3.44.6", False), ("3.50.6", True), ("3.50.7", False), ("3.51.2", True),
+     ("3.51.3", False), ("3.54.1", False)],
+)  # fmt: skip
+def test_a_sqlite_that_can_lose_commits_is_known_by_its_version(version: str, is_affected: bool) -> None:
+    assert has_wal_reset_bug(version) is is_affected
