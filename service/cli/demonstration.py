@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from holdline.v1 import decision_pb2
 from holdline.v1 import limit_service_pb2 as limits
@@ -80,10 +80,16 @@ class Journal:
 
 
 class Server(NamedTuple):
-    """A server that runs: its address and its process."""
+    """A server that runs: its address, its process, and the file that says which processes it has now."""
 
     listen: str
     process: subprocess.Popen[bytes]
+    ready: Path
+
+    def pids(self) -> dict[str, Any]:
+        """Give the present process ids: "supervisor", "engine", and "gateways" as a list."""
+        found: dict[str, Any] = json.loads(self.ready.read_text(encoding="utf-8"))
+        return found
 
 
 @contextmanager
@@ -107,7 +113,7 @@ def running_server(folder: Path, *arguments: str) -> Iterator[Server]:
             if process.poll() is not None or time.monotonic() > give_up_at:
                 raise RuntimeError("the server did not start; its log stands above")
             time.sleep(0.02)
-        yield Server(json.loads(ready.read_text(encoding="utf-8"))["listen"], process)
+        yield Server(json.loads(ready.read_text(encoding="utf-8"))["listen"], process, ready)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

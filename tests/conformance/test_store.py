@@ -173,7 +173,9 @@ def _order(action: str, key: str, **said: str) -> PolicyOrder:
 
 
 def test_policies_are_published_promoted_and_rolled_back_each_once(bench: Bench) -> None:
-    tighter = document().replace("policy: reference-2026-1", "policy: tighter").replace("share_bp: 200", "share_bp: 100")
+    tighter = (
+        document().replace("policy: reference-2026-1", "policy: tighter").replace("share_bp: 200", "share_bp: 100")
+    )
 
     published = bench.desk.change(_order("publish", "p", document=tighter))
     promoted = bench.desk.change(_order("promote", "q", version="tighter"))
@@ -243,5 +245,3 @@ def test_evaluating_answers_what_deciding_would_and_writes_nothing(bench: Bench)
     )  # fmt: skip
     assert after.limit_minor == decided.new_limit_minor
     assert decided.account_version == 1
-
-

@@ -156,4 +156,4 @@ class ExactlyOnce(RuleBasedStateMachine):
 
 
 TestExactlyOnce = ExactlyOnce.TestCase
-TestExactlyOnce.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestExactlyOnce.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

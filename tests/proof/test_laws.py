@@ -1,5 +1,4 @@
-"""The laws of DESIGN 5, over random policies, standings and sequences of decisions.
-"""
+"""The laws of DESIGN 5, over random policies, standings and sequences of decisions."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

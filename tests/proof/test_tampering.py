@@ -1,6 +1,5 @@
 """`holdline verify` sees what was altered behind the server's back."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import apsw
