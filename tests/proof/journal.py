@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from holdline.v1 import limit_service_pb2
 
@@ -40,7 +41,7 @@ class Journal:
             for number in range(callers)
         ]
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

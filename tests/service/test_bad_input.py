@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-from holdline.v1 import account_pb2, limit_service_pb2, policy_service_pb2
+from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, policy_service_pb2
 from holdline.v1.money_pb2 import Money
 
 from service import bootstrap
@@ -186,7 +186,7 @@ def test_an_oversized_message_is_refused(stubs: Stubs) -> None:
 
 
 def test_bytes_that_are_no_message_are_refused(stubs: Stubs) -> None:
-    call = stubs.channel.unary_unary("/holdline.v1.LimitService/Decide")
+    call: Any = stubs.channel.unary_unary("/holdline.v1.LimitService/Decide")
 
     found = refusal(lambda: call(b"\xff\xff\xff\xff", timeout=5))
 
@@ -194,7 +194,9 @@ def test_bytes_that_are_no_message_are_refused(stubs: Stubs) -> None:
 
 
 def test_an_unknown_method_is_unimplemented(stubs: Stubs) -> None:
-    found = refusal(lambda: stubs.channel.unary_unary("/holdline.v1.LimitService/Forget")(b"", timeout=5))
+    call: Any = stubs.channel.unary_unary("/holdline.v1.LimitService/Forget")
+
+    found = refusal(lambda: call(b"", timeout=5))
 
     assert found.code is grpc.StatusCode.UNIMPLEMENTED
 
@@ -208,7 +210,7 @@ def test_an_unknown_method_is_unimplemented(stubs: Stubs) -> None:
         ("ListDecisions", limit_service_pb2.ListDecisionsRequest(account_id="a", page_size=1_001), ("page_size",)),
         ("ListDecisions", limit_service_pb2.ListDecisionsRequest(account_id="a", page_token="f" * 16), ("page_token",)),
         ("ExplainDecision", limit_service_pb2.ExplainDecisionRequest(decision_id="17"), ("decision_id",)),
-        ("Evaluate", limit_service_pb2.EvaluateRequest(kind=9, policy_version="*", mode_id="storm"),
+        ("Evaluate", limit_service_pb2.EvaluateRequest(kind=decision_pb2.DecisionKind.ValueType(9), policy_version="*", mode_id="storm"),
          ("account_id", "kind", "policy_version", "mode_id")),
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from holdline.v1 import limit_service_pb2, limit_service_pb2_grpc
+from holdline.v1.money_pb2 import Money
 
 from service.cli.demonstration import Server
 from service.client import (
@@ -31,7 +32,7 @@ from service.client.retry import arguments
 from tests.builders import GOOD_FACTS
 from tests.service.wire import fresh
 
-FACTS = {
+FACTS: dict[str, "int | Money"] = {
     **GOOD_FACTS,
     "monthly_income": money(1_200_000, "CNY"),
     "mean_transaction": money(8_000, "CNY"),
@@ -62,7 +63,7 @@ class Flaky(limit_service_pb2_grpc.LimitServiceServicer):
 @pytest.fixture
 def flaky(request: pytest.FixtureRequest) -> Iterator[tuple[Flaky, str]]:
     failures, code = request.param
-    servicer = Flaky(failures, code)
+    servicer = Flaky(failures, code)  # type: ignore[abstract]  # one method is enough.
     server = grpc.server(futures.ThreadPoolExecutor(2))
     limit_service_pb2_grpc.add_LimitServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")

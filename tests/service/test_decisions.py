@@ -1,5 +1,7 @@
 """The main job over the wire: decide, retry, batch, stream, read, explain, evaluate."""
 
+from typing import Any
+
 import grpc
 from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, policy_service_pb2
 
@@ -38,7 +40,7 @@ def test_a_retry_gets_the_recorded_answer_and_another_caller_has_keys_of_its_own
 def test_an_unknown_field_and_another_field_order_are_the_same_request(stubs: Stubs) -> None:
     request = assign()
     first = stubs.limits.Decide(request, timeout=5)
-    call = stubs.channel.unary_unary(
+    call: Any = stubs.channel.unary_unary(
         "/holdline.v1.LimitService/Decide", response_deserializer=limit_service_pb2.DecideResponse.FromString
     )
     parts = limit_service_pb2.DecideRequest(kind=request.kind, facts=request.facts).SerializeToString()

@@ -62,8 +62,13 @@ def refusal(call: Callable[[], object]) -> Refusal:
     raise AssertionError("the call was not refused")
 
 
-def taken_apart(error: grpc.RpcError) -> Refusal:
-    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
+def _metadata(error: grpc.RpcError) -> dict[str, bytes]:
+    return {key: value for key, value in map(tuple, error.trailing_metadata() or ())}  # type: ignore[call-overload]  # the stubs hide that it is a tuple.
+
+
+def taken_apart(error: Exception | None) -> Refusal:
+    assert isinstance(error, grpc.RpcError)
+    details = _metadata(error).get("grpc-status-details-bin")
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     if details is not None:
         status = status_pb2.Status.FromString(details)
