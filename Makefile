@@ -42,7 +42,7 @@ torture: $(STAMP) ## the long fault runs: 20 kills of each process, every write 
 	$(BIN)/pytest -q -m torture tests/proof
 
 profile: $(STAMP) ## where a decision's microseconds go, engine alone
-	$(BIN)/python -m loadtests.profile
+	$(BIN)/python -m tests.house.measure profile
 
 serve: $(STAMP) ## a server on 127.0.0.1:50051 with ./holdline.db
 	$(BIN)/holdline serve --store sqlite:///$(STORE)

@@ -1,8 +1,8 @@
 """What tests over the wire share: stubs, good requests, and errors taken apart."""
 
 import itertools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, cast
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -63,7 +63,7 @@ def refusal(call: Callable[[], object]) -> Refusal:
 
 
 def _metadata(error: grpc.RpcError) -> dict[str, bytes]:
-    return {key: value for key, value in map(tuple, error.trailing_metadata() or ())}  # type: ignore[call-overload]  # the stubs hide that it is a tuple.
+    return dict(cast("Iterable[tuple[str, bytes]]", error.trailing_metadata() or ()))
 
 
 def taken_apart(error: Exception | None) -> Refusal:

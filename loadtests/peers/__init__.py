@@ -1,0 +1,1 @@
+"""Peers that Holdline is measured against in the same run."""

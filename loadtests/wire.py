@@ -1,0 +1,198 @@
+"""A gRPC load generator of its own: one HTTP/2 connection, frames written by hand, a fresh body for every call.
+
+Promises a cost of a few microseconds a call, so that on a small machine the server is what is measured; latencies from
+the intended start in open loops, so that a stalled server can't hide its stall. h2load sends one body again and again,
+and a replayed key is not a durable decision. Loopback only, bounded in calls and time.
+"""
+
+import select
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import hpack
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+END_STREAM, END_HEADERS, ACK = 1, 4, 1
+# No header table, so equal header bytes mean equal headers; windows as large as they come.
+SETTINGS_SENT = struct.pack(">HIHI", 1, 0, 4, 2**31 - 1)
+WINDOW_BYTES = 2**31 - 1 - 65_535
+BODY_BYTES_MAX = 512
+"""With at most 100 bodies of so many bytes in flight the server's windows (64 KiB) are never filled."""
+IN_FLIGHT_MAX = 100
+REPLAYED = b"\x18\x01"
+
+
+class Run(NamedTuple):
+    """What a run saw: seconds, calls by gRPC status, latencies (seconds) of OK answers, replays, sizes of answers."""
+
+    seconds: float
+    codes: dict[str, int]
+    latencies: list[float]
+    replayed: int
+    answer_bytes: int
+
+    @property
+    def per_second(self) -> float:
+        """Completed calls with status OK, a second."""
+        return self.codes.get("0", 0) / self.seconds
+
+    def percentile(self, share: float) -> float:
+        """Give the latency, in milliseconds, that a share of the OK answers kept within."""
+        ordered = sorted(self.latencies)
+        return ordered[min(int(len(ordered) * share), len(ordered) - 1)] * 1e3 if ordered else 0.0
+
+
+def _frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
+    return struct.pack(">I", len(content))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + content
+
+
+def _literal(name: str, value: str) -> bytes:
+    """Write a header without indexing and without Huffman code."""
+    return b"\0" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()
+
+
+class Connection:
+    """One HTTP/2 connection that sends calls and tells what came back."""
+
+    def __init__(self, listen: str, path: str, caller: str) -> None:
+        host, _, port = listen.partition(":")
+        self._socket = socket.create_connection((host, int(port)), timeout=10)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        headers = {
+            ":method": "POST", ":scheme": "http", ":path": path, ":authority": listen, "te": "trailers",
+            "content-type": "application/grpc", "x-holdline-caller": caller, "grpc-timeout": "5S",
+        }  # fmt: skip
+        self._headers = b"".join(_literal(name, value) for name, value in headers.items())
+        self._socket.sendall(
+            PREFACE
+            + _frame(SETTINGS, 0, 0, SETTINGS_SENT)
+            + _frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW_BYTES))
+        )
+        self._buffer = bytearray()
+        self._next_stream = 1
+        self._statuses: dict[bytes, str] = {}
+        self.replayed = 0
+        self.answer_bytes = 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def send(self, bodies: list[bytes]) -> list[int]:
+        """Send calls, all in one write; gives their streams."""
+        parts, streams = [], []
+        for body in bodies:
+            assert len(body) <= BODY_BYTES_MAX
+            stream = self._next_stream
+            self._next_stream += 2
+            streams.append(stream)
+            parts.append(_frame(HEADERS, END_HEADERS, stream, self._headers))
+            parts.append(_frame(DATA, END_STREAM, stream, b"\0" + struct.pack(">I", len(body)) + body))
+        self._socket.sendall(b"".join(parts))
+        return streams
+
+    def receive(self, seconds_max: float) -> list[tuple[int, str]]:
+        """Wait for answers; gives ended streams with their gRPC status."""
+        if not select.select([self._socket], [], [], seconds_max)[0]:
+            return []
+        content = self._socket.recv(1 << 20)
+        if not content:
+            raise ConnectionError("the server closed the connection")
+        buffer = self._buffer
+        buffer += content
+        ended: list[tuple[int, str]] = []
+        start, size = 0, len(buffer)
+        while size - start >= 9:
+            length = buffer[start] << 16 | buffer[start + 1] << 8 | buffer[start + 2]
+            end = start + 9 + length
+            if size < end:
+                break
+            kind, flags = buffer[start + 3], buffer[start + 4]
+            if kind == HEADERS and flags & END_STREAM:
+                stream = int.from_bytes(buffer[start + 5 : start + 9], "big")
+                ended.append((stream, self._status(bytes(buffer[start + 9 : end]))))
+            elif kind == DATA:
+                self.answer_bytes = max(length - 5, self.answer_bytes)
+                self.replayed += length >= 7 and buffer[end - 2 : end] == REPLAYED
+            elif kind not in (HEADERS, WINDOW_UPDATE):
+                self._control(kind, flags, bytes(buffer[start:end]), ended)
+            start = end
+        del buffer[:start]
+        return ended
+
+    def _control(self, kind: int, flags: int, frame: bytes, ended: list[tuple[int, str]]) -> None:
+        if kind == SETTINGS and not flags & ACK:
+            self._socket.sendall(_frame(SETTINGS, ACK, 0, b""))
+        elif kind == PING and not flags & ACK:
+            self._socket.sendall(_frame(PING, ACK, 0, frame[9:]))
+        elif kind == RST_STREAM:
+            ended.append((int.from_bytes(frame[5:9], "big"), "reset"))
+        elif kind == GOAWAY:
+            raise ConnectionError("the server goes away")
+
+    def _status(self, block: bytes) -> str:
+        found = self._statuses.get(block)
+        if found is None:
+            headers = dict(hpack.Decoder().decode(block, raw=True))
+            found = bytes(headers[b"grpc-status"]).decode()
+            if len(self._statuses) < 1_000:
+                self._statuses[block] = found
+        return found
+
+
+def closed_loop(connection: Connection, bodies: Iterator[bytes], in_flight: int, seconds: float) -> Run:
+    """Keep so many calls in flight for so long: the most that the server does."""
+    assert in_flight <= IN_FLIGHT_MAX
+    codes: dict[str, int] = {}
+    latencies: list[float] = []
+    started = time.perf_counter()
+    replayed = connection.replayed
+    sent_at = dict.fromkeys(connection.send([next(bodies) for _ in range(in_flight)]), started)
+    while sent_at:
+        ended = connection.receive(5.0)
+        now = time.perf_counter()
+        for stream, code in ended:
+            latency = now - sent_at.pop(stream)
+            codes[code] = codes.get(code, 0) + 1
+            if code == "0":
+                latencies.append(latency)
+        if now - started < seconds:
+            if ended:
+                sent_at |= dict.fromkeys(connection.send([next(bodies) for _ in ended]), now)
+        elif not ended:
+            raise ConnectionError("answers are missing")
+    took = time.perf_counter() - started
+    return Run(took, codes, latencies, connection.replayed - replayed, connection.answer_bytes)
+
+
+def open_loop(connection: Connection, bodies: Iterator[bytes], per_second: float, seconds: float) -> Run:
+    """Send on a schedule; latencies count from the intended start. Calls beyond the in-flight bound wait here."""
+    codes: dict[str, int] = {}
+    latencies: list[float] = []
+    replayed = connection.replayed
+    due: deque[float] = deque()
+    intended_at: dict[int, float] = {}
+    started = time.perf_counter()
+    scheduled, count = 0, int(per_second * seconds)
+    while scheduled < count or due or intended_at:
+        now = time.perf_counter()
+        while scheduled < count and started + scheduled / per_second <= now:
+            due.append(started + scheduled / per_second)
+            scheduled += 1
+        batch = min(len(due), IN_FLIGHT_MAX - len(intended_at))
+        if batch:
+            starts = [due.popleft() for _ in range(batch)]
+            streams = connection.send([next(bodies) for _ in range(batch)])
+            intended_at |= dict(zip(streams, starts, strict=True))
+        wait = started + scheduled / per_second - time.perf_counter() if scheduled < count else 1.0
+        for stream, code in connection.receive(max(min(wait, 1.0), 0.0)):
+            intended = intended_at.pop(stream)
+            codes[code] = codes.get(code, 0) + 1
+            if code == "0":
+                latencies.append(time.perf_counter() - intended)
+    return Run(time.perf_counter() - started, codes, latencies, connection.replayed - replayed, connection.answer_bytes)
