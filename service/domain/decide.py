@@ -41,9 +41,7 @@ from service.domain.policy import (
     Policy,
     Step,
     Treatment,
-    holds,
     treatment,
-    usable,
 )
 
 _INCOME: Final = INDEX["monthly_income"]
@@ -72,7 +70,7 @@ def decide(
 
 def judge(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> Verdict:
     """Give what the policy says of a standing, for any kind but an import."""
-    values, broken = usable(policy, standing.profile.values, standing.profile.observed_us, moment.now_us)
+    values, broken = policy.usable(standing.profile.values, standing.profile.observed_us, moment.now_us)
     values.append(utilisation_bp(standing.limit_minor, standing.exposure_minor))
     if kind is Kind.ASSIGN:
         return _assign(standing, policy, values, broken)
@@ -82,7 +80,13 @@ def judge(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> Ver
     if cut.grounds[0] is NOTHING_DUE:
         raised = _raise(standing, policy, values, broken, moment.business_day)
     else:
-        raised = Verdict(Outcome.DECLINED, standing.limit_minor, (), _fired(policy, values), 0)
+        raised = Verdict(
+            Outcome.DECLINED,
+            standing.limit_minor,
+            (),
+            tuple(trigger.rule.ground for trigger in policy.fired(values)),
+            0,
+        )
     if kind is Kind.RAISE:
         return raised
     if cut.outcome is Outcome.APPROVED or cut.grounds[0] is not NOTHING_DUE:
@@ -122,20 +126,18 @@ def check(command: DecideCommand, account: Account) -> None:
 
 def _assign(standing: Standing, policy: Policy, values: list[int | None], broken: tuple[FactRule, ...]) -> Verdict:
     """Give a first limit: band by score, multiple by income, within caps."""
-    knocked = tuple(rule.ground for rule, assigns, _ in policy.knock_outs if assigns and holds(rule, values))
-    refused = knocked or _broken(broken, standing, Treatment.DECLINE)
-    given = scorecard.points(policy.scorecard, values)
-    points = tuple(given)
+    refused = policy.knocked_out_of_first(values) or _broken(broken, standing, Treatment.DECLINE)
+    points = policy.points(values)
     if refused:
         return Verdict(Outcome.DECLINED, standing.limit_minor, points, refused, 0)
-    band = scorecard.band(policy.bands, sum(given))
+    band = scorecard.band(policy.bands, sum(points))
     income = values[_INCOME] or 0
     base = policy.base_limit
     column = bisect_right(base.income_from_minor, income) - 1
     multiple = band.multiples_bp[column]
     if not multiple:
         return Verdict(
-            Outcome.DECLINED, standing.limit_minor, points, tuple(scorecard.shortfalls(policy.scorecard, given)), 0
+            Outcome.DECLINED, standing.limit_minor, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0
         )
     referred = _referrals(standing, policy, values, broken)
     if referred:
@@ -161,19 +163,18 @@ def _raise(
 ) -> Verdict:
     """Raise the limit by the band's step within the growth caps, or say why not."""
     limit = standing.limit_minor
-    given = scorecard.points(policy.scorecard, values)
-    points = tuple(given)
+    points = policy.points(values)
     refused = (
-        tuple(rule.ground for rule, _, raises in policy.knock_outs if raises and holds(rule, values))
+        policy.knocked_out_of_raise(values)
         or _broken(broken, standing, Treatment.DECLINE)
-        or tuple(rule.ground for rule in policy.raises.eligibility if not holds(rule, values))
+        or policy.ineligible(values)
         or _waits(policy, standing.growth, day)
     )
     if refused:
         return Verdict(Outcome.DECLINED, limit, points, refused, 0)
-    step = scorecard.band(policy.bands, sum(given)).step
+    step = scorecard.band(policy.bands, sum(points)).step
     if step is None:
-        return Verdict(Outcome.DECLINED, limit, points, tuple(scorecard.shortfalls(policy.scorecard, given)), 0)
+        return Verdict(Outcome.DECLINED, limit, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0)
     referred = _referrals(standing, policy, values, broken)
     if referred:
         return Verdict(Outcome.REFERRED, limit, points, referred, 0)
@@ -194,13 +195,13 @@ def _cut(standing: Standing, policy: Policy, values: list[int | None], day: int)
     """Cut the limit by the heaviest trigger that fires, held back by floor, day cap and cool-down."""
     limit = standing.limit_minor
     reduces = policy.reduces
-    fired = [trigger for trigger in reduces.triggers if holds(trigger.rule, values)]
+    fired = policy.fired(values)
     if not fired:
         return Verdict(Outcome.UNCHANGED, limit, (), (NOTHING_DUE,), 0)
     last_cut_day = standing.growth.last_cut_day
     if last_cut_day != NEVER and 0 < day - last_cut_day < reduces.cool_down_days:
         return Verdict(Outcome.UNCHANGED, limit, (), (reduces.ground_cool_down,), 0)
-    fired.sort(key=lambda trigger: -trigger.cut_bp)
+    fired = tuple(sorted(fired, key=lambda trigger: -trigger.cut_bp))
     growth_so_far = standing.growth
     opening = limit + growth_so_far.cut_today_minor - growth_so_far.raised_today_minor
     room = share(opening, reduces.most_per_day_bp) - growth_so_far.cut_today_minor
@@ -245,10 +246,6 @@ def _waits(policy: Policy, so_far: Growth, day: int) -> tuple[Ground, ...]:
     return waits
 
 
-def _fired(policy: Policy, values: list[int | None]) -> tuple[Ground, ...]:
-    return tuple(trigger.rule.ground for trigger in policy.reduces.triggers if holds(trigger.rule, values))
-
-
 def _broken(broken: tuple[FactRule, ...], standing: Standing, wanted: Treatment) -> tuple[Ground, ...]:
     return tuple(
         fact_rule.ground
@@ -260,8 +257,7 @@ def _broken(broken: tuple[FactRule, ...], standing: Standing, wanted: Treatment)
 def _referrals(
     standing: Standing, policy: Policy, values: list[int | None], broken: tuple[FactRule, ...]
 ) -> tuple[Ground, ...]:
-    by_rule = tuple(rule.ground for rule in policy.referrals if holds(rule, values))
-    return by_rule + _broken(broken, standing, Treatment.REFER)
+    return policy.referred(values) + _broken(broken, standing, Treatment.REFER)
 
 
 def principal_reasons(grounds: tuple[Ground, ...]) -> tuple[str, ...]:

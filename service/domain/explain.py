@@ -12,7 +12,7 @@ from service.domain.decide import judge
 from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, Verdict, recorded_standing
 from service.domain.facts import CHARACTERISTICS, FACTS, MONEY_FACTS, Better, merge
 from service.domain.money import BASIS_POINTS, display
-from service.domain.policy import NO_FACT, Policy, Text, usable
+from service.domain.policy import NO_FACT, Policy, Text
 
 NO_TEXT: Final = Text("", "", "", "")
 
@@ -92,7 +92,7 @@ def explain(decision: Decision, policy: Policy) -> Explanation:
 
 def characteristic_values(standing: Standing, policy: Policy, moment: Moment) -> list[int | None]:
     """Give the values that rules saw: stale facts blank, utilisation last."""
-    values, _ = usable(policy, standing.profile.values, standing.profile.observed_us, moment.now_us)
+    values, _ = policy.usable(standing.profile.values, standing.profile.observed_us, moment.now_us)
     values.append(utilisation_bp(standing.limit_minor, standing.exposure_minor))
     return values
 

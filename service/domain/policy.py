@@ -4,9 +4,10 @@ Promises that everything a decision can come from is a `Ground`, with a place in
 every outcome can be explained. Leaves reading and checking documents to `service.policies.document`.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from service.domain.facts import CHARACTERISTICS
 
@@ -128,11 +129,19 @@ class Caps:
     portfolio_per_day_minor: int
 
 
+Found = TypeVar("Found")
+Values: TypeAlias = Sequence[int | None]
+Sift: TypeAlias = Callable[[Values], tuple[Found, ...]]
+"""Gives what stands for the rules that fire on usable values, in the policy's order."""
+Points: TypeAlias = Callable[[Values], tuple[int, ...]]
+Usable: TypeAlias = Callable[[Values, Sequence[int], int], tuple[list[int | None], tuple[FactRule, ...]]]
+"""Gives the values that rules may use, stale ones blanked, and the fact rules that are broken (now in microseconds)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Raises:
     """When a raise is due and how long after the last one or a cut it waits (business days)."""
 
-    eligibility: tuple[Rule, ...]
     after_raise_days: int
     after_cut_days: int
     ground_after_raise: Ground
@@ -141,9 +150,8 @@ class Raises:
 
 @dataclass(frozen=True, slots=True)
 class Reduces:
-    """When a limit is cut and what holds a cut back."""
+    """What holds a cut back."""
 
-    triggers: tuple[Trigger, ...]
     floor_minor: int
     most_per_day_bp: int
     cool_down_days: int
@@ -170,16 +178,22 @@ class Policy:
     product: str
     currency: str
     facts: tuple[FactRule, ...]
-    knock_outs: tuple[tuple[Rule, bool, bool], ...]
-    """Each with whether it applies to a first limit and to a raise."""
     scorecard: tuple[Characteristic, ...]
+    usable: Usable
+    points: Points
+    """Points of each characteristic, in the scorecard's order; the score is their sum."""
+    knocked_out_of_first: Sift[Ground]
+    knocked_out_of_raise: Sift[Ground]
+    ineligible: Sift[Ground]
+    """The eligibility rules of a raise that do not hold."""
+    fired: Sift[Trigger]
+    referred: Sift[Ground]
     bands: tuple[Band, ...]
     """Best first; the last one starts at or below the least possible score."""
     base_limit: BaseLimit
     raises: Raises
     reduces: Reduces
     caps: Caps
-    referrals: tuple[Rule, ...]
     unit_minor: int
     notice_days: int
     """Within how many days the customer is told of an adverse action, where no trigger asks for less."""
@@ -200,33 +214,9 @@ BUILT_IN_REASONS: Final = (
 """Reason codes that every policy needs texts for, beside its own."""
 
 
-def usable(
-    policy: Policy, values: tuple[int | None, ...], observed_us: tuple[int, ...], now_us: int
-) -> tuple[list[int | None], tuple[FactRule, ...]]:
-    """Give the values that rules may use, stale ones blanked, and the fact rules that were broken."""
-    usable_values = list(values)
-    broken: tuple[FactRule, ...] = ()
-    for fact_rule in policy.facts:
-        fact = fact_rule.fact
-        if values[fact] is None:
-            if fact_rule.when_missing is not Treatment.SCORE:
-                broken += (fact_rule,)
-        elif now_us - observed_us[fact] > fact_rule.max_age_us and fact_rule.when_stale is not Treatment.USE:
-            usable_values[fact] = None
-            if fact_rule.when_stale is not Treatment.SCORE:
-                broken += (fact_rule,)
-    return usable_values, broken
-
-
 def treatment(fact_rule: FactRule, value: int | None) -> Treatment:
     """Give what a broken fact rule asks for, by whether the stored value is missing or stale."""
     return fact_rule.when_missing if value is None else fact_rule.when_stale
-
-
-def holds(rule: Rule, values: list[int | None]) -> bool:
-    """Claim that a rule's fact is known and in its range."""
-    value = values[rule.fact]
-    return value is not None and rule.lowest <= value <= rule.highest
 
 
 def requirement(fact: int, lowest: int, highest: int) -> str:

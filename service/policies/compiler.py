@@ -34,7 +34,7 @@ from service.domain.policy import (
     avoidance,
     requirement,
 )
-from service.policies import checks
+from service.policies import checks, codegen
 from service.policies.document import BandPart, CharacteristicPart, PolicyDocument, RulePart
 
 DOCUMENT_BYTES_MAX = 512 * 1024
@@ -117,36 +117,51 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _policy(document: PolicyDocument) -> Policy:
+    facts = _facts(document)
+    scorecard = tuple(_characteristic(f"scorecard[{at}]", line) for at, line in enumerate(document.scorecard))
+    knock_outs = [(_rule(f"knock_outs[{at}]", part), part.applies_to) for at, part in enumerate(document.knock_outs)]
+    eligibility = [
+        _rule(f"raise.eligibility[{at}]", part, requirement) for at, part in enumerate(document.raise_.eligibility)
+    ]
+    triggers = [
+        Trigger(_rule(f"reduce.triggers[{at}]", part), part.cut_bp, part.notice_days)
+        for at, part in enumerate(document.reduce.triggers)
+    ]
+    referrals = [_rule(f"refer.rules[{at}]", part) for at, part in enumerate(document.refer.rules)]
     return Policy(
         version=document.policy,
         product=document.product,
         currency=document.currency,
-        facts=tuple(
-            FactRule(
-                INDEX[name],
-                part.max_age_days * DAY_US,
-                part.when_missing,
-                part.when_stale,
-                Ground(
-                    f"facts.{name}", part.reason, INDEX[name], f"{name} known and at most {part.max_age_days} days old"
-                ),
-            )
-            for name, part in document.facts.items()
-        ),
-        knock_outs=tuple(
-            (_rule(f"knock_outs[{position}]", part), "assign" in part.applies_to, "raise" in part.applies_to)
-            for position, part in enumerate(document.knock_outs)
-        ),
-        scorecard=tuple(_characteristic(f"scorecard[{at}]", line) for at, line in enumerate(document.scorecard)),
+        facts=facts,
+        scorecard=scorecard,
+        usable=codegen.usable(facts),
+        points=codegen.points(scorecard),
+        knocked_out_of_first=codegen.sift([(rule, rule.ground) for rule, kinds in knock_outs if "assign" in kinds]),
+        knocked_out_of_raise=codegen.sift([(rule, rule.ground) for rule, kinds in knock_outs if "raise" in kinds]),
+        ineligible=codegen.sift([(rule, rule.ground) for rule in eligibility], holding=False),
+        fired=codegen.sift([(trigger.rule, trigger) for trigger in triggers]),
+        referred=codegen.sift([(rule, rule.ground) for rule in referrals]),
         bands=tuple(_band(part) for part in document.bands),
         base_limit=_base_limit(document),
         raises=_raises(document),
         reduces=_reduces(document),
         caps=_caps(document),
-        referrals=tuple(_rule(f"refer.rules[{at}]", part) for at, part in enumerate(document.refer.rules)),
         unit_minor=document.rounding.unit_minor,
         notice_days=document.adverse_action.notice_days,
         texts={code: Text(part.zh, part.en, part.advice_zh, part.advice_en) for code, part in document.texts.items()},
+    )
+
+
+def _facts(document: PolicyDocument) -> tuple[FactRule, ...]:
+    return tuple(
+        FactRule(
+            INDEX[name],
+            part.max_age_days * DAY_US,
+            part.when_missing,
+            part.when_stale,
+            Ground(f"facts.{name}", part.reason, INDEX[name], f"{name} known and at most {part.max_age_days} days old"),
+        )
+        for name, part in document.facts.items()
     )
 
 
@@ -190,7 +205,6 @@ def _base_limit(document: PolicyDocument) -> BaseLimit:
 def _raises(document: PolicyDocument) -> Raises:
     part = document.raise_
     return Raises(
-        tuple(_rule(f"raise.eligibility[{at}]", rule, requirement) for at, rule in enumerate(part.eligibility)),
         part.wait_after_raise_days,
         part.wait_after_cut_days,
         Ground(
@@ -206,10 +220,6 @@ def _raises(document: PolicyDocument) -> Raises:
 def _reduces(document: PolicyDocument) -> Reduces:
     part = document.reduce
     return Reduces(
-        tuple(
-            Trigger(_rule(f"reduce.triggers[{at}]", trigger), trigger.cut_bp, trigger.notice_days)
-            for at, trigger in enumerate(part.triggers)
-        ),
         part.floor_minor,
         part.most_per_day_bp,
         part.cool_down_days,

@@ -38,7 +38,7 @@ _PRAGMAS = (
     "PRAGMA cache_size = -65536",
     "PRAGMA temp_store = MEMORY",
     # A checkpoint a 32 MiB of log: rarer stalls, and recovery still takes well under a second.
-    "PRAGMA wal_autocheckpoint = 4096",
+    "PRAGMA wal_autocheckpoint = 1000000",
     "PRAGMA journal_size_limit = 67108864",
 )
 
