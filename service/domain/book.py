@@ -34,8 +34,9 @@ class Book:
     def enter(self, key: str, account: Account, decision: Decision) -> Decided:
         """Enter a decision and the account after it, and give the answer with its number."""
         self.last_number = max(self.last_number + 1, decision.decided_us << NUMBER_SHIFT)
-        numbered = decision._replace(number=self.last_number)
-        after = account._replace(last_decision=self.last_number)
+        # Rebuilt by position: `_replace` costs three times as much, and this runs for every decision.
+        numbered = Decision(self.last_number, *decision[1:])
+        after = Account(*account[:12], self.last_number, account.chain)
         account_id = account.account_id
         if account_id in self.accounts:
             if account_id not in self.created:
@@ -44,7 +45,7 @@ class Book:
             self.created.add(account_id)
         self.accounts[account_id] = after
         answer = Decided(numbered, account.product, account.currency, replayed=False)
-        self.answers[key] = answer._replace(replayed=True)
+        self.answers[key] = Decided(numbered, account.product, account.currency, replayed=True)
         self.decisions.append((key, numbered))
         return answer
 

@@ -7,9 +7,11 @@ own.
 """
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -30,15 +32,20 @@ STATEMENTS_CACHED = 64
 BUSY_MS_MAX = 5_000
 """Longest wait for a lock that a reader or a backup holds, in milliseconds."""
 
+LOG_PAGES_MAX = 65_536
+"""Longest log that is left to the checkpointer, in pages: 256 MiB, recovered in about a second."""
+
+FILE_CHUNK_BYTES = 4 * 1024 * 1024
+
 _PRAGMAS = (
-    "PRAGMA page_size = 8192",
+    "PRAGMA page_size = 4096",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -65536",
     "PRAGMA temp_store = MEMORY",
-    # A checkpoint a 32 MiB of log: rarer stalls, and recovery still takes well under a second.
-    "PRAGMA wal_autocheckpoint = 1000000",
+    # Checkpoints are the checkpointer's, beside the decisions; this bound is for when it can't keep up.
+    f"PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX}",
     "PRAGMA journal_size_limit = 67108864",
 )
 
@@ -68,6 +75,7 @@ class SqliteStore:
         self._vfs = vfs or None
         self._lock = -1 if read_only else _lock(path)
         self._is_broken = False
+        self.log_is_nearly_moved = threading.Event()
         try:
             self._connection = self._open()
             if not read_only:
@@ -90,6 +98,9 @@ class SqliteStore:
             return connection
         for pragma in _PRAGMAS:
             connection.execute(pragma)
+        # Grow the file by whole chunks, so that its size, and with it the file system's journal, seldom changes.
+        chunk = ctypes.c_int(FILE_CHUNK_BYTES)
+        connection.file_control("main", apsw.SQLITE_FCNTL_CHUNK_SIZE, ctypes.addressof(chunk))
         mode = connection.execute("PRAGMA journal_mode").get
         if mode != "wal":
             raise StoreRefused(f"the file system refuses write-ahead logging (journal mode {mode})")
@@ -99,6 +110,9 @@ class SqliteStore:
         """Start a transaction; a broken store is mended first."""
         if self._is_broken:
             self._mend()
+        if self.log_is_nearly_moved.is_set():
+            self.log_is_nearly_moved.clear()
+            self._run("PRAGMA wal_checkpoint(PASSIVE)")
         self._run("BEGIN IMMEDIATE")
 
     def commit(self) -> None:

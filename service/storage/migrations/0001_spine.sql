@@ -1,6 +1,6 @@
 -- Accounts, decisions, idempotency keys, policies.
 
--- One row an account; profile and growth are JSON arrays (rows.py), chain is the head of the account's hash chain.
+-- One row an account; profile and growth are msgpack (rows.py), chain is the head of the account's hash chain.
 CREATE TABLE accounts (
     account_id        TEXT    NOT NULL PRIMARY KEY,
     product           TEXT    NOT NULL,
@@ -10,8 +10,8 @@ CREATE TABLE accounts (
     held_minor        INTEGER NOT NULL CHECK (held_minor >= 0),
     outstanding_minor INTEGER NOT NULL CHECK (outstanding_minor >= 0),
     version           INTEGER NOT NULL,
-    profile           TEXT    NOT NULL,
-    growth            TEXT    NOT NULL,
+    profile           BLOB    NOT NULL,
+    growth            BLOB    NOT NULL,
     last_decision     INTEGER NOT NULL,
     chain             BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -29,9 +29,9 @@ CREATE TABLE decisions (
     new_limit_minor   INTEGER NOT NULL,
     held_minor        INTEGER NOT NULL,
     outstanding_minor INTEGER NOT NULL,
-    profile           TEXT    NOT NULL,
-    growth            TEXT    NOT NULL,
-    points            TEXT    NOT NULL,
+    profile           BLOB    NOT NULL,
+    growth            BLOB    NOT NULL,
+    points            BLOB    NOT NULL,
     reasons           TEXT    NOT NULL,
     policy_version    TEXT    NOT NULL,
     mode_id           TEXT    NOT NULL,
