@@ -219,8 +219,5 @@ def assert_fast_protobuf() -> None:
         raise SystemExit(f"protobuf runs as {kind}; install the wheel with upb")
 
 
-import sys
-
-
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     )
     batch_calls_max: int = Field(256, ge=1, le=4_096, description="Most calls in one frame to the engine.")
     frames_in_flight: int = Field(
-        2, ge=1, le=8, description="Frames that a gateway sends ahead; 2 let one gather while one commits."
+        1, ge=1, le=8, description="Frames that a gateway sends ahead; 1 makes the largest batches (measured: ADR 4)."
     )
     commands_per_commit_max: int = Field(
         2_000, ge=1, le=10_000, description="Most decisions in one transaction; a batch of 1,000 stays whole."

@@ -6,6 +6,7 @@ Promises the least that any Python gRPC service costs here; message sizes are th
 
 import asyncio
 import sys
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -22,7 +23,7 @@ async def serve(answer_bytes: int) -> None:
         return answer
 
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", 256)])
-    handlers = {"Decide": grpc.unary_unary_rpc_method_handler(call)}
+    handlers: dict[str, Any] = {"Decide": grpc.unary_unary_rpc_method_handler(call)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("holdline.v1.LimitService", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

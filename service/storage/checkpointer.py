@@ -61,7 +61,7 @@ class Checkpointer:
         try:
             connection.execute("PRAGMA synchronous = FULL")
             for _ in range(PASSES_MAX):
-                ((_, frames, moved),) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                frames, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 if frames - moved <= FRAMES_LEFT:
                     break
             self._log_is_nearly_moved.set()
