@@ -196,8 +196,9 @@ def main() -> None:
     print("\n".join(lines))
     if chosen.write:
         command = f"python -m loadtests.bench --seconds {chosen.seconds:g} --rounds {chosen.rounds} --write"
+        today = time.strftime("%Y-%m-%d", time.gmtime())
         FIGURES.write_text(
-            f"# Figures\n\nWritten by `{command}` on {time.strftime('%Y-%m-%d', time.gmtime())}. Ratios are what counts;\n"
+            f"# Figures\n\nWritten by `{command}` on {today}. Ratios are what counts;\n"
             "absolute figures are this machine's.\n\n" + "\n".join(lines) + "\n" + NOTES,
             encoding="utf-8",
         )

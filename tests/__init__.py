@@ -1,0 +1,1 @@
+"""Tests: what Holdline promises, and what tries to break it."""

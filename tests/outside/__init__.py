@@ -1,0 +1,1 @@
+"""Callers that share none of our stubs."""

@@ -1,0 +1,1 @@
+"""Properties, state machines and faults."""

@@ -1,0 +1,1 @@
+"""A live server, over the wire."""

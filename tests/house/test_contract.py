@@ -1,0 +1,50 @@
+"""The contract's checks pass, and each of them can fail."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.house import contract
+
+
+def test_stubs_schema_and_settings_are_fresh_and_the_contract_is_clean() -> None:
+    assert contract.stale_stubs() == []
+    assert contract.stale_documents() == []
+    assert contract.lint(contract.image()) == []
+    assert contract.breaking(contract.image()) == []
+
+
+@pytest.fixture
+def altered(tmp_path: Path) -> Path:
+    shutil.copytree(contract.PROTOS, tmp_path / "protos", ignore=shutil.ignore_patterns("*_pb2*", "__pycache__"))
+    return tmp_path / "protos"
+
+
+def _replace(protos: Path, name: str, old: str, new: str) -> bytes:
+    file = protos / "holdline" / "v1" / name
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return contract.image(protos)
+
+
+def test_a_field_number_used_again_is_a_breaking_change(altered: Path) -> None:
+    image = _replace(altered, "limit_service.proto", "string account_id = 2;", "int64 account_id = 2;")
+
+    assert any("account_id" in line for line in contract.breaking(image))
+
+
+def test_a_field_without_comment_fails_the_lint(altered: Path) -> None:
+    image = _replace(altered, "money.proto", '  // ISO 4217 code, three capital letters, for example "CNY".\n', "")
+
+    assert any("currency_code" in line for line in contract.lint(image))
+
+
+def test_a_stub_that_differs_is_stale(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shutil.copytree(contract.PROTOS, tmp_path / "protos")
+    stub = tmp_path / "protos" / "holdline" / "v1" / "money_pb2.pyi"
+    stub.write_text(stub.read_text(encoding="utf-8") + "\n# touched\n", encoding="utf-8")
+    monkeypatch.setattr(contract, "PROTOS", tmp_path / "protos")
+
+    assert contract.stale_stubs() == ["protos/holdline/v1/money_pb2.pyi: stale, run make stubs"]

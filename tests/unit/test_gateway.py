@@ -1,0 +1,119 @@
+"""Who calls, and who is let in."""
+
+import asyncio
+
+import pytest
+from pydantic import ValidationError
+
+from service.domain.errors import InvalidRequest, Overloaded
+from service.engine.ports import Answer, Call
+from service.gateway.admission import Queue, Waiting
+from service.gateway.identity import Criticality, identify
+from service.gateway.server import options
+from service.settings import Settings, is_loopback
+from tests.builders import settings
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_a_caller_without_metadata_is_anonymous_and_interactive() -> None:
+    found = identify(())
+
+    assert (found.caller, found.criticality, found.trace_id, found.is_sampled) == (
+        "anonymous", Criticality.INTERACTIVE, "", False,
+    )  # fmt: skip
+
+
+def test_a_trace_is_read_and_a_broken_one_is_ignored() -> None:
+    good, broken = identify((("traceparent", TRACE),)), identify((("traceparent", "00-xyz"),))
+
+    assert (good.trace_id, good.is_sampled) == ("4bf92f3577b34da6a3ce929d0e0e4736", True)
+    assert (broken.trace_id, broken.is_sampled) == ("", False)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "ä", "c" * 65])
+def test_a_name_that_could_not_stand_in_a_key_is_refused(name: str) -> None:
+    with pytest.raises(InvalidRequest):
+        identify((("x-holdline-caller", name),))
+
+
+def _waiting(loop: asyncio.AbstractEventLoop, since_us: int = 0, size: int = 10) -> Waiting:
+    answer: asyncio.Future[Answer] = loop.create_future()
+    return Waiting(Call(0, "c", 0, "", b"x" * size), answer, since_us)
+
+
+@pytest.fixture
+def loop() -> asyncio.AbstractEventLoop:
+    made = asyncio.new_event_loop()
+    made.close()
+    return made
+
+
+def test_a_full_queue_sheds_a_batch_call_for_an_interactive_one(loop: asyncio.AbstractEventLoop) -> None:
+    queue = Queue(calls_max=2, wait_ms_max=1_000)
+    low, high, higher = (_waiting(loop) for _ in range(3))
+    queue.admit(low, Criticality.BATCH)
+    queue.admit(high, Criticality.INTERACTIVE)
+
+    put_out = queue.admit(higher, Criticality.INTERACTIVE)
+
+    assert put_out is low
+    with pytest.raises(Overloaded):
+        queue.admit(_waiting(loop), Criticality.BATCH)
+    with pytest.raises(Overloaded):
+        queue.admit(_waiting(loop), Criticality.INTERACTIVE)
+    assert queue.take(10, 1_000) == [high, higher]
+
+
+def test_calls_are_refused_once_the_oldest_has_waited_too_long(loop: asyncio.AbstractEventLoop) -> None:
+    queue = Queue(calls_max=100, wait_ms_max=10)
+    queue.admit(_waiting(loop, since_us=0), Criticality.INTERACTIVE)
+    queue.admit(_waiting(loop, since_us=10_000), Criticality.INTERACTIVE)
+
+    with pytest.raises(Overloaded) as refused:
+        queue.admit(_waiting(loop, since_us=10_001), Criticality.INTERACTIVE)
+    assert refused.value.retry_after_ms == 10
+
+
+def test_a_frame_keeps_within_count_and_size_and_skips_callers_that_have_gone(loop: asyncio.AbstractEventLoop) -> None:
+    queue = Queue(calls_max=100, wait_ms_max=1_000)
+    gone, *rest = (_waiting(loop, size=40) for _ in range(6))
+    for waiting in (gone, *rest):
+        queue.admit(waiting, Criticality.INTERACTIVE)
+    gone.answer.cancel()
+
+    assert queue.take(2, 1_000) == rest[:2]
+    assert queue.take(10, 100) == rest[2:4]
+    assert queue.take(10, 1) == rest[4:]
+    assert len(queue) == 0
+
+
+def test_every_known_attack_has_its_channel_argument() -> None:
+    given = dict(options(settings()))
+
+    assert given["grpc.max_concurrent_streams"] <= 256
+    assert given["grpc.http2.max_ping_strikes"] > 0
+    assert given["grpc.server_handshake_timeout_ms"] == 10_000
+    assert given["grpc.max_connection_age_ms"] == 300_000
+    assert given["grpc.absolute_max_metadata_size"] == 16_384
+    assert given["grpc.so_reuseport"] == 0
+    assert dict(options(settings(gateways=2)))["grpc.so_reuseport"] == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"listen": "0.0.0.0:1"}, {"listen": "nowhere"}, {"store": "postgresql://x"}, {"key_retention_hours": 23},
+        {"gateways": 0}, {"business_time_zone": "Mars/Olympus"}, {"no_such_setting": 1}, {"log_level": "loud"},
+    ],
+)  # fmt: skip
+def test_a_setting_out_of_range_or_unknown_is_refused(said: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        settings(**said)
+
+
+def test_listening_beyond_loopback_needs_to_be_said() -> None:
+    assert Settings(listen="0.0.0.0:1", insecure_remote=True).host == "0.0.0.0"
+    assert [is_loopback(host) for host in ("127.0.0.1", "localhost", "[::1]", "10.0.0.1", "example")] == [
+        True, True, True, False, False,
+    ]  # fmt: skip
