@@ -61,14 +61,14 @@ class Connection:
 
     def __init__(self, listen: str, path: str, caller: str) -> None:
         host, _, port = listen.partition(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=10)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         headers = {
             ":method": "POST", ":scheme": "http", ":path": path, ":authority": listen, "te": "trailers",
             "content-type": "application/grpc", "x-holdline-caller": caller, "grpc-timeout": "5S",
         }  # fmt: skip
         self._headers = b"".join(_literal(name, value) for name, value in headers.items())
-        self._socket.sendall(
+        self.socket.sendall(
             PREFACE
             + _frame(SETTINGS, 0, 0, SETTINGS_SENT)
             + _frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW_BYTES))
@@ -81,7 +81,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection."""
-        self._socket.close()
+        self.socket.close()
 
     def send(self, bodies: list[bytes]) -> list[int]:
         """Send calls, all in one write; gives their streams."""
@@ -93,14 +93,14 @@ class Connection:
             streams.append(stream)
             parts.append(_frame(HEADERS, END_HEADERS, stream, self._headers))
             parts.append(_frame(DATA, END_STREAM, stream, b"\0" + struct.pack(">I", len(body)) + body))
-        self._socket.sendall(b"".join(parts))
+        self.socket.sendall(b"".join(parts))
         return streams
 
     def receive(self, seconds_max: float) -> list[tuple[int, str]]:
         """Wait for answers; gives ended streams with their gRPC status."""
-        if not select.select([self._socket], [], [], seconds_max)[0]:
+        if not select.select([self.socket], [], [], seconds_max)[0]:
             return []
-        content = self._socket.recv(1 << 20)
+        content = self.socket.recv(1 << 20)
         if not content:
             raise ConnectionError("the server closed the connection")
         buffer = self._buffer
@@ -127,9 +127,9 @@ class Connection:
 
     def _control(self, kind: int, flags: int, frame: bytes, ended: list[tuple[int, str]]) -> None:
         if kind == SETTINGS and not flags & ACK:
-            self._socket.sendall(_frame(SETTINGS, ACK, 0, b""))
+            self.socket.sendall(_frame(SETTINGS, ACK, 0, b""))
         elif kind == PING and not flags & ACK:
-            self._socket.sendall(_frame(PING, ACK, 0, frame[9:]))
+            self.socket.sendall(_frame(PING, ACK, 0, frame[9:]))
         elif kind == RST_STREAM:
             ended.append((int.from_bytes(frame[5:9], "big"), "reset"))
         elif kind == GOAWAY:
@@ -196,3 +196,36 @@ def open_loop(connection: Connection, bodies: Iterator[bytes], per_second: float
             if code == "0":
                 latencies.append(time.perf_counter() - intended)
     return Run(time.perf_counter() - started, codes, latencies, connection.replayed - replayed, connection.answer_bytes)
+
+
+def flood(connections: list[Connection], bodies: Iterator[bytes], per_second: float, seconds: float) -> Run:
+    """Offer more than a server can do, over several connections, and count what comes back while it lasts.
+
+    Calls that find no room on any connection are dropped and counted as "not sent": a caller's own bound.
+    """
+    codes: dict[str, int] = {}
+    latencies: list[float] = []
+    sent_at: list[dict[int, float]] = [{} for _ in connections]
+    sockets = {connection.socket: number for number, connection in enumerate(connections)}
+    started = time.perf_counter()
+    offered, turn = 0, 0
+    while (now := time.perf_counter()) - started < seconds:
+        due = int((now - started) * per_second) - offered
+        offered += due
+        for _ in connections:
+            turn = (turn + 1) % len(connections)
+            batch = min(due, IN_FLIGHT_MAX - len(sent_at[turn]))
+            if batch > 0:
+                streams = connections[turn].send([next(bodies) for _ in range(batch)])
+                sent_at[turn] |= dict.fromkeys(streams, now)
+                due -= batch
+        codes["not sent"] = codes.get("not sent", 0) + due
+        for ready in select.select(list(sockets), [], [], 0.001)[0]:
+            number = sockets[ready]
+            for stream, code in connections[number].receive(0):
+                latency = time.perf_counter() - sent_at[number].pop(stream)
+                codes[code] = codes.get(code, 0) + 1
+                if code == "0":
+                    latencies.append(latency)
+    replayed = sum(connection.replayed for connection in connections)
+    return Run(time.perf_counter() - started, codes, latencies, replayed, 0)

@@ -23,7 +23,7 @@ from service.settings import Settings
 
 START_SECONDS_MAX: Final = 30.0
 PAUSE_SECONDS_MAX: Final = 5.0
-STEADY_SECONDS: Final = 10.0
+STEADY_SECONDS: Final = 1.0
 """A child that lived so long is started again without a pause."""
 STOP_GRACE_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.5

@@ -101,7 +101,12 @@ def growth(account: Account, day: int) -> Growth:
 
 def moved(movements: tuple[Movement, ...], day: int, change_minor: int) -> tuple[Movement, ...]:
     """Enter a change of limit (minor units, negative for a cut) and forget what left the window."""
-    kept = tuple(movement for movement in movements if movement.day > day - WINDOW_DAYS and movement.day != day)
-    today = next((movement for movement in movements if movement.day == day), Movement(day, 0, 0))
-    raised, cut = max(change_minor, 0), max(-change_minor, 0)
-    return (*kept, Movement(day, today.raised_minor + raised, today.cut_minor + cut))
+    raised, cut = (change_minor, 0) if change_minor > 0 else (0, -change_minor)
+    if movements and movements[-1].day == day:
+        today = movements[-1]
+        raised, cut = today.raised_minor + raised, today.cut_minor + cut
+        movements = movements[:-1]
+    oldest = day - WINDOW_DAYS
+    if movements and movements[0].day <= oldest:
+        movements = tuple(movement for movement in movements if movement.day > oldest)
+    return (*movements, Movement(day, raised, cut))

@@ -45,6 +45,7 @@ from service.domain.policy import (
 )
 
 _INCOME: Final = INDEX["monthly_income"]
+_JUST_RAISED: Final = (RAISED,)
 _MOVES: Final = frozenset((Kind.RAISE, Kind.REDUCE, Kind.REVIEW))
 """Kinds whose change of limit counts as growth or cut; a first limit and an import do not."""
 
@@ -99,14 +100,11 @@ def check(command: DecideCommand, account: Account) -> None:
     """Refuse a command that the account's state rules out."""
     if command.expected_version and command.expected_version != account.version:
         raise VersionMismatch(account.account_id, command.expected_version, account.version)
-    violations = [
-        Violation(
-            f"facts.{CHARACTERISTICS[fact].name}.currency_code",
-            f"{currency} is not the account's currency; send {account.currency}",
-        )
-        for fact, currency in command.news_currencies
-        if currency != account.currency
-    ]
+    violations: list[Violation] = []
+    for fact, currency in command.news_currencies:
+        if currency != account.currency:
+            field = f"facts.{CHARACTERISTICS[fact].name}.currency_code"
+            violations.append(Violation(field, f"{currency} is not the account's currency; send {account.currency}"))
     if command.product and command.product != account.product:
         violations.append(
             Violation("product", f"the account's product is {account.product}; leave this out or mend it")
@@ -180,15 +178,15 @@ def _raise(
         return Verdict(Outcome.REFERRED, limit, points, referred, 0)
     wanted = _step(step, limit)
     rooms = _rooms(standing, policy, values[_INCOME] or 0)
-    room = min(rooms)[0]
+    room = min(rooms)
     amount = round_down(min(wanted, room), policy.unit_minor)
     if amount <= 0:
-        tight = sorted(entry for entry in rooms if entry[0] < policy.unit_minor)
-        grounds = tuple(ground for _, _, ground in tight) or (policy.caps.per_decision.ground,)
+        tight = sorted((left, place) for place, left in enumerate(rooms) if left < policy.unit_minor)
+        grounds = tuple(policy.caps.grounds[place] for _, place in tight) or (policy.caps.per_decision.ground,)
         return Verdict(Outcome.DECLINED, limit, points, grounds, 0)
     if room < wanted:
-        return Verdict(Outcome.APPROVED, limit + amount, points, (RAISED, min(rooms)[2]), 0)
-    return Verdict(Outcome.APPROVED, limit + amount, points, (RAISED,), 0)
+        return Verdict(Outcome.APPROVED, limit + amount, points, (RAISED, policy.caps.grounds[rooms.index(room)]), 0)
+    return Verdict(Outcome.APPROVED, limit + amount, points, _JUST_RAISED, 0)
 
 
 def _cut(standing: Standing, policy: Policy, values: list[int | None], day: int) -> Verdict:
@@ -221,18 +219,18 @@ def _step(step: Step, limit_minor: int) -> int:
     return min(max(share(limit_minor, step.share_bp), step.minimum_minor), step.maximum_minor)
 
 
-def _rooms(standing: Standing, policy: Policy, income_minor: int) -> list[tuple[int, int, Ground]]:
-    """Give the room that each growth cap leaves, in minor units, with its place among the caps and its ground."""
+def _rooms(standing: Standing, policy: Policy, income_minor: int) -> tuple[int, ...]:
+    """Give the room that each growth cap leaves, in minor units, in the order of `caps.grounds`."""
     caps, limit, so_far = policy.caps, standing.limit_minor, standing.growth
-    return [
-        (caps.per_decision.bound, 0, caps.per_decision.ground),
-        (share(limit, caps.per_decision_bp.bound), 1, caps.per_decision_bp.ground),
-        (caps.per_day.bound - so_far.raised_today_minor, 2, caps.per_day.ground),
-        (caps.per_window.bound - so_far.raised_window_minor, 3, caps.per_window.ground),
-        (caps.absolute.bound - limit, 4, caps.absolute.ground),
-        (share(income_minor, caps.debt_to_income_bp.bound) - limit, 5, caps.debt_to_income_bp.ground),
-        (caps.automatic.bound - limit, 6, caps.automatic.ground),
-    ]
+    return (
+        caps.per_decision.bound,
+        share(limit, caps.per_decision_bp.bound),
+        caps.per_day.bound - so_far.raised_today_minor,
+        caps.per_window.bound - so_far.raised_window_minor,
+        caps.absolute.bound - limit,
+        share(income_minor, caps.debt_to_income_bp.bound) - limit,
+        caps.automatic.bound - limit,
+    )
 
 
 def _waits(policy: Policy, so_far: Growth, day: int) -> tuple[Ground, ...]:

@@ -238,16 +238,16 @@ def _caps(document: PolicyDocument) -> Caps:
         return Cap(bound, Ground(f"caps.{name}", reason, fact, f"growth within {name} {bound}"))
 
     automatic = document.refer.automatic_up_to_minor
-    return Caps(
-        per_decision=cap("per_decision_minor", "CAP_PER_DECISION", part.per_decision_minor),
-        per_decision_bp=cap("per_decision_bp", "CAP_PER_DECISION", part.per_decision_bp),
-        per_day=cap("per_day_minor", "CAP_PER_DAY", part.per_day_minor),
-        per_window=cap("per_30_days_minor", "CAP_PER_30_DAYS", part.per_30_days_minor),
-        absolute=cap("absolute_minor", "CAP_ABSOLUTE", part.absolute_minor),
-        debt_to_income_bp=cap("debt_to_income_bp", "CAP_DEBT_TO_INCOME", part.debt_to_income_bp, income),
-        automatic=Cap(
+    on_raises = (
+        cap("per_decision_minor", "CAP_PER_DECISION", part.per_decision_minor),
+        cap("per_decision_bp", "CAP_PER_DECISION", part.per_decision_bp),
+        cap("per_day_minor", "CAP_PER_DAY", part.per_day_minor),
+        cap("per_30_days_minor", "CAP_PER_30_DAYS", part.per_30_days_minor),
+        cap("absolute_minor", "CAP_ABSOLUTE", part.absolute_minor),
+        cap("debt_to_income_bp", "CAP_DEBT_TO_INCOME", part.debt_to_income_bp, income),
+        Cap(
             automatic,
             Ground("refer.automatic_up_to_minor", "CAP_AUTOMATIC", NO_FACT, f"limits above {automatic} by a person"),
         ),
-        portfolio_per_day_minor=part.portfolio_per_day_minor,
     )
+    return Caps(*on_raises, part.portfolio_per_day_minor, tuple(cap.ground for cap in on_raises))

@@ -161,8 +161,10 @@ def facts_of(facts: account_pb2.Facts) -> tuple[News, Currencies, list[Violation
     for descriptor, value in facts.ListFields():
         fact = descriptor.number - 1
         if fact in MONEY_FACTS:
-            violations += money_violations(f"facts.{descriptor.name}", value)
-            currencies.append((fact, value.currency_code))
+            currency = value.currency_code
+            if not (0 <= value.minor_units <= MINOR_MAX and is_currency_code(currency)):
+                violations += money_violations(f"facts.{descriptor.name}", value)
+            currencies.append((fact, currency))
             news.append((fact, value.minor_units))
             continue
         lowest, highest = _RANGES[fact]

@@ -63,7 +63,7 @@ def _hold_against(path: Path, acknowledged: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("sort", ["write", "sync"])
 @pytest.mark.parametrize("is_for_good", [False, True], ids=["once", "for good"])
-@pytest.mark.parametrize("error", [apsw.IOError, apsw.FullError], ids=["EIO", "ENOSPC"])
+@pytest.mark.parametrize("error", [apsw.IOError, apsw.FullError, apsw.ReadOnlyError], ids=["EIO", "ENOSPC", "EROFS"])
 def test_the_nth_call_fails_and_nothing_is_lost_doubled_or_half_written(
     tmp_path: Path, sort: str, is_for_good: bool, error: type[apsw.Error]
 ) -> None:

@@ -42,10 +42,12 @@ class ExactlyOnce(RuleBasedStateMachine):
         self.clock = StillClock()
         self.model = Model()
         self.keys = 0
+        self.crashes = 0
 
     @initialize()
     def open(self) -> None:
-        self.bench = Bench(SqliteStore(self.folder / "holdline.db"), self.clock)
+        self.path = self.folder / "holdline.db"
+        self.bench = Bench(SqliteStore(self.path), self.clock)
 
     @rule(target=commands, account=ACCOUNTS, kind=KINDS, facts=FACTS, stale=st.booleans())
     def decide(self, account: str, kind: Kind, facts: dict[str, int], stale: bool) -> DecideCommand:
@@ -84,8 +86,15 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @rule()
     def crash_and_reopen(self) -> None:
+        # What a killed process leaves is its files as they are; a close would tidy them up first.
+        self.crashes += 1
+        left = self.folder / str(self.crashes)
+        left.mkdir()
+        for name in ("holdline.db", "holdline.db-wal"):
+            shutil.copy(self.path.parent / name, left / name)
         self.bench.store.close()
-        self.bench = Bench(SqliteStore(self.folder / "holdline.db"), self.clock)
+        self.path = left / "holdline.db"
+        self.bench = Bench(SqliteStore(self.path), self.clock)
 
     @rule()
     def crash_in_a_transaction(self) -> None:
