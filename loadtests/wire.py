@@ -223,7 +223,11 @@ def flood(connections: list[Connection], bodies: Iterator[bytes], per_second: fl
         for ready in select.select(list(sockets), [], [], 0.001)[0]:
             number = sockets[ready]
             for stream, code in connections[number].receive(0):
-                latency = time.perf_counter() - sent_at[number].pop(stream)
+                sent = sent_at[number].pop(stream, None)
+                if sent is None:
+                    # A shed call may be reset after its status.
+                    continue
+                latency = time.perf_counter() - sent
                 codes[code] = codes.get(code, 0) + 1
                 if code == "0":
                     latencies.append(latency)
