@@ -123,7 +123,7 @@ def run_engine(orders: dict[str, Any]) -> int:
         log.error("store refused", why=str(error))
         listener.stop()
         return 1
-    checkpointer = Checkpointer(store_path(settings.store), store.log_is_nearly_moved)
+    checkpointer = Checkpointer(store_path(settings.store), store.log_is_long)
     checkpointer.start()
     path = orders["socket"]
     with contextlib.suppress(FileNotFoundError):

@@ -10,13 +10,11 @@ from pathlib import Path
 import apsw
 import structlog
 
-POLL_SECONDS = 0.2
-LOG_BYTES = 8 * 1024 * 1024
-"""A log longer than this is moved into the file."""
-
-PASSES_MAX = 4
-FRAMES_LEFT = 128
-"""So few frames the writer moves itself: about a millisecond."""
+POLL_SECONDS = 0.1
+FRAMES_UNMOVED = 2_048
+"""So many frames (8 MiB) are moved in one go."""
+FRAMES_BEGIN_ANEW = 16_384
+"""A log so long (64 MiB) is to begin anew; that stalls the writer for some milliseconds, so it is done seldom."""
 
 log = structlog.get_logger("holdline.storage")
 
@@ -24,10 +22,10 @@ log = structlog.get_logger("holdline.storage")
 class Checkpointer:
     """Checkpoints one database file until stopped."""
 
-    def __init__(self, path: Path, log_is_nearly_moved: threading.Event) -> None:
-        """Checkpoint a file; the event tells its writer that few frames are left, which the writer moves itself."""
+    def __init__(self, path: Path, log_is_long: threading.Event) -> None:
+        """Checkpoint a file; the event asks its writer to move the rest itself, so that the log can begin anew."""
         self._path = path
-        self._log_is_nearly_moved = log_is_nearly_moved
+        self._log_is_long = log_is_long
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="checkpointer", daemon=True)
 
@@ -41,29 +39,27 @@ class Checkpointer:
         self._thread.join()
 
     def _run(self) -> None:
-        log_file = Path(f"{self._path}-wal")
-        while not self._stopped.wait(POLL_SECONDS):
-            if not log_file.exists() or log_file.stat().st_size < LOG_BYTES:
-                continue
-            try:
-                self._checkpoint()
-            except apsw.Error as error:
-                # The writer meets the same disk and answers for it; the log just grows meanwhile.
-                log.warning("checkpoint failed", kind=type(error).__name__)
-
-    def _checkpoint(self) -> None:
-        """Copy what is committed; PASSIVE waits for nobody and blocks nobody.
-
-        A log is begun anew only once it is moved whole, which never happens while the writer adds to it. So the
-        writer is told to move the rest between two transactions, and the log stays as long as it is.
-        """
         connection = apsw.Connection(str(self._path), apsw.SQLITE_OPEN_READWRITE)
+        connection.execute("PRAGMA synchronous = FULL")
         try:
-            connection.execute("PRAGMA synchronous = FULL")
-            for _ in range(PASSES_MAX):
-                frames, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-                if frames - moved <= FRAMES_LEFT:
-                    break
-            self._log_is_nearly_moved.set()
+            while not self._stopped.wait(POLL_SECONDS):
+                try:
+                    self._checkpoint(connection)
+                except apsw.Error as error:
+                    # The writer meets the same disk and answers for it; the log just grows meanwhile.
+                    log.warning("checkpoint failed", kind=type(error).__name__)
         finally:
             connection.close()
+
+    def _checkpoint(self, connection: apsw.Connection) -> None:
+        """Move what is committed, if it is much; PASSIVE waits for nobody and blocks nobody.
+
+        A log begins anew only once it is moved whole, which never happens while the writer adds to it. So when it is
+        long the writer is asked to move the last frames itself, between two transactions.
+        """
+        frames, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        if frames - moved < FRAMES_UNMOVED:
+            return
+        frames, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if frames > FRAMES_BEGIN_ANEW:
+            self._log_is_long.set()

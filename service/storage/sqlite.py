@@ -75,7 +75,7 @@ class SqliteStore:
         self._vfs = vfs or None
         self._lock = -1 if read_only else _lock(path)
         self._is_broken = False
-        self.log_is_nearly_moved = threading.Event()
+        self.log_is_long = threading.Event()
         try:
             self._connection = self._open()
             if not read_only:
@@ -110,8 +110,8 @@ class SqliteStore:
         """Start a transaction; a broken store is mended first."""
         if self._is_broken:
             self._mend()
-        if self.log_is_nearly_moved.is_set():
-            self.log_is_nearly_moved.clear()
+        if self.log_is_long.is_set():
+            self.log_is_long.clear()
             self._run("PRAGMA wal_checkpoint(PASSIVE)")
         self._run("BEGIN IMMEDIATE")
 
