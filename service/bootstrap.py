@@ -166,7 +166,7 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
     meters = telemetry.gateway_meters(telemetry.start_metrics("gateway", port, settings.otlp_endpoint))
     gateway = Gateway(settings, meters, telemetry.start_traces("gateway", settings.otlp_endpoint))
     server = gateway.server(SERVICE_NAMES)
-    queue = Queue(settings.queue_calls_max, settings.queue_wait_ms_max)
+    queue = Queue(settings.queue_calls_max, settings.queue_bytes_max, settings.queue_wait_ms_max)
     gateway.link = Link(
         path, queue, settings.batch_calls_max, settings.frames_in_flight, meters,
         lambda is_there: gateway.engine_changed(is_there=is_there),

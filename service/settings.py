@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     )
     purge_keys_max: int = Field(1_000, ge=1, le=10_000, description="Most keys purged in one transaction.")
     queue_calls_max: int = Field(2_048, ge=1, le=100_000, description="Most calls that wait in one gateway.")
+    queue_bytes_max: int = Field(
+        67_108_864, ge=2_097_152, le=4_294_967_296, description="Most bytes of requests that wait in one gateway."
+    )
     queue_wait_ms_max: Milliseconds = Field(
         200, description="When the oldest call has waited so long, in milliseconds, new ones are shed."
     )

@@ -24,8 +24,10 @@ class Waiting(NamedTuple):
 class Queue:
     """Calls that wait for the engine, the more critical first."""
 
-    def __init__(self, calls_max: int, wait_ms_max: int) -> None:
+    def __init__(self, calls_max: int, bytes_max: int, wait_ms_max: int) -> None:
         self._calls_max = calls_max
+        self._bytes_max = bytes_max
+        self._bytes = 0
         self._wait_us_max = wait_ms_max * 1_000
         self._lines: tuple[deque[Waiting], ...] = tuple(deque() for _ in Criticality)
 
@@ -34,19 +36,21 @@ class Queue:
 
     def admit(self, waiting: Waiting, criticality: Criticality) -> Waiting | None:
         """Take a call in; gives the less critical one that was put out for it, if any. Raises Overloaded."""
-        if not self._is_full(waiting.since_us):
-            self._lines[criticality].append(waiting)
-            return None
-        least = self._lines[Criticality.BATCH]
-        if criticality is Criticality.BATCH or not least:
-            raise self.refusal(criticality)
+        put_out = None
+        if self._is_full(waiting):
+            least = self._lines[Criticality.BATCH]
+            if criticality is Criticality.BATCH or not least:
+                raise self.refusal(criticality)
+            put_out = least.pop()
+            self._bytes -= len(put_out.call.body)
         self._lines[criticality].append(waiting)
-        return least.pop()
+        self._bytes += len(waiting.call.body)
+        return put_out
 
-    def _is_full(self, now_us: int) -> bool:
-        if len(self) >= self._calls_max:
+    def _is_full(self, waiting: Waiting) -> bool:
+        if len(self) >= self._calls_max or self._bytes + len(waiting.call.body) > self._bytes_max:
             return True
-        return any(line and now_us - line[0].since_us > self._wait_us_max for line in self._lines)
+        return any(line and waiting.since_us - line[0].since_us > self._wait_us_max for line in self._lines)
 
     def refusal(self, criticality: Criticality) -> Overloaded:
         """Give the error for a call that is shed."""
@@ -58,14 +62,16 @@ class Queue:
         size = 0
         for line in self._lines:
             while line and len(taken) < calls_max:
-                if line[0].answer.done():
-                    # Its caller has gone.
-                    line.popleft()
-                    continue
-                size += len(line[0].call.body)
-                if taken and size > bytes_max:
+                length = len(line[0].call.body)
+                # One whose caller has gone is dropped.
+                is_wanted = not line[0].answer.done()
+                if is_wanted and taken and size + length > bytes_max:
                     return taken
-                taken.append(line.popleft())
+                waiting = line.popleft()
+                self._bytes -= length
+                if is_wanted:
+                    size += length
+                    taken.append(waiting)
         return taken
 
     def drain(self) -> list[Waiting]:

@@ -118,13 +118,14 @@ class Gateway:
 
         async def call(body: bytes, context: Context) -> bytes:
             started_us = time.monotonic_ns() // 1_000
+            identity: Identity | None = None
             try:
                 identity = identify(context.invocation_metadata())
                 answer = await self._ask(index, bytes_max, body, identity, self._deadline_us(context, started_us))
             except HoldlineError as error:
                 answer = _answer_of(error)
             self._observe(name, answer.code, started_us)
-            if self._tracer is not None and identity.is_sampled:
+            if self._tracer is not None and identity is not None and identity.is_sampled:
                 self._trace(name, identity, answer.code, started_us)
             if answer.code:
                 await _refuse(context, answer)
@@ -151,19 +152,19 @@ class Gateway:
             if isinstance(identity, Answer):
                 await _refuse(context, identity)
             started_us = time.monotonic_ns() // 1_000
-            answers: asyncio.Queue[asyncio.Task[Answer] | None] = asyncio.Queue(
-                self._settings.stream_messages_in_flight
-            )
+            # The slots bound the queue; what ends the reader, an error too, ends the stream.
+            slots = asyncio.Semaphore(self._settings.stream_messages_in_flight)
+            answers: asyncio.Queue[asyncio.Task[Answer] | None] = asyncio.Queue()
 
             async def read() -> None:
                 async for body in requests:
+                    await slots.acquire()
                     deadline_us = time.monotonic_ns() // 1_000 + self._default_us
-                    await answers.put(
-                        asyncio.ensure_future(self._ask(index, method.bytes_max, body, identity, deadline_us))
-                    )
-                await answers.put(None)
+                    asked = self._ask(index, method.bytes_max, body, identity, deadline_us)
+                    answers.put_nowait(asyncio.ensure_future(asked))
 
             reader = asyncio.ensure_future(read())
+            reader.add_done_callback(lambda _: answers.put_nowait(None))
             answer = Answer(0, b"")
             try:
                 while (task := await answers.get()) is not None:
@@ -174,6 +175,7 @@ class Gateway:
                     if answer.code:
                         break
                     await context.write(answer.body)
+                    slots.release()
             finally:
                 await _end(reader, answers)
             self._observe(method.path[1:], answer.code, started_us)

@@ -64,4 +64,4 @@ class ProtoCodec:
 
 
 def _unreadable() -> InvalidRequest:
-    return InvalidRequest((Violation("", "the message is not readable as this request; compare the protos"),))
+    return InvalidRequest((Violation("request", "the message is not readable as this request; compare the protos"),))

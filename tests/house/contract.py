@@ -40,9 +40,9 @@ def main() -> int:
     return 0
 
 
-def _protoc(protos: Path, *arguments: str) -> None:
+def _protoc(protos: Path, *arguments: str, pattern: str = "*.proto") -> None:
     includes = (protos, Path(grpc_tools.__file__).parent / "_proto", Path(status_pb2.__file__).parents[2])
-    sources = sorted(str(path.relative_to(protos)) for path in protos.glob("holdline/v1/*.proto"))
+    sources = sorted(str(path.relative_to(protos)) for path in protos.glob(f"holdline/v1/{pattern}"))
     # protoc looks for its mypy plug-ins on the PATH.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     code = protoc.main(["protoc", *(f"-I{include}" for include in includes), *arguments, *sources])
@@ -52,13 +52,8 @@ def _protoc(protos: Path, *arguments: str) -> None:
 
 def generate(folder: Path) -> None:
     """Generate stubs and type stubs into a folder."""
-    _protoc(
-        PROTOS,
-        f"--python_out={folder}",
-        f"--grpc_python_out={folder}",
-        f"--mypy_out={folder}",
-        f"--mypy_grpc_out={folder}",
-    )
+    _protoc(PROTOS, f"--python_out={folder}", f"--mypy_out={folder}")
+    _protoc(PROTOS, f"--grpc_python_out={folder}", f"--mypy_grpc_out={folder}", pattern="*_service.proto")
 
 
 def image(protos: Path = PROTOS) -> bytes:

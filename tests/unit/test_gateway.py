@@ -50,7 +50,7 @@ def loop() -> asyncio.AbstractEventLoop:
 
 
 def test_a_full_queue_sheds_a_batch_call_for_an_interactive_one(loop: asyncio.AbstractEventLoop) -> None:
-    queue = Queue(calls_max=2, wait_ms_max=1_000)
+    queue = Queue(calls_max=2, bytes_max=1_000_000, wait_ms_max=1_000)
     low, high, higher = (_waiting(loop) for _ in range(3))
     queue.admit(low, Criticality.BATCH)
     queue.admit(high, Criticality.INTERACTIVE)
@@ -66,7 +66,7 @@ def test_a_full_queue_sheds_a_batch_call_for_an_interactive_one(loop: asyncio.Ab
 
 
 def test_calls_are_refused_once_the_oldest_has_waited_too_long(loop: asyncio.AbstractEventLoop) -> None:
-    queue = Queue(calls_max=100, wait_ms_max=10)
+    queue = Queue(calls_max=100, bytes_max=1_000_000, wait_ms_max=10)
     queue.admit(_waiting(loop, since_us=0), Criticality.INTERACTIVE)
     queue.admit(_waiting(loop, since_us=10_000), Criticality.INTERACTIVE)
 
@@ -76,7 +76,7 @@ def test_calls_are_refused_once_the_oldest_has_waited_too_long(loop: asyncio.Abs
 
 
 def test_a_frame_keeps_within_count_and_size_and_skips_callers_that_have_gone(loop: asyncio.AbstractEventLoop) -> None:
-    queue = Queue(calls_max=100, wait_ms_max=1_000)
+    queue = Queue(calls_max=100, bytes_max=1_000_000, wait_ms_max=1_000)
     gone, *rest = (_waiting(loop, size=40) for _ in range(6))
     for waiting in (gone, *rest):
         queue.admit(waiting, Criticality.INTERACTIVE)
@@ -86,6 +86,18 @@ def test_a_frame_keeps_within_count_and_size_and_skips_callers_that_have_gone(lo
     assert queue.take(10, 100) == rest[2:4]
     assert queue.take(10, 1) == rest[4:]
     assert len(queue) == 0
+
+
+def test_more_bytes_than_may_wait_are_shed_and_room_comes_back(loop: asyncio.AbstractEventLoop) -> None:
+    queue = Queue(calls_max=100, bytes_max=100, wait_ms_max=1_000)
+    first, second = _waiting(loop, size=60), _waiting(loop, size=60)
+    queue.admit(first, Criticality.INTERACTIVE)
+
+    with pytest.raises(Overloaded):
+        queue.admit(second, Criticality.INTERACTIVE)
+    queue.take(10, 1_000)
+
+    assert queue.admit(second, Criticality.INTERACTIVE) is None
 
 
 def test_every_known_attack_has_its_channel_argument() -> None:

@@ -63,8 +63,9 @@ def test_a_document_meets_its_violations_each_with_its_path(file: Path) -> None:
         ("policy: a\npolicy: b", "policy is given twice"),
         ("", "should be an object"),
         ("[1, 2]", "should be an object"),
-        ("x" * (512 * 1024 + 1), "longer than"),
-        ("[" * 5_000, "not"),
+        ("x" * (128 * 1024 + 1), "longer than"),
+        ("[" * 5_000, "nest"),
+        ("[" * 30 + "]" * 30, "nested deeper than 20"),
         ("2026-01-01: !!python/object/apply:os.system [ls]", "not YAML"),
     ],
 )

@@ -144,7 +144,7 @@ class ValidatePolicyRequest(_message.Message):
 
     DOCUMENT_FIELD_NUMBER: _builtins.int
     document: _builtins.str
-    """The policy as YAML or JSON, at most 512 KiB."""
+    """The policy as YAML or JSON, at most 128 KiB."""
     def __init__(
         self,
         *,
@@ -197,7 +197,7 @@ class PublishPolicyRequest(_message.Message):
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     document: _builtins.str
-    """The policy as YAML or JSON, at most 512 KiB."""
+    """The policy as YAML or JSON, at most 128 KiB."""
     def __init__(
         self,
         *,
