@@ -61,11 +61,11 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     froms = sorted(draw(st.sets(st.integers(least, greatest), min_size=1, max_size=4)) | {least}, reverse=True)
     columns = sorted({0, *draw(st.sets(st.integers(1, 3_000_000), max_size=2))})
     rows = _descending(draw, len(froms), len(columns))
-    steps = sorted(draw(st.lists(st.tuples(*[st.integers(0, 2_000)] * 3), min_size=len(froms), max_size=len(froms))))
-    low = [min(step[position] for step in steps) for position in range(3)]
+    step = {"share_bp": draw(st.integers(0, 2_000)), "minimum_minor": draw(st.integers(0, 2_000))}
+    step["maximum_minor"] = step["minimum_minor"] + draw(st.integers(0, 5_000))
     stepped = draw(st.integers(1, len(froms)))
-    unit = draw(st.sampled_from((1, 100, 1_000)))
-    absolute = draw(st.integers(unit, 10_000_000))
+    unit = draw(st.sampled_from((1, 1, 100)))
+    absolute = draw(st.just(10_000_000) | st.integers(unit, 10_000_000))
     maximum = draw(st.integers(unit, absolute))
     texts = {f"OF_{name.upper()}": {"zh": name, "en": name} for name in names}
     used = {*texts, *BUILT_IN_REASONS}
@@ -73,23 +73,20 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "policy": "random", "product": "revolving", "currency": "CNY", "title": {"zh": "随机", "en": "random"},
         "facts": {
             name: {
-                "max_age_days": draw(st.integers(0, 60)), "when_missing": draw(treatments),
+                "max_age_days": draw(st.just(3_650) | st.integers(0, 60)), "when_missing": draw(treatments),
                 "when_stale": draw(treatments | st.just("use")), "reason": f"OF_{name.upper()}",
             }
             for name in names
         },
         "knock_outs": [
             {**draw(_rule(names, is_adverse=True)), "applies_to": draw(st.sampled_from((["assign"], ["raise"], ["assign", "raise"])))}
-            for _ in range(draw(st.integers(0, 3)))
+            for _ in range(draw(st.sampled_from((0, 0, 1, 3))))
         ],
         "scorecard": scorecard,
         "bands": [
             {
                 "name": f"B{position}", "from_score": start, "income_multiples_bp": rows[position],
-                **(
-                    {"daily_step": {"share_bp": low[0], "minimum_minor": min(low[1:]), "maximum_minor": max(low[1:])}}
-                    if position < stepped else {}
-                ),
+                **({"daily_step": step} if position < stepped else {}),
             }
             for position, start in enumerate(froms)
         ],
@@ -109,13 +106,13 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
             "cool_down_days": draw(st.just(0) | st.integers(0, 40)),
         },
         "caps": {
-            "per_decision_minor": draw(CAPS), "per_decision_bp": draw(st.integers(0, 10_000)),
+            "per_decision_minor": draw(CAPS), "per_decision_bp": draw(st.just(10_000) | st.integers(0, 10_000)),
             "per_day_minor": draw(CAPS), "per_30_days_minor": draw(CAPS), "absolute_minor": absolute,
-            "debt_to_income_bp": draw(st.integers(0, 100_000)), "portfolio_per_day_minor": 10**12,
+            "debt_to_income_bp": draw(st.just(1_000_000) | st.integers(0, 100_000)), "portfolio_per_day_minor": 10**12,
         },
         "refer": {
             "rules": [draw(_rule(names, is_adverse=True)) for _ in range(draw(st.integers(0, 2)))],
-            "automatic_up_to_minor": draw(st.integers(0, 10_000_000)),
+            "automatic_up_to_minor": draw(st.just(10_000_000) | st.integers(0, 10_000_000)),
         },
         "rounding": {"unit_minor": unit}, "adverse_action": {"notice_days": 30},
         "texts": {code: {"zh": code, "en": code} for code in sorted(used)},
@@ -138,18 +135,28 @@ def policies() -> st.SearchStrategy[Policy]:
     )
 
 
+def _fact(fact: Definition, best: int, *, is_good: bool) -> st.SearchStrategy[int | None]:
+    """Draw a fact, missing among others; mostly at its best for a good customer, so that raises are reached."""
+    drawn = _values(fact) | _values(fact) | st.none()
+    return st.just(best) | st.just(best) | st.just(best) | drawn if is_good else drawn
+
+
 @st.composite
 def standings(draw: st.DrawFn) -> Standing:
     """Draw where an account may stand, facts missing and stale among them."""
-    values = tuple(draw(_values(fact) | _values(fact) | _values(fact) | st.none()) for fact in FACTS)
+    best = dict(best_news())
+    is_good = draw(st.booleans())
+    values: tuple[int | None, ...] = tuple(
+        draw(_fact(fact, best[index], is_good=is_good)) for index, fact in enumerate(FACTS)
+    )
     observed = tuple(
-        NEVER_OBSERVED if value is None else NOW_US - draw(st.integers(0, 70)) * DAY_US for value in values
+        NEVER_OBSERVED if value is None else NOW_US - draw(st.just(0) | st.integers(0, 70)) * DAY_US for value in values
     )
     limit = draw(AMOUNTS)
     owed = draw(st.integers(0, 5_000_000) | st.integers(0, limit) | st.just(limit // 2))
-    raised_today = draw(st.integers(0, 100_000))
-    day = st.integers(TODAY - 40, TODAY) | st.just(NEVER)
-    growth = Growth(raised_today, raised_today + draw(st.integers(0, 1_000_000)), 0, draw(day), draw(day))
+    raised_today = draw(st.just(0) | st.integers(0, 5_000))
+    day = st.just(NEVER) | st.integers(TODAY - 40, TODAY)
+    growth = Growth(raised_today, raised_today + draw(st.integers(0, 6_000)), 0, draw(day), draw(day))
     return Standing(limit, owed, Profile(values, observed), growth)
 
 

@@ -1,12 +1,15 @@
 """The laws of DESIGN 5, over random policies, standings and sequences of decisions."""
 
-from hypothesis import given, settings
+from collections.abc import Callable
+
+import pytest
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from service.domain.account import Account, Status, exposure, opened
 from service.domain.book import Book, key_of
 from service.domain.decide import decide, judge, principal_reasons
-from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, recorded_standing
+from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, Verdict, recorded_standing
 from service.domain.errors import HoldlineError
 from service.domain.facts import FACTS, INDEX, Better, merge
 from service.domain.mode import NORMAL
@@ -14,7 +17,7 @@ from service.domain.policy import REASONS_MAX, Policy
 from tests.builders import NOW, NOW_US, TODAY, command, policy
 from tests.proof.strategies import best_news, news, policies, standings
 
-LAWS = settings(max_examples=300)
+LAWS = settings(max_examples=500)
 KINDS = st.sampled_from((Kind.ASSIGN, Kind.RAISE, Kind.REDUCE, Kind.REVIEW))
 
 
@@ -38,6 +41,29 @@ def test_a_raise_never_lowers_a_cut_never_raises_and_only_approval_moves(
         assert verdict.new_limit_minor == standing.limit_minor
     elif kind is not Kind.ASSIGN:
         assert verdict.new_limit_minor != standing.limit_minor
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_reached"),
+    [
+        (Kind.RAISE, lambda verdict, _: verdict.outcome is Outcome.APPROVED),
+        (Kind.RAISE, lambda verdict, _: verdict.outcome is Outcome.REFERRED),
+        (Kind.RAISE, lambda verdict, _: verdict.outcome is Outcome.APPROVED and len(verdict.grounds) > 1),
+        (Kind.ASSIGN, lambda verdict, _: verdict.outcome is Outcome.APPROVED),
+        (Kind.REDUCE, lambda verdict, _: verdict.outcome is Outcome.APPROVED),
+    ],
+    ids=["raise", "referral", "raise cut short by a cap", "first limit", "cut"],
+)
+def test_the_drawn_world_reaches_what_the_laws_are_about(
+    kind: Kind, is_reached: Callable[[Verdict, Standing], bool]
+) -> None:
+    def reaches(drawn: tuple[Policy, Standing]) -> bool:
+        rules, standing = drawn
+        standing = _fitting(standing, kind)
+        return is_reached(judge(kind, standing, rules, NOW), standing)
+
+    quick = settings(max_examples=2_000, phases=[Phase.generate], derandomize=True, database=None)
+    assert find(st.tuples(policies(), standings()), reaches, settings=quick)
 
 
 @LAWS
