@@ -153,7 +153,7 @@ def standings(draw: st.DrawFn) -> Standing:
         NEVER_OBSERVED if value is None else NOW_US - draw(st.just(0) | st.integers(0, 70)) * DAY_US for value in values
     )
     limit = draw(AMOUNTS)
-    owed = draw(st.integers(0, 5_000_000) | st.integers(0, limit) | st.just(limit // 2))
+    owed = draw(st.integers(0, 5_000_000) | st.integers(0, limit) | st.just(limit - limit // 10))
     raised_today = draw(st.just(0) | st.integers(0, 5_000))
     day = st.just(NEVER) | st.integers(TODAY - 40, TODAY)
     growth = Growth(raised_today, raised_today + draw(st.integers(0, 6_000)), 0, draw(day), draw(day))
