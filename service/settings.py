@@ -92,6 +92,12 @@ class Settings(BaseSettings):
         300_000, description="A connection is renewed after so long (gRPC adds 10 % jitter), so load spreads again."
     )
     grpc_age_grace_ms: Milliseconds = Field(60_000, description="Time for calls in flight on a connection that ages.")
+    grpc_pending_calls_max: int = Field(
+        10_000,
+        ge=1_000,
+        le=1_000_000,
+        description="Calls that gRPC holds for a gateway; beyond (its own default: 1,000) it cancels at random.",
+    )
     grpc_unrequested_ms_max: Milliseconds = Field(
         30_000, description="Longest that an accepted call waits for the server to take it up."
     )

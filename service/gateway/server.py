@@ -49,6 +49,8 @@ def options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.server_max_unrequested_time_in_server", settings.grpc_unrequested_ms_max // 1_000),
         ("grpc.keepalive_time_ms", settings.grpc_keepalive_ms),
         ("grpc.keepalive_timeout_ms", settings.grpc_keepalive_timeout_ms),
+        ("grpc.server.max_pending_requests", settings.grpc_pending_calls_max),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * settings.grpc_pending_calls_max),
         ("grpc.so_reuseport", 1 if settings.gateways > 1 else 0),
     ]
 

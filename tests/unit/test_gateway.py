@@ -108,6 +108,7 @@ def test_every_known_attack_has_its_channel_argument() -> None:
     assert given["grpc.server_handshake_timeout_ms"] == 10_000
     assert given["grpc.max_connection_age_ms"] == 300_000
     assert given["grpc.absolute_max_metadata_size"] == 16_384
+    assert given["grpc.server.max_pending_requests"] == 10_000
     assert given["grpc.so_reuseport"] == 0
     assert dict(options(settings(gateways=2)))["grpc.so_reuseport"] == 1
 
