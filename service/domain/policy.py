@@ -126,7 +126,6 @@ class Caps:
     absolute: Cap
     debt_to_income_bp: Cap
     automatic: Cap
-    portfolio_per_day_minor: int
     grounds: tuple[Ground, ...]
     """The grounds of the seven caps on a raise, in the order above."""
 

@@ -99,7 +99,9 @@ class Engine:
         started = time.perf_counter()
         try:
             answers = execute(commands, self._store, self._control, self._clock)
-        except Exception:
+        except (
+            Exception
+        ):  # The outermost edge of a transaction, which is rolled back; the last command is logged below.
             if len(commands) > 1:
                 # One command met a bug; apart from it the others can be decided.
                 return [answer for command in commands for answer in self._execute([command])]

@@ -252,4 +252,4 @@ def _caps(document: PolicyDocument) -> Caps:
             Ground("refer.automatic_up_to_minor", "CAP_AUTOMATIC", NO_FACT, f"limits above {automatic} by a person"),
         ),
     )
-    return Caps(*on_raises, part.portfolio_per_day_minor, tuple(cap.ground for cap in on_raises))
+    return Caps(*on_raises, tuple(cap.ground for cap in on_raises))

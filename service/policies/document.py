@@ -146,7 +146,6 @@ class CapsPart(Part):
     per_30_days_minor: Annotated[Minor, Field(description="over 30 business days, today included")]
     absolute_minor: Annotated[Minor, Field(description="the greatest limit")]
     debt_to_income_bp: Annotated[Multiple, Field(description="greatest limit over monthly income")]
-    portfolio_per_day_minor: Annotated[Minor, Field(description="sum of all raises of a business day")]
 
 
 class ReferPart(Part):

@@ -108,7 +108,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "caps": {
             "per_decision_minor": draw(CAPS), "per_decision_bp": draw(st.just(10_000) | st.integers(0, 10_000)),
             "per_day_minor": draw(CAPS), "per_30_days_minor": draw(CAPS), "absolute_minor": absolute,
-            "debt_to_income_bp": draw(st.just(1_000_000) | st.integers(0, 100_000)), "portfolio_per_day_minor": 10**12,
+            "debt_to_income_bp": draw(st.just(1_000_000) | st.integers(0, 100_000)),
         },
         "refer": {
             "rules": [draw(_rule(names, is_adverse=True)) for _ in range(draw(st.integers(0, 2)))],
