@@ -50,7 +50,13 @@ class Queue:
     def _is_full(self, waiting: Waiting) -> bool:
         if len(self) >= self._calls_max or self._bytes + len(waiting.call.body) > self._bytes_max:
             return True
-        return any(line and waiting.since_us - line[0].since_us > self._wait_us_max for line in self._lines)
+        for line in self._lines:
+            # Those whose callers have gone wait for nothing, and must not shed others.
+            while line and line[0].answer.done():
+                self._bytes -= len(line.popleft().call.body)
+            if line and waiting.since_us - line[0].since_us > self._wait_us_max:
+                return True
+        return False
 
     def refusal(self, criticality: Criticality) -> Overloaded:
         """Give the error for a call that is shed."""

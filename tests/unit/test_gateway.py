@@ -75,6 +75,16 @@ def test_calls_are_refused_once_the_oldest_has_waited_too_long(loop: asyncio.Abs
     assert refused.value.retry_after_ms == 10
 
 
+def test_callers_that_have_gone_shed_nobody(loop: asyncio.AbstractEventLoop) -> None:
+    queue = Queue(calls_max=100, bytes_max=1_000_000, wait_ms_max=10)
+    gone = _waiting(loop, since_us=0)
+    queue.admit(gone, Criticality.INTERACTIVE)
+    gone.answer.cancel()
+
+    assert queue.admit(_waiting(loop, since_us=50_000), Criticality.INTERACTIVE) is None
+    assert len(queue) == 1
+
+
 def test_a_frame_keeps_within_count_and_size_and_skips_callers_that_have_gone(loop: asyncio.AbstractEventLoop) -> None:
     queue = Queue(calls_max=100, bytes_max=1_000_000, wait_ms_max=1_000)
     gone, *rest = (_waiting(loop, size=40) for _ in range(6))
