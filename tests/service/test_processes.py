@@ -95,7 +95,10 @@ def test_work_whose_deadline_passed_in_the_queue_is_never_done(tmp_path: Path) -
 
 def test_beyond_the_queue_calls_are_shed_with_retry_info_the_batch_ones_first(tmp_path: Path) -> None:
     flags = ("--set", "queue_calls_max=10", "--set", "batch_calls_max=1", "--set", "frames_in_flight=1")
-    with running_server(tmp_path, *flags) as server, grpc.insecure_channel(server.listen) as channel:
+    with (
+        running_server(tmp_path, *flags, "--set", "queue_wait_ms_max=10000") as server,
+        grpc.insecure_channel(server.listen) as channel,
+    ):
         stub = limit_service_pb2_grpc.LimitServiceStub(channel)
         stub.Decide(assign(), timeout=5)
         engine = server.pids()["engine"]
