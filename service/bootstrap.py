@@ -76,11 +76,6 @@ def open_ledger(store: str) -> Iterator[Ledger]:
         ledger.close()
 
 
-def make_desk(store: Store, control: Control, settings: Settings) -> Desk:
-    """Wire a desk over a store."""
-    return Desk(store, control, SystemClock(settings.business_time_zone), read_policy)
-
-
 def seed_policies(desk: Desk) -> None:
     """Publish and promote the reference policies in a store that has no policy yet."""
     if desk.policy_records(""):
@@ -103,9 +98,9 @@ def make_engine(store: Store, settings: Settings, meters: telemetry.EngineMeters
     from service.rpc.codec import ProtoCodec
 
     control = Control(read_policy)
-    desk = make_desk(store, control, settings)
-    seed_policies(desk)
     clock = SystemClock(settings.business_time_zone)
+    desk = Desk(store, control, clock, read_policy)
+    seed_policies(desk)
     return Engine(store, control, clock, ProtoCodec(desk), meters, settings.commands_per_commit_max)
 
 

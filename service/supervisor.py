@@ -41,7 +41,6 @@ class Child:
         self.started_at = 0.0
         self.failures = 0
         self.start_at = 0.0
-        self.report: dict[str, int] | None = None
 
     def start(self, orders: dict[str, object]) -> None:
         """Start the process; it reads its orders from standard input and reports on standard output when ready."""
@@ -50,7 +49,6 @@ class Child:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self.started_at = time.monotonic()
-        self.report = None
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({**orders, "number": self.number}).encode() + b"\n")
         self.process.stdin.flush()
@@ -70,8 +68,8 @@ class Child:
             while time.monotonic() < give_up_at:
                 if selector.select(POLL_SECONDS):
                     line = self.process.stdout.readline()
-                    self.report = json.loads(line) if line else None
-                    return self.report
+                    report: dict[str, int] | None = json.loads(line) if line else None
+                    return report
         return None
 
     def end(self, signal_number: int) -> None:

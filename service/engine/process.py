@@ -16,7 +16,7 @@ from service.domain.decision import DecideCommand, Decided
 from service.domain.errors import DeadlineExpired, HoldlineError, InternalError, StoreUnavailable
 from service.engine import frames
 from service.engine.control import Control
-from service.engine.execute import execute
+from service.engine.execute import execute, transaction
 from service.engine.ports import Answer, Call, Clock, Codec, Store, Work
 from service.telemetry import EngineMeters, account_hash
 
@@ -99,9 +99,7 @@ class Engine:
         started = time.perf_counter()
         try:
             answers = execute(commands, self._store, self._control, self._clock)
-        except (
-            Exception
-        ):  # The outermost edge of a transaction, which is rolled back; the last command is logged below.
+        except Exception:  # The outermost edge of a transaction, which is rolled back.
             if len(commands) > 1:
                 # One command met a bug; apart from it the others can be decided.
                 return [answer for command in commands for answer in self._execute([command])]
@@ -144,11 +142,9 @@ class Engine:
     def purge(self, before_us: int, count: int) -> int:
         """Forget keys of decisions before a time (microseconds UTC), at most `count`; gives how many it looked at."""
         try:
-            self._store.begin()
-            looked_at = self._store.purge(before_us, count)
-            self._store.commit()
+            with transaction(self._store, self._control):
+                looked_at = self._store.purge(before_us, count)
         except StoreUnavailable:
-            self._store.rollback()
             log.warning("keys not purged: the store takes no writes")
             return 0
         if looked_at and self._meters.keys_purged is not None:

@@ -101,7 +101,7 @@ class LimitCalls:
 
     def _get_account(self, call: Call) -> bytes:
         request = limit_service_pb2.GetAccountRequest.FromString(call.body)
-        _refuse(validation.account_id_violations(request.account_id))
+        validation.refuse(validation.account_id_violations(request.account_id))
         return wire.field(b"\x0a", wire.account(self._desk.account(request.account_id)))
 
     def _list_decisions(self, call: Call) -> bytes:
@@ -109,7 +109,7 @@ class LimitCalls:
         violations = [*validation.account_id_violations(request.account_id), *page_size_violations(request.page_size)]
         if request.page_token and not validation.is_decision_id(request.page_token):
             violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
-        _refuse(violations)
+        validation.refuse(violations)
         size = request.page_size or PAGE_SIZE
         before = int(request.page_token, 16) if request.page_token else 0
         if before >= 1 << 63:
@@ -135,11 +135,6 @@ class LimitCalls:
             summary_en=summary_en,
         )
         return response.SerializeToString()
-
-
-def _refuse(violations: Sequence[Violation]) -> None:
-    if violations:
-        raise InvalidRequest(tuple(violations))
 
 
 def page_size_violations(page_size: int) -> list[Violation]:

@@ -52,7 +52,7 @@ class PolicyCalls:
         violations = validation.request_id_violations(request.request_id)
         if not request.document:
             violations.append(Violation("document", "send the policy as YAML or JSON"))
-        _refuse(violations)
+        validation.refuse(violations)
         changed = self._desk.change(
             PolicyOrder(
                 "publish",
@@ -67,7 +67,7 @@ class PolicyCalls:
 
     def _get(self, call: Call) -> bytes:
         request = policy_service_pb2.GetPolicyRequest.FromString(call.body)
-        _refuse(_version_violations(request.version))
+        validation.refuse(_version_violations(request.version))
         record = self._desk.policy_record(request.version)
         response = policy_service_pb2.GetPolicyResponse(policy=_version(record), document=record.document)
         return response.SerializeToString()
@@ -86,7 +86,7 @@ class PolicyCalls:
                 start = versions.index(request.page_token) + 1
             else:
                 violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
-        _refuse(violations)
+        validation.refuse(violations)
         size = request.page_size or PAGE_SIZE
         page = records[start : start + size]
         response = policy_service_pb2.ListPoliciesResponse(
@@ -97,7 +97,7 @@ class PolicyCalls:
 
     def _promote(self, call: Call) -> bytes:
         request = policy_service_pb2.PromotePolicyRequest.FromString(call.body)
-        _refuse(
+        validation.refuse(
             [
                 *validation.request_id_violations(request.request_id),
                 *_version_violations(request.version),
@@ -121,7 +121,7 @@ class PolicyCalls:
 
     def _rollback(self, call: Call) -> bytes:
         request = policy_service_pb2.RollbackPolicyRequest.FromString(call.body)
-        _refuse(
+        validation.refuse(
             [
                 *validation.request_id_violations(request.request_id),
                 *validation.product_violations(request.product, needed=True),
@@ -144,11 +144,6 @@ class PolicyCalls:
             policy=_version(changed.record), previous_version=changed.previous_version, replayed=changed.replayed
         )
         return response.SerializeToString()
-
-
-def _refuse(violations: list[Violation]) -> None:
-    if violations:
-        raise InvalidRequest(tuple(violations))
 
 
 def _version_violations(version: str) -> list[Violation]:

@@ -194,6 +194,12 @@ def money_violations(field: str, money: money_pb2.Money) -> list[Violation]:
     return found
 
 
+def refuse(violations: Sequence[Violation]) -> None:
+    """Raise InvalidRequest where there is any violation."""
+    if violations:
+        raise InvalidRequest(tuple(violations))
+
+
 def request_id_violations(request_id: str) -> list[Violation]:
     """Give what is wrong with an idempotency key."""
     if is_request_id(request_id):
