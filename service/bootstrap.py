@@ -1,18 +1,21 @@
 """The composition root: settings in, wired processes out. Nothing else constructs.
 
-`python -m service.bootstrap engine | gateway` is what the supervisor starts; orders come as one JSON line on standard
-input, which stays open as the lifeline, and a report goes to standard output when the process is ready.
+`python -m service.bootstrap engine | gateway | sentry` is what the supervisor starts; orders come as one JSON line on
+standard input, which stays open as the lifeline, and a report goes to standard output when the process is ready.
 """
 
 import asyncio
 import contextlib
 import gc
+import importlib
 import json
+import os
 import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from importlib import resources
 from pathlib import Path
@@ -21,32 +24,51 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from service import telemetry
+from playbooks import registry
+from service import build, telemetry
+from service.domain.decision import Criticality
+from service.domain.playbook import Playbook
 from service.domain.policy import Policy
 from service.domain.policy_life import PolicyState
+from service.domain.watch import EngineSeen
+from service.engine.brake import Brake, BrakeLimit
 from service.engine.control import Control
+from service.engine.dead_man import DeadMan
 from service.engine.desk import Desk, PolicyOrder
-from service.engine.ports import Ledger, Store
-from service.engine.process import Engine, Loop
-from service.policies import compiler
+from service.engine.loop import Chore, Loop
+from service.engine.playbook_desk import PlaybookDesk
+from service.engine.ports import Answer, Call, Ledger, Playbooks, Store
+from service.engine.process import Engine
+from service.engine.reports import ReportDesk, Tally
 from service.settings import Settings
 
 REFERENCE_POLICIES: Final = ("reference-2026-1", "instalment-2026-1")
 BOOTSTRAP_CALLER: Final = "holdline"
+ENGINE_REPORT_SECONDS: Final = 5.0
+PURGE_SECONDS: Final = 1.0
+SENTRY_TURN_SECONDS: Final = 0.2
+SENTRY_CALLS_MAX: Final = 16
+CODE: Final = {
+    "engine": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
+    "gateway": ("uvloop", "service.gateway.server"),
+    "sentry": ("service.policies.compiler", "service.rpc.sentry", "service.sentry.process", "service.storage.sqlite"),
+}
+"""What takes long to load in each process; loaded before its orders come, so that processes load side by side."""
 _EPOCH: Final = date(1970, 1, 1)
 
 log = structlog.get_logger("holdline")
 
 
-class SystemClock:
-    """The machine's clock, with business days of one time zone."""
+def now_us() -> int:
+    """Give now in microseconds since the epoch UTC: the clock of a store on this machine."""
+    return time.time_ns() // 1_000
+
+
+class ZoneCalendar:
+    """Business days of one time zone."""
 
     def __init__(self, time_zone: str) -> None:
         self._zone = ZoneInfo(time_zone)
-
-    def now_us(self) -> int:
-        """Give now in microseconds since the epoch UTC."""
-        return time.time_ns() // 1_000
 
     def business_day(self, now_us: int) -> int:
         """Give the calendar day of a time in the business time zone, as days since 1970-01-01."""
@@ -54,9 +76,15 @@ class SystemClock:
 
 
 def read_policy(document: str) -> tuple[Policy, str]:
-    """Compile a policy document; raises InvalidRequest with every violation."""
+    """Compile a policy document; raises InvalidRequest with every violation.
+
+    The texts of playbooks' reasons join the policy's own, so that every outcome in every mode has its texts.
+    """
+    from service.policies import compiler
+
     compiled = compiler.compile_text(document)
-    return compiled.policy, compiled.content_hash
+    policy = compiled.policy
+    return replace(policy, texts={**registry.load().texts(), **policy.texts}), compiled.content_hash
 
 
 def store_path(store: str) -> Path:
@@ -69,8 +97,9 @@ def open_ledger(store: str) -> Iterator[Ledger]:
     """Open a store to read it from end to end, beside a running server or without one."""
     from service.storage.sqlite import SqliteStore
 
-    ledger = SqliteStore(store_path(store), read_only=True)
+    ledger = SqliteStore(store_path(store), now_us, read_only=True)
     try:
+        ledger.hold_still()
         yield ledger
     finally:
         ledger.close()
@@ -97,11 +126,41 @@ def make_engine(store: Store, settings: Settings, meters: telemetry.EngineMeters
     """Wire an engine over a store, with the reference policies where the store is new."""
     from service.rpc.codec import ProtoCodec
 
-    control = Control(read_policy)
-    clock = SystemClock(settings.business_time_zone)
-    desk = Desk(store, control, clock, read_policy)
+    playbooks = registry.load()
+    control = make_control()
+    calendar = ZoneCalendar(settings.business_time_zone)
+    desk = Desk(store, control, calendar, read_policy)
     seed_policies(desk)
-    return Engine(store, control, clock, ProtoCodec(desk), meters, settings.commands_per_commit_max)
+    playbook_desk = PlaybookDesk(store, control)
+    tally = Tally()
+    dead_man = make_dead_man(settings, playbooks)
+    codec = ProtoCodec(desk, playbook_desk, ReportDesk(store, control, playbook_desk, tally, dead_man))
+    brake = make_brake(settings, playbooks)
+    commands_max = settings.commands_per_commit_max
+    return Engine(store, control, calendar, codec, meters, commands_max, brake, tally, dead_man)
+
+
+def make_control() -> Control:
+    """Make what gives policies and modes, live or recorded."""
+    return Control(read_policy, registry.load())
+
+
+def make_brake(settings: Settings, playbooks: Playbooks) -> Brake:
+    """Make the brake on exposure growth; without limits it lets everything pass."""
+    limits = {currency: BrakeLimit(*bounds) for currency, bounds in settings.brake_limits.items()}
+    return Brake(limits, playbooks.find("freeze_raises"), settings.brake_ttl_seconds)
+
+
+def make_dead_man(settings: Settings, playbooks: Playbooks) -> DeadMan:
+    """Make the switch that acts when the guards fall silent."""
+    safe_mode: Playbook | None = playbooks.find(settings.dead_man_playbook) if settings.dead_man_playbook else None
+    now_us = time.monotonic_ns() // 1_000
+    return DeadMan(settings.dead_man_seconds * 1_000_000, safe_mode, settings.guard_ttl_seconds, now_us)
+
+
+def engine_seen(engine_id: str) -> EngineSeen:
+    """Give what this engine is made of."""
+    return EngineSeen(engine_id, *build.this(registry.load().content_hash), 0)
 
 
 def run_engine(orders: dict[str, Any]) -> int:
@@ -113,26 +172,29 @@ def run_engine(orders: dict[str, Any]) -> int:
     listener = telemetry.start_logs(settings.log_level)
     meter = telemetry.start_metrics("engine", settings.metrics_port, settings.otlp_endpoint)
     try:
-        store = SqliteStore(store_path(settings.store))
+        store = SqliteStore(store_path(settings.store), now_us)
     except StoreRefused as error:
         log.error("store refused", why=str(error))
         listener.stop()
         return 1
     checkpointer = Checkpointer(store_path(settings.store), store.log_is_long)
     checkpointer.start()
-    path = orders["socket"]
-    with contextlib.suppress(FileNotFoundError):
-        Path(path).unlink()
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
-        server.listen()
-        loop = Loop(make_engine(store, settings, telemetry.engine_meters(meter)), server, sys.stdin.fileno())
+    with listening(orders["socket"]) as server:
+        engine = make_engine(store, settings, telemetry.engine_meters(meter))
+        loop = Loop(engine, server, sys.stdin.fileno())
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         # Our records hold no cycles.
         spare_the_collector(50_000)
         report({})
         retention_us = settings.key_retention_hours * 3_600_000_000
-        loop.run(lambda: time.time_ns() // 1_000 - retention_us, settings.purge_keys_max)
+        seen = engine_seen(f"{socket.gethostname()}-{os.getpid()}")
+        purge_max = settings.purge_keys_max
+        loop.run(
+            [
+                Chore(ENGINE_REPORT_SECONDS, lambda: engine.report_in(seen)),
+                Chore(PURGE_SECONDS, lambda: engine.purge(now_us() - retention_us, purge_max) == purge_max),
+            ]
+        )
     checkpointer.stop()
     store.checkpoint()
     store.close()
@@ -151,22 +213,97 @@ def run_gateway(orders: dict[str, Any]) -> int:
     return 0
 
 
+def sentry_path(engine_path: str) -> str:
+    """Give the sentry's socket, beside the engine's."""
+    return f"{engine_path}-sentry"
+
+
+def run_sentry(orders: dict[str, Any]) -> int:
+    """Run the sentry process until SIGTERM or until the supervisor is gone."""
+    from service.rpc.sentry import EngineCalls, SentryCodec
+    from service.sentry.delivery import Deliverer
+    from service.sentry.guards import Guards
+    from service.sentry.line import Line
+    from service.sentry.process import Answerer, Sentry
+    from service.storage.sqlite import SqliteStore, StoreRefused
+
+    settings = Settings.model_validate(orders["settings"])
+    listener = telemetry.start_logs(settings.log_level)
+    try:
+        store = SqliteStore(store_path(settings.store), now_us, read_only=True)
+    except StoreRefused as error:
+        log.error("store refused", why=str(error))
+        listener.stop()
+        return 1
+    line = Line(orders["socket"])
+    deliverer = Deliverer(settings.alert_webhook, settings.alert_secret, settings.alert_attempts_max, now_us)
+    sentry = Sentry(
+        store, EngineCalls(line, settings.guard_ttl_seconds), Guards(settings.guard_playbooks), deliverer,
+        settings.guard_decisions,
+    )  # fmt: skip
+    deliverer.start()
+    with listening(sentry_path(orders["socket"])) as server:
+        loop = Loop(Answerer(SentryCodec(store, make_control(), sentry)), server, sys.stdin.fileno())
+        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        report({})
+        loop.run([Chore(SENTRY_TURN_SECONDS, sentry.turn)])
+    deliverer.stop()
+    line.close()
+    store.close()
+    listener.stop()
+    return 0
+
+
+@contextlib.contextmanager
+def listening(path: str) -> Iterator[socket.socket]:
+    """Listen on a local socket."""
+    with contextlib.suppress(FileNotFoundError):
+        Path(path).unlink()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        yield server
+
+
 async def _serve(settings: Settings, path: str, number: int) -> None:
+    from service.gateway import roles
     from service.gateway.admission import Queue
     from service.gateway.link import Link
+    from service.gateway.mode_watch import ModeWatch
     from service.gateway.server import Gateway
     from service.rpc.contract import SERVICE_NAMES
+    from service.rpc.methods import GLANCE
 
     port = settings.metrics_port and settings.metrics_port + 1 + number
     meters = telemetry.gateway_meters(telemetry.start_metrics("gateway", port, settings.otlp_endpoint))
-    gateway = Gateway(settings, meters, telemetry.start_traces("gateway", settings.otlp_endpoint))
+    traces = telemetry.start_traces("gateway", settings.otlp_endpoint)
+    gateway = Gateway(settings, meters, traces, roles.read(settings.roles_file))
     server = gateway.server(SERVICE_NAMES)
     queue = Queue(settings.queue_calls_max, settings.queue_bytes_max, settings.queue_wait_ms_max)
-    gateway.link = Link(
+    link = gateway.link = Link(
         path, queue, settings.batch_calls_max, settings.frames_in_flight, meters,
         lambda is_there: gateway.engine_changed(is_there=is_there),
     )  # fmt: skip
-    keeper = asyncio.ensure_future(gateway.link.keep_connected())
+    # Previews take long and are few: each waits for the one before, none waits with decisions.
+    slow = Queue(SENTRY_CALLS_MAX, settings.queue_bytes_max, settings.deadline_ms_default)
+    unmeasured = telemetry.gateway_meters(None)
+    gateway.sentry_link = Link(sentry_path(path), slow, 1, 1, unmeasured, lambda _: None)
+
+    # The gateway's own looks at the mode take no caller's place in the queue.
+    own = Link(path, Queue(1, settings.queue_bytes_max, settings.deadline_ms_default), 1, 1, unmeasured, lambda _: None)
+
+    async def look(body: bytes) -> Answer:
+        deadline_us = time.monotonic_ns() // 1_000 + settings.deadline_ms_default * 1_000
+        return await own.submit(Call(GLANCE, BOOTSTRAP_CALLER, deadline_us, "", body), Criticality.INTERACTIVE)
+
+    gateway.mode_watch = ModeWatch(settings.mode_poll_ms, settings.watchers_max, look)
+    keepers = [
+        asyncio.ensure_future(keeps)
+        for keeps in (
+            link.keep_connected(), own.keep_connected(), gateway.sentry_link.keep_connected(),
+            gateway.mode_watch.keep_looking(),
+        )
+    ]  # fmt: skip
     bound = server.add_insecure_port(settings.listen)
     await server.start()
     over = asyncio.Event()
@@ -180,7 +317,8 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
     await over.wait()
     loop.remove_reader(sys.stdin.fileno())
     await gateway.drain(server)
-    keeper.cancel()
+    for keeper in keepers:
+        keeper.cancel()
 
 
 def spare_the_collector(threshold: int) -> None:
@@ -201,8 +339,10 @@ def main() -> int:
     # The supervisor blocks signals to wait for them, and children inherit that.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
     assert_fast_protobuf()
+    for module in CODE[sys.argv[1]]:
+        importlib.import_module(module)
     orders = json.loads(sys.stdin.readline())
-    return run_engine(orders) if sys.argv[1] == "engine" else run_gateway(orders)
+    return {"engine": run_engine, "gateway": run_gateway, "sentry": run_sentry}[sys.argv[1]](orders)
 
 
 def assert_fast_protobuf() -> None:

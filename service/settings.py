@@ -62,6 +62,45 @@ class Settings(BaseSettings):
         500, ge=0, le=60_000, description="Between NOT_SERVING and the end of listening, in milliseconds."
     )
     stream_messages_in_flight: int = Field(16, ge=1, le=256, description="Messages of one stream decided at once.")
+    roles_file: str = Field("", description="YAML: roles by caller; empty: every caller has every role, for a laptop.")
+    brake: str = Field(
+        "",
+        pattern=r"^([A-Z]{3}=\d{1,18}/\d{1,18}(,[A-Z]{3}=\d{1,18}/\d{1,18})*)?$",
+        description="Most that limits may grow, CURRENCY=a minute/an hour in minor units; 0: unbounded; empty: off.",
+    )
+    brake_ttl_seconds: int = Field(
+        3_600, ge=60, le=86_400, description="How long raises stay frozen after the brake has tripped, in seconds."
+    )
+    dead_man_seconds: int = Field(
+        60, ge=0, le=86_400, description="Silence of the guards that alerts, in seconds; 0: off."
+    )
+    dead_man_playbook: str = Field(
+        "",
+        pattern=r"^([a-z][a-z0-9_]*)?$",
+        description="Playbook (no parameters) put in force once the guards are silent twice as long; empty: none.",
+    )
+    guards_activate: str = Field(
+        "",
+        pattern=r"^([a-z_]+=[a-z0-9_]+(,[a-z_]+=[a-z0-9_]+)*)?$",
+        description="Signals whose guard acts by itself, SIGNAL=PLAYBOOK,…; empty: they only recommend.",
+    )
+    guard_ttl_seconds: int = Field(
+        900, ge=60, le=86_400, description="How long what a guard has put in force lasts, in seconds."
+    )
+    guard_decisions: int = Field(
+        20_000, ge=1_000, le=1_000_000, description="Decisions that a product's first baseline is learned from."
+    )
+    alert_webhook: str = Field(
+        "", pattern=r"^(https?://\S+)?$", description="Where alerts are posted, signed; empty: to the log only."
+    )
+    alert_secret: str = Field("", description="Key of the alerts' signature (HMAC-SHA256); give it as a variable.")
+    alert_attempts_max: int = Field(
+        12, ge=1, le=100, description="Attempts to deliver an alert, with growing pauses, before it is given up."
+    )
+    mode_poll_ms: Milliseconds = Field(
+        200, description="How often a gateway looks for a new mode, for watchers and admission, in milliseconds."
+    )
+    watchers_max: int = Field(256, ge=1, le=10_000, description="Most callers that watch the mode in one gateway.")
     metrics_port: int = Field(
         0,
         ge=0,
@@ -117,6 +156,17 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"business_time_zone: no time zone is called {self.business_time_zone}") from error
         return self
+
+    @property
+    def brake_limits(self) -> dict[str, tuple[int, int]]:
+        """Most growth a minute and an hour, in minor units, by currency."""
+        pairs = (part.split("=") for part in self.brake.split(",") if part)
+        return {currency: (int(bounds.split("/")[0]), int(bounds.split("/")[1])) for currency, bounds in pairs}
+
+    @property
+    def guard_playbooks(self) -> dict[str, str]:
+        """The playbook that each acting guard puts in force, by signal."""
+        return dict(part.split("=") for part in self.guards_activate.split(",") if part)
 
     @property
     def host(self) -> str:

@@ -1,10 +1,11 @@
-"""The supervisor: starts the engine and the gateways, and starts again what dies.
+"""The supervisor: starts the engine, the sentry and the gateways, and starts again what dies.
 
 Promises that a dead engine is started again at once (then with growing pauses while it keeps dying), that no child
 outlives the supervisor (each holds the other end of its standard input), and that SIGTERM drains the gateways before
 the engine stops.
 """
 
+import contextlib
 import json
 import os
 import selectors
@@ -42,16 +43,22 @@ class Child:
         self.failures = 0
         self.start_at = 0.0
 
-    def start(self, orders: dict[str, object]) -> None:
-        """Start the process; it reads its orders from standard input and reports on standard output when ready."""
+    def spawn(self) -> None:
+        """Start the process, which loads its code and then waits for orders."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "service.bootstrap", self.role],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self.started_at = time.monotonic()
+
+    def order(self, orders: dict[str, object]) -> None:
+        """Give the process its orders on standard input; it reports on standard output when ready."""
+        assert self.process is not None
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({**orders, "number": self.number}).encode() + b"\n")
-        self.process.stdin.flush()
+        # A process that has died already is found by its missing report.
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps({**orders, "number": self.number}).encode() + b"\n")
+            self.process.stdin.flush()
 
     @property
     def is_alive(self) -> bool:
@@ -93,6 +100,7 @@ class Supervisor:
         self._ready_file = ready_file
         self._folder = tempfile.TemporaryDirectory(prefix="holdline-")
         self._engine = Child("engine", 0)
+        self._sentry = Child("sentry", 0)
         self._gateways = [Child("gateway", number) for number in range(settings.gateways)]
         self._port = settings.port
         self._stop_signal = 0
@@ -120,8 +128,11 @@ class Supervisor:
         return {"settings": settings, "socket": str(Path(self._folder.name) / "engine.sock")}
 
     def _start_all(self) -> bool:
-        for child in (self._engine, *self._gateways):
-            child.start(self._orders())
+        # All load their code at once, on whatever cores there are; then each in its turn becomes ready.
+        for child in self._children():
+            child.spawn()
+        for child in self._children():
+            child.order(self._orders())
             report = child.await_report(START_SECONDS_MAX)
             if report is None:
                 log.error("could not start", role=child.role)
@@ -137,6 +148,7 @@ class Supervisor:
                 "listen": f"{self._settings.host}:{self._port}",
                 "supervisor": os.getpid(),
                 "engine": self._pid(self._engine),
+                "sentry": self._pid(self._sentry),
                 "gateways": [self._pid(child) for child in self._gateways],
             }
             partial = self._ready_file.with_suffix(".partial")
@@ -153,7 +165,7 @@ class Supervisor:
         if received is not None and received.si_signo != signal.SIGCHLD:
             self._stop_signal = received.si_signo
             return
-        for child in (self._engine, *self._gateways):
+        for child in self._children():
             if child.is_alive:
                 continue
             if child.start_at == 0.0:
@@ -161,7 +173,8 @@ class Supervisor:
             if time.monotonic() >= child.start_at:
                 child.start_at = 0.0
                 child.close()
-                child.start(self._orders())
+                child.spawn()
+                child.order(self._orders())
                 if child.await_report(START_SECONDS_MAX) is None:
                     log.error("did not come back", role=child.role)
                 else:
@@ -169,7 +182,10 @@ class Supervisor:
                     self._announce()
 
     def _all_alive(self) -> bool:
-        return all(child.is_alive for child in (self._engine, *self._gateways))
+        return all(child.is_alive for child in self._children())
+
+    def _children(self) -> tuple[Child, ...]:
+        return self._engine, self._sentry, *self._gateways
 
     def _note_death(self, child: Child) -> None:
         lived = time.monotonic() - child.started_at
@@ -183,7 +199,7 @@ class Supervisor:
         """Drain the gateways, then stop the engine; gives 0 when all ended in order."""
         log.info("stopping")
         grace = (self._settings.drain_ms_max + self._settings.drain_notice_ms) / 1_000 + STOP_GRACE_SECONDS
-        in_order = self._end(self._gateways, grace)
+        in_order = self._end(self._gateways, grace) and self._end([self._sentry], STOP_GRACE_SECONDS)
         return 0 if self._end([self._engine], STOP_GRACE_SECONDS) and in_order else 1
 
     @staticmethod
@@ -201,7 +217,7 @@ class Supervisor:
         return all(child.process is not None and child.process.returncode == 0 for child in children)
 
     def _kill_all(self) -> None:
-        for child in (*self._gateways, self._engine):
+        for child in (*self._gateways, self._sentry, self._engine):
             child.end(signal.SIGKILL)
             if child.process is not None:
                 child.process.wait()

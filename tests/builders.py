@@ -5,7 +5,9 @@ Amounts in minor units, times in microseconds since the epoch UTC, days since 19
 
 from functools import cache, lru_cache
 from importlib import resources
+from pathlib import Path
 
+from playbooks import registry
 from service import bootstrap
 from service.domain.account import NEVER, Account, Growth, Status, opened
 from service.domain.decision import DecideCommand, Kind, Moment, Standing
@@ -14,8 +16,10 @@ from service.domain.policy import Policy
 from service.engine.control import Control
 from service.engine.desk import Desk
 from service.engine.execute import execute
+from service.engine.playbook_desk import ActivationChanged, ActivationOrder, PlaybookDesk
 from service.engine.ports import Store
 from service.settings import Settings
+from service.storage.sqlite import SqliteStore
 
 DAY_US = 86_400_000_000
 NOW_US = 1_800_000_000_000_000
@@ -93,15 +97,31 @@ class StillClock:
 class Bench:
     """A store with the reference policies and everything that decides over it."""
 
-    def __init__(self, store: Store, clock: StillClock | None = None) -> None:
+    def __init__(self, store: Store, clock: StillClock | None = None, brake: str = "") -> None:
         self.store = store
         self.clock = clock or StillClock()
-        self.control = Control(read_policy)
+        store.now_us = self.clock.now_us
+        self.control = Control(read_policy, registry.load())
         self.desk = Desk(store, self.control, self.clock, read_policy)
+        self.playbooks = PlaybookDesk(store, self.control)
+        self.brake = bootstrap.make_brake(settings(brake=brake), registry.load())
         bootstrap.seed_policies(self.desk)
 
     def execute(self, *commands: DecideCommand) -> list[object]:
-        return list(execute(commands, self.store, self.control, self.clock))
+        return list(execute(commands, self.store, self.control, self.clock, self.brake))
+
+    def order(self, action: str, key: str, **said: object) -> ActivationChanged:
+        """Change an activation; an activation lasts an hour unless said otherwise."""
+        hour = {"ttl_seconds": 3_600} if action == "activate" else {}
+        defaults: dict[str, object] = {"caller": "olga", "reason": "tests", **hour}
+        seal = f"{action}{said}".encode()
+        order = ActivationOrder(action, f"tests/{key}", seal, **{**defaults, **said})  # type: ignore[arg-type]  # of every type.
+        return self.playbooks.change(order)
+
+
+def sqlite(path: Path, **said: object) -> SqliteStore:
+    """Open a store with the machine's clock."""
+    return SqliteStore(path, bootstrap.now_us, **said)  # type: ignore[arg-type]  # as the caller says.
 
 
 def settings(**said: object) -> Settings:

@@ -310,7 +310,7 @@ def _verify(path: Path, journal: Journal, imported: int, console: Console) -> li
     broken = []
     with bootstrap.open_ledger(f"sqlite:///{path}") as ledger:
         verification = verify_ledger(ledger)
-        replayed = replay_ledger(ledger, bootstrap.read_policy)
+        replayed = replay_ledger(ledger, bootstrap.make_control())
     expected = imported + len(journal.answers)
     if verification.decisions != expected:
         broken.append(f"{expected} decisions were acknowledged, the store has {verification.decisions}")

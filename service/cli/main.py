@@ -2,7 +2,7 @@
 
 import typer
 
-from service.cli import accounts, decisions, demo, imports, policies, serve, stores
+from service.cli import accounts, decisions, demo, imports, oncall, playbooks, policies, serve, stores
 
 app = typer.Typer(
     name="holdline",
@@ -24,6 +24,9 @@ app.command("verify")(stores.verify)
 app.command("replay")(stores.replay)
 app.add_typer(imports.app, name="import")
 app.add_typer(policies.app, name="policy")
+app.add_typer(playbooks.app, name="playbook")
+app.command("mode")(oncall.mode)
+app.command("oncall")(oncall.oncall)
 
 
 def run() -> None:

@@ -18,6 +18,7 @@ from service.domain.money import display
 if TYPE_CHECKING:
     from google.protobuf.message import Message
     from holdline.v1 import account_pb2, decision_pb2, money_pb2
+    from holdline.v1 import playbook_service_pb2 as pb
 
     from service.client import Client
 
@@ -85,12 +86,17 @@ def amount(money: money_pb2.Money) -> str:
 
 def outcome(decision: decision_pb2.Decision) -> str:
     """Write an outcome for people: "approved"."""
+    return outcome_name(decision.outcome)
+
+
+def outcome_name(number: decision_pb2.Outcome.ValueType) -> str:
+    """Write an outcome for people by its number; 0 stands for a refused call."""
     from holdline.v1 import decision_pb2
 
-    return decision_pb2.Outcome.Name(decision.outcome).removeprefix("OUTCOME_").lower()
+    return decision_pb2.Outcome.Name(number).removeprefix("OUTCOME_").lower() if number else "refused"
 
 
-def kind(decision: decision_pb2.Decision) -> str:
+def kind(decision: decision_pb2.Decision | pb.PreviewTransition | pb.PreviewSample) -> str:
     """Write a kind for people: "raise"."""
     from holdline.v1 import decision_pb2
 

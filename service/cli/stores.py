@@ -55,7 +55,7 @@ def replay(store: Store = STORE, as_json: Json = False) -> None:
     from service.engine.replay import replay as replay_ledger
 
     with _ledger(store) as ledger:
-        found = replay_ledger(ledger, bootstrap.read_policy)
+        found = replay_ledger(ledger, bootstrap.make_control())
     if as_json:
         output.print_json(found._asdict())
     else:

@@ -5,7 +5,7 @@ Promises the same request id on each try, deadlines passed on to the server, and
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -14,6 +14,8 @@ import tenacity
 from holdline.v1 import account_pb2, decision_pb2
 from holdline.v1 import limit_service_pb2 as limits
 from holdline.v1 import limit_service_pb2_grpc as limits_grpc
+from holdline.v1 import playbook_service_pb2 as pb
+from holdline.v1 import playbook_service_pb2_grpc as playbooks_grpc
 from holdline.v1 import policy_service_pb2 as policies
 from holdline.v1 import policy_service_pb2_grpc as policies_grpc
 
@@ -22,6 +24,8 @@ from service.client.retry import Budget, Retry, arguments
 
 Response = TypeVar("Response")
 TIMEOUT_SECONDS = 5.0
+RESUME_SECONDS = 0.2
+CONNECTED_SECONDS = 5.0
 
 
 class Client:
@@ -44,6 +48,7 @@ class Client:
         self._channel = grpc.insecure_channel(target, options=requests.CHANNEL_OPTIONS)
         self._limits = limits_grpc.LimitServiceStub(self._channel)
         self._policies = policies_grpc.PolicyServiceStub(self._channel)
+        self._playbooks = playbooks_grpc.PlaybookServiceStub(self._channel)
         self._metadata = requests.metadata(caller, is_batch=is_batch)
         self._timeout_seconds = timeout_seconds
         self._retry = retry or Retry()
@@ -161,6 +166,111 @@ class Client:
             token = page.next_page_token
             if not token:
                 return
+
+    def playbooks(self) -> list[pb.Playbook]:
+        """Read every version of every playbook. Raises HoldlineError."""
+        return list(self._call(self._playbooks.ListPlaybooks, pb.ListPlaybooksRequest(), "").playbooks)
+
+    def playbook(self, name: str, version: int = 0) -> pb.DescribePlaybookResponse:
+        """Read a playbook's page; version 0 is the newest. Raises HoldlineError."""
+        request = pb.DescribePlaybookRequest(name=name, version=version)
+        return self._call(self._playbooks.DescribePlaybook, request, "")
+
+    def preview(
+        self,
+        name: str,
+        *,
+        version: int = 0,
+        parameters: Mapping[str, int | str] | None = None,
+        scope: pb.Scope | None = None,
+        decisions: int = 0,
+    ) -> pb.PreviewPlaybookResponse:
+        """See what a playbook would have changed of the newest decisions. Raises HoldlineError."""
+        request = pb.PreviewPlaybookRequest(
+            name=name, version=version, parameters=requests.parameters_of(parameters), scope=scope, decisions=decisions
+        )
+        return self._call(self._playbooks.PreviewPlaybook, request, "")
+
+    def activate(
+        self,
+        name: str,
+        *,
+        ttl_seconds: int,
+        reason: str,
+        version: int = 0,
+        parameters: Mapping[str, int | str] | None = None,
+        scope: pb.Scope | None = None,
+        incident: str = "",
+        break_glass: bool = False,
+        force: bool = False,
+        request_id: str = "",
+    ) -> pb.ActivatePlaybookResponse:
+        """Put a playbook in force, or ask for the approvals it needs. Raises HoldlineError."""
+        request = pb.ActivatePlaybookRequest(
+            request_id=request_id or requests.new_request_id(), name=name, version=version,
+            parameters=requests.parameters_of(parameters), scope=scope, ttl_seconds=ttl_seconds, reason=reason,
+            incident=incident, break_glass=break_glass, force=force,
+        )  # fmt: skip
+        return self._call(self._playbooks.ActivatePlaybook, request, request.request_id)
+
+    def approve(self, activation_id: str, *, reason: str = "", request_id: str = "") -> pb.ApproveActivationResponse:
+        """Approve somebody else's activation. Raises HoldlineError."""
+        request = pb.ApproveActivationRequest(
+            request_id=request_id or requests.new_request_id(), activation_id=activation_id, reason=reason
+        )
+        return self._call(self._playbooks.ApproveActivation, request, request.request_id)
+
+    def extend(
+        self, activation_id: str, *, ttl_seconds: int, reason: str, request_id: str = ""
+    ) -> pb.ExtendActivationResponse:
+        """Let an activation last so long from now on. Raises HoldlineError."""
+        request = pb.ExtendActivationRequest(
+            request_id=request_id or requests.new_request_id(), activation_id=activation_id, ttl_seconds=ttl_seconds,
+            reason=reason,
+        )  # fmt: skip
+        return self._call(self._playbooks.ExtendActivation, request, request.request_id)
+
+    def deactivate(self, activation_id: str, *, reason: str, request_id: str = "") -> pb.DeactivatePlaybookResponse:
+        """End an activation. Raises HoldlineError."""
+        request = pb.DeactivatePlaybookRequest(
+            request_id=request_id or requests.new_request_id(), activation_id=activation_id, reason=reason
+        )
+        return self._call(self._playbooks.DeactivatePlaybook, request, request.request_id)
+
+    def mode(self) -> pb.GetModeResponse:
+        """Read what is in force. Raises HoldlineError."""
+        return self._call(self._playbooks.GetMode, pb.GetModeRequest(), "")
+
+    def signals(self) -> pb.GetSignalsResponse:
+        """Read what the guards see. Raises HoldlineError."""
+        return self._call(self._playbooks.GetSignals, pb.GetSignalsRequest(), "")
+
+    def learn_baseline(self, product: str, decisions: int = 0) -> pb.LearnBaselineResponse:
+        """Take a product's newest decisions as what is normal. Raises HoldlineError."""
+        request = pb.LearnBaselineRequest(product=product, decisions=decisions)
+        return self._call(self._playbooks.LearnBaseline, request, "")
+
+    def watch_mode(self, resume_token: str = "") -> Iterator[pb.WatchModeResponse]:
+        """Give the mode now and whenever it changes, for ever; a broken stream is resumed. Raises HoldlineError.
+
+        What can't be retried ends it: a refusal, or a server that stays out of reach for the client's time-out.
+        """
+        down_since = 0.0
+        while True:
+            request = pb.WatchModeRequest(resume_token=resume_token)
+            began = time.monotonic()
+            try:
+                for seen in self._playbooks.WatchMode(request, metadata=self._metadata):
+                    resume_token = seen.resume_token
+                    down_since = 0.0
+                    yield seen
+            except grpc.RpcError as error:
+                found, now = errors.from_rpc(error, ""), time.monotonic()
+                # A try that lasted was a connection on which nothing changed.
+                down_since = now if now - began > CONNECTED_SECONDS else down_since or now
+                if not isinstance(found, errors.Unavailable) or now - down_since > self._timeout_seconds:
+                    raise found from error
+            time.sleep(RESUME_SECONDS)
 
     def _call(self, method: Callable[..., Response], request: object, request_id: str) -> Response:
         """Call with retries, the same request on each try, all within one deadline."""

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Final
 
-from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, money_pb2
+from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, money_pb2, playbook_service_pb2
 
 CALLER_KEY: Final = "x-holdline-caller"
 CRITICALITY_KEY: Final = "x-holdline-criticality"
@@ -96,6 +96,16 @@ def evaluate(
         facts=facts_of(facts),
         policy_version=policy_version,
     )
+
+
+def parameters_of(values: Mapping[str, int | str] | None) -> dict[str, playbook_service_pb2.ParameterValue]:
+    """Make a playbook's parameters from values by name."""
+    return {
+        name: playbook_service_pb2.ParameterValue(whole=value)
+        if isinstance(value, int)
+        else playbook_service_pb2.ParameterValue(text=value)
+        for name, value in (values or {}).items()
+    }
 
 
 def metadata(caller: str, *, is_batch: bool) -> tuple[tuple[str, str], ...]:

@@ -28,7 +28,7 @@ from service.domain.errors import (
     Violation,
 )
 from service.domain.facts import CHARACTERISTICS, INDEX, Profile, merge
-from service.domain.mode import Mode
+from service.domain.mode import Judgement, Mode, judged
 from service.domain.money import round_down, round_up, share
 from service.domain.policy import (
     ASSIGNED,
@@ -62,11 +62,22 @@ def decide(
     before = growth(account, moment.business_day)
     if command.kind is Kind.IMPORT:
         verdict = Verdict(Outcome.APPROVED, command.import_limit_minor, (), (IMPORTED,), 0)
+        judgement = Judgement(verdict, policy, ())
         account = account._replace(outstanding_minor=command.import_outstanding_minor)
     else:
-        verdict = judge(command.kind, standing_of(account, profile, before), policy, moment)
-    decision = _record(command, account, policy, mode, moment, verdict, profile, before)
+        standing = standing_of(account, profile, before)
+        judgement = judge_in(mode, command.kind, account.account_id, account.product, standing, policy, moment)
+    decision = _record(command, account, judgement, mode.mode_id, moment, profile, before)
     return _after(account, decision), decision
+
+
+def judge_in(
+    mode: Mode, kind: Kind, account_id: str, product: str, standing: Standing, policy: Policy, moment: Moment
+) -> Judgement:
+    """Give what the policy says of a standing in a mode, for any kind but an import."""
+    if not mode.measures:
+        return Judgement(judge(kind, standing, policy, moment), policy, ())
+    return judged(mode, judge, kind, account_id, product, standing, policy, moment)
 
 
 def judge(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> Verdict:
@@ -268,13 +279,13 @@ def principal_reasons(grounds: tuple[Ground, ...]) -> tuple[str, ...]:
 def _record(
     command: DecideCommand,
     account: Account,
-    policy: Policy,
-    mode: Mode,
+    judgement: Judgement,
+    mode_id: str,
     moment: Moment,
-    verdict: Verdict,
     profile: Profile,
     before: Growth,
 ) -> Decision:
+    verdict, policy, activations = judgement
     limit = account.limit_minor
     approved = verdict.outcome is Outcome.APPROVED
     notice_owed = verdict.outcome is Outcome.DECLINED or (approved and verdict.new_limit_minor < limit)
@@ -283,7 +294,7 @@ def _record(
         0, account.last_decision, account.account_id, account.version + 1, command.kind, verdict.outcome,
         Status.ACTIVE if approved else account.status,
         limit, verdict.new_limit_minor, account.held_minor, account.outstanding_minor, profile, before,
-        verdict.points, principal_reasons(verdict.grounds), policy.version, mode.mode_id, mode.activations,
+        verdict.points, principal_reasons(verdict.grounds), policy.version, mode_id, activations,
         command.caller, command.request_id, command.fingerprint, command.trace_id,
         moment.now_us, moment.business_day, moment.business_day + notice_days if notice_owed else 0,
     )  # fmt: skip

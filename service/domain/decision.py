@@ -30,6 +30,13 @@ class Outcome(IntEnum):
     REFERRED = 4
 
 
+class Criticality(IntEnum):
+    """How much a call matters; what is shed last comes first."""
+
+    INTERACTIVE = 0
+    BATCH = 1
+
+
 class Moment(NamedTuple):
     """When a batch is decided: microseconds since the epoch UTC, and the business day (days since 1970-01-01)."""
 
@@ -57,6 +64,7 @@ class DecideCommand(NamedTuple):
     import_outstanding_minor: int = 0
     import_currency: str = ""
     """With `Kind.IMPORT`: the limit and debt taken over."""
+    criticality: Criticality = Criticality.INTERACTIVE
 
 
 class Standing(NamedTuple):

@@ -6,21 +6,31 @@
     ├── NotFound                mend the name
     │   ├── AccountNotFound
     │   ├── DecisionNotFound
-    │   └── PolicyNotFound
+    │   ├── PolicyNotFound
+    │   ├── PlaybookNotFound
+    │   └── ActivationNotFound
     ├── AlreadyExists           what you ask for stands already, or the key is taken
     │   ├── IdempotencyKeyReused
     │   ├── AccountExists
-    │   └── PolicyVersionExists
+    │   ├── PolicyVersionExists
+    │   └── ActivationExists
     ├── VersionMismatch         read again, decide again
     ├── Refused                 retrying unchanged won't help
     │   ├── AccountClosed
     │   ├── NoLimitAssigned
-    │   └── PolicyStateRefused
+    │   ├── PolicyStateRefused
+    │   ├── PlaybookRetired
+    │   ├── PlaybookConflict
+    │   ├── ActivationOver
+    │   ├── ApprovalRefused
+    │   ├── BuildMix
+    │   └── ModeReadOnly
     ├── RoleRequired            ask for the role
     ├── Overloaded              wait, then retry with the same key
     ├── Unavailable             retry with the same key
     │   ├── StoreUnavailable
     │   ├── EngineUnavailable
+    │   ├── BuildLacksPlaybook
     │   └── Draining
     ├── DeadlineExpired         retry with the same key and more time
     └── InternalError           a bug of ours
@@ -104,6 +114,24 @@ class PolicyNotFound(NotFound):
     reason = "POLICY_NOT_FOUND"
 
 
+class PlaybookNotFound(NotFound):
+    """No such playbook or version in this build; `ListPlaybooks` names them."""
+
+    reason = "PLAYBOOK_NOT_FOUND"
+
+    def __init__(self, playbook: str, version: int, known: str) -> None:
+        super().__init__(playbook=playbook, version=str(version), known=known)
+
+
+class ActivationNotFound(NotFound):
+    """No such activation; `GetMode` names those in force."""
+
+    reason = "ACTIVATION_NOT_FOUND"
+
+    def __init__(self, activation_id: str) -> None:
+        super().__init__(activation_id=activation_id)
+
+
 class AlreadyExists(HoldlineError):
     """It stands already."""
 
@@ -133,6 +161,15 @@ class PolicyVersionExists(AlreadyExists):
 
     def __init__(self, version: str, content_hash: str) -> None:
         super().__init__(version=version, content_hash=content_hash)
+
+
+class ActivationExists(AlreadyExists):
+    """The same playbook is active or waits for approval in an overlapping scope; extend, approve or end that one."""
+
+    reason = "ACTIVATION_EXISTS"
+
+    def __init__(self, activation_id: str) -> None:
+        super().__init__(activation_id=activation_id)
 
 
 class VersionMismatch(HoldlineError):
@@ -175,6 +212,62 @@ class PolicyStateRefused(Refused):
         super().__init__(message, version=version, state=state)
 
 
+class PlaybookRetired(Refused):
+    """This version of the playbook takes no new activation."""
+
+    reason = "PLAYBOOK_RETIRED"
+
+    def __init__(self, title: str, why: str) -> None:
+        super().__init__(f"{title} takes no new activation: {why}", playbook=title)
+
+
+class PlaybookConflict(Refused):
+    """Another activation rules this one out."""
+
+    reason = "PLAYBOOK_CONFLICT"
+
+    def __init__(self, title: str, activation_id: str, why: str) -> None:
+        super().__init__(
+            f"{title} can't be in force beside {activation_id}: {why}", playbook=title, activation_id=activation_id
+        )
+
+
+class ActivationOver(Refused):
+    """The activation has ended or lapsed; activate the playbook anew."""
+
+    reason = "ACTIVATION_OVER"
+
+    def __init__(self, activation_id: str, state: str) -> None:
+        super().__init__(activation_id=activation_id, state=state)
+
+
+class ApprovalRefused(Refused):
+    """This approval doesn't count."""
+
+    reason = "APPROVAL_REFUSED"
+
+    def __init__(self, message: str, activation_id: str) -> None:
+        super().__init__(message, activation_id=activation_id)
+
+
+class BuildMix(Refused):
+    """Engines of different builds serve this store, so a playbook may mean different things; end the roll-out first."""
+
+    reason = "BUILD_MIX"
+
+    def __init__(self, engines: str) -> None:
+        super().__init__(engines=engines)
+
+
+class ModeReadOnly(Refused):
+    """The service is in read-only mode; nothing was written, reads and evaluations are served."""
+
+    reason = "MODE_READ_ONLY"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
 class RoleRequired(HoldlineError):
     """The caller lacks the role that this RPC asks for."""
 
@@ -211,6 +304,15 @@ class EngineUnavailable(Unavailable):
     """The engine is out of reach; a retry with the same request id learns whether the decision was made."""
 
     reason = "ENGINE_UNAVAILABLE"
+
+
+class BuildLacksPlaybook(Unavailable):
+    """A playbook in force is unknown to this engine's build, so it decides nothing; run a build that has it."""
+
+    reason = "BUILD_LACKS_PLAYBOOK"
+
+    def __init__(self, activation_id: str) -> None:
+        super().__init__(activation_id=activation_id)
 
 
 class Draining(Unavailable):

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from service.domain.account import utilisation_bp
-from service.domain.decide import judge
+from service.domain.decide import judge_in
 from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, Verdict, recorded_standing
 from service.domain.facts import CHARACTERISTICS, FACTS, MONEY_FACTS, Better, merge
+from service.domain.mode import Mode
 from service.domain.money import BASIS_POINTS, display
 from service.domain.policy import NO_FACT, Policy, Text
 
@@ -75,18 +76,22 @@ class Explanation(NamedTuple):
     advice: tuple[Advice, ...]
 
 
-def explain(decision: Decision, policy: Policy) -> Explanation:
-    """Explain a recorded decision with the policy version that made it."""
+def explain(decision: Decision, policy: Policy, mode: Mode) -> Explanation:
+    """Explain a recorded decision with the policy version and the mode that made it."""
     if decision.kind is Kind.IMPORT:
         return Explanation((), (), ())
     standing = recorded_standing(decision)
     moment = Moment(decision.decided_us, decision.business_day)
-    verdict = judge(decision.kind, standing, policy, moment)
+
+    def judge(changed: Standing) -> Verdict:
+        return judge_in(mode, decision.kind, decision.account_id, policy.product, changed, policy, moment).verdict
+
+    verdict = judge(standing)
     values = characteristic_values(standing, policy, moment)
     return Explanation(
         contributions(policy, values, verdict.points),
         findings(verdict, values),
-        () if verdict.new_limit_minor > standing.limit_minor else advice(decision.kind, standing, policy, moment),
+        () if verdict.new_limit_minor > standing.limit_minor else advice(judge, standing, policy, moment),
     )
 
 
@@ -121,14 +126,17 @@ def findings(verdict: Verdict, values: list[int | None]) -> tuple[Finding, ...]:
     )
 
 
-def advice(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> tuple[Advice, ...]:
+def advice(
+    judge: Callable[[Standing], Verdict], standing: Standing, policy: Policy, moment: Moment
+) -> tuple[Advice, ...]:
     """Find for each actionable fact the smallest change that gives a better limit, nearest first.
 
     A directed fact never lowers a limit as it gets better (the laws of the policy's validation), so the turning point
-    is found by bisection, at most 50 evaluations a fact.
+    is found by bisection, at most 50 evaluations a fact. A mode that refers cases to people may break that order: the
+    advice still comes true then, but a nearer value may, too.
     """
     declared = {fact_rule.fact for fact_rule in policy.facts}
-    limit_now = judge(kind, standing, policy, moment).new_limit_minor
+    limit_now = judge(standing).new_limit_minor
     found = []
     for fact in sorted(declared):
         definition = FACTS[fact]
@@ -137,7 +145,7 @@ def advice(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> tu
 
         def verdict_at(value: int, fact: int = fact) -> Verdict:
             profile = merge(standing.profile, ((fact, value),), moment.now_us)
-            return judge(kind, standing._replace(profile=profile), policy, moment)
+            return judge(standing._replace(profile=profile))
 
         current = standing.profile.values[fact]
         rises = definition.better is Better.HIGHER

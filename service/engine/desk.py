@@ -13,10 +13,13 @@ from service.domain.errors import (
     AccountNotFound,
     DecisionNotFound,
     IdempotencyKeyReused,
+    InvalidRequest,
     PolicyNotFound,
     PolicyVersionExists,
+    Violation,
 )
 from service.domain.explain import Explanation, explain
+from service.domain.mode import NORMAL
 from service.domain.policy import Policy
 from service.domain.policy_life import (
     PolicyChange,
@@ -28,7 +31,7 @@ from service.domain.policy_life import (
 )
 from service.engine.control import Control
 from service.engine.execute import moment_of, newcomer, transaction
-from service.engine.ports import Clock, PolicyReader, Store
+from service.engine.ports import Calendar, PolicyReader, Store
 
 
 class PolicyOrder(NamedTuple):
@@ -52,13 +55,22 @@ class PolicyChanged(NamedTuple):
     replayed: bool
 
 
+class Evaluation(NamedTuple):
+    """What a decision would be, the account after it, and why."""
+
+    decision: Decision
+    account: Account
+    policy: Policy
+    explanation: Explanation
+
+
 class Desk:
     """Reads, evaluations and policy changes over one store."""
 
-    def __init__(self, store: Store, control: Control, clock: Clock, read_policy: PolicyReader) -> None:
+    def __init__(self, store: Store, control: Control, calendar: Calendar, read_policy: PolicyReader) -> None:
         self._store = store
         self._control = control
-        self._clock = clock
+        self._calendar = calendar
         self._read_policy = read_policy
 
     def policy(self, version: str) -> Policy:
@@ -89,19 +101,31 @@ class Desk:
         """Give a decision with its policy and explanation; raises DecisionNotFound."""
         decided = self.decision(decision_id)
         policy = self.policy(decided.decision.policy_version)
-        return decided, policy, explain(decided.decision, policy)
+        mode = self._control.recorded_mode(self._store, decided.decision.activations)
+        return decided, policy, explain(decided.decision, policy, mode)
 
-    def evaluate(self, command: DecideCommand, policy_version: str) -> tuple[Decision, Account, Policy]:
-        """Compute a decision without writing it; raises what the decision would."""
+    def evaluate(self, command: DecideCommand, policy_version: str, mode_id: str) -> Evaluation:
+        """Compute a decision without writing it; raises what the decision would.
+
+        `mode_id` is "normal", or the mode in force, which is also meant where it is empty.
+        """
         row = self._control.refresh(self._store)
+        if self._control.refusal is not None:
+            raise self._control.refusal
+        in_force = self._control.mode
+        if mode_id not in ("", NORMAL.mode_id, in_force.mode_id):
+            raise InvalidRequest((Violation("mode_id", f"send normal, {in_force.mode_id} (in force) or nothing"),))
+        mode = NORMAL if mode_id == NORMAL.mode_id else in_force
         account = self._store.account(command.account_id) or newcomer(command, self._control)
         policy = self.policy(policy_version) if policy_version else self._control.active(account.product)
         if policy.product != account.product:
             raise PolicyNotFound(
                 "this version decides for another product", version=policy_version, product=account.product
             )
-        after, decision = decide(command, account, policy, self._control.mode, moment_of(self._clock, row))
-        return decision, after, policy
+        after, decision = decide(command, account, policy, mode, moment_of(self._calendar, row))
+        # A playbook may have chosen another policy than the one that is active.
+        policy = self.policy(decision.policy_version)
+        return Evaluation(decision, after, policy, explain(decision, policy, mode))
 
     def validate(self, document: str) -> str:
         """Give a document's content hash; raises InvalidRequest with every violation."""
@@ -129,7 +153,7 @@ class Desk:
                 if recorded.fingerprint != order.fingerprint:
                     raise IdempotencyKeyReused(order.key.partition("/")[2])
                 return PolicyChanged(self.policy_record(recorded.version), recorded.previous_version, replayed=True)
-            now_us = moment_of(self._clock, row).now_us
+            now_us = row.now_us
             if order.action == "publish":
                 return self._publish(order, now_us)
             return self._switch(order, now_us)

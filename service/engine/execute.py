@@ -12,25 +12,45 @@ from service.domain.account import Account, opened
 from service.domain.book import Book, key_of
 from service.domain.decide import decide
 from service.domain.decision import DecideCommand, Decided, Kind, Moment
-from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, StoreUnavailable
+from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, Unavailable
+from service.domain.mode import admit
+from service.domain.playbook import Request
+from service.engine.brake import Brake, BrakeTripped
 from service.engine.control import Control
-from service.engine.ports import Clock, ControlRow, Store
+from service.engine.ports import Calendar, ControlRow, Store
 
 
 def execute(
-    commands: Sequence[DecideCommand], store: Store, control: Control, clock: Clock
+    commands: Sequence[DecideCommand], store: Store, control: Control, calendar: Calendar, brake: Brake
 ) -> list[Decided | HoldlineError]:
-    """Decide commands in order and make the decisions durable; gives as many answers as commands."""
+    """Decide commands in order and make the decisions durable; gives as many answers as commands.
+
+    Where the batch would let exposure grow beyond the brake's limits, nothing of it is kept: the brake puts its safe
+    mode in force, durably, and the batch is decided anew in that mode.
+    """
     try:
-        with transaction(store, control) as row:
-            keys = [key_of(command.caller, command.request_id) for command in commands]
-            book = store.fetch(keys, [command.account_id for command in commands], row.last_number)
-            moment = moment_of(clock, row)
-            answers = [answer(command, key, book, control, moment) for command, key in zip(commands, keys, strict=True)]
-            if book.decisions:
-                store.write(book)
-    except StoreUnavailable as error:
+        try:
+            return _decided(commands, store, control, calendar, brake)
+        except BrakeTripped as trip:
+            with transaction(store, control) as row:
+                brake.pull(trip, store, row.now_us)
+            return _decided(commands, store, control, calendar, brake)
+    except Unavailable as error:
         return [error] * len(commands)
+
+
+def _decided(
+    commands: Sequence[DecideCommand], store: Store, control: Control, calendar: Calendar, brake: Brake
+) -> list[Decided | HoldlineError]:
+    """Decide a batch in one transaction; raises BrakeTripped or Unavailable, and nothing of it remains."""
+    with transaction(store, control) as row:
+        keys = [key_of(command.caller, command.request_id) for command in commands]
+        book = store.fetch(keys, [command.account_id for command in commands], row.last_number)
+        moment = moment_of(calendar, row)
+        answers = [answer(command, key, book, control, moment) for command, key in zip(commands, keys, strict=True)]
+        if book.decisions:
+            brake.allow(book, store, moment.now_us)
+            store.write(book)
     return answers
 
 
@@ -41,8 +61,13 @@ def answer(command: DecideCommand, key: str, book: Book, control: Control, momen
         if recorded.decision.fingerprint != command.fingerprint:
             return IdempotencyKeyReused(command.request_id)
         return recorded
+    if control.refusal is not None:
+        return control.refusal
     try:
         account = book.accounts.get(command.account_id) or newcomer(command, control)
+        if control.mode.measures:
+            request = Request(command.kind, command.criticality)
+            admit(control.mode, request, account.account_id, account.product, account.profile)
         after, decision = decide(command, account, control.active(account.product), control.mode, moment)
     except HoldlineError as refusal:
         return refusal
@@ -57,10 +82,9 @@ def newcomer(command: DecideCommand, control: Control) -> Account:
     return opened(command.account_id, policy.product, policy.currency)
 
 
-def moment_of(clock: Clock, row: ControlRow) -> Moment:
-    """Give the time of a batch; a clock set back never makes a decision older than the one before."""
-    now_us = max(clock.now_us(), Book.microsecond(row.last_number))
-    return Moment(now_us, clock.business_day(now_us))
+def moment_of(calendar: Calendar, row: ControlRow) -> Moment:
+    """Give the time of a batch: the store's, and the business day."""
+    return Moment(row.now_us, calendar.business_day(row.now_us))
 
 
 @contextmanager

@@ -1,29 +1,27 @@
-"""The engine process: read what the gateways sent, execute it as one batch, answer.
+"""The engine process: execute what the gateways sent as one batch, and answer.
 
-Promises that calls of one connection take effect in the order sent, that an answer leaves only after its commit, that
-expired calls are dropped before execution, and that a bug met by one call answers INTERNAL to that call alone.
+Promises that an answer leaves only after its commit, that expired calls are dropped before execution, and that a bug
+met by one call answers INTERNAL to that call alone.
 """
 
-import selectors
-import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
 from service.domain.decision import DecideCommand, Decided
-from service.domain.errors import DeadlineExpired, HoldlineError, InternalError, StoreUnavailable
-from service.engine import frames
+from service.domain.errors import DeadlineExpired, HoldlineError, InternalError, StoreUnavailable, Unavailable
+from service.domain.watch import EngineSeen
+from service.engine.brake import Brake
 from service.engine.control import Control
+from service.engine.dead_man import DeadMan
 from service.engine.execute import execute, transaction
-from service.engine.ports import Answer, Call, Clock, Codec, Store, Work
+from service.engine.ports import Answer, Calendar, Call, Codec, Store, Work
+from service.engine.reports import Tally
 from service.telemetry import EngineMeters, account_hash
 
-RECEIVE_BYTES: Final = 1 << 20
-SEND_SECONDS_MAX: Final = 1.0
-"""A gateway that takes no answer for so long is dropped: it is stopped or dead, and others wait."""
-PURGE_SECONDS: Final = 1.0
+FORGET_ENGINE_US: Final = 3_600_000_000
 
 log = structlog.get_logger("holdline.engine")
 
@@ -35,14 +33,20 @@ class Engine:
         self,
         store: Store,
         control: Control,
-        clock: Clock,
+        calendar: Calendar,
         codec: Codec,
         meters: EngineMeters,
         commands_max: int,
+        brake: Brake,
+        tally: Tally,
+        dead_man: DeadMan,
     ) -> None:
         self._store = store
         self._control = control
-        self._clock = clock
+        self._calendar = calendar
+        self._brake = brake
+        self._tally = tally
+        self._dead_man = dead_man
         self._codec = codec
         self._meters = meters
         self._commands_max = commands_max
@@ -98,7 +102,7 @@ class Engine:
     def _execute(self, commands: list[DecideCommand]) -> list[Decided | HoldlineError]:
         started = time.perf_counter()
         try:
-            answers = execute(commands, self._store, self._control, self._clock)
+            answers = execute(commands, self._store, self._control, self._calendar, self._brake)
         except Exception:  # The outermost edge of a transaction, which is rolled back.
             if len(commands) > 1:
                 # One command met a bug; apart from it the others can be decided.
@@ -110,11 +114,14 @@ class Engine:
                 trace_id=command.trace_id,
                 account=account_hash(command.account_id),
             )
+            self._tally.add(1, 1, 0.0)
             return [InternalError(command.trace_id)]
         self._measure(answers, time.perf_counter() - started)
         return answers
 
     def _measure(self, answers: list[Decided | HoldlineError], seconds: float) -> None:
+        failures = sum(isinstance(answer, Unavailable | InternalError) for answer in answers)
+        self._tally.add(len(answers), failures, seconds)
         if answers and isinstance(answers[0], StoreUnavailable):
             log.warning("store unavailable", commands=len(answers), kind=answers[0].metadata.get("kind", ""))
         meters = self._meters
@@ -139,6 +146,19 @@ class Engine:
         log.exception("call failed", method=call.method, trace_id=call.trace_id)
         return self._codec.error(InternalError(call.trace_id))
 
+    def report_in(self, seen: EngineSeen) -> bool:
+        """Write down that this engine serves and what it is made of, and act where the guards are silent."""
+        now_us = time.monotonic_ns() // 1_000
+        try:
+            with transaction(self._store, self._control) as row:
+                engine = seen._replace(seen_us=row.now_us)
+                self._store.playbooks.note_engine(engine, row.now_us - FORGET_ENGINE_US)
+                if self._dead_man.is_due(now_us):
+                    log.error("guards silent", done=self._dead_man.act(self._store, row, now_us))
+        except Unavailable:
+            log.warning("engine not reported: the store takes no writes")
+        return False
+
     def purge(self, before_us: int, count: int) -> int:
         """Forget keys of decisions before a time (microseconds UTC), at most `count`; gives how many it looked at."""
         try:
@@ -150,78 +170,3 @@ class Engine:
         if looked_at and self._meters.keys_purged is not None:
             self._meters.keys_purged.add(looked_at)
         return looked_at
-
-
-class Loop:
-    """The engine's event source: sockets of gateways, and the lifeline to the supervisor."""
-
-    def __init__(self, engine: Engine, listener: socket.socket, lifeline: int) -> None:
-        self._engine = engine
-        self._listener = listener
-        self._lifeline = lifeline
-        self._buffers: dict[socket.socket, bytearray] = {}
-        self._selector = selectors.DefaultSelector()
-        listener.setblocking(False)
-        self._selector.register(listener, selectors.EVENT_READ)
-        self._selector.register(lifeline, selectors.EVENT_READ)
-        self._is_over = False
-
-    def stop(self) -> None:
-        """End after the batch in hand."""
-        self._is_over = True
-
-    def run(self, expired_before_us: Callable[[], int], purge_keys_max: int) -> None:
-        """Serve until stopped or until the lifeline is cut."""
-        purge_at = time.monotonic() + PURGE_SECONDS
-        while not self._is_over:
-            received: list[tuple[socket.socket, list[Call]]] = []
-            for key, _ in self._selector.select(PURGE_SECONDS):
-                if key.fileobj is self._listener:
-                    self._accept()
-                elif key.fd == self._lifeline:
-                    # The supervisor writes nothing after the settings, so this is its end.
-                    self._is_over = True
-                elif isinstance(key.fileobj, socket.socket):
-                    received += [(key.fileobj, calls) for calls in self._receive(key.fileobj)]
-            if received:
-                self._answer(received)
-            if time.monotonic() >= purge_at:
-                more = self._engine.purge(expired_before_us(), purge_keys_max) == purge_keys_max
-                purge_at = time.monotonic() + (0.0 if more and not received else PURGE_SECONDS)
-
-    def _accept(self) -> None:
-        connection, _ = self._listener.accept()
-        connection.settimeout(SEND_SECONDS_MAX)
-        self._buffers[connection] = bytearray()
-        self._selector.register(connection, selectors.EVENT_READ)
-
-    def _receive(self, connection: socket.socket) -> list[list[Call]]:
-        try:
-            content = connection.recv(RECEIVE_BYTES)
-            if not content:
-                self._drop(connection)
-                return []
-            self._buffers[connection] += content
-            return [frames.calls(body) for body in frames.split(self._buffers[connection])]
-        except (OSError, frames.FrameTooLong):
-            self._drop(connection)
-            return []
-
-    def _answer(self, received: list[tuple[socket.socket, list[Call]]]) -> None:
-        merged = [call for _, calls in received for call in calls]
-        answers = self._engine.answers(merged, time.monotonic_ns() // 1_000)
-        start = 0
-        for connection, calls in received:
-            content = frames.frame(answers[start : start + len(calls)])
-            start += len(calls)
-            if connection in self._buffers:
-                try:
-                    connection.sendall(content)
-                except OSError:
-                    log.warning("gateway dropped: it takes no answers")
-                    self._drop(connection)
-
-    def _drop(self, connection: socket.socket) -> None:
-        self._selector.unregister(connection)
-        del self._buffers[connection]
-        connection.close()

@@ -8,9 +8,9 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
+from service.domain.decision import Criticality
 from service.domain.errors import Overloaded
 from service.engine.ports import Answer, Call
-from service.gateway.identity import Criticality
 
 
 class Waiting(NamedTuple):

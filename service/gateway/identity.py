@@ -6,25 +6,20 @@ metadata says.
 
 import re
 from collections.abc import Iterable
-from enum import IntEnum
 from typing import Final, NamedTuple
 
+from service.domain.decision import Criticality
 from service.domain.errors import InvalidRequest, Violation
 
 CALLER_KEY: Final = "x-holdline-caller"
 CRITICALITY_KEY: Final = "x-holdline-criticality"
 TRACE_KEY: Final = "traceparent"
 ANONYMOUS: Final = "anonymous"
+RESERVED_PREFIX: Final = "holdline:"
+"""Names of the service's own callers, such as guards; nobody else may claim one."""
 
 _is_caller: Final = re.compile(r"[A-Za-z0-9._:@-]{1,64}").fullmatch
 _is_trace: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})").fullmatch
-
-
-class Criticality(IntEnum):
-    """What is shed last comes first."""
-
-    INTERACTIVE = 0
-    BATCH = 1
 
 
 _CRITICALITIES: Final = {level.name.lower(): level for level in Criticality}
@@ -46,7 +41,9 @@ def identify(metadata: Iterable[tuple[str, str | bytes]] | None) -> Identity:
     violations: list[Violation] = []
     for key, value in metadata or ():
         if key == CALLER_KEY:
-            if isinstance(value, bytes) or not _is_caller(value):
+            if str(value).startswith(RESERVED_PREFIX):
+                violations.append(Violation(f"metadata.{key}", f"{RESERVED_PREFIX}… is the service's own"))
+            elif isinstance(value, bytes) or not _is_caller(value):
                 violations.append(Violation(f"metadata.{key}", "send 1 to 64 characters of [A-Za-z0-9._:@-]"))
             else:
                 caller = value

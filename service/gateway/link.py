@@ -12,11 +12,11 @@ from typing import Final, cast
 
 import structlog
 
+from service.domain.decision import Criticality
 from service.domain.errors import EngineUnavailable
 from service.engine import frames
 from service.engine.ports import Answer, Call
 from service.gateway.admission import Queue, Waiting
-from service.gateway.identity import Criticality
 from service.telemetry import GatewayMeters
 
 FRAME_REQUEST_BYTES_MAX: Final = 8 * 1024 * 1024

@@ -21,6 +21,8 @@ from service.domain.errors import Draining, HoldlineError, InternalError, Reques
 from service.engine.ports import Answer, Call
 from service.gateway.identity import Identity, identify
 from service.gateway.link import Link
+from service.gateway.mode_watch import ModeWatch
+from service.gateway.roles import Roles
 from service.rpc import status
 from service.rpc.methods import METHODS, Method, Shape
 from service.settings import Settings
@@ -28,6 +30,7 @@ from service.telemetry import GatewayMeters
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 IDLE_POLL_SECONDS: Final = 0.01
+DECIDING: Final = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
 
 log = structlog.get_logger("holdline.gateway")
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -58,8 +61,9 @@ def options(settings: Settings) -> list[tuple[str, int]]:
 class Gateway:
     """Takes calls in, passes them on, and drains."""
 
-    def __init__(self, settings: Settings, meters: GatewayMeters, tracer: trace.Tracer | None) -> None:
+    def __init__(self, settings: Settings, meters: GatewayMeters, tracer: trace.Tracer | None, roles: Roles) -> None:
         self._settings = settings
+        self._roles = roles
         self._meters = meters
         self._tracer = tracer
         self._is_draining = False
@@ -68,6 +72,8 @@ class Gateway:
         self._health_tasks: set[asyncio.Task[None]] = set()
         self._default_us = settings.deadline_ms_default * 1_000
         self.link: Link | None = None
+        self.sentry_link: Link | None = None
+        self.mode_watch: ModeWatch | None = None
 
     def server(self, service_names: tuple[str, ...]) -> grpc.aio.Server:
         """Make the gRPC server with every method of the contract."""
@@ -100,6 +106,8 @@ class Gateway:
     async def drain(self, server: grpc.aio.Server) -> None:
         """Say NOT_SERVING, refuse new calls, let those in flight end, stop."""
         self._is_draining = True
+        if self.mode_watch is not None:
+            self.mode_watch.close()
         await self._health.enter_graceful_shutdown()
         log.info("draining")
         give_up_at = time.monotonic() + self._settings.drain_ms_max / 1_000
@@ -112,18 +120,19 @@ class Gateway:
     def _handler(self, index: int, method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
         if method.shape is Shape.STREAM:
             return grpc.stream_stream_rpc_method_handler(self._stream(index, method))
+        if method.shape is Shape.WATCH:
+            return grpc.unary_stream_rpc_method_handler(self._watch(index, method))
         return grpc.unary_unary_rpc_method_handler(self._unary(index, method))
 
     def _unary(self, index: int, method: Method) -> Handler:
         name = method.path[1:]
-        bytes_max = method.bytes_max
 
         async def call(body: bytes, context: Context) -> bytes:
             started_us = time.monotonic_ns() // 1_000
             identity: Identity | None = None
             try:
                 identity = identify(context.invocation_metadata())
-                answer = await self._ask(index, bytes_max, body, identity, self._deadline_us(context, started_us))
+                answer = await self._ask(index, method, body, identity, self._deadline_us(context, started_us))
             except HoldlineError as error:
                 answer = _answer_of(error)
             self._observe(name, answer.code, started_us)
@@ -135,13 +144,42 @@ class Gateway:
 
         return call
 
-    async def _ask(self, index: int, bytes_max: int, body: bytes, identity: Identity, deadline_us: int) -> Answer:
-        if self._is_draining or self.link is None:
+    async def _ask(self, index: int, method: Method, body: bytes, identity: Identity, deadline_us: int) -> Answer:
+        link = self.sentry_link if method.shape is Shape.SENTRY else self.link
+        if self._is_draining or link is None:
             raise Draining
-        if len(body) > bytes_max:
-            raise RequestTooLarge(len(body), bytes_max)
-        call = Call(index, identity.caller, deadline_us, identity.trace_id, body)
-        return await self.link.submit(call, identity.criticality)
+        self._roles.require(identity.caller, method)
+        if len(body) > method.bytes_max:
+            raise RequestTooLarge(len(body), method.bytes_max)
+        if method.shape in DECIDING and self.mode_watch is not None:
+            self.mode_watch.admit(identity.criticality)
+        call = Call(index, identity.caller, deadline_us, identity.trace_id, body, identity.criticality.value)
+        return await link.submit(call, identity.criticality)
+
+    def _watch(self, index: int, method: Method) -> Callable[[bytes, Context], Awaitable[None]]:
+        async def call(body: bytes, context: Context) -> None:
+            started_us = time.monotonic_ns() // 1_000
+            answer = Answer(0, b"")
+            try:
+                identity = identify(context.invocation_metadata())
+                if self.mode_watch is None:
+                    raise Draining
+
+                async def look(body: bytes) -> Answer:
+                    deadline_us = time.monotonic_ns() // 1_000 + self._default_us
+                    return await self._ask(index, method, body, identity, deadline_us)
+
+                async for answer in self.mode_watch.answers(body, look):
+                    if answer.code:
+                        break
+                    await context.write(answer.body)
+            except HoldlineError as error:
+                answer = _answer_of(error)
+            self._observe(method.path[1:], answer.code, started_us)
+            if answer.code:
+                await _refuse(context, answer)
+
+        return call
 
     def _deadline_us(self, context: Context, now_us: int) -> int:
         """Give a call's deadline in microseconds of the monotonic clock."""
@@ -162,7 +200,7 @@ class Gateway:
                 async for body in requests:
                     await slots.acquire()
                     deadline_us = time.monotonic_ns() // 1_000 + self._default_us
-                    asked = self._ask(index, method.bytes_max, body, identity, deadline_us)
+                    asked = self._ask(index, method, body, identity, deadline_us)
                     answers.put_nowait(asyncio.ensure_future(asked))
 
             reader = asyncio.ensure_future(read())

@@ -11,21 +11,27 @@ from google.protobuf.message import DecodeError
 from service.domain.decision import Decided
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.engine.desk import Desk
+from service.engine.playbook_desk import PlaybookDesk
 from service.engine.ports import Answer, Call, Work
+from service.engine.reports import ReportDesk
 from service.rpc.limits import LimitCalls
 from service.rpc.methods import METHODS, Shape
+from service.rpc.playbooks import PlaybookCalls
 from service.rpc.policies import PolicyCalls
 from service.rpc.status import status_of
+
+_DECIDING = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
 
 
 class ProtoCodec:
     """Translates for the methods of `rpc.methods`."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, playbooks: PlaybookDesk, reports: ReportDesk) -> None:
         self._limits = LimitCalls(desk)
-        queries = {**self._limits.queries, **PolicyCalls(desk).queries}
+        queries = {**self._limits.queries, **PolicyCalls(desk).queries, **PlaybookCalls(playbooks).queries}
+        queries["Report"] = lambda call: reports.answer(call.body)
         self._names = [method.path.rpartition("/")[2] for method in METHODS]
-        self._decides = [method.shape is not Shape.QUERY for method in METHODS]
+        self._decides = [method.shape in _DECIDING for method in METHODS]
         self._queries: list[Callable[[Call], bytes] | None] = [queries.get(name) for name in self._names]
 
     def is_decision(self, method: int) -> bool:

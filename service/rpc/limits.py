@@ -88,8 +88,7 @@ class LimitCalls:
     def _evaluate(self, call: Call) -> bytes:
         request = limit_service_pb2.EvaluateRequest.FromString(call.body)
         command = validation.evaluate_command(request, call)
-        decision, after, policy = self._desk.evaluate(command, request.policy_version)
-        explained = explain.explain(decision, policy)
+        decision, after, policy, explained = self._desk.evaluate(command, request.policy_version, request.mode_id)
         response = limit_service_pb2.EvaluateResponse(
             decision=decision_pb2.Decision.FromString(
                 wire.decision(decision, after.currency, self._reasons.written(decision.reasons, policy))

@@ -1,4 +1,4 @@
-"""The RPCs that the engine answers: their paths, their kind, the largest request each takes.
+"""The RPCs: their paths, their kind, the largest request each takes, and the roles that may call it.
 
 Promises one place to add an RPC; its index travels between the processes of one build and is never stored.
 """
@@ -12,41 +12,84 @@ BATCH_BYTES_MAX: Final = 1024 * 1024
 
 
 class Shape(Enum):
-    """How a method is called and answered."""
+    """How a method is called, and which process answers it."""
 
     DECISION = "decision"
     BATCH = "batch"
     STREAM = "stream"
     QUERY = "query"
+    WATCH = "watch"
+    """A stream of answers to one request: the engine is asked again whenever something may have changed."""
+    SENTRY = "sentry"
+    """A query that reads much; the sentry answers it, so that no decision waits."""
+    INTERNAL = "internal"
+    """Between our own processes; no caller reaches it."""
+
+
+class Role(Enum):
+    """What a caller may do; the roles file says who has which."""
+
+    CALLER = "caller"
+    ANALYST = "analyst"
+    ON_CALL = "on_call"
+    APPROVER = "approver"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+    """May do everything."""
 
 
 class Method(NamedTuple):
-    """One RPC; `bytes_max` bounds one request message."""
+    """One RPC; `bytes_max` bounds one request message, any of the roles may call it."""
 
     path: str
     shape: Shape
     bytes_max: int
+    roles: tuple[Role, ...]
 
 
 _LIMITS: Final = "/holdline.v1.LimitService/"
 _POLICIES: Final = "/holdline.v1.PolicyService/"
+_PLAYBOOKS: Final = "/holdline.v1.PlaybookService/"
+_INTERNAL: Final = "/holdline.internal/"
+
+_CALLERS: Final = (Role.CALLER,)
+_READERS: Final = (Role.ANALYST, Role.ON_CALL, Role.APPROVER, Role.AUDITOR)
+_ALL: Final = (Role.CALLER, *_READERS)
+_ANALYSTS: Final = (Role.ANALYST,)
+_ON_CALL: Final = (Role.ON_CALL,)
 
 METHODS: Final = (
-    Method(f"{_LIMITS}Decide", Shape.DECISION, UNARY_BYTES_MAX),
-    Method(f"{_LIMITS}BatchDecide", Shape.BATCH, BATCH_BYTES_MAX),
-    Method(f"{_LIMITS}StreamDecisions", Shape.STREAM, BATCH_BYTES_MAX),
-    Method(f"{_LIMITS}ImportAccounts", Shape.BATCH, BATCH_BYTES_MAX),
-    Method(f"{_LIMITS}Evaluate", Shape.QUERY, UNARY_BYTES_MAX),
-    Method(f"{_LIMITS}GetAccount", Shape.QUERY, UNARY_BYTES_MAX),
-    Method(f"{_LIMITS}ListDecisions", Shape.QUERY, UNARY_BYTES_MAX),
-    Method(f"{_LIMITS}ExplainDecision", Shape.QUERY, UNARY_BYTES_MAX),
-    Method(f"{_POLICIES}ValidatePolicy", Shape.QUERY, BATCH_BYTES_MAX),
-    Method(f"{_POLICIES}PublishPolicy", Shape.QUERY, BATCH_BYTES_MAX),
-    Method(f"{_POLICIES}GetPolicy", Shape.QUERY, UNARY_BYTES_MAX),
-    Method(f"{_POLICIES}ListPolicies", Shape.QUERY, UNARY_BYTES_MAX),
-    Method(f"{_POLICIES}PromotePolicy", Shape.QUERY, UNARY_BYTES_MAX),
-    Method(f"{_POLICIES}RollbackPolicy", Shape.QUERY, UNARY_BYTES_MAX),
+    Method(f"{_LIMITS}Decide", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS),
+    Method(f"{_LIMITS}BatchDecide", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{_LIMITS}StreamDecisions", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{_LIMITS}ImportAccounts", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{_LIMITS}Evaluate", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_LIMITS}GetAccount", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_LIMITS}ListDecisions", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_LIMITS}ExplainDecision", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_POLICIES}ValidatePolicy", Shape.QUERY, BATCH_BYTES_MAX, _READERS),
+    Method(f"{_POLICIES}PublishPolicy", Shape.QUERY, BATCH_BYTES_MAX, _ANALYSTS),
+    Method(f"{_POLICIES}GetPolicy", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_POLICIES}ListPolicies", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_POLICIES}PromotePolicy", Shape.QUERY, UNARY_BYTES_MAX, _ANALYSTS),
+    Method(f"{_POLICIES}RollbackPolicy", Shape.QUERY, UNARY_BYTES_MAX, (Role.ANALYST, Role.ON_CALL)),
+    Method(f"{_PLAYBOOKS}ListPlaybooks", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_PLAYBOOKS}DescribePlaybook", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_PLAYBOOKS}PreviewPlaybook", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_PLAYBOOKS}ActivatePlaybook", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_PLAYBOOKS}ApproveActivation", Shape.QUERY, UNARY_BYTES_MAX, (Role.APPROVER,)),
+    Method(f"{_PLAYBOOKS}ExtendActivation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_PLAYBOOKS}DeactivatePlaybook", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_PLAYBOOKS}ListActivations", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_PLAYBOOKS}GetMode", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_PLAYBOOKS}WatchMode", Shape.WATCH, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_PLAYBOOKS}GetSignals", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_PLAYBOOKS}LearnBaseline", Shape.SENTRY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_INTERNAL}Glance", Shape.INTERNAL, UNARY_BYTES_MAX, ()),
+    Method(f"{_INTERNAL}Report", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
 )
 
 INDEX_OF: Final = {method.path: index for index, method in enumerate(METHODS)}
 """Index of a method by its path."""
+GLANCE: Final = INDEX_OF[f"{_INTERNAL}Glance"]
+REPORT: Final = INDEX_OF[f"{_INTERNAL}Report"]

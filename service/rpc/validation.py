@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from holdline.v1 import account_pb2, limit_service_pb2, money_pb2
 
-from service.domain.decision import DecideCommand, Kind
+from service.domain.decision import Criticality, DecideCommand, Kind
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.facts import FACTS, MONEY_FACTS
 from service.domain.money import MINOR_MAX, is_currency_code
@@ -30,6 +30,10 @@ is_decision_id: Final = re.compile(r"[0-9a-f]{16}").fullmatch
 _encode: Final = msgspec.msgpack.Encoder().encode
 _DECIDABLE: Final = {int(kind): kind for kind in (Kind.ASSIGN, Kind.RAISE, Kind.REDUCE, Kind.REVIEW)}
 _RANGES: Final = tuple((fact.lowest, fact.highest) for fact in FACTS)
+
+MODE_ID: Final = r"normal|m-[0-9a-f]{16}"
+is_mode_id: Final = re.compile(MODE_ID).fullmatch
+CRITICALITIES: Final = tuple(Criticality)
 
 News = tuple[tuple[int, int], ...]
 Currencies = tuple[tuple[int, str], ...]
@@ -66,7 +70,7 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
         )
     return DecideCommand(
         call.caller, request_id, fingerprint(account_id, product, kind, news, currencies, version), account_id,
-        product, kind, news, currencies, version, call.trace_id,
+        product, kind, news, currencies, version, call.trace_id, 0, 0, "", CRITICALITIES[call.criticality],
     )  # fmt: skip
 
 
@@ -82,8 +86,8 @@ def evaluate_command(request: limit_service_pb2.EvaluateRequest, call: Call) -> 
     ]
     if request.policy_version and not is_version(request.policy_version):
         violations.append(Violation("policy_version", "send 1 to 64 characters of [A-Za-z0-9._-]"))
-    if request.mode_id not in ("", "normal"):
-        violations.append(Violation("mode_id", "no such mode; leave it out or send normal"))
+    if request.mode_id and not is_mode_id(request.mode_id):
+        violations.append(Violation("mode_id", "send normal, the id of the mode in force, or nothing"))
     if violations or kind is None:
         raise InvalidRequest(tuple(violations))
     return DecideCommand(
@@ -111,7 +115,7 @@ def import_command(request: limit_service_pb2.ImportAccount, call: Call) -> Deci
     seal = fingerprint(request.account_id, request.product, Kind.IMPORT, news, currencies, limit, owed, currency)
     return DecideCommand(
         call.caller, request.request_id, seal, request.account_id, request.product, Kind.IMPORT, news, currencies, 0,
-        call.trace_id, limit, owed, currency,
+        call.trace_id, limit, owed, currency, CRITICALITIES[call.criticality],
     )  # fmt: skip
 
 

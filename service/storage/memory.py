@@ -3,7 +3,8 @@
 Promises the behaviour of the durable stores, by the same conformance suite, as long as the process lives.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, takewhile
 
 from service.domain.account import Account
 from service.domain.book import NUMBER_SHIFT, Book, key_of
@@ -11,12 +12,17 @@ from service.domain.decision import Decided
 from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.engine.ports import ControlRow, Sealed
 from service.storage import rows
+from service.storage.memory_playbooks import MemoryPlaybooks
 
 
 class MemoryStore:
     """A store of plain dictionaries; a transaction copies what it would change."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        """Make an empty store; `now_us` is its clock (microseconds since the epoch UTC)."""
+        self.now_us = now_us
+        self.playbooks = MemoryPlaybooks()
+        self._before: dict[str, object] = {}
         self._accounts: dict[str, Account] = {}
         self._decisions: dict[int, Decided] = {}
         self._links: dict[int, bytes] = {}
@@ -31,6 +37,7 @@ class MemoryStore:
     def begin(self) -> None:
         """Start a transaction."""
         assert not self._pending, "one transaction at a time"
+        self._before = self.playbooks.snapshot()
 
     def commit(self) -> None:
         """Take over what the transaction wrote."""
@@ -40,10 +47,12 @@ class MemoryStore:
             self._policies.update({record.version: record for record in reversed(records)})
             self._changes[change.key] = change
             self._generation += 1
+        self._before = {}
         self.rollback()
 
     def rollback(self) -> None:
         """Drop what the transaction wrote."""
+        self.playbooks.restore(self._before)
         self._pending.clear()
         self._pending_policies.clear()
 
@@ -60,7 +69,9 @@ class MemoryStore:
 
     def control(self) -> ControlRow:
         """Read the control row."""
-        return ControlRow(self._generation, max(self._decisions, default=0))
+        generation = self._generation + self.playbooks.generation
+        last_number = next(reversed(self._decisions), 0)
+        return ControlRow(generation, last_number, max(self.now_us(), Book.microsecond(last_number)))
 
     def fetch(self, keys: Sequence[str], account_ids: Sequence[str], last_number: int) -> Book:
         """Fetch recorded answers and accounts."""
@@ -87,6 +98,15 @@ class MemoryStore:
             return []
         newest_first = sorted(own, key=lambda decided: -decided.decision.number)
         return [decided for decided in newest_first if not before or decided.decision.number < before][:count]
+
+    def decisions_after(self, number: int, count: int) -> list[Decided]:
+        """Read decisions after a number, oldest first."""
+        later = list(takewhile(lambda found: found > number, reversed(self._decisions)))
+        return [self._decisions[found] for found in reversed(later)][:count]
+
+    def decisions_newest(self, count: int) -> list[Decided]:
+        """Read the newest decisions, newest first."""
+        return [self._decisions[number] for number in islice(reversed(self._decisions), count)]
 
     def active_versions(self) -> dict[str, str]:
         """Read which version decides for each product."""

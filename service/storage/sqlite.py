@@ -12,7 +12,7 @@ import fcntl
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from service.domain.errors import StoreUnavailable
 from service.domain.policy_life import PolicyChange, PolicyRecord, PolicyState
 from service.engine.ports import ControlRow, Sealed
 from service.storage import rows
+from service.storage.sqlite_playbooks import SqlitePlaybooks
 from service.storage.statements import STATEMENTS
 
 STATEMENTS_CACHED = 64
@@ -64,12 +65,17 @@ def has_wal_reset_bug(version: str) -> bool:
 class SqliteStore:
     """A store in one SQLite file; `vfs` names the layer that does its I/O, the system's own where empty."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, vfs: str = "") -> None:
-        """Open the file, lock it and migrate it; raises StoreRefused or StoreUnavailable."""
+    def __init__(self, path: Path, now_us: Callable[[], int], *, read_only: bool = False, vfs: str = "") -> None:
+        """Open the file, lock it and migrate it; raises StoreRefused or StoreUnavailable.
+
+        `now_us` is the store's clock: microseconds since the epoch UTC.
+        """
         if has_wal_reset_bug(apsw.sqlite_lib_version()):
             raise StoreRefused(
                 f"SQLite {apsw.sqlite_lib_version()} has the WAL-reset bug; install apsw 3.51.3 or newer"
             )
+        self.now_us = now_us
+        self.playbooks = SqlitePlaybooks(self._run)
         self._path = path
         self._read_only = read_only
         self._vfs = vfs or None
@@ -94,7 +100,6 @@ class SqliteStore:
         connection.set_busy_timeout(BUSY_MS_MAX)
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         if self._read_only:
-            connection.execute("BEGIN")
             return connection
         for pragma in _PRAGMAS:
             connection.execute(pragma)
@@ -108,6 +113,8 @@ class SqliteStore:
 
     def begin(self) -> None:
         """Start a transaction; a broken store is mended first."""
+        if self._read_only:
+            raise StoreUnavailable(kind="ReadOnly")
         if self._is_broken:
             self._mend()
         if self.log_is_long.is_set():
@@ -169,7 +176,8 @@ class SqliteStore:
 
     def control(self) -> ControlRow:
         """Read the control row."""
-        return ControlRow(*self._run(STATEMENTS["control"])[0])
+        generation, last_number = self._run(STATEMENTS["control"])[0]
+        return ControlRow(generation, last_number, max(self.now_us(), Book.microsecond(last_number)))
 
     def fetch(self, keys: Sequence[str], account_ids: Sequence[str], last_number: int) -> Book:
         """Fetch recorded answers and accounts, set-wise."""
@@ -227,6 +235,14 @@ class SqliteStore:
             found.append(decided)
             number = decided.decision.previous
         return found
+
+    def decisions_after(self, number: int, count: int) -> list[Decided]:
+        """Read decisions after a number, oldest first."""
+        return [rows.decided(row, replayed=True) for row in self._run(STATEMENTS["decisions_after"], (number, count))]
+
+    def decisions_newest(self, count: int) -> list[Decided]:
+        """Read the newest decisions, newest first."""
+        return [rows.decided(row, replayed=True) for row in self._run(STATEMENTS["decisions_newest"], (count,))]
 
     def active_versions(self) -> dict[str, str]:
         """Read which version decides for each product."""
@@ -289,6 +305,12 @@ class SqliteStore:
     def damage(self) -> list[str]:
         """Ask SQLite for damage of the file; empty where there is none."""
         return [line for (line,) in self._run("PRAGMA integrity_check") if line != "ok"]
+
+    def hold_still(self) -> None:
+        """See the store as it is now, until told again; for readers from end to end."""
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+        self._run("BEGIN")
 
     def checkpoint(self) -> None:
         """Move the log into the file; for a shutdown in order."""

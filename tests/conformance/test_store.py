@@ -14,12 +14,12 @@ from service.engine.replay import replay
 from service.storage.memory import MemoryStore
 from service.storage.sqlite import SqliteStore
 from service.storage.verify import verify
-from tests.builders import DAY_US, GOOD_FACTS, NOW_US, Bench, command, document, news
+from tests.builders import DAY_US, GOOD_FACTS, NOW_US, Bench, command, document, news, sqlite
 
 Store = SqliteStore | MemoryStore
 STORES: dict[str, Callable[[Path], Store]] = {
-    "sqlite": lambda folder: SqliteStore(folder / "holdline.db"),
-    "memory": lambda _: MemoryStore(),
+    "sqlite": lambda folder: sqlite(folder / "holdline.db"),
+    "memory": lambda _: MemoryStore(bootstrap.now_us),
 }
 
 
@@ -232,12 +232,12 @@ def test_a_store_full_of_decisions_verifies_and_replays(bench: Bench) -> None:
         )  # fmt: skip
 
     assert verify(bench.store).faults == ()  # type: ignore[arg-type]  # every store is a ledger.
-    replayed = replay(bench.store, bootstrap.read_policy)  # type: ignore[arg-type]  # every store is a ledger.
+    replayed = replay(bench.store, bootstrap.make_control())  # type: ignore[arg-type]  # every store is a ledger.
     assert (replayed.decisions, replayed.differences) == (100, ())
 
 
 def test_evaluating_answers_what_deciding_would_and_writes_nothing(bench: Bench) -> None:
-    evaluated, after, _ = bench.desk.evaluate(command(), "")
+    evaluated, after, *_ = bench.desk.evaluate(command(), "", "")
     decided = _decided(bench.execute(command())[0]).decision
 
     assert (evaluated.outcome, evaluated.new_limit_minor, evaluated.reasons) == (

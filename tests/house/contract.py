@@ -14,6 +14,7 @@ import grpc_tools
 from google.rpc import status_pb2
 from grpc_tools import protoc
 
+from playbooks import pages, registry
 from service import settings
 from service.policies import document
 
@@ -80,6 +81,7 @@ def documents() -> dict[Path, str]:
     return {
         ROOT / "service" / "policies" / "schema.json": document.json_schema(),
         ROOT / "service" / "SETTINGS.md": settings.reference(),
+        **pages.pages(registry.load()),
     }
 
 

@@ -22,8 +22,7 @@ from service.domain.decision import Kind
 from service.domain.mode import NORMAL
 from service.engine.ports import Call
 from service.rpc.methods import INDEX_OF
-from service.storage.sqlite import SqliteStore
-from tests.builders import NOW, account, command, policy, settings
+from tests.builders import NOW, account, command, policy, settings, sqlite
 
 ROUNDS = 5
 CALLS = 20_000
@@ -46,7 +45,7 @@ def profile() -> None:
     """Profile the engine on batches of 1,000 decisions."""
     method = INDEX_OF["/holdline.v1.LimitService/BatchDecide"]
     with tempfile.TemporaryDirectory() as folder:
-        store = SqliteStore(Path(folder) / "holdline.db")
+        store = sqlite(Path(folder) / "holdline.db")
         engine = bootstrap.make_engine(store, settings(), telemetry.engine_meters(None))
         source = bench.requests(random.Random(3))
         loads = [

@@ -114,7 +114,7 @@ def _keys(path: Path) -> dict[str, str]:
     """Give every key of the store with its decision, verified and replayed; each key once."""
     with bootstrap.open_ledger(f"sqlite:///{path}") as ledger:
         assert verify(ledger).faults == ()
-        assert replay(ledger, bootstrap.read_policy).differences == ()
+        assert replay(ledger, bootstrap.make_control()).differences == ()
         made = [sealed.decided.decision for sealed in ledger.sealed_all()]
     keys = {f"{decision.caller}/{decision.request_id}": f"{decision.number:016x}" for decision in made}
     assert len(keys) == len(made), "a key has two decisions"

@@ -12,9 +12,8 @@ import pytest
 
 from service.domain.decision import Decided
 from service.domain.errors import StoreUnavailable
-from service.storage.sqlite import SqliteStore
 from service.storage.verify import verify
-from tests.builders import Bench, command
+from tests.builders import Bench, command, sqlite
 from tests.proof.failing_disk import VFS_NAME, Plan, failing_disk
 
 BATCHES = 6
@@ -24,7 +23,7 @@ RUNS_MAX = 80
 def _run(folder: Path, plan: Plan, sort: str, nth: int, *, is_for_good: bool, error: type[apsw.Error]) -> int:
     """Run batches over a disk that fails at the n-th call; gives how often it did."""
     folder.mkdir()
-    bench = Bench(SqliteStore(folder / "holdline.db", vfs=VFS_NAME))
+    bench = Bench(sqlite(folder / "holdline.db", vfs=VFS_NAME))
     plan.fail(sort, nth, is_for_good=is_for_good, error=error)
     acknowledged: dict[str, int] = {}
     refused: set[str] = set()
@@ -50,7 +49,7 @@ def _run(folder: Path, plan: Plan, sort: str, nth: int, *, is_for_good: bool, er
 
 
 def _hold_against(path: Path, acknowledged: dict[str, int]) -> None:
-    store = SqliteStore(path)
+    store = sqlite(path)
     found = verify(store)
     assert found.faults == ()
     assert found.decisions == len(acknowledged)
@@ -81,7 +80,7 @@ def _until_none_fires(folder: Path, plan: Plan, sort: str) -> range:
     """Count the calls of a healthy run, so that the last run lies beyond them."""
     plan.fail(sort, 1_000_000, is_for_good=False, error=apsw.IOError)
     (folder / "healthy").mkdir()
-    bench = Bench(SqliteStore(folder / "healthy" / "holdline.db", vfs=VFS_NAME))
+    bench = Bench(sqlite(folder / "healthy" / "holdline.db", vfs=VFS_NAME))
     plan.fail(sort, 1_000_000, is_for_good=False, error=apsw.IOError)
     for batch in range(BATCHES):
         bench.execute(*(command(request_id=f"{batch}-{n}", account_id=f"a-{batch}-{n}") for n in range(5)))
@@ -93,8 +92,8 @@ def _until_none_fires(folder: Path, plan: Plan, sort: str) -> range:
 
 
 def test_a_store_that_is_opened_read_only_takes_no_write(tmp_path: Path) -> None:
-    Bench(SqliteStore(tmp_path / "holdline.db")).store.close()
-    store = SqliteStore(tmp_path / "holdline.db", read_only=True)
+    Bench(sqlite(tmp_path / "holdline.db")).store.close()
+    store = sqlite(tmp_path / "holdline.db", read_only=True)
 
     with pytest.raises(StoreUnavailable):
         store.begin()

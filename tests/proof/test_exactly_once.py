@@ -16,9 +16,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from service.domain import errors
 from service.domain.decision import DecideCommand, Decided, Kind
-from service.storage.sqlite import SqliteStore
 from service.storage.verify import verify
-from tests.builders import DAY_US, GOOD_FACTS, Bench, StillClock, command, news
+from tests.builders import DAY_US, GOOD_FACTS, Bench, StillClock, command, news, sqlite
 from tests.model import Model
 
 ACCOUNTS = st.sampled_from(("a", "b", "c"))
@@ -47,7 +46,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.path = self.folder / "holdline.db"
-        self.bench = Bench(SqliteStore(self.path), self.clock)
+        self.bench = Bench(sqlite(self.path), self.clock)
 
     @rule(target=commands, account=ACCOUNTS, kind=KINDS, facts=FACTS, stale=st.booleans())
     def decide(self, account: str, kind: Kind, facts: dict[str, int], stale: bool) -> DecideCommand:
@@ -94,7 +93,7 @@ class ExactlyOnce(RuleBasedStateMachine):
             shutil.copy(self.path.parent / name, left / name)
         self.bench.store.close()
         self.path = left / "holdline.db"
-        self.bench = Bench(SqliteStore(self.path), self.clock)
+        self.bench = Bench(sqlite(self.path), self.clock)
 
     @rule()
     def crash_in_a_transaction(self) -> None:

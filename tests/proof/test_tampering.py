@@ -8,16 +8,16 @@ import pytest
 from service import bootstrap
 from service.domain.decision import Kind
 from service.engine.replay import replay
-from service.storage.sqlite import SqliteStore, StoreRefused, has_wal_reset_bug
+from service.storage.sqlite import StoreRefused, has_wal_reset_bug
 from service.storage.verify import verify
-from tests.builders import Bench, command
+from tests.builders import Bench, command, sqlite
 
 OPEN_THE_LOG = "DROP TRIGGER decisions_never_change; DROP TRIGGER decisions_never_vanish;"
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    bench = Bench(SqliteStore(tmp_path / "holdline.db"))
+    bench = Bench(sqlite(tmp_path / "holdline.db"))
     bench.execute(command(), *(command(Kind.REVIEW, request_id=f"r{number}") for number in range(5)))
     bench.store.close()
     return tmp_path / "holdline.db"
@@ -27,7 +27,7 @@ def _alter(path: Path, sql: str) -> tuple[str, ...]:
     connection = apsw.Connection(str(path))
     connection.execute(OPEN_THE_LOG + sql)
     connection.close()
-    store = SqliteStore(path, read_only=True)
+    store = sqlite(path, read_only=True)
     faults = verify(store).faults
     store.close()
     return faults
@@ -62,21 +62,21 @@ def test_replay_finds_a_decision_that_its_policy_would_not_make(path: Path) -> N
     connection = apsw.Connection(str(path))
     connection.execute(OPEN_THE_LOG + "UPDATE decisions SET new_limit_minor = 77 WHERE account_version = 1")
     connection.close()
-    store = SqliteStore(path, read_only=True)
+    store = sqlite(path, read_only=True)
 
-    differences = replay(store, bootstrap.read_policy).differences
+    differences = replay(store, bootstrap.make_control()).differences
 
     assert len(differences) == 1
     assert "77" in differences[0]
 
 
 def test_a_second_writer_is_refused(path: Path) -> None:
-    store = SqliteStore(path)
+    store = sqlite(path)
 
     with pytest.raises(StoreRefused, match="another engine"):
-        SqliteStore(path)
+        sqlite(path)
     store.close()
-    SqliteStore(path).close()
+    sqlite(path).close()
 
 
 def test_a_newer_schema_is_refused(path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_newer_schema_is_refused(path: Path) -> None:
     connection.close()
 
     with pytest.raises(StoreRefused, match="newer build"):
-        SqliteStore(path)
+        sqlite(path)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from service.rpc.methods import INDEX_OF
 from service.storage.sqlite import SqliteStore
 from service.storage.verify import verify
 from service.telemetry import account_hash
-from tests.builders import settings
+from tests.builders import settings, sqlite
 from tests.service.wire import assign
 
 DECIDE = INDEX_OF["/holdline.v1.LimitService/Decide"]
@@ -28,7 +28,7 @@ LATER = 1 << 62
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    opened = SqliteStore(tmp_path / "holdline.db")
+    opened = sqlite(tmp_path / "holdline.db")
     yield opened
     opened.close()
 

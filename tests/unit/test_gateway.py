@@ -5,10 +5,11 @@ import asyncio
 import pytest
 from pydantic import ValidationError
 
+from service.domain.decision import Criticality
 from service.domain.errors import InvalidRequest, Overloaded
 from service.engine.ports import Answer, Call
 from service.gateway.admission import Queue, Waiting
-from service.gateway.identity import Criticality, identify
+from service.gateway.identity import identify
 from service.gateway.server import options
 from service.settings import Settings, is_loopback
 from tests.builders import settings

@@ -113,6 +113,55 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: the caller's identity lacks the role that the RPC asks for. Metadata: role.
     Example: {"reason": "ROLE_REQUIRED", "metadata": {"role": "analyst"}}
     """
+    ERROR_REASON_PLAYBOOK_NOT_FOUND: _ErrorReason.ValueType  # 20
+    """NOT_FOUND: this build has no such playbook or version. Metadata: playbook, version, known.
+    The caller mends the name; `ListPlaybooks` has them all.
+    Example: {"reason": "PLAYBOOK_NOT_FOUND", "metadata": {"playbook": "freeze", "version": "0"}}
+    """
+    ERROR_REASON_ACTIVATION_NOT_FOUND: _ErrorReason.ValueType  # 21
+    """NOT_FOUND: no such activation. Metadata: activation_id. The caller mends the id; `GetMode` names those in force.
+    Example: {"reason": "ACTIVATION_NOT_FOUND", "metadata": {"activation_id": "A99"}}
+    """
+    ERROR_REASON_ACTIVATION_EXISTS: _ErrorReason.ValueType  # 22
+    """ALREADY_EXISTS: the same playbook is active or waits for approval in an overlapping scope; nothing changed.
+    Metadata: activation_id. The caller extends, approves or ends that one.
+    Example: {"reason": "ACTIVATION_EXISTS", "metadata": {"activation_id": "A17@freeze_raises/v1"}}
+    """
+    ERROR_REASON_PLAYBOOK_RETIRED: _ErrorReason.ValueType  # 23
+    """FAILED_PRECONDITION: this version takes no new activation: it is retired, or a draft. Metadata: playbook.
+    The caller uses the version that the message names, or releases the draft.
+    Example: {"reason": "PLAYBOOK_RETIRED", "metadata": {"playbook": "cap_growth/v1"}}
+    """
+    ERROR_REASON_PLAYBOOK_CONFLICT: _ErrorReason.ValueType  # 24
+    """FAILED_PRECONDITION: another activation rules this one out; the message says why. Metadata: playbook,
+    activation_id. The caller ends the other one first, or chooses another scope.
+    Example: {"reason": "PLAYBOOK_CONFLICT", "metadata": {"activation_id": "A17@refer_to_review/v1"}}
+    """
+    ERROR_REASON_ACTIVATION_OVER: _ErrorReason.ValueType  # 25
+    """FAILED_PRECONDITION: the activation has ended or lapsed. Metadata: activation_id, state.
+    The caller activates the playbook anew where it is still needed.
+    Example: {"reason": "ACTIVATION_OVER", "metadata": {"activation_id": "A17@cap_growth/v1", "state": "lapsed"}}
+    """
+    ERROR_REASON_APPROVAL_REFUSED: _ErrorReason.ValueType  # 26
+    """FAILED_PRECONDITION: this approval doesn't count: by the activator, a second one by the same person, or where
+    nothing waits for it. Metadata: activation_id. Somebody else approves.
+    Example: {"reason": "APPROVAL_REFUSED", "metadata": {"activation_id": "A17@read_only/v1"}}
+    """
+    ERROR_REASON_BUILD_MIX: _ErrorReason.ValueType  # 27
+    """FAILED_PRECONDITION: engines of different builds serve this store, so a playbook may mean different things.
+    Metadata: engines. The caller ends the roll-out first, or forces it.
+    Example: {"reason": "BUILD_MIX", "metadata": {"engines": "host-a: 9f…; host-b: 1c…"}}
+    """
+    ERROR_REASON_MODE_READ_ONLY: _ErrorReason.ValueType  # 28
+    """FAILED_PRECONDITION: the service is in read-only mode; nothing was written. Metadata: activation_id.
+    The caller tries again when the mode is over; the request id is still free.
+    Example: {"reason": "MODE_READ_ONLY", "metadata": {"activation_id": "A17@read_only/v1"}}
+    """
+    ERROR_REASON_BUILD_LACKS_PLAYBOOK: _ErrorReason.ValueType  # 29
+    """UNAVAILABLE: a playbook in force is unknown to this engine's build, so it decides nothing; with
+    `google.rpc.RetryInfo`. Metadata: activation_id. The operator runs a build that has it.
+    Example: {"reason": "BUILD_LACKS_PLAYBOOK", "metadata": {"activation_id": "A17@cap_growth/v3"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` (without the prefix), domain "holdline". Each says its status, its
@@ -209,5 +258,54 @@ Example: {"reason": "INTERNAL", "metadata": {"trace_id": "4bf9…"}}
 ERROR_REASON_ROLE_REQUIRED: ErrorReason.ValueType  # 19
 """PERMISSION_DENIED: the caller's identity lacks the role that the RPC asks for. Metadata: role.
 Example: {"reason": "ROLE_REQUIRED", "metadata": {"role": "analyst"}}
+"""
+ERROR_REASON_PLAYBOOK_NOT_FOUND: ErrorReason.ValueType  # 20
+"""NOT_FOUND: this build has no such playbook or version. Metadata: playbook, version, known.
+The caller mends the name; `ListPlaybooks` has them all.
+Example: {"reason": "PLAYBOOK_NOT_FOUND", "metadata": {"playbook": "freeze", "version": "0"}}
+"""
+ERROR_REASON_ACTIVATION_NOT_FOUND: ErrorReason.ValueType  # 21
+"""NOT_FOUND: no such activation. Metadata: activation_id. The caller mends the id; `GetMode` names those in force.
+Example: {"reason": "ACTIVATION_NOT_FOUND", "metadata": {"activation_id": "A99"}}
+"""
+ERROR_REASON_ACTIVATION_EXISTS: ErrorReason.ValueType  # 22
+"""ALREADY_EXISTS: the same playbook is active or waits for approval in an overlapping scope; nothing changed.
+Metadata: activation_id. The caller extends, approves or ends that one.
+Example: {"reason": "ACTIVATION_EXISTS", "metadata": {"activation_id": "A17@freeze_raises/v1"}}
+"""
+ERROR_REASON_PLAYBOOK_RETIRED: ErrorReason.ValueType  # 23
+"""FAILED_PRECONDITION: this version takes no new activation: it is retired, or a draft. Metadata: playbook.
+The caller uses the version that the message names, or releases the draft.
+Example: {"reason": "PLAYBOOK_RETIRED", "metadata": {"playbook": "cap_growth/v1"}}
+"""
+ERROR_REASON_PLAYBOOK_CONFLICT: ErrorReason.ValueType  # 24
+"""FAILED_PRECONDITION: another activation rules this one out; the message says why. Metadata: playbook,
+activation_id. The caller ends the other one first, or chooses another scope.
+Example: {"reason": "PLAYBOOK_CONFLICT", "metadata": {"activation_id": "A17@refer_to_review/v1"}}
+"""
+ERROR_REASON_ACTIVATION_OVER: ErrorReason.ValueType  # 25
+"""FAILED_PRECONDITION: the activation has ended or lapsed. Metadata: activation_id, state.
+The caller activates the playbook anew where it is still needed.
+Example: {"reason": "ACTIVATION_OVER", "metadata": {"activation_id": "A17@cap_growth/v1", "state": "lapsed"}}
+"""
+ERROR_REASON_APPROVAL_REFUSED: ErrorReason.ValueType  # 26
+"""FAILED_PRECONDITION: this approval doesn't count: by the activator, a second one by the same person, or where
+nothing waits for it. Metadata: activation_id. Somebody else approves.
+Example: {"reason": "APPROVAL_REFUSED", "metadata": {"activation_id": "A17@read_only/v1"}}
+"""
+ERROR_REASON_BUILD_MIX: ErrorReason.ValueType  # 27
+"""FAILED_PRECONDITION: engines of different builds serve this store, so a playbook may mean different things.
+Metadata: engines. The caller ends the roll-out first, or forces it.
+Example: {"reason": "BUILD_MIX", "metadata": {"engines": "host-a: 9f…; host-b: 1c…"}}
+"""
+ERROR_REASON_MODE_READ_ONLY: ErrorReason.ValueType  # 28
+"""FAILED_PRECONDITION: the service is in read-only mode; nothing was written. Metadata: activation_id.
+The caller tries again when the mode is over; the request id is still free.
+Example: {"reason": "MODE_READ_ONLY", "metadata": {"activation_id": "A17@read_only/v1"}}
+"""
+ERROR_REASON_BUILD_LACKS_PLAYBOOK: ErrorReason.ValueType  # 29
+"""UNAVAILABLE: a playbook in force is unknown to this engine's build, so it decides nothing; with
+`google.rpc.RetryInfo`. Metadata: activation_id. The operator runs a build that has it.
+Example: {"reason": "BUILD_LACKS_PLAYBOOK", "metadata": {"activation_id": "A17@cap_growth/v3"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

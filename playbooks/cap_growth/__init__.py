@@ -1,0 +1,1 @@
+"""Playbook cap_growth; its page stands beside its module."""

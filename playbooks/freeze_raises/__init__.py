@@ -1,0 +1,1 @@
+"""Playbook freeze_raises; its page stands beside its module."""

@@ -1,0 +1,1 @@
+"""Playbook freeze_reductions; its page stands beside its module."""

@@ -1,0 +1,1 @@
+"""Playbook hold_last_known_good; its page stands beside its module."""

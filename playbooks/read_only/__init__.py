@@ -1,0 +1,1 @@
+"""Playbook read_only; its page stands beside its module."""

@@ -1,0 +1,1 @@
+"""Playbook refer_to_review; its page stands beside its module."""

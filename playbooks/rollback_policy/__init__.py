@@ -1,0 +1,1 @@
+"""Playbook rollback_policy; its page stands beside its module."""

@@ -1,0 +1,1 @@
+"""Playbook shed_low_priority; its page stands beside its module."""

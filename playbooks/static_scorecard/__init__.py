@@ -1,0 +1,1 @@
+"""Playbook static_scorecard; its page stands beside its module."""

@@ -1,0 +1,213 @@
+"""The life of an activation: pending approval, active, lapsed or ended, and the changes between them.
+
+Promises that an activation's state follows from its record and the store's time alone, so it lapses without anybody
+being told; that nobody approves their own; and that nothing outlives the playbook's greatest time to live without a
+person's act.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from service.domain.errors import (
+    ActivationExists,
+    ActivationOver,
+    ApprovalRefused,
+    InvalidRequest,
+    PlaybookConflict,
+    PlaybookRetired,
+    Violation,
+)
+from service.domain.mode import Measure, Scope, overlap
+from service.domain.playbook import Playbook, Value
+
+SECOND_US: Final = 1_000_000
+PENDING_SECONDS_MAX: Final = 3_600
+"""An activation that nobody approves for so long lapses: what it was asked for is over."""
+
+
+class ActivationState(IntEnum):
+    """Where an activation stands; the numbers are the contract's."""
+
+    PENDING_APPROVAL = 1
+    ACTIVE = 2
+    LAPSED = 3
+    ENDED = 4
+
+
+class Activation(NamedTuple):
+    """One use of a playbook; times in microseconds since the epoch UTC by the store's clock, 0 for never."""
+
+    number: int
+    playbook: str
+    version: int
+    content_hash: str
+    """Of the module that was meant: SHA-256, hexadecimal."""
+    parameters: tuple[tuple[str, Value], ...]
+    scope: Scope
+    reason: str
+    incident: str
+    requested_by: str
+    requested_us: int
+    ttl_seconds: int
+    approvals_needed: int
+    approved_by: tuple[str, ...]
+    is_break_glass: bool
+    """Activated without the approvals that it needed."""
+    is_forced: bool
+    """Activated in spite of a mix of builds."""
+    from_us: int
+    until_us: int
+    """When it lapses; while it is pending, when it can no longer be approved."""
+    ended_us: int
+    ended_by: str
+
+    @property
+    def activation_id(self) -> str:
+        """The activation's name: "A17"."""
+        return f"A{self.number}"
+
+    @property
+    def title(self) -> str:
+        """As decisions record it: "A17@cap_growth/v1"."""
+        return f"A{self.number}@{self.playbook}/v{self.version}"
+
+
+class ActivationChange(NamedTuple):
+    """One recorded change, with its idempotency key; `sequence` is the store's own order, 0 before it is written."""
+
+    sequence: int
+    key: str
+    fingerprint: bytes
+    action: str
+    number: int
+    caller: str
+    reason: str
+    changed_us: int
+
+
+def state_of(activation: Activation, now_us: int) -> ActivationState:
+    """Give an activation's state at a time of the store's clock."""
+    if activation.ended_us:
+        return ActivationState.ENDED
+    if now_us >= activation.until_us:
+        return ActivationState.LAPSED
+    return ActivationState.ACTIVE if activation.from_us else ActivationState.PENDING_APPROVAL
+
+
+def is_in_force(activation: Activation, now_us: int) -> bool:
+    """Claim that decisions obey an activation at a time."""
+    return state_of(activation, now_us) is ActivationState.ACTIVE
+
+
+def measure_of(activation: Activation, playbook: Playbook) -> Measure:
+    """Give an activation as a mode holds it."""
+    parameters = playbook.make_parameters(**dict(activation.parameters))
+    return Measure(activation.title, activation.number, activation.scope, parameters, playbook)
+
+
+def refuse_beside(
+    playbook: Playbook, scope: Scope, others: Sequence[tuple[Activation, Playbook]], *, takes_new: bool = True
+) -> None:
+    """Refuse a playbook that can't be in force beside others that are active or wait for approval.
+
+    Raises PlaybookRetired, ActivationExists or PlaybookConflict.
+    """
+    if takes_new and not playbook.is_released:
+        raise PlaybookRetired(playbook.title, "it is a draft; release it first")
+    if takes_new and playbook.retired:
+        raise PlaybookRetired(playbook.title, playbook.retired)
+    for other, theirs in others:
+        if not overlap(scope, other.scope):
+            continue
+        if other.playbook == playbook.name:
+            raise ActivationExists(other.title)
+        why = playbook.conflicts.get(other.playbook) or theirs.conflicts.get(playbook.name)
+        if why:
+            raise PlaybookConflict(playbook.title, other.title, why)
+
+
+def ttl_violations(playbook: Playbook, ttl_seconds: int) -> tuple[Violation, ...]:
+    """Give what is wrong with a time to live."""
+    if 1 <= ttl_seconds <= playbook.ttl_seconds_max:
+        return ()
+    return (
+        Violation(
+            "ttl_seconds", f"{ttl_seconds} is out of range; {playbook.title} takes 1 to {playbook.ttl_seconds_max}"
+        ),
+    )
+
+
+def requested(
+    number: int,
+    playbook: Playbook,
+    parameters: Mapping[str, Value],
+    scope: Scope,
+    ttl_seconds: int,
+    caller: str,
+    reason: str,
+    incident: str,
+    now_us: int,
+    *,
+    is_break_glass: bool,
+    is_forced: bool,
+) -> Activation:
+    """Give a new activation: in force where no approval is needed or glass is broken, else pending."""
+    needed = playbook.approvals
+    begins = not needed or is_break_glass
+    return Activation(
+        number, playbook.name, playbook.version, playbook.content_hash, tuple(sorted(parameters.items())), scope,
+        reason, incident, caller, now_us, ttl_seconds, needed, (), is_break_glass and needed > 0, is_forced,
+        now_us if begins else 0, now_us + (ttl_seconds if begins else PENDING_SECONDS_MAX) * SECOND_US, 0, "",
+    )  # fmt: skip
+
+
+def approved(activation: Activation, caller: str, now_us: int) -> Activation:
+    """Give an activation with one more approval; the last one that is needed puts it in force.
+
+    Raises ActivationOver or ApprovalRefused.
+    """
+    state = state_of(activation, now_us)
+    if state in (ActivationState.LAPSED, ActivationState.ENDED):
+        raise ActivationOver(activation.title, state.name.lower())
+    if state is ActivationState.ACTIVE:
+        raise ApprovalRefused("it is in force already; there is nothing to approve", activation.title)
+    if caller == activation.requested_by:
+        raise ApprovalRefused("nobody approves their own activation; ask somebody else", activation.title)
+    if caller in activation.approved_by:
+        raise ApprovalRefused("you have approved it already; another person must", activation.title)
+    approvers = (*activation.approved_by, caller)
+    if len(approvers) < activation.approvals_needed:
+        return activation._replace(approved_by=approvers)
+    return activation._replace(
+        approved_by=approvers, from_us=now_us, until_us=now_us + activation.ttl_seconds * SECOND_US
+    )
+
+
+def extended(activation: Activation, playbook: Playbook, ttl_seconds: int, caller: str, now_us: int) -> Activation:
+    """Give an activation that lasts so long from now on; never shorter than it did.
+
+    Raises ActivationOver, ApprovalRefused (where the playbook needs approval, its activator can't extend it alone) or
+    InvalidRequest.
+    """
+    state = state_of(activation, now_us)
+    if state is not ActivationState.ACTIVE:
+        raise ActivationOver(activation.title, state.name.lower())
+    if activation.approvals_needed and caller == activation.requested_by:
+        raise ApprovalRefused("this playbook needs approval, so somebody else must extend it", activation.title)
+    violations = ttl_violations(playbook, ttl_seconds)
+    until_us = now_us + ttl_seconds * SECOND_US
+    if not violations and until_us <= activation.until_us:
+        left = (activation.until_us - now_us) // SECOND_US
+        violations = (Violation("ttl_seconds", f"it lasts {left} seconds anyway; send more, or end it"),)
+    if violations:
+        raise InvalidRequest(violations)
+    return activation._replace(until_us=until_us)
+
+
+def ended(activation: Activation, caller: str, now_us: int) -> Activation:
+    """Give an activation that is over; raises ActivationOver where it was already."""
+    state = state_of(activation, now_us)
+    if state in (ActivationState.LAPSED, ActivationState.ENDED):
+        raise ActivationOver(activation.title, state.name.lower())
+    return activation._replace(ended_us=now_us, ended_by=caller)

@@ -1,0 +1,81 @@
+"""What watches and tells: messages to the outside, engines and what they are made of, guards' baselines.
+
+Promises records only; who writes and reads them stands in the engine.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from service.domain.decision import Decided, Kind
+
+
+class MessageState(IntEnum):
+    """What became of a message."""
+
+    WAITING = 0
+    DELIVERED = 1
+    DEAD = 2
+    """Given up after the most attempts; it stays to be looked at."""
+
+
+class Message(NamedTuple):
+    """One message of the outbox; `sequence` is its id for receivers, times in microseconds since the epoch UTC."""
+
+    sequence: int
+    topic: str
+    severity: str
+    """"info", "warning" or "critical"."""
+    body: str
+    """JSON."""
+    created_us: int
+    due_us: int
+    attempts: int
+    state: MessageState
+
+
+class EngineSeen(NamedTuple):
+    """One engine that serves the store, and what it is made of: three SHA-256, shortened to 16 digits."""
+
+    engine_id: str
+    build: str
+    policy_compiler: str
+    playbooks: str
+    seen_us: int
+
+
+class Baseline(NamedTuple):
+    """What guards hold the present against, for one product; 0 before it is stored."""
+
+    version: int
+    product: str
+    learned_us: int
+    decisions: int
+    learned_by: str
+    content: str
+    """JSON: counts by signal."""
+
+
+class Look(NamedTuple):
+    """What guards see of one decision."""
+
+    number: int
+    product: str
+    kind: Kind
+    move: int
+    """1 where the limit rose, -1 where it fell, 0 where it stayed."""
+    is_plain: bool
+    """Made without a playbook."""
+    values: tuple[int | None, ...]
+    """Facts by index."""
+    score: int | None
+    decided_us: int
+
+
+def look_at(decided: Decided) -> Look:
+    """Give what guards see of a decision."""
+    decision = decided.decision
+    change = decision.new_limit_minor - decision.old_limit_minor
+    return Look(
+        decision.number, decided.product, decision.kind, (change > 0) - (change < 0), not decision.activations,
+        decision.profile.values, sum(decision.points) if decision.points else None, decision.decided_us,
+    )  # fmt: skip

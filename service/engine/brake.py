@@ -1,0 +1,83 @@
+"""The brake on exposure growth: its own limits a minute and an hour, outside any policy.
+
+Promises that no committed batch lets the limits granted in one currency grow beyond the brake, whatever policy,
+scorecard or playbook says: the batch that would is dropped and decided anew in the brake's safe mode (RELIABILITY,
+case 14: absurd model output). Takeovers of existing limits don't count. The sums live in the store, so a restart or
+another engine brakes alike.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from service.domain.activation import ActivationChange, requested
+from service.domain.book import Book
+from service.domain.decision import Kind
+from service.domain.mode import EVERYBODY
+from service.domain.playbook import Playbook
+from service.engine import alerts
+from service.engine.ports import Store
+
+MINUTE_US: Final = 60_000_000
+HOUR_MINUTES: Final = 60
+CALLER: Final = "holdline:brake"
+
+
+class BrakeLimit(NamedTuple):
+    """Most that limits may grow in one currency, in minor units; 0 for no bound."""
+
+    per_minute_minor: int
+    per_hour_minor: int
+
+
+class BrakeTripped(Exception):
+    """A batch would let exposure grow beyond the brake."""
+
+    def __init__(self, currency: str, span: str, limit_minor: int, grown_minor: int) -> None:
+        super().__init__(f"{currency}: {grown_minor} granted in a {span}, the brake allows {limit_minor} (minor units)")
+        self.currency = currency
+
+
+class Brake:
+    """Limits by currency, and the playbook that a trip puts in force."""
+
+    def __init__(self, limits: Mapping[str, BrakeLimit], safe_mode: Playbook, ttl_seconds: int) -> None:
+        self._limits = limits
+        self._safe_mode = safe_mode
+        self._ttl_seconds = min(ttl_seconds, safe_mode.ttl_seconds_max)
+
+    def allow(self, book: Book, store: Store, now_us: int) -> None:
+        """Add a batch's growth to the sums; raises BrakeTripped where that is too much."""
+        if not self._limits:
+            return
+        grown: dict[str, int] = {}
+        for _, decision in book.decisions:
+            currency = book.accounts[decision.account_id].currency
+            rise = decision.new_limit_minor - decision.old_limit_minor
+            if rise > 0 and decision.kind is not Kind.IMPORT and currency in self._limits:
+                grown[currency] = grown.get(currency, 0) + rise
+        if not grown:
+            return
+        minute = now_us // MINUTE_US
+        so_far = store.playbooks.growth(minute - HOUR_MINUTES + 1)
+        for currency, rise in grown.items():
+            limit = self._limits[currency]
+            this_minute = rise + sum(raised for name, when, raised in so_far if (name, when) == (currency, minute))
+            this_hour = rise + sum(raised for name, _, raised in so_far if name == currency)
+            if limit.per_minute_minor and this_minute > limit.per_minute_minor:
+                raise BrakeTripped(currency, "minute", limit.per_minute_minor, this_minute)
+            if limit.per_hour_minor and this_hour > limit.per_hour_minor:
+                raise BrakeTripped(currency, "hour", limit.per_hour_minor, this_hour)
+            store.playbooks.add_growth(currency, minute, rise, minute - 2 * HOUR_MINUTES)
+
+    def pull(self, trip: BrakeTripped, store: Store, now_us: int) -> None:
+        """Put the safe mode in force and tell the outside, inside a transaction."""
+        number = store.playbooks.next_number()
+        activation = requested(
+            number, self._safe_mode, {}, EVERYBODY, self._ttl_seconds, CALLER, str(trip), "", now_us,
+            is_break_glass=True, is_forced=True,
+        )  # fmt: skip
+        change = ActivationChange(0, f"{CALLER}/{number}", b"", "activate", number, CALLER, str(trip), now_us)
+        store.playbooks.write(activation, change)
+        alerts.send(
+            store.playbooks, alerts.CRITICAL, "growth_brake_tripped", now_us, activation=activation.title, why=str(trip)
+        )

@@ -1,0 +1,112 @@
+"""A process's loop: read what gateways sent, have it answered, answer in the order sent; and chores in between.
+
+Promises that calls of one connection take effect in the order sent, and that a gateway which takes no answers is
+dropped rather than waited for.
+"""
+
+import selectors
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+
+from service.engine import frames
+from service.engine.ports import Answer, Call
+
+RECEIVE_BYTES: Final = 1 << 20
+SEND_SECONDS_MAX: Final = 1.0
+"""A gateway that takes no answer for so long is dropped: it is stopped or dead, and others wait."""
+
+log = structlog.get_logger("holdline.engine")
+
+
+class Answerer(Protocol):
+    """Answers calls in order, as many as there are; `now_us` is the machine's monotonic clock in microseconds."""
+
+    def answers(self, calls: Sequence[Call], now_us: int) -> list[Answer]: ...  # noqa: D102 - the docstring covers it.
+
+
+class Chore(NamedTuple):
+    """Something to do every so many seconds; `act` gives whether there is more to do right away."""
+
+    seconds: float
+    act: Callable[[], bool]
+
+
+class Loop:
+    """Sockets of gateways, the lifeline to the supervisor, and chores."""
+
+    def __init__(self, answerer: Answerer, listener: socket.socket, lifeline: int) -> None:
+        self._answerer = answerer
+        self._listener = listener
+        self._lifeline = lifeline
+        self._buffers: dict[socket.socket, bytearray] = {}
+        self._selector = selectors.DefaultSelector()
+        listener.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ)
+        self._selector.register(lifeline, selectors.EVENT_READ)
+        self._is_over = False
+
+    def stop(self) -> None:
+        """End after the batch in hand."""
+        self._is_over = True
+
+    def run(self, chores: Sequence[Chore]) -> None:
+        """Serve until stopped or until the lifeline is cut."""
+        due_at = [time.monotonic()] * len(chores)
+        while not self._is_over:
+            received: list[tuple[socket.socket, list[Call]]] = []
+            for key, _ in self._selector.select(max(min(due_at) - time.monotonic(), 0.0)):
+                if key.fileobj is self._listener:
+                    self._accept()
+                elif key.fd == self._lifeline:
+                    # The supervisor writes nothing after the settings, so this is its end.
+                    self._is_over = True
+                elif isinstance(key.fileobj, socket.socket):
+                    received += [(key.fileobj, calls) for calls in self._receive(key.fileobj)]
+            if received:
+                self._answer(received)
+            for place, chore in enumerate(chores):
+                if time.monotonic() >= due_at[place]:
+                    # What has more to do goes on in the next turn, unless calls came in: those come first.
+                    more = chore.act() and not received
+                    due_at[place] = time.monotonic() + (0.0 if more else chore.seconds)
+
+    def _accept(self) -> None:
+        connection, _ = self._listener.accept()
+        connection.settimeout(SEND_SECONDS_MAX)
+        self._buffers[connection] = bytearray()
+        self._selector.register(connection, selectors.EVENT_READ)
+
+    def _receive(self, connection: socket.socket) -> list[list[Call]]:
+        try:
+            content = connection.recv(RECEIVE_BYTES)
+            if not content:
+                self._drop(connection)
+                return []
+            self._buffers[connection] += content
+            return [frames.calls(body) for body in frames.split(self._buffers[connection])]
+        except (OSError, frames.FrameTooLong):
+            self._drop(connection)
+            return []
+
+    def _answer(self, received: list[tuple[socket.socket, list[Call]]]) -> None:
+        merged = [call for _, calls in received for call in calls]
+        answers = self._answerer.answers(merged, time.monotonic_ns() // 1_000)
+        start = 0
+        for connection, calls in received:
+            content = frames.frame(answers[start : start + len(calls)])
+            start += len(calls)
+            if connection in self._buffers:
+                try:
+                    connection.sendall(content)
+                except OSError:
+                    log.warning("gateway dropped: it takes no answers")
+                    self._drop(connection)
+
+    def _drop(self, connection: socket.socket) -> None:
+        self._selector.unregister(connection)
+        del self._buffers[connection]
+        connection.close()

@@ -1,0 +1,105 @@
+"""Preview a playbook: decide the newest recorded decisions again as if it had been in force, and count what differs.
+
+Promises to write nothing, and to change one thing only: each decision keeps its own policy version and the activations
+it was made under, and the playbook comes on top. What differs is the playbook's doing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from service.domain.decide import judge_in, principal_reasons
+from service.domain.decision import Criticality, Decided, Decision, Kind, Moment, recorded_standing
+from service.domain.errors import HoldlineError
+from service.domain.mode import Mode, Scope, admit, covers
+from service.domain.playbook import Playbook, Request
+from service.domain.policy import Policy
+
+SAMPLES: Final = 10
+REFUSED: Final = 0
+"""In place of an outcome: the call would have been refused."""
+CRITICALITY_UNKNOWN: Final = "The log doesn't hold how critical a call was; each is counted as interactive."
+
+
+class Changed(NamedTuple):
+    """One decision that would have come out otherwise; limit in minor units, outcome 0 where it would be refused."""
+
+    decision: Decision
+    currency: str
+    outcome: int
+    limit_minor: int
+    reasons: tuple[str, ...]
+
+
+class Money(NamedTuple):
+    """Limits granted and cut, as recorded and as they would have been, in minor units of one currency."""
+
+    raised_was: int = 0
+    raised_would_be: int = 0
+    cut_was: int = 0
+    cut_would_be: int = 0
+
+
+class Preview(NamedTuple):
+    """What a playbook would have changed; transitions are (kind, outcome, outcome that would have been)."""
+
+    decisions: int
+    covered: int
+    changed: int
+    transitions: Counter[tuple[int, int, int]]
+    money: dict[str, Money]
+    samples: tuple[Changed, ...]
+    note: str
+
+
+def preview(
+    decided: Iterable[Decided],
+    playbook: Playbook,
+    scope: Scope,
+    mode_of: Callable[[tuple[str, ...]], Mode],
+    policy_of: Callable[[str], Policy],
+) -> Preview:
+    """Decide again; `mode_of` gives the would-be mode of a decision by the activations that it names."""
+    count = covered = 0
+    transitions: Counter[tuple[int, int, int]] = Counter()
+    money: dict[str, list[int]] = {}
+    differing: list[Changed] = []
+    modes: dict[tuple[str, ...], Mode] = {}
+    policies: dict[str, Policy] = {}
+    for one in decided:
+        count += 1
+        decision = one.decision
+        old, was = decision.old_limit_minor, decision.new_limit_minor
+        sums = money.setdefault(one.currency, [0, 0, 0, 0])
+        sums[0 if was > old else 2] += abs(was - old)
+        outcome, limit, reasons = int(decision.outcome), was, decision.reasons
+        if decision.kind is not Kind.IMPORT and covers(scope, one.product, decision.account_id, decision.profile):
+            covered += 1
+            names = decision.activations
+            mode = modes.get(names) or modes.setdefault(names, mode_of(names))
+            version = decision.policy_version
+            policy = policies.get(version) or policies.setdefault(version, policy_of(version))
+            outcome, limit, reasons = _again(decision, one.product, mode, policy)
+        sums[1 if limit > old else 3] += abs(limit - old)
+        if (outcome, limit) != (decision.outcome, was):
+            transitions[int(decision.kind), int(decision.outcome), outcome] += 1
+            differing.append(Changed(decision, one.currency, outcome, limit, reasons))
+    step = max(len(differing) // SAMPLES, 1)
+    note = CRITICALITY_UNKNOWN if playbook.admit is not None else ""
+    return Preview(
+        count, covered, len(differing), transitions, {name: Money(*sums) for name, sums in money.items()},
+        tuple(differing[::step][:SAMPLES]), note,
+    )  # fmt: skip
+
+
+def _again(decision: Decision, product: str, mode: Mode, policy: Policy) -> tuple[int, int, tuple[str, ...]]:
+    try:
+        request = Request(decision.kind, Criticality.INTERACTIVE)
+        admit(mode, request, decision.account_id, product, decision.profile)
+    except HoldlineError as refusal:
+        return REFUSED, decision.old_limit_minor, (refusal.reason,)
+    verdict = judge_in(
+        mode, decision.kind, decision.account_id, product, recorded_standing(decision), policy,
+        Moment(decision.decided_us, decision.business_day),
+    ).verdict  # fmt: skip
+    return int(verdict.outcome), verdict.new_limit_minor, principal_reasons(verdict.grounds)

@@ -1,0 +1,206 @@
+"""PlaybookService, as far as the engine answers it: activations and the mode.
+
+Promises the four moves of an adapter: check, build, call, assemble. Previews and signals are the sentry's.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from holdline.v1 import playbook_service_pb2 as pb
+
+from service.domain.book import key_of
+from service.domain.errors import Violation
+from service.engine.playbook_desk import ActivationChanged, ActivationOrder, PlaybookDesk
+from service.engine.ports import Call
+from service.rpc import playbook_messages as messages
+from service.rpc import validation
+from service.rpc.limits import PAGE_SIZE, page_size_violations, timestamp
+from service.rpc.mode_glance import glance_answer
+
+REASON_LENGTH_MAX: Final = 500
+INCIDENT_LENGTH_MAX: Final = 64
+CHANGES_MAX: Final = 1_000
+"""Most changes in one message of a watch; more follow in the next."""
+is_resume_token: Final = re.compile(rf"\d{{1,18}}(:({validation.MODE_ID}))?").fullmatch
+
+
+class PlaybookCalls:
+    """The calls of PlaybookService, in bytes."""
+
+    def __init__(self, desk: PlaybookDesk) -> None:
+        self._desk = desk
+        self.queries: dict[str, Callable[[Call], bytes]] = {
+            "ListPlaybooks": self._list,
+            "DescribePlaybook": self._describe,
+            "ActivatePlaybook": self._activate,
+            "ApproveActivation": self._approve,
+            "ExtendActivation": self._extend,
+            "DeactivatePlaybook": self._deactivate,
+            "ListActivations": self._list_activations,
+            "GetMode": self._get_mode,
+            "WatchMode": self._watch_mode,
+            "Glance": self._glance,
+        }
+
+    def _list(self, _: Call) -> bytes:
+        response = pb.ListPlaybooksResponse(playbooks=[messages.playbook(one) for one in self._desk.playbooks()])
+        return response.SerializeToString()
+
+    def _describe(self, call: Call) -> bytes:
+        request = pb.DescribePlaybookRequest.FromString(call.body)
+        validation.refuse(messages.name_violations(request.name, request.version))
+        found = self._desk.playbook(request.name, request.version)
+        response = pb.DescribePlaybookResponse(
+            playbook=messages.playbook(found),
+            sections=[pb.PlaybookSection(heading=heading, text=text) for heading, text in found.headings.items()],
+        )
+        return response.SerializeToString()
+
+    def _activate(self, call: Call) -> bytes:
+        request = pb.ActivatePlaybookRequest.FromString(call.body)
+        parameters, wrong_parameters = messages.parameters_of(request.parameters)
+        scope, wrong_scope = messages.scope_of(request.scope)
+        violations = [
+            *validation.request_id_violations(request.request_id),
+            *messages.name_violations(request.name, request.version),
+            *_reason_violations(request.reason, needed=True),
+            *wrong_parameters,
+            *wrong_scope,
+        ]
+        if len(request.incident) > INCIDENT_LENGTH_MAX:
+            violations.append(Violation("incident", f"send at most {INCIDENT_LENGTH_MAX} characters"))
+        validation.refuse(violations)
+        # The whole request is its fingerprint, less the key itself.
+        seal = validation.fingerprint(
+            "activate", request.name, request.version, sorted(parameters.items()), scope, request.ttl_seconds,
+            request.reason, request.incident, request.break_glass, request.force,
+        )  # fmt: skip
+        changed = self._desk.change(
+            ActivationOrder(
+                "activate", key_of(call.caller, request.request_id), seal, call.caller, request.reason, 0,
+                request.name, request.version, parameters, scope, request.ttl_seconds, request.incident,
+                request.break_glass, request.force, is_automatic=call.caller.startswith(GUARD_PREFIX),
+            )
+        )  # fmt: skip
+        return self._changed(pb.ActivatePlaybookResponse(), changed)
+
+    def _approve(self, call: Call) -> bytes:
+        request = pb.ApproveActivationRequest.FromString(call.body)
+        order = self._order("approve", request, call, reason_needed=False)
+        return self._changed(pb.ApproveActivationResponse(), self._desk.change(order))
+
+    def _extend(self, call: Call) -> bytes:
+        request = pb.ExtendActivationRequest.FromString(call.body)
+        order = self._order("extend", request, call, ttl_seconds=request.ttl_seconds)
+        return self._changed(pb.ExtendActivationResponse(), self._desk.change(order))
+
+    def _deactivate(self, call: Call) -> bytes:
+        request = pb.DeactivatePlaybookRequest.FromString(call.body)
+        return self._changed(pb.DeactivatePlaybookResponse(), self._desk.change(self._order("end", request, call)))
+
+    @staticmethod
+    def _order(
+        action: str,
+        request: pb.ApproveActivationRequest | pb.ExtendActivationRequest | pb.DeactivatePlaybookRequest,
+        call: Call,
+        *,
+        ttl_seconds: int = 0,
+        reason_needed: bool = True,
+    ) -> ActivationOrder:
+        number, violations = messages.activation_number(request.activation_id)
+        validation.refuse(
+            [
+                *validation.request_id_violations(request.request_id),
+                *violations,
+                *_reason_violations(request.reason, needed=reason_needed),
+            ]
+        )
+        seal = validation.fingerprint(action, number, request.reason, ttl_seconds)
+        key = key_of(call.caller, request.request_id)
+        return ActivationOrder(action, key, seal, call.caller, request.reason, number, ttl_seconds=ttl_seconds)
+
+    def _changed(
+        self,
+        response: pb.ActivatePlaybookResponse
+        | pb.ApproveActivationResponse
+        | pb.ExtendActivationResponse
+        | pb.DeactivatePlaybookResponse,
+        changed: ActivationChanged,
+    ) -> bytes:
+        response.activation.CopyFrom(messages.activation(changed.activation, changed.now_us))
+        response.mode_id = changed.mode.mode_id
+        response.replayed = changed.replayed
+        return response.SerializeToString()
+
+    def _list_activations(self, call: Call) -> bytes:
+        request = pb.ListActivationsRequest.FromString(call.body)
+        violations = page_size_violations(request.page_size)
+        before = 0
+        if request.page_token:
+            before, wrong = messages.activation_number(request.page_token)
+            if wrong:
+                violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
+        validation.refuse(violations)
+        size = request.page_size or PAGE_SIZE
+        found, now_us = self._desk.activations(before, size)
+        response = pb.ListActivationsResponse(
+            activations=[messages.activation(one, now_us) for one in found],
+            next_page_token=found[-1].activation_id if len(found) == size and found[-1].number > 1 else "",
+        )
+        return response.SerializeToString()
+
+    def _get_mode(self, _: Call) -> bytes:
+        view = self._desk.mode()
+        response = pb.GetModeResponse(
+            mode=messages.mode(view),
+            engines=[
+                pb.EngineBuild(
+                    engine_id=one.engine_id,
+                    build=one.build,
+                    policy_compiler=one.policy_compiler,
+                    playbooks=one.playbooks,
+                    seen_at=timestamp(one.seen_us),
+                )
+                for one in view.engines
+            ],
+            builds_differ=len({one[1:4] for one in view.engines}) > 1,
+            resume_token=f"{view.last_change}:{view.mode.mode_id}",
+        )
+        return response.SerializeToString()
+
+    def _glance(self, call: Call) -> bytes:
+        view = self._desk.mode()
+        return glance_answer(call.body, f"{view.last_change}:{view.mode.mode_id}", view.mode)
+
+    def _watch_mode(self, call: Call) -> bytes:
+        """Answer one look of a watch: the mode and what changed since the token; empty where nothing did.
+
+        The token holds the last change seen and the mode seen, so that a lapse, which changes no row, shows, too.
+        """
+        request = pb.WatchModeRequest.FromString(call.body)
+        token = request.resume_token
+        if token and not is_resume_token(token):
+            validation.refuse([Violation("resume_token", "send resume_token of the last message, unchanged")])
+        view = self._desk.mode()
+        since, _, mode_id = token.partition(":")
+        found = self._desk.changes(int(since), CHANGES_MAX) if token else []
+        if token and not found and mode_id == view.mode.mode_id:
+            return b""
+        last = found[-1].sequence if found else view.last_change
+        response = pb.WatchModeResponse(
+            mode=messages.mode(view), changes=messages.changes(found), resume_token=f"{last}:{view.mode.mode_id}"
+        )
+        return response.SerializeToString()
+
+
+GUARD_PREFIX: Final = "holdline:"
+"""Callers with this prefix are the service's own guards; the gateway lets nobody else bear it."""
+
+
+def _reason_violations(reason: str, *, needed: bool) -> list[Violation]:
+    if needed and not reason.strip():
+        return [Violation("reason", "say why, for the record")]
+    if len(reason) > REASON_LENGTH_MAX:
+        return [Violation("reason", f"{len(reason)} characters; send at most {REASON_LENGTH_MAX}")]
+    return []

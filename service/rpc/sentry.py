@@ -1,0 +1,218 @@
+"""What the sentry answers of PlaybookService, and what it asks of the engine, in bytes.
+
+Promises the four moves of an adapter: check, build, call, assemble.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+from holdline.v1 import decision_pb2, money_pb2
+from holdline.v1 import playbook_service_pb2 as pb
+
+from service.domain.activation import requested
+from service.domain.errors import HoldlineError, InvalidRequest, Refused, Violation
+from service.domain.mode import Mode
+from service.domain.playbook import completed
+from service.domain.watch import Baseline
+from service.engine import reports
+from service.engine.control import Control
+from service.engine.ports import Answer, Call, Store
+from service.engine.preview import Changed, Preview, preview
+from service.engine.reports import Pulse, Report
+from service.rpc import playbook_messages as messages
+from service.rpc import validation
+from service.rpc.limits import timestamp
+from service.rpc.methods import INDEX_OF, METHODS, REPORT
+from service.rpc.status import status_of
+from service.sentry.guards import CALLER, Guards, Signal
+
+PREVIEW_DECISIONS: Final = 10_000
+PREVIEW_DECISIONS_MAX: Final = 100_000
+BASELINE_DECISIONS: Final = 20_000
+BASELINE_DECISIONS_LEAST: Final = 1_000
+ACTIVATE: Final = INDEX_OF["/holdline.v1.PlaybookService/ActivatePlaybook"]
+
+
+class Watcher(Protocol):
+    """The sentry, as its codec asks it."""
+
+    guards: Guards
+    watermark: int
+    looked_us: int
+
+    def learn(self, product: str, count: int, by: str) -> Baseline: ...  # noqa: D102 - the sentry says it.
+    def keep(self, baseline: Baseline) -> int: ...  # noqa: D102 - the same.
+
+
+class SentryCodec:
+    """Answers previews, signals and baselines."""
+
+    def __init__(self, store: Store, control: Control, watcher: Watcher) -> None:
+        self._store = store
+        self._control = control
+        self._watcher = watcher
+        self._queries: dict[str, Callable[[Call], bytes]] = {
+            "PreviewPlaybook": self._preview,
+            "GetSignals": self._signals,
+            "LearnBaseline": self._learn,
+        }
+
+    def query(self, call: Call) -> Answer:
+        """Answer a call."""
+        try:
+            return Answer(0, self._queries[METHODS[call.method].path.rpartition("/")[2]](call))
+        except DecodeError:
+            return self.error(InvalidRequest((Violation("request", "the message is not readable as this request"),)))
+        except HoldlineError as error:
+            return self.error(error)
+
+    def error(self, error: HoldlineError) -> Answer:
+        """Give an error as an answer."""
+        status = status_of(error)
+        return Answer(status.code, status.SerializeToString())
+
+    def _preview(self, call: Call) -> bytes:
+        request = pb.PreviewPlaybookRequest.FromString(call.body)
+        parameters, wrong_parameters = messages.parameters_of(request.parameters)
+        scope, wrong_scope = messages.scope_of(request.scope)
+        violations = [*messages.name_violations(request.name, request.version), *wrong_parameters, *wrong_scope]
+        if not 0 <= request.decisions <= PREVIEW_DECISIONS_MAX:
+            violations.append(Violation("decisions", f"out of range; send 0 to {PREVIEW_DECISIONS_MAX}"))
+        validation.refuse(violations)
+        playbook = self._control.playbooks.find(request.name, request.version)
+        values, wrong_values = completed(playbook, parameters)
+        validation.refuse(wrong_values)
+        candidate = requested(0, playbook, values, scope, 1, "", "", "", 0, is_break_glass=True, is_forced=False)
+
+        def mode_of(names: tuple[str, ...]) -> Mode:
+            return self._control.recorded_mode(self._store, names, candidate)
+
+        started = time.perf_counter()
+        decided = self._store.decisions_newest(request.decisions or PREVIEW_DECISIONS)
+        found = preview(decided, playbook, scope, mode_of, lambda version: self._control.version(self._store, version))
+        took_micros = int((time.perf_counter() - started) * 1e6)
+        return _preview_message(found, took_micros).SerializeToString()
+
+    def _signals(self, call: Call) -> bytes:
+        pb.GetSignalsRequest.FromString(call.body)
+        response = pb.GetSignalsResponse(
+            signals=[_signal(one) for one in self._watcher.guards.signals()],
+            watermark=f"{max(self._watcher.watermark, 0):016x}",
+            as_of=timestamp(self._watcher.looked_us),
+        )
+        return response.SerializeToString()
+
+    def _learn(self, call: Call) -> bytes:
+        request = pb.LearnBaselineRequest.FromString(call.body)
+        count = request.decisions or BASELINE_DECISIONS
+        violations = validation.product_violations(request.product, needed=True)
+        if not BASELINE_DECISIONS_LEAST <= count <= PREVIEW_DECISIONS_MAX:
+            allowed = f"{BASELINE_DECISIONS_LEAST} to {PREVIEW_DECISIONS_MAX}"
+            violations.append(Violation("decisions", f"{count} is out of range; send {allowed}"))
+        validation.refuse(violations)
+        baseline = self._watcher.learn(request.product, count, call.caller)
+        if not baseline.decisions:
+            validation.refuse([Violation("product", "has no decisions among the newest; name one that has")])
+        version = self._watcher.keep(baseline)
+        return pb.LearnBaselineResponse(version=version, decisions=baseline.decisions).SerializeToString()
+
+
+def _preview_message(found: Preview, took_micros: int) -> pb.PreviewPlaybookResponse:
+    return pb.PreviewPlaybookResponse(
+        decisions=found.decisions,
+        covered=found.covered,
+        changed=found.changed,
+        transitions=[
+            pb.PreviewTransition(
+                kind=decision_pb2.DecisionKind.ValueType(kind),
+                was=decision_pb2.Outcome.ValueType(was),
+                would_be=decision_pb2.Outcome.ValueType(would_be),
+                count=count,
+            )
+            for (kind, was, would_be), count in found.transitions.most_common()
+        ],
+        money=[
+            pb.PreviewMoney(
+                raised_was=_money(sums.raised_was, currency),
+                raised_would_be=_money(sums.raised_would_be, currency),
+                cut_was=_money(sums.cut_was, currency),
+                cut_would_be=_money(sums.cut_would_be, currency),
+            )
+            for currency, sums in sorted(found.money.items())
+        ],
+        samples=[_sample(one) for one in found.samples],
+        took_micros=took_micros,
+        note=found.note,
+    )
+
+
+def _money(minor: int, currency: str) -> money_pb2.Money:
+    return money_pb2.Money(minor_units=minor, currency_code=currency)
+
+
+def _sample(one: Changed) -> pb.PreviewSample:
+    decision = one.decision
+    return pb.PreviewSample(
+        decision_id=f"{decision.number:016x}",
+        kind=decision_pb2.DecisionKind.ValueType(int(decision.kind)),
+        was=decision_pb2.Outcome.ValueType(int(decision.outcome)),
+        would_be=decision_pb2.Outcome.ValueType(one.outcome),
+        limit_was=_money(decision.new_limit_minor, one.currency),
+        limit_would_be=_money(one.limit_minor, one.currency),
+        reasons_was=decision.reasons,
+        reasons_would_be=one.reasons,
+    )
+
+
+def _signal(one: Signal) -> pb.Signal:
+    return pb.Signal(
+        name=one.name,
+        product=one.product,
+        value=one.value,
+        baseline=one.baseline,
+        percent=min(int(one.share * 100), 1_000_000),
+        alarming=one.is_alarming,
+        since=timestamp(one.since_us),
+        recommends=one.recommends if one.is_alarming else "",
+        baseline_version=one.baseline_version,
+    )
+
+
+class Asks(Protocol):
+    """A line to the engine; raises EngineUnavailable."""
+
+    def ask(self, method: int, caller: str, body: bytes) -> Answer: ...  # noqa: D102 - the docstring covers it.
+
+
+class EngineCalls:
+    """The engine as the sentry asks it."""
+
+    def __init__(self, line: Asks, ttl_seconds: int) -> None:
+        self._line = line
+        self._ttl_seconds = ttl_seconds
+
+    def report(self, report: Report) -> Pulse:
+        """Report; raises EngineUnavailable or Refused."""
+        return reports.pulse(_body(self._line.ask(REPORT, reports.CALLER, reports.report_bytes(report))))
+
+    def activate(self, playbook: str, product: str, reason: str) -> None:
+        """Put a playbook in force for a product; raises EngineUnavailable or Refused."""
+        request = pb.ActivatePlaybookRequest(
+            request_id=f"guard-{time.time_ns():x}",
+            name=playbook,
+            scope=pb.Scope(product=product),
+            ttl_seconds=self._ttl_seconds,
+            reason=reason,
+            break_glass=True,
+        )
+        _body(self._line.ask(ACTIVATE, CALLER, request.SerializeToString()))
+
+
+def _body(answer: Answer) -> bytes:
+    if answer.code:
+        status = status_pb2.Status.FromString(answer.body)
+        raise Refused(status.message)
+    return answer.body

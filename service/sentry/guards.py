@@ -1,0 +1,271 @@
+"""The guards: what the service sees of its own decisions, held against what is normal.
+
+Promises an alarm only where the statistics say so, one recommendation a signal, and to act by itself only where that
+is configured: never twice at once, never within the cool-down, never against a person's activation or a person's word
+that it is over. Decisions made under a playbook don't count for the rates: the playbook changed them. Pure: decisions
+go in, alarms and acts come out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from service.domain.activation import Activation, is_in_force
+from service.domain.decision import Kind
+from service.domain.facts import FACTS
+from service.domain.watch import Baseline, Look
+from service.sentry.statistics import (
+    PSI_ALARM,
+    RECOVERED,
+    WINDOW,
+    Cusum,
+    Histogram,
+    counts,
+    histogram,
+    stability_index,
+    upper_bound,
+)
+
+OWN_PREFIX: Final = "holdline:"
+CALLER: Final = "holdline:guard"
+COOL_DOWN_US: Final = 3_600_000_000
+"""After a guard has acted, or a person has ended what it did, so long it only recommends."""
+PARTS: Final = 1_000_000
+RATES: Final[dict[str, tuple[tuple[Kind, ...], bool]]] = {
+    "cut_rate": ((Kind.REDUCE, Kind.REVIEW), False),
+    "raise_rate": ((Kind.RAISE, Kind.REVIEW), True),
+    "raise_refusal_rate": ((Kind.RAISE,), False),
+    "assign_rate": ((Kind.ASSIGN,), True),
+    "assign_refusal_rate": ((Kind.ASSIGN,), False),
+}
+"""Signals of a rate: the kinds that count, and whether a rise of the limit is the hit."""
+RECOMMENDS: Final = {
+    "cut_rate": "freeze_reductions",
+    "raise_rate": "cap_growth",
+    "raise_refusal_rate": "hold_last_known_good",
+    "assign_rate": "cap_growth",
+    "assign_refusal_rate": "hold_last_known_good",
+    "score_psi": "hold_last_known_good",
+    "fact_psi": "static_scorecard",
+    "error_rate": "shed_low_priority",
+    "latency": "shed_low_priority",
+}
+STATIC_FACTS: Final = ("identity_level", "bureau_score", "monthly_income", "employment_months", "age_years")
+"""Where these drift, static_scorecard would lean on what is broken; limits are held instead."""
+
+
+class Normal(msgspec.Struct, frozen=True):
+    """What is normal for a product: hits and observations by rate, distributions of facts and scores by signal."""
+
+    rates: dict[str, tuple[int, int]]
+    shapes: dict[str, Histogram]
+
+
+class Signal(NamedTuple):
+    """What one guard sees; value and baseline in parts per million (latency: microseconds)."""
+
+    name: str
+    product: str
+    value: int
+    baseline: int
+    share: float
+    is_alarming: bool
+    since_us: int
+    baseline_version: int
+
+    @property
+    def recommends(self) -> str:
+        """The playbook that speaks to this alarm."""
+        family, _, fact = self.name.partition(":")
+        return "hold_last_known_good" if fact in STATIC_FACTS else RECOMMENDS[family]
+
+
+def hit(signal: str, look: Look) -> bool:
+    """Claim that a decision counts as a hit of a rate."""
+    if signal == "cut_rate":
+        return look.move < 0
+    return (look.move > 0) is RATES[signal][1]
+
+
+def learned(product: str, looks: Sequence[Look], by: str) -> Baseline:
+    """Learn what is normal from a product's decisions."""
+    plain = [look for look in looks if look.product == product and look.is_plain]
+    rates = {}
+    for signal, (kinds, _) in RATES.items():
+        counted = [look for look in plain if look.kind in kinds]
+        rates[signal] = (sum(hit(signal, look) for look in counted), len(counted))
+    shapes = {
+        f"fact_psi:{fact.name}": histogram([look.values[place] for look in plain]) for place, fact in enumerate(FACTS)
+    }
+    shapes["score_psi"] = histogram([look.score for look in plain if look.score is not None])
+    content = msgspec.json.encode(Normal(rates, shapes)).decode()
+    return Baseline(0, product, 0, len(plain), by, content)
+
+
+class RateGuard:
+    """Watches one rate of one product."""
+
+    def __init__(self, signal: str, product: str, baseline: tuple[int, int], version: int) -> None:
+        self._signal, self._product, self._version = signal, product, version
+        self._kinds = RATES[signal][0]
+        self._normal = upper_bound(*baseline)
+        self._cusum = Cusum(self._normal)
+        self._recent = 0.0
+        self._alarm_us = 0
+
+    def add(self, look: Look) -> None:
+        """Take a decision into account."""
+        if look.kind in self._kinds and look.is_plain:
+            found = hit(self._signal, look)
+            self._cusum.add(found, not found)
+            self._recent += (found - self._recent) / WINDOW
+            self._alarm_us = alarm_since(self._alarm_us, self._cusum.share, look.decided_us)
+
+    def signal(self) -> Signal:
+        """Give what is seen."""
+        return Signal(
+            self._signal, self._product, int(self._recent * PARTS), int(self._normal * PARTS), self._cusum.share,
+            self._alarm_us > 0, self._alarm_us, self._version,
+        )  # fmt: skip
+
+
+class ShapeGuard:
+    """Watches one distribution of one product, window by window."""
+
+    def __init__(self, signal: str, product: str, normal: Histogram, version: int) -> None:
+        self._signal, self._product, self._version, self._normal = signal, product, version, normal
+        self._window: list[int | None] = []
+        self._index = 0.0
+        self._alarm_us = 0
+
+    def add(self, value: int | None, decided_us: int) -> None:
+        """Take a value into account."""
+        self._window.append(value)
+        if len(self._window) == WINDOW:
+            self._index = stability_index(self._normal, counts(self._window, self._normal.bounds))
+            self._window.clear()
+            self._alarm_us = alarm_since(self._alarm_us, self._index / PSI_ALARM, decided_us)
+
+    def signal(self) -> Signal:
+        """Give what is seen."""
+        return Signal(
+            self._signal, self._product, int(self._index * PARTS), int(PSI_ALARM * PARTS), self._index / PSI_ALARM,
+            self._alarm_us > 0, self._alarm_us, self._version,
+        )  # fmt: skip
+
+
+def alarm_since(since_us: int, share: float, now_us: int) -> int:
+    """Give since when a signal alarms, 0 where it doesn't: it begins at its threshold and ends at half of it."""
+    if since_us:
+        return since_us if share > RECOVERED else 0
+    return now_us if share >= 1 else 0
+
+
+class Watch:
+    """Every guard of one product."""
+
+    def __init__(self, baseline: Baseline) -> None:
+        normal = msgspec.json.decode(baseline.content, type=Normal)
+        product, version = baseline.product, baseline.version
+        self._rates = [
+            RateGuard(signal, product, counted, version) for signal, counted in normal.rates.items() if counted[1]
+        ]
+        facts = {f"fact_psi:{fact.name}": place for place, fact in enumerate(FACTS)}
+        self._facts = [
+            (facts[signal], ShapeGuard(signal, product, shape, version))
+            for signal, shape in normal.shapes.items()
+            if signal in facts
+        ]
+        self._scores = ShapeGuard("score_psi", product, normal.shapes["score_psi"], version)
+        self.version = version
+
+    def add(self, look: Look) -> None:
+        """Take a decision into account."""
+        if look.kind is Kind.IMPORT:
+            return
+        for rate in self._rates:
+            rate.add(look)
+        for place, shape in self._facts:
+            shape.add(look.values[place], look.decided_us)
+        if look.score is not None and look.is_plain:
+            self._scores.add(look.score, look.decided_us)
+
+    def signals(self) -> list[Signal]:
+        """Give what is seen."""
+        shapes = [self._scores, *(shape for _, shape in self._facts)]
+        return [rate.signal() for rate in self._rates] + [shape.signal() for shape in shapes]
+
+
+class Act(NamedTuple):
+    """A playbook that a guard puts in force."""
+
+    signal: Signal
+    playbook: str
+
+
+class Guards:
+    """Every guard of every product, and what they ask for."""
+
+    def __init__(self, acting: Mapping[str, str]) -> None:
+        """Make guards; `acting` gives the playbook by signal family where a guard acts by itself."""
+        self._acting = acting
+        self._watches: dict[str, Watch] = {}
+        self._told: dict[tuple[str, str], int] = {}
+        self._acted_us = -COOL_DOWN_US
+        self.others: list[Signal] = []
+        """Signals that are not of decisions: errors and latency."""
+
+    def learn(self, baselines: Iterable[Baseline]) -> None:
+        """Take baselines over; a product whose baseline is the same keeps what it has seen."""
+        for baseline in baselines:
+            watch = self._watches.get(baseline.product)
+            if watch is None or watch.version != baseline.version:
+                self._watches[baseline.product] = Watch(baseline)
+
+    @property
+    def products(self) -> set[str]:
+        """Products that have a baseline."""
+        return set(self._watches)
+
+    def add(self, looks: Iterable[Look]) -> None:
+        """Take decisions into account, oldest first."""
+        for look in looks:
+            watch = self._watches.get(look.product)
+            if watch is not None:
+                watch.add(look)
+
+    def signals(self) -> list[Signal]:
+        """Give every signal, the loudest first."""
+        found = [signal for watch in self._watches.values() for signal in watch.signals()]
+        return sorted((*found, *self.others), key=lambda signal: (-signal.share, signal.name, signal.product))
+
+    def news(self) -> list[Signal]:
+        """Give the signals that began to alarm since this was last asked."""
+        alarming = {(one.name, one.product): one for one in self.signals() if one.is_alarming}
+        new = [one for key, one in alarming.items() if self._told.get(key) != one.since_us]
+        self._told = {key: one.since_us for key, one in alarming.items()}
+        return new
+
+    def acts(self, new: Sequence[Signal], activations: Sequence[Activation], now_us: int) -> list[Act]:
+        """Give at most one act for new alarms; `activations` are the newest, over ones included."""
+        for signal in new:
+            playbook = self._acting.get(signal.name.partition(":")[0])
+            if playbook is None or now_us - self._acted_us < COOL_DOWN_US:
+                continue
+            if any(_forbids(one, signal.product, now_us) for one in activations):
+                continue
+            self._acted_us = now_us
+            return [Act(signal, playbook)]
+        return []
+
+
+def _forbids(activation: Activation, product: str, now_us: int) -> bool:
+    """Claim that an activation keeps guards from acting: a person's, or one of theirs, in force or lately ended."""
+    if activation.scope.product and product and activation.scope.product != product:
+        return False
+    if is_in_force(activation, now_us):
+        return True
+    is_automatic = activation.requested_by.startswith(OWN_PREFIX)
+    ended_by_person = bool(activation.ended_us) and not activation.ended_by.startswith(OWN_PREFIX)
+    return is_automatic and ended_by_person and now_us - activation.ended_us < COOL_DOWN_US

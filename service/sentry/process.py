@@ -1,0 +1,167 @@
+"""The sentry's work: follow the log, run the guards, deliver alerts, report; and answer what reads much.
+
+Promises bounded work each turn, and that a failure here costs no decision: it reads the store through a connection of
+its own and asks the engine to write. What it holds in memory is built anew from the log when it starts.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from service.domain.activation import ActivationState, state_of
+from service.domain.errors import DeadlineExpired, HoldlineError, InternalError
+from service.domain.watch import Baseline, look_at
+from service.engine import alerts
+from service.engine.ports import Answer, Call, Store
+from service.engine.reports import Alarm, Pulse, Report
+from service.sentry.delivery import IN_HAND_MAX, Deliverer
+from service.sentry.guards import Act, Guards, Signal, learned
+from service.sentry.pulse import PulseGuards
+
+LOOKS_MAX: Final = 2_000
+"""Most decisions looked at in one turn."""
+WARM_UP: Final = 2_000
+"""So many decisions before its start are looked at first."""
+ACTIVATIONS_LOOKED_AT: Final = 64
+
+log = structlog.get_logger("holdline.sentry")
+
+
+class Engine(Protocol):
+    """The engine, as the sentry asks it; both raise EngineUnavailable, or Refused with what the engine said."""
+
+    def report(self, report: Report) -> Pulse: ...  # noqa: D102 - the protocol's docstring covers it.
+    def activate(self, playbook: str, product: str, reason: str) -> None: ...  # noqa: D102 - the same.
+
+
+class Codec(Protocol):
+    """Translates the sentry's queries."""
+
+    def query(self, call: Call) -> Answer: ...  # noqa: D102 - the name says it.
+    def error(self, error: HoldlineError) -> Answer: ...  # noqa: D102 - the same.
+
+
+class Sentry:
+    """Follows one store."""
+
+    def __init__(self, store: Store, engine: Engine, guards: Guards, deliverer: Deliverer, learn_from: int) -> None:
+        self._store = store
+        self._engine = engine
+        self.guards = guards
+        self._deliverer = deliverer
+        self._learn_from = learn_from
+        self._pulses = PulseGuards()
+        self.watermark = -1
+        self._seen: dict[str, int] = {}
+        self._untold: list[Alarm] = []
+        self._lapses_told: set[int] = set()
+        self.looked_us = 0
+
+    def turn(self) -> bool:
+        """Follow the log and report once; gives whether there is more to look at right away."""
+        try:
+            more = self._follow()
+            self._report()
+        except HoldlineError as error:
+            log.warning("sentry waits", reason=error.reason)
+            return False
+        return more
+
+    def _follow(self) -> bool:
+        self.guards.learn(self._store.playbooks.baselines())
+        if self.watermark < 0:
+            newest = self._store.decisions_newest(WARM_UP)
+            self.watermark = newest[-1].decision.number - 1 if newest else 0
+        found = [look_at(decided) for decided in self._store.decisions_after(self.watermark, LOOKS_MAX)]
+        self.guards.add(found)
+        if found:
+            self.watermark = found[-1].number
+        for look in found:
+            self._seen[look.product] = self._seen.get(look.product, 0) + 1
+        self.looked_us = self._store.now_us()
+        return len(found) == LOOKS_MAX
+
+    def _report(self) -> None:
+        now_us = self._store.now_us()
+        news = self.guards.news()
+        for signal in news:
+            log.warning("guard alarms", signal=signal.name, product=signal.product, recommends=signal.recommends)
+            self._untold.append(_alarm(signal))
+        outcomes = self._deliverer.outcomes()
+        baseline = self._first_baseline()
+        report = Report(self.watermark, tuple(outcomes), tuple(self._untold), self._lapsed(now_us), baseline)
+        pulse = self._engine.report(report)
+        self._untold.clear()
+        self._deliverer.settled(outcomes)
+        self._lapses_told.update(report.lapsed)
+        self.guards.others = self._pulses.signals(pulse, now_us)
+        self._deliverer.take(self._store.playbooks.messages_due(now_us, IN_HAND_MAX))
+        # An alarm is durable before its guard acts on it.
+        activations = self._store.playbooks.activations_newest(1 << 62, ACTIVATIONS_LOOKED_AT)
+        for act in self.guards.acts(news, activations, now_us):
+            self._act(act)
+
+    def _act(self, act: Act) -> None:
+        why = f"guard {act.signal.name} alarms at {act.signal.value} ppm, {act.signal.baseline} is normal"
+        try:
+            self._engine.activate(act.playbook, act.signal.product, why)
+            log.error("guard acted", signal=act.signal.name, playbook=act.playbook, product=act.signal.product)
+        except HoldlineError as error:
+            facts: dict[str, str | int] = {"playbook": act.playbook, "why": error.message, "reason": error.reason}
+            self._untold.append(Alarm("guard_could_not_act", alerts.CRITICAL, facts))
+
+    def _lapsed(self, now_us: int) -> tuple[int, ...]:
+        """Give activations that have lapsed and are not written down as such."""
+        newest = self._store.playbooks.activations_newest(1 << 62, ACTIVATIONS_LOOKED_AT)
+        return tuple(
+            one.number
+            for one in newest
+            if state_of(one, now_us) is ActivationState.LAPSED and one.number not in self._lapses_told
+        )
+
+    def _first_baseline(self) -> Baseline | None:
+        """Learn a product's first baseline once enough decisions were seen; later ones are people's to ask for."""
+        for product, count in self._seen.items():
+            if product not in self.guards.products and count >= self._learn_from:
+                return self.learn(product, self._learn_from, "holdline:sentry")
+        return None
+
+    def learn(self, product: str, count: int, by: str) -> Baseline:
+        """Learn a baseline from the newest decisions; it counts once the engine has kept it."""
+        return learned(product, [look_at(decided) for decided in self._store.decisions_newest(count)], by)
+
+    def keep(self, baseline: Baseline) -> int:
+        """Have a baseline kept, and give its version."""
+        return self._engine.report(Report(self.watermark, baseline=baseline)).baseline_version
+
+
+def _alarm(signal: Signal) -> Alarm:
+    facts: dict[str, str | int] = {
+        "signal": signal.name, "product": signal.product, "value_ppm": signal.value, "baseline_ppm": signal.baseline,
+        "recommends": signal.recommends,
+    }  # fmt: skip
+    return Alarm("guard_alarm", alerts.CRITICAL, facts)
+
+
+class Answerer:
+    """Answers the sentry's queries one by one."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+
+    def answers(self, calls: Sequence[Call], now_us: int) -> list[Answer]:
+        """Answer calls in order; `now_us` is the machine's monotonic clock in microseconds."""
+        del now_us
+        return [self._answer(call) for call in calls]
+
+    def _answer(self, call: Call) -> Answer:
+        # The call before this one may have taken long, so each looks at the clock anew.
+        if call.deadline_us <= time.monotonic_ns() // 1_000:
+            return self._codec.error(DeadlineExpired())
+        try:
+            return self._codec.query(call)
+        except Exception:  # The outermost edge of a query.
+            log.exception("query failed", method=call.method, trace_id=call.trace_id)
+            return self._codec.error(InternalError(call.trace_id))

@@ -1,0 +1,97 @@
+"""Sequential statistics of the guards, with a stated rate of false alarms.
+
+A rate is watched by a Bernoulli CUSUM (E. S. Page, 1954; M. R. Reynolds and Z. G. Stoumbos, 1999): an observation adds
+its log-likelihood ratio of the doubled rate against the normal one, never below zero, and the alarm is at h. The mean
+number of observations to a false alarm is at least e^h (G. Lorden, 1971), so h follows from the alarms that we allow.
+A distribution is watched by the population stability index over windows. Promises pure arithmetic: no clock, no I/O.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+MONTH_DECISIONS: Final = 30 * 86_400 * 1_000
+"""A month at 1,000 decisions a second."""
+STREAMS: Final = 5
+"""Rates watched a product; together they raise at most one false alarm a month."""
+THRESHOLD: Final = math.log(MONTH_DECISIONS * STREAMS)
+RATE_LEAST: Final = 0.005
+"""A normal rate below is taken as this, so that a handful of events is no alarm."""
+CONFIDENCE_Z: Final = 1.645
+"""One-sided 95 %: a learned rate is taken at its upper bound, so that an unlucky sample alarms later, not sooner."""
+
+WINDOW: Final = 500
+"""Observations a window of the population stability index."""
+PSI_ALARM: Final = 0.25
+"""The field's "major shift". On stationary windows of 500 over 10 bins the index is chi-squared with 9 degrees of
+freedom over 500: beyond 0.25 with a probability below 1e-20."""
+BINS: Final = 10
+SHARE_LEAST: Final = 0.02
+"""No bin is taken to be rarer than this, so that one odd value is no alarm."""
+RECOVERED: Final = 0.5
+"""An alarm is over once the statistic has fallen to this share of its threshold (hysteresis)."""
+
+
+class Cusum:
+    """Watches one rate for a rise."""
+
+    def __init__(self, normal: float) -> None:
+        """Watch for a doubling of a normal rate (0 to 1); above one half, for halving the distance to 1."""
+        low = max(normal, RATE_LEAST)
+        high = min(2 * low, (1 + low) / 2)
+        self._hit = math.log(high / low)
+        self._miss = math.log((1 - high) / (1 - low))
+        self.level = 0.0
+
+    def add(self, hits: int, misses: int) -> None:
+        """Add observations; a group counts at once, which alarms later than one by one, never sooner."""
+        # Beyond the threshold there is nothing to learn, and a bound lets the alarm end in bounded time.
+        self.level = min(max(self.level + hits * self._hit + misses * self._miss, 0.0), 2 * THRESHOLD)
+
+    @property
+    def share(self) -> float:
+        """The level as a share of the threshold; 1 and more alarms."""
+        return self.level / THRESHOLD
+
+
+def upper_bound(hits: int, count: int) -> float:
+    """Give the upper confidence bound of a rate (normal approximation)."""
+    if not count:
+        return 1.0
+    rate = hits / count
+    return min(rate + CONFIDENCE_Z * math.sqrt(max(rate * (1 - rate), 1 / count) / count), 1.0)
+
+
+class Histogram(NamedTuple):
+    """A distribution: bins parted at bounds (a bound opens its bin), missing values first; shares add up to 1."""
+
+    bounds: tuple[int, ...]
+    shares: tuple[float, ...]
+
+
+def histogram(values: Sequence[int | None]) -> Histogram:
+    """Cut a sample into bins of about equal shares."""
+    known = sorted(value for value in values if value is not None)
+    edges = {known[len(known) * part // BINS] for part in range(1, BINS)} if known else set()
+    bounds = tuple(sorted(edges - {known[0]})) if known else ()
+    return Histogram(bounds, _shares(counts(values, bounds)))
+
+
+def counts(values: Sequence[int | None], bounds: tuple[int, ...]) -> list[int]:
+    """Count values by bin, missing ones first."""
+    found = [0] * (len(bounds) + 2)
+    for value in values:
+        found[0 if value is None else 1 + bisect_right(bounds, value)] += 1
+    return found
+
+
+def _shares(found: Sequence[int]) -> tuple[float, ...]:
+    whole = max(sum(found), 1)
+    raised = [max(count / whole, SHARE_LEAST) for count in found]
+    return tuple(share / sum(raised) for share in raised)
+
+
+def stability_index(normal: Histogram, found: Sequence[int]) -> float:
+    """Give the population stability index of bin counts against a distribution."""
+    return sum((now - then) * math.log(now / then) for now, then in zip(_shares(found), normal.shares, strict=True))

@@ -1,0 +1,487 @@
+"""On-call over the wire: activations, approvals, roles, scopes, watching, previews, and what is refused."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import grpc
+import pytest
+from holdline.v1 import decision_pb2
+from holdline.v1 import playbook_service_pb2 as pb
+from holdline.v1 import playbook_service_pb2_grpc as grpc_pb
+
+from service.cli.demonstration import Server, running_server
+from service.client import Budget, Client, HoldlineError, PermissionDenied, Retry, Unavailable
+from tests.proof.journal import ONCE, wait_until
+from tests.service.wire import assign, facts, fresh, refusal
+
+ROLES = """
+callers:
+  olga: [on_call]
+  oscar: [on_call]
+  ada: [approver]
+  abe: [approver, on_call]
+  ann: [analyst]
+  root: [admin]
+others: [caller]
+"""
+HOUR = 3_600
+APPROVED, UNCHANGED = decision_pb2.OUTCOME_APPROVED, decision_pb2.OUTCOME_UNCHANGED
+
+As = Callable[[str], Client]
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("oncall")
+    (folder / "roles.yaml").write_text(ROLES, encoding="utf-8")
+    flags = ("--gateways", "2", "--set", f"roles_file={folder / 'roles.yaml'}", "--set", "mode_poll_ms=50")
+    with running_server(folder, *flags) as running:
+        yield running
+    assert running.process.returncode == 0
+
+
+@pytest.fixture
+def as_(guarded: Server) -> Iterator[As]:
+    """Give clients by caller's name; afterwards nothing is in force."""
+    with ExitStack() as stack:
+        clients: dict[str, Client] = {}
+
+        def client(name: str) -> Client:
+            if name not in clients:
+                clients[name] = stack.enter_context(Client(guarded.listen, caller=name, retry=ONCE))
+            return clients[name]
+
+        yield client
+        mode = client("root").mode().mode
+        for one in (*mode.activations, *mode.pending):
+            client("root").deactivate(one.activation_id, reason="the test is over")
+
+
+def _refused(call: Callable[[], object], reason: str) -> HoldlineError:
+    with pytest.raises(HoldlineError) as caught:
+        call()
+    assert caught.value.reason == reason, caught.value
+    return caught.value
+
+
+def _raise(client: Client, account_id: str) -> decision_pb2.Decision:
+    return client.decide(account_id, "raise").decision
+
+
+def _customer(client: Client, **said: int) -> str:
+    account_id = fresh("oncall")
+    client.send(assign(account_id=account_id, facts=facts(**said)))
+    return account_id
+
+
+def test_an_activation_decides_from_the_next_call_on_until_it_is_ended(as_: As) -> None:
+    shop, olga = as_("shop"), as_("olga")
+    before, held, after = (_customer(shop) for _ in range(3))
+
+    free = _raise(shop, before)
+    activated = olga.activate("freeze_raises", ttl_seconds=HOUR, reason="exposure grows")
+    frozen = _raise(shop, held)
+    explained = shop.explain(frozen.decision_id)
+    ended = olga.deactivate(activated.activation.activation_id, reason="over")
+    again = _raise(shop, after)
+
+    name = f"{activated.activation.activation_id}@freeze_raises/v1"
+    assert (free.outcome, free.mode_id, list(free.activation_ids)) == (APPROVED, "normal", [])
+    assert activated.activation.state == pb.ACTIVATION_STATE_ACTIVE
+    assert (frozen.outcome, frozen.mode_id, list(frozen.activation_ids)) == (UNCHANGED, activated.mode_id, [name])
+    assert frozen.new_limit == frozen.old_limit
+    assert [reason.code for reason in frozen.reasons] == ["RAISE_KEPT_FOR_LATER"]
+    assert explained.summary_zh
+    assert explained.summary_en
+    assert (ended.activation.state, ended.mode_id) == (pb.ACTIVATION_STATE_ENDED, "normal")
+    assert ended.activation.ended_by == "olga"
+    assert (again.outcome, again.mode_id) == (APPROVED, "normal")
+
+
+def test_a_retry_of_an_activation_gets_the_recorded_answer_and_the_key_serves_nothing_else(as_: As) -> None:
+    olga = as_("olga")
+    order = {"ttl_seconds": HOUR, "reason": "doubt", "request_id": fresh("key")}
+
+    first = olga.activate("cap_growth", **order)  # type: ignore[arg-type]  # of every type.
+    second = olga.activate("cap_growth", **order)  # type: ignore[arg-type]  # of every type.
+    _refused(lambda: olga.activate("freeze_raises", **order), "IDEMPOTENCY_KEY_REUSED")  # type: ignore[arg-type]  # of every type.
+
+    assert (first.replayed, second.replayed) == (False, True)
+    assert first.activation == second.activation
+    assert [one.activation_id for one in olga.mode().mode.activations] == [first.activation.activation_id]
+
+
+def test_two_people_must_approve_never_the_activator_and_never_one_twice(as_: As) -> None:
+    shop, abe, ada = as_("shop"), as_("abe"), as_("ada")
+    pending = abe.activate("read_only", ttl_seconds=600, reason="the disk reports errors")
+    activation_id = pending.activation.activation_id
+
+    still_written = shop.send(assign())
+    _refused(lambda: abe.approve(activation_id), "APPROVAL_REFUSED")
+    once = ada.approve(activation_id, reason="seen")
+    _refused(lambda: ada.approve(activation_id), "APPROVAL_REFUSED")
+    twice = as_("root").approve(activation_id)
+    read_only = _refused(lambda: shop.send(assign()), "MODE_READ_ONLY")
+    replayed = shop.send(assign(request_id=still_written.decision.request_id,
+                                account_id=still_written.account.account_id))  # fmt: skip
+
+    assert pending.activation.state == pb.ACTIVATION_STATE_PENDING_APPROVAL
+    assert pending.activation.approvals_needed == 2
+    assert (once.activation.state, list(once.activation.approved_by)) == (pending.activation.state, ["ada"])
+    assert (twice.activation.state, list(twice.activation.approved_by)) == (
+        pb.ACTIVATION_STATE_ACTIVE,
+        ["ada", "root"],
+    )
+    assert read_only.metadata["activation_id"] == f"{activation_id}@read_only/v1"
+    assert replayed.replayed
+    assert shop.account(still_written.account.account_id).version == 1
+
+
+def test_broken_glass_needs_no_approval_and_everybody_is_told(as_: As, guarded: Server) -> None:
+    broken = as_("olga").activate("read_only", ttl_seconds=60, reason="nobody answers", break_glass=True)
+    alerts = _alerts(guarded)
+
+    assert broken.activation.state == pb.ACTIVATION_STATE_ACTIVE
+    assert broken.activation.break_glass
+    assert any(
+        severity == "critical" and '"break_glass": 1' in body and broken.activation.activation_id in body
+        for severity, body in alerts
+    )
+
+
+def _alerts(server: Server) -> list[tuple[str, str]]:
+    from tests.builders import sqlite
+
+    store = sqlite(server.ready.parent / "holdline.db", read_only=True)
+    try:
+        rows = store._run("SELECT severity, body FROM outbox ORDER BY sequence DESC LIMIT 50")
+    finally:
+        store.close()
+    return [(severity, body) for severity, body in rows]
+
+
+@pytest.mark.parametrize(
+    ("caller", "call"),
+    [
+        ("shop", lambda client: client.activate("freeze_raises", ttl_seconds=60, reason="r")),
+        ("ann", lambda client: client.activate("freeze_raises", ttl_seconds=60, reason="r")),
+        ("olga", lambda client: client.approve("A1")),
+        ("ada", lambda client: client.extend("A1", ttl_seconds=60, reason="r")),
+        ("ann", lambda client: client.deactivate("A1", reason="r")),
+        ("shop", lambda client: client.preview("freeze_raises")),
+        ("olga", lambda client: client.send(assign())),
+        ("shop", lambda client: client.publish_policy("policy: x")),
+    ],
+    ids=["activate", "activate as analyst", "approve", "extend", "end", "preview", "decide", "publish"],
+)  # fmt: skip
+def test_a_caller_without_the_role_is_refused(as_: As, caller: str, call: Callable[[Client], object]) -> None:
+    error = _refused(lambda: call(as_(caller)), "ROLE_REQUIRED")
+
+    assert isinstance(error, PermissionDenied)
+    assert error.metadata["role"]
+
+
+def test_nobody_may_bear_the_name_of_the_services_own_guards(guarded: Server) -> None:
+    with (
+        Client(guarded.listen, caller="holdline:guard", retry=ONCE) as client,
+        pytest.raises(HoldlineError) as caught,
+    ):
+        client.activate("freeze_raises", ttl_seconds=60, reason="r")
+
+    assert [violation.field for violation in caught.value.violations] == ["metadata.x-holdline-caller"]
+
+
+def test_a_scope_covers_its_product_segment_and_share_only(as_: As) -> None:
+    shop, olga = as_("shop"), as_("olga")
+    scope = pb.Scope(product="revolving", segment=[pb.FactRange(fact="bureau_score", lowest=300, highest=700)])
+    low, high = _customer(shop, bureau_score=690), _customer(shop, bureau_score=760)
+    olga.activate("freeze_raises", ttl_seconds=60, reason="young accounts", scope=scope)
+
+    inside, outside = _raise(shop, low), _raise(shop, high)
+
+    assert [reason.code for reason in inside.reasons] == ["RAISE_KEPT_FOR_LATER"]
+    assert outside.outcome == APPROVED
+    assert (len(inside.activation_ids), len(outside.activation_ids)) == (1, 0)
+    assert inside.mode_id == outside.mode_id != "normal"
+
+
+def test_an_activation_is_pinned_to_its_version_and_two_versions_decide_each_its_way(as_: As) -> None:
+    shop, olga = as_("shop"), as_("olga")
+    old = olga.activate("cap_growth", version=1, ttl_seconds=60, reason="v1", parameters={"per_decision_bp": 0})
+    by_old = _raise(shop, _customer(shop))
+    olga.deactivate(old.activation.activation_id, reason="next")
+    new = olga.activate("cap_growth", ttl_seconds=60, reason="v2", parameters={"per_window_bp": 10})
+    by_new = _raise(shop, _customer(shop))
+
+    assert (old.activation.version, new.activation.version) == (1, 2)
+    assert list(by_old.activation_ids) == [f"{old.activation.activation_id}@cap_growth/v1"]
+    assert list(by_new.activation_ids) == [f"{new.activation.activation_id}@cap_growth/v2"]
+    assert {name: value.whole for name, value in new.activation.parameters.items()} == {
+        "per_decision_bp": 100,
+        "first_limit_bp": 5_000,
+        "per_window_bp": 10,
+    }
+
+
+def test_an_activation_is_extended_from_now_on_and_never_shortened(as_: As) -> None:
+    olga = as_("olga")
+    activation_id = olga.activate("freeze_raises", ttl_seconds=600, reason="r").activation.activation_id
+
+    longer = olga.extend(activation_id, ttl_seconds=1_200, reason="not over")
+    shorter = _refused(lambda: olga.extend(activation_id, ttl_seconds=60, reason="r"), "INVALID_REQUEST")
+    beyond = _refused(lambda: olga.extend(activation_id, ttl_seconds=10**6, reason="r"), "INVALID_REQUEST")
+
+    span = longer.activation.active_until.ToSeconds() - longer.activation.active_from.ToSeconds()
+    assert 1_200 <= span < 1_260
+    assert [violation.field for violation in (*shorter.violations, *beyond.violations)] == ["ttl_seconds"] * 2
+
+
+def test_an_activation_lapses_by_itself(as_: As) -> None:
+    shop, olga = as_("shop"), as_("olga")
+    made = olga.activate("freeze_raises", ttl_seconds=1, reason="short")
+
+    wait_until(lambda: olga.mode().mode.mode_id == "normal", 10, "it lapsed")
+    after = _raise(shop, _customer(shop))
+    error = _refused(lambda: olga.deactivate(made.activation.activation_id, reason="late"), "ACTIVATION_OVER")
+
+    assert after.outcome == APPROVED
+    assert error.metadata["state"] == "lapsed"
+    states = {one.activation_id: one.state for one in _list(as_, olga)}
+    assert states[made.activation.activation_id] == pb.ACTIVATION_STATE_LAPSED
+
+
+def _list(as_: As, client: Client) -> list[pb.Activation]:
+    """Page through all activations, two a page."""
+    found: list[pb.Activation] = []
+    token = ""
+    while True:
+        page = client._playbooks.ListActivations(
+            pb.ListActivationsRequest(page_size=2, page_token=token), metadata=client._metadata, timeout=5
+        )
+        found += page.activations
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+INVALID = "INVALID_REQUEST"
+EVERYTHING = {"name": "cap_growth", "ttl_seconds": 60, "reason": "r"}
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "fields"),
+    [
+        ({"name": "no_such"}, "PLAYBOOK_NOT_FOUND", []),
+        ({"version": 9}, "PLAYBOOK_NOT_FOUND", []),
+        ({"name": "Bad Name"}, INVALID, ["name"]),
+        ({"version": -1}, INVALID, ["version"]),
+        ({"parameters": {"per_decision_bp": 2_001}}, INVALID, ["parameters.per_decision_bp"]),
+        ({"parameters": {"per_decision_bp": -1}}, INVALID, ["parameters.per_decision_bp"]),
+        ({"parameters": {"per_decision_bp": "x"}}, INVALID, ["parameters.per_decision_bp"]),
+        ({"parameters": {"colour": 1}}, INVALID, ["parameters.colour"]),
+        ({"name": "rollback_policy"}, INVALID, ["parameters.to_version"]),
+        ({"name": "rollback_policy", "parameters": {"to_version": "never"}}, INVALID, ["parameters.to_version"]),
+        ({"ttl_seconds": 0}, INVALID, ["ttl_seconds"]),
+        ({"ttl_seconds": 8 * 86_400}, INVALID, ["ttl_seconds"]),
+        ({"reason": " "}, INVALID, ["reason"]),
+        ({"reason": "r" * 501}, INVALID, ["reason"]),
+        ({"incident": "i" * 65}, INVALID, ["incident"]),
+        ({"request_id": "k" * 65}, INVALID, ["request_id"]),
+        ({"scope": pb.Scope(product="no_such")}, INVALID, ["scope.product"]),
+        ({"scope": pb.Scope(share_bp=10_001)}, INVALID, ["scope.share_bp"]),
+        ({"scope": pb.Scope(segment=[pb.FactRange(fact="sex", lowest=0, highest=1)])}, INVALID, ["scope.segment[0].fact"]),
+        ({"scope": pb.Scope(segment=[pb.FactRange(fact="dpd_now", lowest=5, highest=1)])}, INVALID, ["scope.segment[0]"]),
+        ({"scope": pb.Scope(segment=[pb.FactRange(fact="bureau_score", lowest=0, highest=299)])}, INVALID, ["scope.segment[0]"]),
+    ],
+)  # fmt: skip
+def test_a_bad_activation_is_refused_with_its_fields_and_changes_nothing(
+    as_: As, said: dict[str, object], reason: str, fields: list[str]
+) -> None:
+    olga = as_("olga")
+    before = olga.mode()
+
+    arguments = {**EVERYTHING, **said}
+    error = _refused(lambda: olga.activate(arguments.pop("name"), **arguments), reason)  # type: ignore[arg-type]  # of every type.
+
+    assert [violation.field for violation in error.violations] == fields
+    assert olga.mode().resume_token == before.resume_token
+
+
+def test_all_that_is_wrong_with_an_activation_is_said_at_once(as_: As) -> None:
+    scope = pb.Scope(product="no_such")
+    error = _refused(
+        lambda: as_("olga").activate(
+            "cap_growth", ttl_seconds=0, reason="r", scope=scope, parameters={"per_decision_bp": -1, "colour": 1}
+        ),
+        INVALID,
+    )
+
+    assert {violation.field for violation in error.violations} == {
+        "parameters.per_decision_bp", "parameters.colour", "scope.product", "ttl_seconds",
+    }  # fmt: skip
+
+
+def test_the_same_playbook_twice_and_conflicting_ones_are_refused_with_the_other_named(as_: As) -> None:
+    olga, oscar = as_("olga"), as_("oscar")
+    first = olga.activate("static_scorecard", ttl_seconds=60, reason="drift").activation
+
+    twice = _refused(lambda: oscar.activate("static_scorecard", ttl_seconds=60, reason="r"), "ACTIVATION_EXISTS")
+    conflict = _refused(
+        lambda: oscar.activate(
+            "refer_to_review", ttl_seconds=60, reason="r", parameters={"good_version": "reference-2026-1"}
+        ),
+        "PLAYBOOK_CONFLICT",
+    )
+
+    assert (
+        twice.metadata["activation_id"]
+        == conflict.metadata["activation_id"]
+        == f"{first.activation_id}@static_scorecard/v1"
+    )
+    assert "facts" in str(conflict)
+    parted = pb.Scope(product="instalment")
+    olga.deactivate(first.activation_id, reason="again, by product")
+    olga.activate("static_scorecard", ttl_seconds=60, reason="r", scope=pb.Scope(product="revolving"))
+    assert oscar.activate("static_scorecard", ttl_seconds=60, reason="r", scope=parted).activation.activation_id
+
+
+@pytest.mark.parametrize("call", ["approve", "extend", "deactivate"])
+@pytest.mark.parametrize(("activation_id", "reason"), [("A999999", "ACTIVATION_NOT_FOUND"), ("17", INVALID)])
+def test_an_unknown_activation_is_refused(as_: As, call: str, activation_id: str, reason: str) -> None:
+    more: dict[str, object] = {"reason": "r", **({"ttl_seconds": 60} if call == "extend" else {})}
+
+    _refused(lambda: getattr(as_("root"), call)(activation_id, **more), reason)
+
+
+def test_what_is_over_cant_be_ended_extended_or_approved(as_: As) -> None:
+    root = as_("root")
+    over = root.activate("freeze_raises", ttl_seconds=60, reason="r").activation.activation_id
+    root.deactivate(over, reason="over")
+
+    for call in (
+        lambda: root.deactivate(over, reason="again"),
+        lambda: root.extend(over, ttl_seconds=60, reason="again"),
+        lambda: as_("ada").approve(over),
+    ):
+        assert _refused(call, "ACTIVATION_OVER").metadata["state"] == "ended"
+
+
+def test_a_watcher_hears_of_each_change_and_resumes_where_it_was(as_: As, guarded: Server) -> None:
+    olga = as_("olga")
+    token = olga.mode().resume_token
+    made = olga.activate("freeze_raises", ttl_seconds=HOUR, reason="seen later").activation.activation_id
+    olga.deactivate(made, reason="seen later, too")
+
+    late = next(as_("shop").watch_mode(token))
+    here = next(as_("shop").watch_mode())
+
+    assert [(change.action, change.activation_id, change.caller) for change in late.changes] == [
+        ("activate", made, "olga"),
+        ("end", made, "olga"),
+    ]
+    assert [change.sequence for change in late.changes] == sorted(change.sequence for change in late.changes)
+    assert (late.mode.mode_id, here.mode.mode_id) == ("normal", "normal")
+    assert not here.changes
+    assert late.resume_token == here.resume_token
+
+
+def test_a_watch_lives_through_a_dead_engine_and_a_dead_gateway(as_: As, guarded: Server) -> None:
+    seen: list[str] = []
+    first = threading.Event()
+    over = threading.Event()
+
+    def watch() -> None:
+        with Client(guarded.listen, caller="shop", timeout_seconds=30.0) as client:
+            for one in client.watch_mode():
+                seen.append(one.mode.mode_id)
+                first.set()
+                if over.is_set() and one.mode.mode_id == "normal":
+                    return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    assert first.wait(10)
+    pids = guarded.pids()
+    with Client(
+        guarded.listen, caller="olga", timeout_seconds=30.0, retry=Retry(100), budget=Budget(tokens=100, tokens_max=100)
+    ) as olga:
+        os.kill(pids["engine"], signal.SIGKILL)
+        one = olga.activate("freeze_raises", ttl_seconds=HOUR, reason="after the engine's death")
+        for gateway in pids["gateways"]:
+            os.kill(gateway, signal.SIGKILL)
+        two = olga.activate("freeze_reductions", ttl_seconds=HOUR, reason="after the gateways' death")
+        wait_until(lambda: two.mode_id in seen, 20, "the watcher saw the second change")
+        over.set()
+        for made in (one, two):
+            olga.deactivate(made.activation.activation_id, reason="over")
+    watcher.join(20)
+
+    assert not watcher.is_alive()
+    assert seen[0] == "normal"
+    assert seen[-1] == "normal"
+    assert two.mode_id in seen
+
+
+def test_a_bad_resume_token_is_refused(guarded: Server) -> None:
+    with grpc.insecure_channel(guarded.listen) as channel:
+        stub = grpc_pb.PlaybookServiceStub(channel)
+        metadata = (("x-holdline-caller", "olga"),)
+
+        found = refusal(lambda: next(stub.WatchMode(pb.WatchModeRequest(resume_token="x"), metadata=metadata)))
+
+    assert (found.code, found.fields) == (grpc.StatusCode.INVALID_ARGUMENT, ("resume_token",))
+
+
+def test_a_preview_counts_what_a_playbook_would_have_changed_and_writes_nothing(as_: As) -> None:
+    shop, olga = as_("shop"), as_("olga")
+    for _ in range(5):
+        _raise(shop, _customer(shop))
+    before = olga.mode().resume_token
+
+    found = olga.preview("freeze_raises", decisions=10)
+    nobody = olga.preview("freeze_raises", scope=pb.Scope(product="instalment"), decisions=10)
+
+    assert (found.decisions, found.covered, found.changed) == (10, 10, 10)
+    assert {(one.kind, one.was, one.count) for one in found.transitions} == {
+        (decision_pb2.DECISION_KIND_ASSIGN, APPROVED, 5),
+        (decision_pb2.DECISION_KIND_RAISE, APPROVED, 5),
+    }
+    assert found.money[0].raised_was.minor_units > 0 == found.money[0].raised_would_be.minor_units
+    assert len(found.samples) == 10
+    assert all(list(one.reasons_would_be) == ["RAISE_KEPT_FOR_LATER"] for one in found.samples)
+    assert found.took_micros > 0
+    assert (nobody.covered, nobody.changed) == (0, 0)
+    assert olga.mode().resume_token == before
+
+
+def test_low_priority_is_shed_before_the_queue_and_the_interactive_served(as_: As, guarded: Server) -> None:
+    as_("olga").activate("shed_low_priority", ttl_seconds=60, reason="slow")
+
+    with Client(guarded.listen, caller="shop", retry=ONCE, is_batch=True) as batch:
+        shed = _refused(lambda: batch.send(assign()), "OVERLOADED")
+    served = as_("shop").send(assign())
+
+    assert isinstance(shed, Unavailable)
+    assert shed.retry_after_seconds > 0
+    assert shed.metadata["activation_id"].endswith("@shed_low_priority/v1")
+    assert served.decision.decision_id
+
+
+def test_the_mode_names_the_engines_and_what_they_are_made_of(as_: As) -> None:
+    found = as_("shop").mode()
+
+    assert not found.builds_differ
+    assert found.engines
+    for one in found.engines:
+        assert all(len(part) == 16 for part in (one.build, one.policy_compiler, one.playbooks))
+
+
+def test_roles_that_are_no_roles_stop_the_server_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "roles.yaml").write_text("callers: {olga: [wizard]}", encoding="utf-8")
+
+    with pytest.raises(RuntimeError), running_server(tmp_path, "--set", f"roles_file={tmp_path / 'roles.yaml'}"):
+        pass
