@@ -25,6 +25,7 @@ DAY_US = 86_400_000_000
 NOW_US = 1_800_000_000_000_000
 TODAY = NOW_US // DAY_US
 NOW = Moment(NOW_US, TODAY)
+PLAYBOOKS = registry.load()
 
 GOOD_FACTS = {
     "identity_level": 2, "bureau_score": 720, "monthly_income": 1_200_000, "employment_months": 36, "enquiries_30d": 1,
@@ -101,10 +102,10 @@ class Bench:
         self.store = store
         self.clock = clock or StillClock()
         store.now_us = self.clock.now_us
-        self.control = Control(read_policy, registry.load())
+        self.control = Control(read_policy, PLAYBOOKS)
         self.desk = Desk(store, self.control, self.clock, read_policy)
         self.playbooks = PlaybookDesk(store, self.control)
-        self.brake = bootstrap.make_brake(settings(brake=brake), registry.load())
+        self.brake = bootstrap.make_brake(settings(brake=brake), PLAYBOOKS)
         bootstrap.seed_policies(self.desk)
 
     def execute(self, *commands: DecideCommand) -> list[object]:

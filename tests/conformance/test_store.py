@@ -1,8 +1,5 @@
 """One behaviour for every store: the same suite, run over each."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
 from service import bootstrap
@@ -11,23 +8,8 @@ from service.domain.decision import Decided, Kind
 from service.domain.policy_life import PolicyState
 from service.engine.desk import PolicyOrder
 from service.engine.replay import replay
-from service.storage.memory import MemoryStore
-from service.storage.sqlite import SqliteStore
 from service.storage.verify import verify
-from tests.builders import DAY_US, GOOD_FACTS, NOW_US, Bench, command, document, news, sqlite
-
-Store = SqliteStore | MemoryStore
-STORES: dict[str, Callable[[Path], Store]] = {
-    "sqlite": lambda folder: sqlite(folder / "holdline.db"),
-    "memory": lambda _: MemoryStore(bootstrap.now_us),
-}
-
-
-@pytest.fixture(params=STORES)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    store = STORES[request.param](tmp_path)
-    yield Bench(store)
-    store.close()
+from tests.builders import DAY_US, GOOD_FACTS, NOW_US, Bench, command, document, news
 
 
 def _decided(answer: object) -> Decided:

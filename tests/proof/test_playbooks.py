@@ -11,7 +11,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from playbooks import registry
 from service.domain import errors
 from service.domain.account import NEVER, Growth
 from service.domain.decide import judge_in, principal_reasons
@@ -33,10 +32,9 @@ from service.domain.mode import (
 )
 from service.domain.playbook import Playbook, Request, Safer
 from service.domain.policy import Policy
-from tests.builders import NOW, NOW_US, profile
+from tests.builders import NOW, NOW_US, PLAYBOOKS, policy, profile, standing
 from tests.proof.strategies import policies, standings
 
-PLAYBOOKS = registry.load()
 EVERY = [pytest.param(playbook, id=playbook.title) for playbook in PLAYBOOKS.all()]
 TRANSFORMS = [
     playbook for playbook in PLAYBOOKS.all() if playbook.choose_policy or playbook.adjust_facts or playbook.constrain
@@ -223,8 +221,6 @@ def test_scopes_overlap_unless_product_or_segment_parts_them() -> None:
 def test_only_accounts_in_scope_are_held_and_only_they_name_the_activation() -> None:
     hold = PLAYBOOKS.find("hold_last_known_good")
     half = composed([_measure(hold, 1, hold.make_parameters(), Scope("", (FactRange(SCORE, 300, 600),), 10_000))], {})
-    from tests.builders import policy, standing
-
     inside = _judged(half, Kind.RAISE, standing(bureau_score=600), policy())
     outside = _judged(half, Kind.RAISE, standing(bureau_score=720), policy())
 
@@ -235,8 +231,6 @@ def test_only_accounts_in_scope_are_held_and_only_they_name_the_activation() -> 
 def test_static_scorecard_lets_no_limit_move_on_behaviour_data_alone() -> None:
     static = PLAYBOOKS.find("static_scorecard")
     mode = composed([_measure(static, 1, static.make_parameters())], {})
-    from tests.builders import policy, standing
-
     sick = standing(dpd_now=60)
     assert judge_in(NORMAL, Kind.REDUCE, "a-1", "revolving", sick, policy(), NOW).verdict.outcome is Outcome.APPROVED
     assert _judged(mode, Kind.REDUCE, sick, policy()).verdict.outcome is Outcome.UNCHANGED

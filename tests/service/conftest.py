@@ -1,6 +1,7 @@
 """A live server for the tests that speak to it over the wire."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -8,7 +9,21 @@ import pytest
 from holdline.v1 import limit_service_pb2_grpc, policy_service_pb2_grpc
 
 from service.cli.demonstration import Server, running_server
+from service.client import Client
+from tests.proof.journal import ONCE
+from tests.service.oncall import As
 from tests.service.wire import Stubs
+
+ROLES = """
+callers:
+  olga: [on_call]
+  oscar: [on_call]
+  ada: [approver]
+  abe: [approver, on_call]
+  ann: [analyst]
+  root: [admin]
+others: [caller]
+"""
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +47,30 @@ def stubs(server: Server) -> Iterator[Stubs]:
             policy_service_pb2_grpc.PolicyServiceStub(channel),
             channel,
         )
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("oncall")
+    (folder / "roles.yaml").write_text(ROLES, encoding="utf-8")
+    flags = ("--gateways", "2", "--set", f"roles_file={folder / 'roles.yaml'}", "--set", "mode_poll_ms=50")
+    with running_server(folder, *flags) as running:
+        yield running
+    assert running.process.returncode == 0
+
+
+@pytest.fixture
+def as_(guarded: Server) -> Iterator[As]:
+    """Give clients by caller's name; afterwards nothing is in force."""
+    with ExitStack() as stack:
+        clients: dict[str, Client] = {}
+
+        def client(name: str) -> Client:
+            if name not in clients:
+                clients[name] = stack.enter_context(Client(guarded.listen, caller=name, retry=ONCE))
+            return clients[name]
+
+        yield client
+        mode = client("root").mode().mode
+        for one in (*mode.activations, *mode.pending):
+            client("root").deactivate(one.activation_id, reason="the test is over")

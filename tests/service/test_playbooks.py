@@ -1,71 +1,22 @@
-"""On-call over the wire: activations, approvals, roles, scopes, watching, previews, and what is refused."""
+"""On-call over the wire: activations, approvals, roles, scopes, watching, previews, the queue."""
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 
 import grpc
-import pytest
 from holdline.v1 import decision_pb2
 from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1 import playbook_service_pb2_grpc as grpc_pb
 
-from service.cli.demonstration import Server, running_server
-from service.client import Budget, Client, HoldlineError, PermissionDenied, Retry, Unavailable
+from service.cli.demonstration import Server
+from service.client import Budget, Client, Retry, Unavailable
 from tests.proof.journal import ONCE, wait_until
+from tests.service.oncall import As, refused
 from tests.service.wire import assign, facts, fresh, refusal
 
-ROLES = """
-callers:
-  olga: [on_call]
-  oscar: [on_call]
-  ada: [approver]
-  abe: [approver, on_call]
-  ann: [analyst]
-  root: [admin]
-others: [caller]
-"""
 HOUR = 3_600
 APPROVED, UNCHANGED = decision_pb2.OUTCOME_APPROVED, decision_pb2.OUTCOME_UNCHANGED
-
-As = Callable[[str], Client]
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("oncall")
-    (folder / "roles.yaml").write_text(ROLES, encoding="utf-8")
-    flags = ("--gateways", "2", "--set", f"roles_file={folder / 'roles.yaml'}", "--set", "mode_poll_ms=50")
-    with running_server(folder, *flags) as running:
-        yield running
-    assert running.process.returncode == 0
-
-
-@pytest.fixture
-def as_(guarded: Server) -> Iterator[As]:
-    """Give clients by caller's name; afterwards nothing is in force."""
-    with ExitStack() as stack:
-        clients: dict[str, Client] = {}
-
-        def client(name: str) -> Client:
-            if name not in clients:
-                clients[name] = stack.enter_context(Client(guarded.listen, caller=name, retry=ONCE))
-            return clients[name]
-
-        yield client
-        mode = client("root").mode().mode
-        for one in (*mode.activations, *mode.pending):
-            client("root").deactivate(one.activation_id, reason="the test is over")
-
-
-def _refused(call: Callable[[], object], reason: str) -> HoldlineError:
-    with pytest.raises(HoldlineError) as caught:
-        call()
-    assert caught.value.reason == reason, caught.value
-    return caught.value
 
 
 def _raise(client: Client, account_id: str) -> decision_pb2.Decision:
@@ -108,7 +59,7 @@ def test_a_retry_of_an_activation_gets_the_recorded_answer_and_the_key_serves_no
 
     first = olga.activate("cap_growth", **order)  # type: ignore[arg-type]  # of every type.
     second = olga.activate("cap_growth", **order)  # type: ignore[arg-type]  # of every type.
-    _refused(lambda: olga.activate("freeze_raises", **order), "IDEMPOTENCY_KEY_REUSED")  # type: ignore[arg-type]  # of every type.
+    refused(lambda: olga.activate("freeze_raises", **order), "IDEMPOTENCY_KEY_REUSED")  # type: ignore[arg-type]  # of every type.
 
     assert (first.replayed, second.replayed) == (False, True)
     assert first.activation == second.activation
@@ -121,11 +72,11 @@ def test_two_people_must_approve_never_the_activator_and_never_one_twice(as_: As
     activation_id = pending.activation.activation_id
 
     still_written = shop.send(assign())
-    _refused(lambda: abe.approve(activation_id), "APPROVAL_REFUSED")
+    refused(lambda: abe.approve(activation_id), "APPROVAL_REFUSED")
     once = ada.approve(activation_id, reason="seen")
-    _refused(lambda: ada.approve(activation_id), "APPROVAL_REFUSED")
+    refused(lambda: ada.approve(activation_id), "APPROVAL_REFUSED")
     twice = as_("root").approve(activation_id)
-    read_only = _refused(lambda: shop.send(assign()), "MODE_READ_ONLY")
+    read_only = refused(lambda: shop.send(assign()), "MODE_READ_ONLY")
     replayed = shop.send(assign(request_id=still_written.decision.request_id,
                                 account_id=still_written.account.account_id))  # fmt: skip
 
@@ -162,37 +113,6 @@ def _alerts(server: Server) -> list[tuple[str, str]]:
     finally:
         store.close()
     return [(severity, body) for severity, body in rows]
-
-
-@pytest.mark.parametrize(
-    ("caller", "call"),
-    [
-        ("shop", lambda client: client.activate("freeze_raises", ttl_seconds=60, reason="r")),
-        ("ann", lambda client: client.activate("freeze_raises", ttl_seconds=60, reason="r")),
-        ("olga", lambda client: client.approve("A1")),
-        ("ada", lambda client: client.extend("A1", ttl_seconds=60, reason="r")),
-        ("ann", lambda client: client.deactivate("A1", reason="r")),
-        ("shop", lambda client: client.preview("freeze_raises")),
-        ("olga", lambda client: client.send(assign())),
-        ("shop", lambda client: client.publish_policy("policy: x")),
-    ],
-    ids=["activate", "activate as analyst", "approve", "extend", "end", "preview", "decide", "publish"],
-)  # fmt: skip
-def test_a_caller_without_the_role_is_refused(as_: As, caller: str, call: Callable[[Client], object]) -> None:
-    error = _refused(lambda: call(as_(caller)), "ROLE_REQUIRED")
-
-    assert isinstance(error, PermissionDenied)
-    assert error.metadata["role"]
-
-
-def test_nobody_may_bear_the_name_of_the_services_own_guards(guarded: Server) -> None:
-    with (
-        Client(guarded.listen, caller="holdline:guard", retry=ONCE) as client,
-        pytest.raises(HoldlineError) as caught,
-    ):
-        client.activate("freeze_raises", ttl_seconds=60, reason="r")
-
-    assert [violation.field for violation in caught.value.violations] == ["metadata.x-holdline-caller"]
 
 
 def test_a_scope_covers_its_product_segment_and_share_only(as_: As) -> None:
@@ -232,8 +152,8 @@ def test_an_activation_is_extended_from_now_on_and_never_shortened(as_: As) -> N
     activation_id = olga.activate("freeze_raises", ttl_seconds=600, reason="r").activation.activation_id
 
     longer = olga.extend(activation_id, ttl_seconds=1_200, reason="not over")
-    shorter = _refused(lambda: olga.extend(activation_id, ttl_seconds=60, reason="r"), "INVALID_REQUEST")
-    beyond = _refused(lambda: olga.extend(activation_id, ttl_seconds=10**6, reason="r"), "INVALID_REQUEST")
+    shorter = refused(lambda: olga.extend(activation_id, ttl_seconds=60, reason="r"), "INVALID_REQUEST")
+    beyond = refused(lambda: olga.extend(activation_id, ttl_seconds=10**6, reason="r"), "INVALID_REQUEST")
 
     span = longer.activation.active_until.ToSeconds() - longer.activation.active_from.ToSeconds()
     assert 1_200 <= span < 1_260
@@ -246,7 +166,7 @@ def test_an_activation_lapses_by_itself(as_: As) -> None:
 
     wait_until(lambda: olga.mode().mode.mode_id == "normal", 10, "it lapsed")
     after = _raise(shop, _customer(shop))
-    error = _refused(lambda: olga.deactivate(made.activation.activation_id, reason="late"), "ACTIVATION_OVER")
+    error = refused(lambda: olga.deactivate(made.activation.activation_id, reason="late"), "ACTIVATION_OVER")
 
     assert after.outcome == APPROVED
     assert error.metadata["state"] == "lapsed"
@@ -266,108 +186,6 @@ def _list(as_: As, client: Client) -> list[pb.Activation]:
         token = page.next_page_token
         if not token:
             return found
-
-
-INVALID = "INVALID_REQUEST"
-EVERYTHING = {"name": "cap_growth", "ttl_seconds": 60, "reason": "r"}
-
-
-@pytest.mark.parametrize(
-    ("said", "reason", "fields"),
-    [
-        ({"name": "no_such"}, "PLAYBOOK_NOT_FOUND", []),
-        ({"version": 9}, "PLAYBOOK_NOT_FOUND", []),
-        ({"name": "Bad Name"}, INVALID, ["name"]),
-        ({"version": -1}, INVALID, ["version"]),
-        ({"parameters": {"per_decision_bp": 2_001}}, INVALID, ["parameters.per_decision_bp"]),
-        ({"parameters": {"per_decision_bp": -1}}, INVALID, ["parameters.per_decision_bp"]),
-        ({"parameters": {"per_decision_bp": "x"}}, INVALID, ["parameters.per_decision_bp"]),
-        ({"parameters": {"colour": 1}}, INVALID, ["parameters.colour"]),
-        ({"name": "rollback_policy"}, INVALID, ["parameters.to_version"]),
-        ({"name": "rollback_policy", "parameters": {"to_version": "never"}}, INVALID, ["parameters.to_version"]),
-        ({"ttl_seconds": 0}, INVALID, ["ttl_seconds"]),
-        ({"ttl_seconds": 8 * 86_400}, INVALID, ["ttl_seconds"]),
-        ({"reason": " "}, INVALID, ["reason"]),
-        ({"reason": "r" * 501}, INVALID, ["reason"]),
-        ({"incident": "i" * 65}, INVALID, ["incident"]),
-        ({"request_id": "k" * 65}, INVALID, ["request_id"]),
-        ({"scope": pb.Scope(product="no_such")}, INVALID, ["scope.product"]),
-        ({"scope": pb.Scope(share_bp=10_001)}, INVALID, ["scope.share_bp"]),
-        ({"scope": pb.Scope(segment=[pb.FactRange(fact="sex", lowest=0, highest=1)])}, INVALID, ["scope.segment[0].fact"]),
-        ({"scope": pb.Scope(segment=[pb.FactRange(fact="dpd_now", lowest=5, highest=1)])}, INVALID, ["scope.segment[0]"]),
-        ({"scope": pb.Scope(segment=[pb.FactRange(fact="bureau_score", lowest=0, highest=299)])}, INVALID, ["scope.segment[0]"]),
-    ],
-)  # fmt: skip
-def test_a_bad_activation_is_refused_with_its_fields_and_changes_nothing(
-    as_: As, said: dict[str, object], reason: str, fields: list[str]
-) -> None:
-    olga = as_("olga")
-    before = olga.mode()
-
-    arguments = {**EVERYTHING, **said}
-    error = _refused(lambda: olga.activate(arguments.pop("name"), **arguments), reason)  # type: ignore[arg-type]  # of every type.
-
-    assert [violation.field for violation in error.violations] == fields
-    assert olga.mode().resume_token == before.resume_token
-
-
-def test_all_that_is_wrong_with_an_activation_is_said_at_once(as_: As) -> None:
-    scope = pb.Scope(product="no_such")
-    error = _refused(
-        lambda: as_("olga").activate(
-            "cap_growth", ttl_seconds=0, reason="r", scope=scope, parameters={"per_decision_bp": -1, "colour": 1}
-        ),
-        INVALID,
-    )
-
-    assert {violation.field for violation in error.violations} == {
-        "parameters.per_decision_bp", "parameters.colour", "scope.product", "ttl_seconds",
-    }  # fmt: skip
-
-
-def test_the_same_playbook_twice_and_conflicting_ones_are_refused_with_the_other_named(as_: As) -> None:
-    olga, oscar = as_("olga"), as_("oscar")
-    first = olga.activate("static_scorecard", ttl_seconds=60, reason="drift").activation
-
-    twice = _refused(lambda: oscar.activate("static_scorecard", ttl_seconds=60, reason="r"), "ACTIVATION_EXISTS")
-    conflict = _refused(
-        lambda: oscar.activate(
-            "refer_to_review", ttl_seconds=60, reason="r", parameters={"good_version": "reference-2026-1"}
-        ),
-        "PLAYBOOK_CONFLICT",
-    )
-
-    assert (
-        twice.metadata["activation_id"]
-        == conflict.metadata["activation_id"]
-        == f"{first.activation_id}@static_scorecard/v1"
-    )
-    assert "facts" in str(conflict)
-    parted = pb.Scope(product="instalment")
-    olga.deactivate(first.activation_id, reason="again, by product")
-    olga.activate("static_scorecard", ttl_seconds=60, reason="r", scope=pb.Scope(product="revolving"))
-    assert oscar.activate("static_scorecard", ttl_seconds=60, reason="r", scope=parted).activation.activation_id
-
-
-@pytest.mark.parametrize("call", ["approve", "extend", "deactivate"])
-@pytest.mark.parametrize(("activation_id", "reason"), [("A999999", "ACTIVATION_NOT_FOUND"), ("17", INVALID)])
-def test_an_unknown_activation_is_refused(as_: As, call: str, activation_id: str, reason: str) -> None:
-    more: dict[str, object] = {"reason": "r", **({"ttl_seconds": 60} if call == "extend" else {})}
-
-    _refused(lambda: getattr(as_("root"), call)(activation_id, **more), reason)
-
-
-def test_what_is_over_cant_be_ended_extended_or_approved(as_: As) -> None:
-    root = as_("root")
-    over = root.activate("freeze_raises", ttl_seconds=60, reason="r").activation.activation_id
-    root.deactivate(over, reason="over")
-
-    for call in (
-        lambda: root.deactivate(over, reason="again"),
-        lambda: root.extend(over, ttl_seconds=60, reason="again"),
-        lambda: as_("ada").approve(over),
-    ):
-        assert _refused(call, "ACTIVATION_OVER").metadata["state"] == "ended"
 
 
 def test_a_watcher_hears_of_each_change_and_resumes_where_it_was(as_: As, guarded: Server) -> None:
@@ -426,7 +244,7 @@ def test_a_watch_lives_through_a_dead_engine_and_a_dead_gateway(as_: As, guarded
     assert two.mode_id in seen
 
 
-def test_a_bad_resume_token_is_refused(guarded: Server) -> None:
+def test_a_bad_resume_token_isrefused(guarded: Server) -> None:
     with grpc.insecure_channel(guarded.listen) as channel:
         stub = grpc_pb.PlaybookServiceStub(channel)
         metadata = (("x-holdline-caller", "olga"),)
@@ -462,7 +280,7 @@ def test_low_priority_is_shed_before_the_queue_and_the_interactive_served(as_: A
     as_("olga").activate("shed_low_priority", ttl_seconds=60, reason="slow")
 
     with Client(guarded.listen, caller="shop", retry=ONCE, is_batch=True) as batch:
-        shed = _refused(lambda: batch.send(assign()), "OVERLOADED")
+        shed = refused(lambda: batch.send(assign()), "OVERLOADED")
     served = as_("shop").send(assign())
 
     assert isinstance(shed, Unavailable)
@@ -478,10 +296,3 @@ def test_the_mode_names_the_engines_and_what_they_are_made_of(as_: As) -> None:
     assert found.engines
     for one in found.engines:
         assert all(len(part) == 16 for part in (one.build, one.policy_compiler, one.playbooks))
-
-
-def test_roles_that_are_no_roles_stop_the_server_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "roles.yaml").write_text("callers: {olga: [wizard]}", encoding="utf-8")
-
-    with pytest.raises(RuntimeError), running_server(tmp_path, "--set", f"roles_file={tmp_path / 'roles.yaml'}"):
-        pass
