@@ -105,6 +105,8 @@ class Deliverer:
         except requests.RequestException as error:
             log.warning("alert not delivered", id=message.sequence, kind=type(error).__name__)
             return False
-        if not answer.ok:
+        # A redirection is no receipt; `answer.ok` would take it for one.
+        is_accepted = 200 <= answer.status_code < 300
+        if not is_accepted:
             log.warning("alert not accepted", id=message.sequence, status=answer.status_code)
-        return answer.ok
+        return is_accepted
