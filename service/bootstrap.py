@@ -4,6 +4,8 @@
 standard input, which stays open as the lifeline, and a report goes to standard output when the process is ready.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import gc
@@ -14,12 +16,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -37,10 +39,15 @@ from service.engine.dead_man import DeadMan
 from service.engine.desk import Desk, PolicyOrder
 from service.engine.loop import Chore, Loop
 from service.engine.playbook_desk import PlaybookDesk
-from service.engine.ports import Answer, Call, Ledger, Playbooks, Store
+from service.engine.ports import Answer, Calendar, Call, Codec, Ledger, Playbooks, PolicyReader, Store
 from service.engine.process import Engine
 from service.engine.reports import ReportDesk, Tally
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.rpc.sentry import Asks
+    from service.sentry.delivery import Deliverer
+    from service.sentry.process import Sentry
 
 REFERENCE_POLICIES: Final = ("reference-2026-1", "instalment-2026-1")
 BOOTSTRAP_CALLER: Final = "holdline"
@@ -105,6 +112,17 @@ def open_ledger(store: str) -> Iterator[Ledger]:
         ledger.close()
 
 
+def copy_store(store: str, path: Path) -> None:
+    """Copy a store into a new file, beside a running server or without one."""
+    from service.storage.sqlite import SqliteStore
+
+    source = SqliteStore(store_path(store), now_us, read_only=True)
+    try:
+        source.copy_to(path)
+    finally:
+        source.close()
+
+
 def seed_policies(desk: Desk) -> None:
     """Publish and promote the reference policies in a store that has no policy yet."""
     if desk.policy_records(""):
@@ -122,22 +140,54 @@ def seed_policies(desk: Desk) -> None:
         assert changed.record.state is PolicyState.ACTIVE
 
 
-def make_engine(store: Store, settings: Settings, meters: telemetry.EngineMeters) -> Engine:
-    """Wire an engine over a store, with the reference policies where the store is new."""
+class Parts(NamedTuple):
+    """What decides over one store, wired."""
+
+    control: Control
+    calendar: Calendar
+    desk: Desk
+    playbooks: PlaybookDesk
+    codec: Codec
+    brake: Brake
+    tally: Tally
+    dead_man: DeadMan
+
+
+def make_parts(store: Store, settings: Settings, reader: PolicyReader) -> Parts:
+    """Wire what decides over a store, with the reference policies where the store is new."""
     from service.rpc.codec import ProtoCodec
 
     playbooks = registry.load()
-    control = make_control()
+    control = Control(reader, playbooks)
     calendar = ZoneCalendar(settings.business_time_zone)
-    desk = Desk(store, control, calendar, read_policy)
+    desk = Desk(store, control, calendar, reader)
     seed_policies(desk)
     playbook_desk = PlaybookDesk(store, control)
     tally = Tally()
     dead_man = make_dead_man(settings, playbooks)
     codec = ProtoCodec(desk, playbook_desk, ReportDesk(store, control, playbook_desk, tally, dead_man))
-    brake = make_brake(settings, playbooks)
-    commands_max = settings.commands_per_commit_max
-    return Engine(store, control, calendar, codec, meters, commands_max, brake, tally, dead_man)
+    return Parts(control, calendar, desk, playbook_desk, codec, make_brake(settings, playbooks), tally, dead_man)
+
+
+def make_engine(store: Store, settings: Settings, meters: telemetry.EngineMeters) -> Engine:
+    """Wire an engine over a store."""
+    parts = make_parts(store, settings, read_policy)
+    return Engine(
+        store, parts.control, parts.calendar, parts.codec, meters, settings.commands_per_commit_max, parts.brake,
+        parts.tally, parts.dead_man,
+    )  # fmt: skip
+
+
+def make_sentry(store: Store, line: Asks, settings: Settings, clock: Callable[[], int]) -> tuple[Sentry, Deliverer]:
+    """Wire a sentry over a store, and the deliverer of its alerts, which is not started."""
+    from service.rpc.sentry import EngineCalls
+    from service.sentry.delivery import Deliverer
+    from service.sentry.guards import Guards
+    from service.sentry.process import Sentry
+
+    deliverer = Deliverer(settings.alert_webhook, settings.alert_secret, settings.alert_attempts_max, clock)
+    calls = EngineCalls(line, settings.guard_ttl_seconds)
+    return Sentry(store, calls, Guards(settings.guard_playbooks), deliverer, settings.guard_decisions), deliverer
 
 
 def make_control() -> Control:
@@ -220,11 +270,9 @@ def sentry_path(engine_path: str) -> str:
 
 def run_sentry(orders: dict[str, Any]) -> int:
     """Run the sentry process until SIGTERM or until the supervisor is gone."""
-    from service.rpc.sentry import EngineCalls, SentryCodec
-    from service.sentry.delivery import Deliverer
-    from service.sentry.guards import Guards
+    from service.rpc.sentry import SentryCodec
     from service.sentry.line import Line
-    from service.sentry.process import Answerer, Sentry
+    from service.sentry.process import Answerer
     from service.storage.sqlite import SqliteStore, StoreRefused
 
     settings = Settings.model_validate(orders["settings"])
@@ -236,11 +284,7 @@ def run_sentry(orders: dict[str, Any]) -> int:
         listener.stop()
         return 1
     line = Line(orders["socket"])
-    deliverer = Deliverer(settings.alert_webhook, settings.alert_secret, settings.alert_attempts_max, now_us)
-    sentry = Sentry(
-        store, EngineCalls(line, settings.guard_ttl_seconds), Guards(settings.guard_playbooks), deliverer,
-        settings.guard_decisions,
-    )  # fmt: skip
+    sentry, deliverer = make_sentry(store, line, settings, now_us)
     deliverer.start()
     with listening(sentry_path(orders["socket"])) as server:
         loop = Loop(Answerer(SentryCodec(store, make_control(), sentry)), server, sys.stdin.fileno())

@@ -2,7 +2,7 @@
 
 import typer
 
-from service.cli import accounts, decisions, demo, imports, oncall, playbooks, policies, serve, stores
+from service.cli import accounts, decisions, demo, drill, imports, oncall, playbooks, policies, serve, stores
 
 app = typer.Typer(
     name="holdline",
@@ -27,6 +27,7 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(playbooks.app, name="playbook")
 app.command("mode")(oncall.mode)
 app.command("oncall")(oncall.oncall)
+app.command("drill")(drill.drill)
 
 
 def run() -> None:

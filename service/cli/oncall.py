@@ -20,7 +20,7 @@ QUESTIONS: Final = {
     "raises or first limits are missing or refused": ("raise_refusal_rate", "assign_refusal_rate"),
     "limits rise too much or too often": ("raise_rate", "assign_rate", "growth_brake"),
     "scores or outcomes shifted since a policy change": ("score_psi",),
-    "data arrives wrong, stale or empty": ("fact_psi",),
+    "data arrives wrong, stale or empty": ("fact_psi", "age_psi"),
     "calls are slow, shed or fail": ("latency", "error_rate"),
     "something is wrong and nobody knows what": ("score_psi", "dead_man", "growth_brake"),
 }

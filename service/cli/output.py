@@ -76,7 +76,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
         drawn.add_column(column)
     for row in rows:
         drawn.add_row(*row)
-    Console().print(drawn)
+    # Names and reasons are people's own words: no ":guard:" turns into a picture, no "[bold]" into a style.
+    Console(emoji=False, markup=False).print(drawn)
 
 
 def amount(money: money_pb2.Money) -> str:

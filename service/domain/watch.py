@@ -4,9 +4,20 @@ Promises records only; who writes and reads them stands in the engine.
 """
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from service.domain.decision import Decided, Kind
+from service.domain.decision import Decided, Decision, Kind
+from service.domain.facts import INDEX, NEVER_OBSERVED
+
+DAY_US: Final = 86_400_000_000
+BEHAVIOUR: Final = tuple(
+    INDEX[name]
+    for name in (
+        "on_time_streak_months", "payment_ratio_bp", "dpd_now", "dpd_max_12m", "late_months_12m", "transactions_30d",
+        "mean_transaction",
+    )
+)  # fmt: skip
+"""Facts that a feed of behaviour keeps fresh; where none of them gets younger, the feed has gone quiet."""
 
 
 class MessageState(IntEnum):
@@ -68,6 +79,8 @@ class Look(NamedTuple):
     values: tuple[int | None, ...]
     """Facts by index."""
     score: int | None
+    behaviour_days: int | None
+    """Age of the youngest behaviour fact in whole days; missing where none is known."""
     decided_us: int
 
 
@@ -77,5 +90,12 @@ def look_at(decided: Decided) -> Look:
     change = decision.new_limit_minor - decision.old_limit_minor
     return Look(
         decision.number, decided.product, decision.kind, (change > 0) - (change < 0), not decision.activations,
-        decision.profile.values, sum(decision.points) if decision.points else None, decision.decided_us,
+        decision.profile.values, sum(decision.points) if decision.points else None, _behaviour_days(decision),
+        decision.decided_us,
     )  # fmt: skip
+
+
+def _behaviour_days(decision: Decision) -> int | None:
+    observed = decision.profile.observed_us
+    known = [observed[fact] for fact in BEHAVIOUR if observed[fact] != NEVER_OBSERVED]
+    return (decision.decided_us - max(known)) // DAY_US if known else None

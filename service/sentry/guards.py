@@ -48,6 +48,7 @@ RECOMMENDS: Final = {
     "assign_refusal_rate": "hold_last_known_good",
     "score_psi": "hold_last_known_good",
     "fact_psi": "static_scorecard",
+    "age_psi": "static_scorecard",
     "error_rate": "shed_low_priority",
     "latency": "shed_low_priority",
 }
@@ -99,6 +100,7 @@ def learned(product: str, looks: Sequence[Look], by: str) -> Baseline:
         f"fact_psi:{fact.name}": histogram([look.values[place] for look in plain]) for place, fact in enumerate(FACTS)
     }
     shapes["score_psi"] = histogram([look.score for look in plain if look.score is not None])
+    shapes["age_psi"] = histogram([look.behaviour_days for look in plain])
     content = msgspec.json.encode(Normal(rates, shapes)).decode()
     return Baseline(0, product, 0, len(plain), by, content)
 
@@ -178,6 +180,7 @@ class Watch:
             if signal in facts
         ]
         self._scores = ShapeGuard("score_psi", product, normal.shapes["score_psi"], version)
+        self._ages = ShapeGuard("age_psi", product, normal.shapes["age_psi"], version)
         self.version = version
 
     def add(self, look: Look) -> None:
@@ -188,12 +191,13 @@ class Watch:
             rate.add(look)
         for place, shape in self._facts:
             shape.add(look.values[place], look.decided_us)
+        self._ages.add(look.behaviour_days, look.decided_us)
         if look.score is not None and look.is_plain:
             self._scores.add(look.score, look.decided_us)
 
     def signals(self) -> list[Signal]:
         """Give what is seen."""
-        shapes = [self._scores, *(shape for _, shape in self._facts)]
+        shapes = [self._scores, self._ages, *(shape for _, shape in self._facts)]
         return [rate.signal() for rate in self._rates] + [shape.signal() for shape in shapes]
 
 

@@ -30,6 +30,8 @@ from service.storage.sqlite_playbooks import SqlitePlaybooks
 from service.storage.statements import STATEMENTS
 
 STATEMENTS_CACHED = 64
+COPIED_PAGES = 1_024
+"""Pages that a copy takes at a time; writers wait for no more than that."""
 BUSY_MS_MAX = 5_000
 """Longest wait for a lock that a reader or a backup holds, in milliseconds."""
 
@@ -311,6 +313,18 @@ class SqliteStore:
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
         self._run("BEGIN")
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the store as it is now into a new file (SQLite's online backup)."""
+        copy = apsw.Connection(str(path))
+        try:
+            with copy.backup("main", self._connection, "main") as backup:
+                while not backup.done:
+                    backup.step(COPIED_PAGES)
+        except apsw.Error as error:
+            raise self._failed(error) from error
+        finally:
+            copy.close()
 
     def checkpoint(self) -> None:
         """Move the log into the file; for a shutdown in order."""

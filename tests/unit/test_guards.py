@@ -39,7 +39,9 @@ def _score(rng: random.Random) -> int:
     return max(min(int(rng.gauss(650, 80)), 900), 300)
 
 
-def _looks(count: int, seed: int, cut_share: float = CUT_SHARE, shift: int = 0, first: int = 1) -> list[Look]:
+def _looks(
+    count: int, seed: int, cut_share: float = CUT_SHARE, shift: int = 0, first: int = 1, age: int = 0
+) -> list[Look]:
     """Draw decisions of one product: reviews that cut now and then, raises, first limits."""
     rng = random.Random(seed)
     found = []
@@ -52,7 +54,7 @@ def _looks(count: int, seed: int, cut_share: float = CUT_SHARE, shift: int = 0, 
             move = int(chance < 0.6)
         score = _score(rng) + shift
         values = tuple(score if fact == INDEX["bureau_score"] else rng.randrange(40) for fact in range(len(FACTS)))
-        found.append(Look(number, "revolving", kind, move, True, values, score, NOW_US + number * 1_000))
+        found.append(Look(number, "revolving", kind, move, True, values, score, age, NOW_US + number * 1_000))
     return found
 
 
@@ -156,6 +158,7 @@ def test_stationary_windows_stay_far_below_the_psi_alarm_and_a_shift_passes_it_i
         ("cut_rate", {"cut_share": 2 * CUT_SHARE}, "freeze_reductions"),
         ("score_psi", {"shift": -60}, "hold_last_known_good"),
         ("fact_psi:bureau_score", {"shift": -60}, "hold_last_known_good"),
+        ("age_psi", {"age": 2}, "static_scorecard"),
     ],
 )
 def test_what_changes_alarms_names_its_playbook_and_is_told_once(

@@ -1,0 +1,112 @@
+"""The stage of a drill: a private copy of a store, the engine's parts and a sentry over it, and a clock that is turned.
+
+Promises that the store it was copied from is only read.
+"""
+
+import random
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Final
+
+from service import bootstrap
+from service.cli import population
+from service.domain.account import Status
+from service.domain.facts import FACTS
+from service.domain.policy import Policy
+from service.drill.rehearsal import PEOPLE, Rehearsal, Stage
+from service.drill.scenarios import BROKEN_VERSION, Bug
+from service.drill.traffic import Person, completed
+from service.engine.ports import Answer, Call, Codec, Ledger
+from service.settings import Settings
+from service.storage.sqlite import SqliteStore
+
+GUARDS: Final = "cut_rate=freeze_reductions"
+"""In a drill this guard acts by itself and the others recommend, so that both ways are rehearsed."""
+TEMPLATES_MAX: Final = 20_000
+
+
+class SteppedClock:
+    """A clock that stands until it is turned; microseconds since the epoch UTC."""
+
+    def __init__(self, time_us: int) -> None:
+        self.time_us = time_us
+
+    def now_us(self) -> int:
+        """Give the time."""
+        return self.time_us
+
+
+class BuggyReader:
+    """Compiles policies, the broken version with a bug."""
+
+    def __init__(self) -> None:
+        self.bug: Bug | None = None
+
+    def read(self, document: str) -> tuple[Policy, str]:
+        """Compile a document."""
+        policy, content_hash = bootstrap.read_policy(document)
+        if self.bug is not None and policy.version == BROKEN_VERSION:
+            policy = self.bug(replace(policy))
+        return policy, content_hash
+
+
+class DirectLine:
+    """The sentry's line to an engine of the same process."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+
+    def ask(self, method: int, caller: str, body: bytes) -> Answer:
+        """Ask one call."""
+        return self._codec.query(Call(method, caller, time.monotonic_ns() // 1_000, "", body))
+
+
+@contextmanager
+def rehearsing(source: str, seed: int) -> Iterator[Rehearsal]:
+    """Prepare a drill on a copy of a store (empty: on a new store with synthetic customers)."""
+    settings = Settings(guards_activate=GUARDS)
+    with ExitStack() as stack:
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="holdline-drill-"))) / "holdline.db"
+        people = list(_synthetic(seed))
+        if source:
+            bootstrap.copy_store(source, path)
+            with bootstrap.open_ledger(f"sqlite:///{path}") as ledger:
+                people = list(_of_store(ledger, seed)) or people
+        clock = SteppedClock(bootstrap.now_us())
+        store = SqliteStore(path, clock.now_us)
+        stack.callback(store.close)
+        reader = BuggyReader()
+        parts = bootstrap.make_parts(store, settings, reader.read)
+        sentry, _ = bootstrap.make_sentry(store, DirectLine(parts.codec), settings, clock.now_us)
+        yield Rehearsal(Stage(store, clock, reader, parts, sentry), _enough(people), seed)
+
+
+def _enough(people: Sequence[Person]) -> list[Person]:
+    """Give as many customers as a drill needs, each as an account of the drill's own."""
+    return [person._replace(account_id=f"drill-{place}") for place, person in enumerate(islice(cycle(people), PEOPLE))]
+
+
+def _synthetic(seed: int) -> Iterator[Person]:
+    rng = random.Random(seed)
+    for customer in population.synthetic(PEOPLE, seed):
+        facts = completed(customer.facts, customer.limit_minor, rng)
+        yield Person(customer.account_id, customer.limit_minor, customer.outstanding_minor, facts)
+
+
+def _of_store(ledger: Ledger, seed: int) -> Iterator[Person]:
+    """Give the customers of a store, as far as they hold a limit of the product that is rehearsed."""
+    rng = random.Random(seed)
+    for account in islice(ledger.accounts(), TEMPLATES_MAX):
+        if account.product == population.PRODUCT and account.status is Status.ACTIVE:
+            known = {
+                definition.name: value
+                for definition, value in zip(FACTS, account.profile.values, strict=True)
+                if value is not None
+            }
+            facts = completed(known, account.limit_minor, rng)
+            yield Person(account.account_id, account.limit_minor, account.outstanding_minor, facts)
