@@ -289,6 +289,8 @@ def run_sentry(orders: dict[str, Any]) -> int:
     with listening(sentry_path(orders["socket"])) as server:
         loop = Loop(Answerer(SentryCodec(store, make_control(), sentry)), server, sys.stdin.fileno())
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        # Looks and previews make many records and no cycles.
+        spare_the_collector(50_000)
         report({})
         loop.run([Chore(SENTRY_TURN_SECONDS, sentry.turn)])
     deliverer.stop()

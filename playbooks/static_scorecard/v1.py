@@ -71,6 +71,8 @@ def adjust_facts(_: Parameters, case: Case) -> Standing:
 def constrain(_: Parameters, case: Case, verdict: Verdict) -> Verdict:
     """Move the limit only as far as the verdict with every fact would, too: a blank must not be an advantage."""
     limit = case.standing.limit_minor
+    if verdict.new_limit_minor == limit:
+        return verdict
     known = judge(case.kind, case.standing, case.policy, case.moment).new_limit_minor
     move, bound = verdict.new_limit_minor - limit, known - limit
     if abs(move) <= abs(bound) and move * bound >= 0:

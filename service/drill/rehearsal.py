@@ -27,7 +27,7 @@ from service.engine.desk import PolicyOrder
 from service.engine.execute import execute
 from service.engine.playbook_desk import ActivationOrder
 from service.engine.ports import Store
-from service.engine.preview import preview
+from service.engine.preview import newest, preview
 from service.sentry.process import Sentry
 
 PEOPLE: Final = 10_000
@@ -173,9 +173,9 @@ class Rehearsal:
     def _set_up(self, advance: Callable[[int], None]) -> None:
         """Take everybody over, end what is in force on the copy, and let the guards learn from calm traffic."""
         parts, clock = self._stage.parts, self._stage.clock
-        newest = self._stage.store.decisions_newest(1)
-        if newest:
-            clock.time_us = max(clock.time_us, newest[0].decision.decided_us + DAY_US)
+        last = list(newest(self._stage.store, 1))
+        if last:
+            clock.time_us = max(clock.time_us, last[0].decision.decided_us + DAY_US)
         for one in parts.playbooks.mode().activations:
             self._order(ActivationOrder("end", f"{ONCALL}/end-{one.number}", b"", ONCALL, "a drill begins", one.number))
         imports = list(self._traffic.imports(CURRENCY))
@@ -260,7 +260,7 @@ class Rehearsal:
             0, playbook, values, EVERYBODY, 1, ONCALL, "", "", 0, is_break_glass=True, is_forced=False
         )  # fmt: skip
         found = preview(
-            store.decisions_newest(PREVIEWED), playbook, EVERYBODY,
+            newest(store, PREVIEWED), playbook, EVERYBODY,
             lambda names: parts.control.recorded_mode(store, names, candidate), parts.desk.policy,
         )  # fmt: skip
         self._enter("previewed", f"{step.playbook} would have changed {found.changed} of the last {found.decisions}")

@@ -34,7 +34,7 @@ from service.domain.watch import EngineSeen
 from service.engine import alerts
 from service.engine.control import Control
 from service.engine.execute import transaction
-from service.engine.ports import Store
+from service.engine.ports import NUMBER_MAX, Store
 
 ENGINE_SEEN_US: Final = 60_000_000
 """An engine that was not seen for so long doesn't count as serving."""
@@ -112,7 +112,7 @@ class PlaybookDesk:
 
     def activations(self, before: int, count: int) -> tuple[list[Activation], int]:
         """Give activations, newest first, from before a number (0: the newest), and now by the store's clock."""
-        return self._store.playbooks.activations_newest(before or 1 << 62, count), self._store.control().now_us
+        return self._store.playbooks.activations_newest(before or NUMBER_MAX, count), self._store.control().now_us
 
     def changes(self, after: int, count: int) -> list[ActivationChange]:
         """Give the audit log after a sequence, oldest first."""

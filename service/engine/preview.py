@@ -5,7 +5,7 @@ it was made under, and the playbook comes on top. What differs is the playbook's
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from service.domain.decide import judge_in, principal_reasons
@@ -13,12 +13,19 @@ from service.domain.decision import Criticality, Decided, Decision, Kind, Moment
 from service.domain.errors import HoldlineError
 from service.domain.mode import Mode, Scope, admit, covers
 from service.domain.playbook import Playbook, Request
-from service.domain.policy import Policy
+from service.domain.policy import Ground, Policy
+from service.engine.ports import NUMBER_MAX, Store
 
 SAMPLES: Final = 10
+PAGE: Final = 1_000
+"""Decisions read at a time, so that memory doesn't grow with the preview."""
 REFUSED: Final = 0
 """In place of an outcome: the call would have been refused."""
 CRITICALITY_UNKNOWN: Final = "The log doesn't hold how critical a call was; each is counted as interactive."
+
+
+Why = tuple[Ground, ...] | HoldlineError
+NO_GROUNDS: Final[Why] = ()
 
 
 class Changed(NamedTuple):
@@ -28,7 +35,12 @@ class Changed(NamedTuple):
     currency: str
     outcome: int
     limit_minor: int
-    reasons: tuple[str, ...]
+    why: Why
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reason codes that would have been; for a refused call, the error's."""
+        return (self.why.reason,) if isinstance(self.why, HoldlineError) else principal_reasons(self.why)
 
 
 class Money(NamedTuple):
@@ -52,6 +64,39 @@ class Preview(NamedTuple):
     note: str
 
 
+def newest(store: Store, count: int) -> Iterator[Decided]:
+    """Read the newest decisions, newest first, page by page."""
+    before = NUMBER_MAX
+    while count > 0:
+        page = store.decisions_before(before, min(count, PAGE))
+        yield from page
+        if len(page) < PAGE:
+            return
+        before, count = page[-1].decision.number, count - len(page)
+
+
+class Spread:
+    """Keeps samples spread evenly over what it was offered, however much that is."""
+
+    def __init__(self) -> None:
+        self._kept: list[Changed] = []
+        self._step = 1
+        self.offered = 0
+
+    def offer(self, one: Changed) -> None:
+        """Keep every n-th; where too many are kept, every other of them, and n doubles."""
+        if self.offered % self._step == 0:
+            self._kept.append(one)
+            if len(self._kept) == 2 * SAMPLES:
+                self._kept, self._step = self._kept[::2], 2 * self._step
+        self.offered += 1
+
+    def samples(self) -> tuple[Changed, ...]:
+        """Give ten, or all where there are fewer."""
+        count = min(len(self._kept), SAMPLES)
+        return tuple(self._kept[place * len(self._kept) // count] for place in range(count))
+
+
 def preview(
     decided: Iterable[Decided],
     playbook: Playbook,
@@ -63,7 +108,7 @@ def preview(
     count = covered = 0
     transitions: Counter[tuple[int, int, int]] = Counter()
     money: dict[str, list[int]] = {}
-    differing: list[Changed] = []
+    differing = Spread()
     modes: dict[tuple[str, ...], Mode] = {}
     policies: dict[str, Policy] = {}
     for one in decided:
@@ -72,34 +117,33 @@ def preview(
         old, was = decision.old_limit_minor, decision.new_limit_minor
         sums = money.setdefault(one.currency, [0, 0, 0, 0])
         sums[0 if was > old else 2] += abs(was - old)
-        outcome, limit, reasons = int(decision.outcome), was, decision.reasons
+        outcome, limit, why = int(decision.outcome), was, NO_GROUNDS
         if decision.kind is not Kind.IMPORT and covers(scope, one.product, decision.account_id, decision.profile):
             covered += 1
             names = decision.activations
             mode = modes.get(names) or modes.setdefault(names, mode_of(names))
             version = decision.policy_version
             policy = policies.get(version) or policies.setdefault(version, policy_of(version))
-            outcome, limit, reasons = _again(decision, one.product, mode, policy)
+            outcome, limit, why = _again(decision, one.product, mode, policy)
         sums[1 if limit > old else 3] += abs(limit - old)
         if (outcome, limit) != (decision.outcome, was):
             transitions[int(decision.kind), int(decision.outcome), outcome] += 1
-            differing.append(Changed(decision, one.currency, outcome, limit, reasons))
-    step = max(len(differing) // SAMPLES, 1)
+            differing.offer(Changed(decision, one.currency, outcome, limit, why))
     note = CRITICALITY_UNKNOWN if playbook.admit is not None else ""
     return Preview(
-        count, covered, len(differing), transitions, {name: Money(*sums) for name, sums in money.items()},
-        tuple(differing[::step][:SAMPLES]), note,
+        count, covered, differing.offered, transitions, {name: Money(*sums) for name, sums in money.items()},
+        differing.samples(), note,
     )  # fmt: skip
 
 
-def _again(decision: Decision, product: str, mode: Mode, policy: Policy) -> tuple[int, int, tuple[str, ...]]:
+def _again(decision: Decision, product: str, mode: Mode, policy: Policy) -> tuple[int, int, Why]:
     try:
         request = Request(decision.kind, Criticality.INTERACTIVE)
         admit(mode, request, decision.account_id, product, decision.profile)
     except HoldlineError as refusal:
-        return REFUSED, decision.old_limit_minor, (refusal.reason,)
+        return REFUSED, decision.old_limit_minor, refusal
     verdict = judge_in(
         mode, decision.kind, decision.account_id, product, recorded_standing(decision), policy,
         Moment(decision.decided_us, decision.business_day),
     ).verdict  # fmt: skip
-    return int(verdict.outcome), verdict.new_limit_minor, principal_reasons(verdict.grounds)
+    return int(verdict.outcome), verdict.new_limit_minor, verdict.grounds

@@ -20,7 +20,7 @@ from service.domain.watch import Baseline
 from service.engine import reports
 from service.engine.control import Control
 from service.engine.ports import Answer, Call, Store
-from service.engine.preview import Changed, Preview, preview
+from service.engine.preview import Changed, Preview, newest, preview
 from service.engine.reports import Pulse, Report
 from service.rpc import playbook_messages as messages
 from service.rpc import validation
@@ -91,7 +91,7 @@ class SentryCodec:
             return self._control.recorded_mode(self._store, names, candidate)
 
         started = time.perf_counter()
-        decided = self._store.decisions_newest(request.decisions or PREVIEW_DECISIONS)
+        decided = newest(self._store, request.decisions or PREVIEW_DECISIONS)
         found = preview(decided, playbook, scope, mode_of, lambda version: self._control.version(self._store, version))
         took_micros = int((time.perf_counter() - started) * 1e6)
         return _preview_message(found, took_micros).SerializeToString()

@@ -14,7 +14,8 @@ from service.domain.activation import ActivationState, state_of
 from service.domain.errors import DeadlineExpired, HoldlineError, InternalError
 from service.domain.watch import Baseline, look_at
 from service.engine import alerts
-from service.engine.ports import Answer, Call, Store
+from service.engine.ports import NUMBER_MAX, Answer, Call, Store
+from service.engine.preview import newest
 from service.engine.reports import Alarm, Pulse, Report
 from service.sentry.delivery import IN_HAND_MAX, Deliverer
 from service.sentry.guards import Act, Guards, Signal, learned
@@ -72,8 +73,8 @@ class Sentry:
     def _follow(self) -> bool:
         self.guards.learn(self._store.playbooks.baselines())
         if self.watermark < 0:
-            newest = self._store.decisions_newest(WARM_UP)
-            self.watermark = newest[-1].decision.number - 1 if newest else 0
+            warm_up = list(newest(self._store, WARM_UP))
+            self.watermark = warm_up[-1].decision.number - 1 if warm_up else 0
         found = [look_at(decided) for decided in self._store.decisions_after(self.watermark, LOOKS_MAX)]
         self.guards.add(found)
         if found:
@@ -99,7 +100,7 @@ class Sentry:
         self.guards.others = self._pulses.signals(pulse, now_us)
         self._deliverer.take(self._store.playbooks.messages_due(now_us, IN_HAND_MAX))
         # An alarm is durable before its guard acts on it.
-        activations = self._store.playbooks.activations_newest(1 << 62, ACTIVATIONS_LOOKED_AT)
+        activations = self._store.playbooks.activations_newest(NUMBER_MAX, ACTIVATIONS_LOOKED_AT)
         for act in self.guards.acts(news, activations, now_us):
             self._act(act)
 
@@ -114,10 +115,10 @@ class Sentry:
 
     def _lapsed(self, now_us: int) -> tuple[int, ...]:
         """Give activations that have lapsed and are not written down as such."""
-        newest = self._store.playbooks.activations_newest(1 << 62, ACTIVATIONS_LOOKED_AT)
+        activations = self._store.playbooks.activations_newest(NUMBER_MAX, ACTIVATIONS_LOOKED_AT)
         return tuple(
             one.number
-            for one in newest
+            for one in activations
             if state_of(one, now_us) is ActivationState.LAPSED and one.number not in self._lapses_told
         )
 
@@ -130,7 +131,7 @@ class Sentry:
 
     def learn(self, product: str, count: int, by: str) -> Baseline:
         """Learn a baseline from the newest decisions; it counts once the engine has kept it."""
-        return learned(product, [look_at(decided) for decided in self._store.decisions_newest(count)], by)
+        return learned(product, [look_at(decided) for decided in newest(self._store, count)], by)
 
     def keep(self, baseline: Baseline) -> int:
         """Have a baseline kept, and give its version."""

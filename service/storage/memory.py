@@ -104,9 +104,10 @@ class MemoryStore:
         later = list(takewhile(lambda found: found > number, reversed(self._decisions)))
         return [self._decisions[found] for found in reversed(later)][:count]
 
-    def decisions_newest(self, count: int) -> list[Decided]:
-        """Read the newest decisions, newest first."""
-        return [self._decisions[number] for number in islice(reversed(self._decisions), count)]
+    def decisions_before(self, number: int, count: int) -> list[Decided]:
+        """Read decisions from before a number, newest first."""
+        earlier = (found for found in reversed(self._decisions) if found < number)
+        return [self._decisions[found] for found in islice(earlier, count)]
 
     def active_versions(self) -> dict[str, str]:
         """Read which version decides for each product."""

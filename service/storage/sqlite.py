@@ -242,9 +242,9 @@ class SqliteStore:
         """Read decisions after a number, oldest first."""
         return [rows.decided(row, replayed=True) for row in self._run(STATEMENTS["decisions_after"], (number, count))]
 
-    def decisions_newest(self, count: int) -> list[Decided]:
-        """Read the newest decisions, newest first."""
-        return [rows.decided(row, replayed=True) for row in self._run(STATEMENTS["decisions_newest"], (count,))]
+    def decisions_before(self, number: int, count: int) -> list[Decided]:
+        """Read decisions from before a number, newest first."""
+        return [rows.decided(row, replayed=True) for row in self._run(STATEMENTS["decisions_before"], (number, count))]
 
     def active_versions(self) -> dict[str, str]:
         """Read which version decides for each product."""

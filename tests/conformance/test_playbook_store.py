@@ -293,10 +293,10 @@ def test_decisions_are_read_forward_and_newest_first(bench: Bench) -> None:
     made = [_made(bench, f"a-{place}").decision for place in range(4)]
 
     forward = [one.decision for one in bench.store.decisions_after(made[0].number, 2)]
-    newest = [one.decision for one in bench.store.decisions_newest(2)]
+    newest = [one.decision for one in bench.store.decisions_before(made[3].number, 2)]
 
     assert forward == made[1:3]
-    assert newest == [made[3], made[2]]
+    assert newest == [made[2], made[1]]
 
 
 def test_a_mode_that_is_over_still_replays_its_decisions(bench: Bench) -> None:

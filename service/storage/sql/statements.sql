@@ -209,8 +209,8 @@ SELECT accounts.product, accounts.currency, decisions.*
 FROM decisions CROSS JOIN accounts ON accounts.account_id = decisions.account_id
 WHERE decisions.number > ? ORDER BY decisions.number LIMIT ?;
 
--- name: decisions_newest
--- Read the newest decisions, newest first. Primary key.
+-- name: decisions_before
+-- Read decisions from before a number, newest first. Primary key.
 SELECT accounts.product, accounts.currency, decisions.*
 FROM decisions CROSS JOIN accounts ON accounts.account_id = decisions.account_id
-ORDER BY decisions.number DESC LIMIT ?;
+WHERE decisions.number < ? ORDER BY decisions.number DESC LIMIT ?;
