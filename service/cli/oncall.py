@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from holdline.v1 import playbook_service_pb2 as pb
 
 SIGNALS_SHOWN: Final = 8
+ASKED_MAX: Final = 5
 QUESTIONS: Final = {
     "limits fall that should not": ("cut_rate",),
     "raises or first limits are missing or refused": ("raise_refusal_rate", "assign_refusal_rate"),
@@ -98,11 +99,11 @@ def oncall(server: Server = SERVER, caller: Caller = CALLER) -> None:
     symptoms = list(QUESTIONS)
     for place, symptom in enumerate(symptoms, 1):
         typer.echo(f"  {place}. {symptom}")
-    answer = typer.prompt("What is wrong?", type=typer_choice(len(symptoms)))
-    ranked = rank(known, list(signals.signals), QUESTIONS[symptoms[int(answer) - 1]])
+    symptom = symptoms[_chosen("What is wrong?", len(symptoms)) - 1]
+    ranked = rank(known, list(signals.signals), QUESTIONS[symptom])
     for place, (one, why) in enumerate(ranked, 1):
         typer.echo(f"  {place}. {one.name}: {one.summary} ({why})")
-    chosen = ranked[int(typer.prompt("Which one?", type=typer_choice(len(ranked)), default="1")) - 1][0]
+    chosen = ranked[_chosen("Which one?", len(ranked), default=1) - 1][0]
     playbooks.describe(chosen.name, server, caller)
     pairs = [
         f"{one.name}={typer.prompt(f'{one.name} ({one.about})')}"
@@ -118,11 +119,13 @@ def oncall(server: Server = SERVER, caller: Caller = CALLER) -> None:
     typer.echo('Watch it with `holdline mode --watch`; go back with `holdline playbook end --all --reason "…"`.')
 
 
-def typer_choice(count: int) -> object:
-    """Give the numbers that may be chosen."""
-    import click
-
-    return click.Choice([str(number) for number in range(1, count + 1)])
+def _chosen(question: str, count: int, default: int | None = None) -> int:
+    """Ask for a number from 1 to a count until one is given; a few times at most."""
+    for _ in range(ASKED_MAX):
+        number = int(typer.prompt(f"{question} (1 to {count})", default=default, type=int))
+        if 1 <= number <= count:
+            return number
+    raise typer.Abort
 
 
 def rank(known: list[pb.Playbook], signals: list[pb.Signal], wanted: tuple[str, ...]) -> list[tuple[pb.Playbook, str]]:
