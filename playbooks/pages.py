@@ -39,6 +39,24 @@ where scopes overlap; conflicts are refused with their reason.
 """
 
 INDEX_END = """
+## Rehearse
+
+```bash
+.venv/bin/holdline drill                # the incidents that can be rehearsed
+.venv/bin/holdline drill bureau-zeros   # one of them, on a private copy, in seconds
+```
+
+A drill injects an incident into live synthetic traffic, lets guards and a scripted on-call answer, and prints when it
+was injected, detected, answered and stopped, counted in decisions, with the customers hurt before and after.
+
+## What watches
+
+Guards hold what the service sees of its own decisions against a learned baseline: rates of cuts, raises, refusals and
+first limits; distributions of every fact, of scores, and of the age of behaviour facts; errors and commit times. Each
+recommends a playbook; with `guards_activate` one acts by itself, for minutes, never against what a person has put in
+force or ended. `holdline mode` shows them. The growth brake and the dead man's switch act outside any policy; the
+operator's page ([service/](../service/README.md)) has their settings.
+
 ## Adding one
 
 `holdline playbook new NAME` makes a folder here with a module, its page and its test. Until it is released
@@ -103,11 +121,12 @@ def commands(playbook: Playbook) -> tuple[str, str, str]:
 
 def _facts(playbook: Playbook) -> list[str]:
     approvals = {0: "nobody else", 1: "one other person", 2: "two other people"}[playbook.approvals]
+    alone = " When nobody answers, `--break-glass` puts it in force at once and tells everybody."
     lines = [
         f"## {playbook.title}" + (f", retired: {playbook.retired}" if playbook.retired else ""), "",
         f"Approved by {approvals}; at most {hours(playbook.ttl_seconds_max)}; precedence {playbook.precedence}."
         + (f" Replaces {playbook.replaces}." if playbook.replaces else ""),
-        f"Safer, because {playbook.safer.value}.",
+        f"Safer, because {playbook.safer.value}." + (alone if playbook.approvals else ""),
     ]  # fmt: skip
     lines += [f"Not beside {other}: {why}." for other, why in playbook.conflicts.items()]
     if playbook.parameters:

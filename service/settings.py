@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=65_000,
-        description="Prometheus on loopback: this port for the engine, the next ones for gateways; 0: off.",
+        description="Prometheus on loopback: this port for the engine, then gateways, then the sentry; 0: off.",
     )
     otlp_endpoint: str = Field("", description="Base URL of an OTLP/HTTP collector for traces and metrics; empty: off.")
     log_level: str = Field(

@@ -46,7 +46,7 @@ class Child:
     def spawn(self) -> None:
         """Start the process, which loads its code and then waits for orders."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service.bootstrap", self.role],
+            [sys.executable, "-m", "service.launch", self.role],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self.started_at = time.monotonic()

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from opentelemetry import metrics, trace
 from opentelemetry.metrics import Counter, Histogram
+from opentelemetry.metrics import _Gauge as Gauge
 
 LOG_RECORDS_WAITING_MAX: Final = 10_000
 
@@ -25,6 +26,8 @@ BATCH_SIZE: Final = "holdline.batch.size"
 COMMIT_DURATION: Final = "holdline.commit.duration"
 DECISIONS: Final = "holdline.decisions"
 KEYS_PURGED: Final = "holdline.keys.purged"
+GUARD_LEVEL: Final = "holdline.guard.level"
+ACTIVATIONS_IN_FORCE: Final = "holdline.activations.in_force"
 
 _SECONDS_BOUNDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SIZE_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000, 2_000)
@@ -45,6 +48,13 @@ class EngineMeters(NamedTuple):
     commit_seconds: Histogram | None
     decisions: Counter | None
     keys_purged: Counter | None
+
+
+class SentryMeters(NamedTuple):
+    """How near each guard is to its alarm (1 and more alarms), activations in force. None where metrics are off."""
+
+    guard_level: Gauge | None
+    in_force: Gauge | None
 
 
 def account_hash(account_id: str) -> str:
@@ -150,6 +160,16 @@ def engine_meters(meter: metrics.Meter | None) -> EngineMeters:
         meter.create_histogram(COMMIT_DURATION, unit="s", description="Time of one transaction, commit included."),
         meter.create_counter(DECISIONS, description="Answers given, by outcome or error reason."),
         meter.create_counter(KEYS_PURGED, description="Idempotency keys purged after their retention."),
+    )
+
+
+def sentry_meters(meter: metrics.Meter | None) -> SentryMeters:
+    """Make the sentry's instruments."""
+    if meter is None:
+        return SentryMeters(None, None)
+    return SentryMeters(
+        meter.create_gauge(GUARD_LEVEL, description="Level of a guard as a share of its alarm, by signal and product."),
+        meter.create_gauge(ACTIVATIONS_IN_FORCE, description="Playbook activations in force, by playbook."),
     )
 
 

@@ -24,6 +24,7 @@ from service.drill.traffic import Person, completed
 from service.engine.ports import Answer, Call, Codec, Ledger
 from service.settings import Settings
 from service.storage.sqlite import SqliteStore
+from service.telemetry import sentry_meters
 
 GUARDS: Final = "cut_rate=freeze_reductions"
 """In a drill this guard acts by itself and the others recommend, so that both ways are rehearsed."""
@@ -82,7 +83,7 @@ def rehearsing(source: str, seed: int) -> Iterator[Rehearsal]:
         stack.callback(store.close)
         reader = BuggyReader()
         parts = bootstrap.make_parts(store, settings, reader.read)
-        sentry, _ = bootstrap.make_sentry(store, DirectLine(parts.codec), settings, clock.now_us)
+        sentry, _ = bootstrap.make_sentry(store, DirectLine(parts.codec), settings, clock.now_us, sentry_meters(None))
         yield Rehearsal(Stage(store, clock, reader, parts, sentry), _enough(people), seed)
 
 

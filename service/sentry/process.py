@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from service.domain.activation import ActivationState, state_of
+from service.domain.activation import Activation, ActivationState, is_in_force, state_of
 from service.domain.errors import DeadlineExpired, HoldlineError, InternalError
 from service.domain.watch import Baseline, look_at
 from service.engine import alerts
@@ -20,6 +20,7 @@ from service.engine.reports import Alarm, Pulse, Report
 from service.sentry.delivery import IN_HAND_MAX, Deliverer
 from service.sentry.guards import Act, Guards, Signal, learned
 from service.sentry.pulse import PulseGuards
+from service.telemetry import SentryMeters
 
 LOOKS_MAX: Final = 2_000
 """Most decisions looked at in one turn."""
@@ -47,12 +48,22 @@ class Codec(Protocol):
 class Sentry:
     """Follows one store."""
 
-    def __init__(self, store: Store, engine: Engine, guards: Guards, deliverer: Deliverer, learn_from: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        guards: Guards,
+        deliverer: Deliverer,
+        learn_from: int,
+        meters: SentryMeters,
+    ) -> None:
         self._store = store
         self._engine = engine
         self.guards = guards
         self._deliverer = deliverer
         self._learn_from = learn_from
+        self._meters = meters
+        self._in_force: set[str] = set()
         self._pulses = PulseGuards()
         self.watermark = -1
         self._seen: dict[str, int] = {}
@@ -103,6 +114,18 @@ class Sentry:
         activations = self._store.playbooks.activations_newest(NUMBER_MAX, ACTIVATIONS_LOOKED_AT)
         for act in self.guards.acts(news, activations, now_us):
             self._act(act)
+        self._measure([one for one in activations if is_in_force(one, now_us)])
+
+    def _measure(self, in_force: list[Activation]) -> None:
+        if self._meters.guard_level is None or self._meters.in_force is None:
+            return
+        for signal in self.guards.signals():
+            self._meters.guard_level.set(signal.share, {"signal": signal.name, "product": signal.product})
+        titles = [f"{one.playbook}/v{one.version}" for one in in_force]
+        # What has gone out of force is set to 0 once more, else its last value would stay.
+        for title in self._in_force | set(titles):
+            self._meters.in_force.set(titles.count(title), {"playbook": title})
+        self._in_force |= set(titles)
 
     def _act(self, act: Act) -> None:
         why = f"guard {act.signal.name} alarms at {act.signal.value} ppm, {act.signal.baseline} is normal"

@@ -11,18 +11,20 @@ from holdline.v1 import limit_service_pb2_grpc
 
 from service import telemetry
 from service.cli.demonstration import running_server
+from service.client import Client
 from tests.proof.journal import wait_until
 from tests.service.wire import assign, refusal
 
 
 def _free_ports() -> int:
-    """Give a port that is free together with the next one."""
+    """Give a port that is free together with the next two: engine, gateway, sentry."""
     while True:
-        with socket.socket() as first, socket.socket() as second:
+        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
             first.bind(("127.0.0.1", 0))
             port: int = first.getsockname()[1]
             try:
                 second.bind(("127.0.0.1", port + 1))
+                third.bind(("127.0.0.1", port + 2))
             except OSError:
                 continue
             return port
@@ -43,7 +45,10 @@ def test_prometheus_shows_rate_errors_duration_queue_wait_batch_size_and_commit_
         for _ in range(3):
             stub.Decide(assign(), timeout=5)
         refusal(lambda: stub.Decide(assign(request_id=""), timeout=5))
-        engine, gateway = _metrics(port), _metrics(port + 1)
+        with Client(server.listen, caller="olga") as client:
+            client.activate("freeze_raises", ttl_seconds=60, reason="seen in the metrics")
+        wait_until(lambda: 'playbook="freeze_raises/v1"} 1.0' in _metrics(port + 2), 10, "seen")
+        engine, gateway, sentry = _metrics(port), _metrics(port + 1), _metrics(port + 2)
 
     assert 'rpc_method="holdline.v1.LimitService/Decide"' in gateway
     assert 'rpc_grpc_status_code="OK"' in gateway
@@ -54,6 +59,8 @@ def test_prometheus_shows_rate_errors_duration_queue_wait_batch_size_and_commit_
     assert "holdline_commit_duration_seconds_count" in engine
     assert "holdline_decisions_total{" in engine
     assert 'outcome="APPROVED"' in engine
+    assert "holdline_guard_level{" in sentry
+    assert 'signal="latency"' in sentry
 
 
 class _Collector(BaseHTTPRequestHandler):

@@ -1,0 +1,224 @@
+"""The processes: engine, gateway and sentry, as the supervisor starts them.
+
+`python -m service.launch engine | gateway | sentry` takes its orders as one JSON line on standard input, which stays
+open as the lifeline, and reports on standard output when the process is ready.
+"""
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from service import bootstrap, telemetry
+from service.domain.decision import Criticality
+from service.engine.loop import Chore, Loop
+from service.engine.ports import Answer, Call
+from service.settings import Settings
+
+ENGINE_REPORT_SECONDS: Final = 5.0
+PURGE_SECONDS: Final = 1.0
+SENTRY_TURN_SECONDS: Final = 0.2
+SENTRY_CALLS_MAX: Final = 16
+CODE: Final = {
+    "engine": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
+    "gateway": ("uvloop", "service.gateway.server"),
+    "sentry": ("service.policies.compiler", "service.rpc.sentry", "service.sentry.process", "service.storage.sqlite"),
+}
+"""What takes long to load in each process; loaded before its orders come, so that processes load side by side."""
+
+log = structlog.get_logger("holdline")
+
+
+def run_engine(orders: dict[str, Any]) -> int:
+    """Run the engine process until SIGTERM or until the supervisor is gone."""
+    from service.storage.checkpointer import Checkpointer
+    from service.storage.sqlite import SqliteStore, StoreRefused
+
+    settings = Settings.model_validate(orders["settings"])
+    listener = telemetry.start_logs(settings.log_level)
+    meter = telemetry.start_metrics("engine", settings.metrics_port, settings.otlp_endpoint)
+    try:
+        store = SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us)
+    except StoreRefused as error:
+        log.error("store refused", why=str(error))
+        listener.stop()
+        return 1
+    checkpointer = Checkpointer(bootstrap.store_path(settings.store), store.log_is_long)
+    checkpointer.start()
+    with listening(orders["socket"]) as server:
+        engine = bootstrap.make_engine(store, settings, telemetry.engine_meters(meter))
+        loop = Loop(engine, server, sys.stdin.fileno())
+        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        # Our records hold no cycles.
+        spare_the_collector(50_000)
+        report({})
+        retention_us = settings.key_retention_hours * 3_600_000_000
+        seen = bootstrap.engine_seen(f"{socket.gethostname()}-{os.getpid()}")
+        purge_max = settings.purge_keys_max
+        loop.run(
+            [
+                Chore(ENGINE_REPORT_SECONDS, lambda: engine.report_in(seen)),
+                Chore(PURGE_SECONDS, lambda: engine.purge(bootstrap.now_us() - retention_us, purge_max) == purge_max),
+            ]
+        )
+    checkpointer.stop()
+    store.checkpoint()
+    store.close()
+    listener.stop()
+    return 0
+
+
+def run_gateway(orders: dict[str, Any]) -> int:
+    """Run a gateway process until SIGTERM or until the supervisor is gone."""
+    import uvloop
+
+    settings = Settings.model_validate(orders["settings"])
+    listener = telemetry.start_logs(settings.log_level)
+    uvloop.run(_serve(settings, orders["socket"], orders["number"]))
+    listener.stop()
+    return 0
+
+
+def sentry_path(engine_path: str) -> str:
+    """Give the sentry's socket, beside the engine's."""
+    return f"{engine_path}-sentry"
+
+
+def run_sentry(orders: dict[str, Any]) -> int:
+    """Run the sentry process until SIGTERM or until the supervisor is gone."""
+    from service.rpc.sentry import SentryCodec
+    from service.sentry.line import Line
+    from service.sentry.process import Answerer
+    from service.storage.sqlite import SqliteStore, StoreRefused
+
+    settings = Settings.model_validate(orders["settings"])
+    listener = telemetry.start_logs(settings.log_level)
+    try:
+        store = SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us, read_only=True)
+    except StoreRefused as error:
+        log.error("store refused", why=str(error))
+        listener.stop()
+        return 1
+    line = Line(orders["socket"])
+    port = settings.metrics_port and settings.metrics_port + 1 + settings.gateways
+    meters = telemetry.sentry_meters(telemetry.start_metrics("sentry", port, settings.otlp_endpoint))
+    sentry, deliverer = bootstrap.make_sentry(store, line, settings, bootstrap.now_us, meters)
+    deliverer.start()
+    with listening(sentry_path(orders["socket"])) as server:
+        loop = Loop(Answerer(SentryCodec(store, bootstrap.make_control(), sentry)), server, sys.stdin.fileno())
+        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        # Looks and previews make many records and no cycles.
+        spare_the_collector(50_000)
+        report({})
+        loop.run([Chore(SENTRY_TURN_SECONDS, sentry.turn)])
+    deliverer.stop()
+    line.close()
+    store.close()
+    listener.stop()
+    return 0
+
+
+@contextlib.contextmanager
+def listening(path: str) -> Iterator[socket.socket]:
+    """Listen on a local socket."""
+    with contextlib.suppress(FileNotFoundError):
+        Path(path).unlink()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        yield server
+
+
+async def _serve(settings: Settings, path: str, number: int) -> None:
+    from service.gateway import roles
+    from service.gateway.admission import Queue
+    from service.gateway.link import Link
+    from service.gateway.mode_watch import ModeWatch
+    from service.gateway.server import Gateway
+    from service.rpc.contract import SERVICE_NAMES
+    from service.rpc.methods import GLANCE
+
+    port = settings.metrics_port and settings.metrics_port + 1 + number
+    meters = telemetry.gateway_meters(telemetry.start_metrics("gateway", port, settings.otlp_endpoint))
+    traces = telemetry.start_traces("gateway", settings.otlp_endpoint)
+    gateway = Gateway(settings, meters, traces, roles.read(settings.roles_file))
+    server = gateway.server(SERVICE_NAMES)
+    queue = Queue(settings.queue_calls_max, settings.queue_bytes_max, settings.queue_wait_ms_max)
+    link = gateway.link = Link(
+        path, queue, settings.batch_calls_max, settings.frames_in_flight, meters,
+        lambda is_there: gateway.engine_changed(is_there=is_there),
+    )  # fmt: skip
+    # Previews take long and are few: each waits for the one before, none waits with decisions.
+    slow = Queue(SENTRY_CALLS_MAX, settings.queue_bytes_max, settings.deadline_ms_default)
+    unmeasured = telemetry.gateway_meters(None)
+    gateway.sentry_link = Link(sentry_path(path), slow, 1, 1, unmeasured, lambda _: None)
+
+    # The gateway's own looks at the mode take no caller's place in the queue.
+    own = Link(path, Queue(1, settings.queue_bytes_max, settings.deadline_ms_default), 1, 1, unmeasured, lambda _: None)
+
+    async def look(body: bytes) -> Answer:
+        deadline_us = time.monotonic_ns() // 1_000 + settings.deadline_ms_default * 1_000
+        return await own.submit(Call(GLANCE, bootstrap.CALLER, deadline_us, "", body), Criticality.INTERACTIVE)
+
+    gateway.mode_watch = ModeWatch(settings.mode_poll_ms, settings.watchers_max, look)
+    keepers = [
+        asyncio.ensure_future(keeps)
+        for keeps in (
+            link.keep_connected(), own.keep_connected(), gateway.sentry_link.keep_connected(),
+            gateway.mode_watch.keep_looking(),
+        )
+    ]  # fmt: skip
+    bound = server.add_insecure_port(settings.listen)
+    await server.start()
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, over.set)
+    loop.add_signal_handler(signal.SIGINT, over.set)
+    loop.add_reader(sys.stdin.fileno(), over.set)
+    # grpc.aio leaves cycles behind each call; seldom collections would be long ones.
+    spare_the_collector(2_000)
+    report({"port": bound})
+    await over.wait()
+    loop.remove_reader(sys.stdin.fileno())
+    await gateway.drain(server)
+    for keeper in keepers:
+        keeper.cancel()
+
+
+def spare_the_collector(threshold: int) -> None:
+    """Let the cyclic collector pass over what start-up made, and run each so many new objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(threshold, 20, 100)
+
+
+def report(content: dict[str, int]) -> None:
+    """Tell the supervisor that this process is ready."""
+    sys.stdout.write(json.dumps(content) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run the role that the command line names."""
+    # The supervisor blocks signals to wait for them, and children inherit that.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
+    bootstrap.assert_fast_protobuf()
+    for module in CODE[sys.argv[1]]:
+        importlib.import_module(module)
+    orders = json.loads(sys.stdin.readline())
+    return {"engine": run_engine, "gateway": run_gateway, "sentry": run_sentry}[sys.argv[1]](orders)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
