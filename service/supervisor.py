@@ -32,6 +32,20 @@ POLL_SECONDS: Final = 0.5
 log = structlog.get_logger("holdline.supervisor")
 
 
+WATCHED: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+
+
+def hold_signals() -> None:
+    """Keep the signals that a supervisor waits for until it asks; call before any thread starts.
+
+    A thread that was started earlier would not hold them: a SIGTERM that comes while the supervisor is busy with a
+    child would go to that thread and end the process without a drain.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+    # Ignored signals are never delivered, and SIGCHLD is ignored by default.
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+
+
 class Child:
     """One process of ours: a role, started again whenever it ends."""
 
@@ -106,17 +120,13 @@ class Supervisor:
         self._stop_signal = 0
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; gives the exit code."""
-        watched = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
-        signal.pthread_sigmask(signal.SIG_BLOCK, watched)
-        # Ignored signals are never delivered, and SIGCHLD is ignored by default.
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        """Serve until SIGTERM or SIGINT, which `hold_signals` holds; gives the exit code."""
         try:
             if not self._start_all():
                 return 1
             self._announce()
             while not self._stop_signal:
-                self._watch(watched)
+                self._watch()
             return self._stop()
         finally:
             self._kill_all()
@@ -159,9 +169,9 @@ class Supervisor:
     def _pid(child: Child) -> int:
         return child.process.pid if child.process is not None else 0
 
-    def _watch(self, watched: set[signal.Signals]) -> None:
+    def _watch(self) -> None:
         """Wait for a signal and start again what has ended and is due."""
-        received = signal.sigtimedwait(watched, POLL_SECONDS if self._all_alive() else 0.05)
+        received = signal.sigtimedwait(WATCHED, POLL_SECONDS if self._all_alive() else 0.05)
         if received is not None and received.si_signo != signal.SIGCHLD:
             self._stop_signal = received.si_signo
             return

@@ -29,7 +29,7 @@ def serve(
 
     from service import bootstrap, telemetry
     from service.settings import Settings
-    from service.supervisor import Supervisor
+    from service.supervisor import Supervisor, hold_signals
 
     flags = {"store": store, "listen": listen, "gateways": gateways, "metrics_port": metrics_port}
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
@@ -44,6 +44,7 @@ def serve(
         problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
         raise typer.BadParameter("; ".join(problems)) from error
     bootstrap.assert_fast_protobuf()
+    hold_signals()
     listener = telemetry.start_logs(settings.log_level)
     try:
         code = Supervisor(settings, ready_file).run()

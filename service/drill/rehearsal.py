@@ -166,6 +166,11 @@ class Rehearsal:
             self._events.append(Event(result.stopped, "harm stopped", f"none in {QUIET} decisions after"))
         return result._replace(events=tuple(sorted(self._events, key=lambda event: event.decision)))
 
+    def calm(self) -> tuple[Store, Parts]:
+        """Make calm traffic only, and give the store and the parts that made it."""
+        self._set_up(lambda _: None)
+        return self._stage.store, self._stage.parts
+
     def _is_over(self, script: list[Step]) -> bool:
         last = max((harm.decision for harm in self._harms), default=0)
         return not script and self._made - last >= QUIET

@@ -17,6 +17,7 @@ from service.domain.facts import FACTS
 from service.domain.watch import Baseline, Look
 from service.sentry.statistics import (
     PSI_ALARM,
+    RATE_MOST,
     RECOVERED,
     WINDOW,
     Cusum,
@@ -171,7 +172,9 @@ class Watch:
         normal = msgspec.json.decode(baseline.content, type=Normal)
         product, version = baseline.product, baseline.version
         self._rates = [
-            RateGuard(signal, product, counted, version) for signal, counted in normal.rates.items() if counted[1]
+            RateGuard(signal, product, counted, version)
+            for signal, counted in normal.rates.items()
+            if upper_bound(*counted) <= RATE_MOST
         ]
         facts = {f"fact_psi:{fact.name}": place for place, fact in enumerate(FACTS)}
         self._facts = [

@@ -20,6 +20,8 @@ STREAMS: Final = 5
 """Rates watched a product; together they raise at most one false alarm a month."""
 RATE_LEAST: Final = 0.005
 """A normal rate below is taken as this, so that a handful of events is no alarm."""
+RATE_MOST: Final = 0.95
+"""A normal rate above has no room to rise and is not watched; the rate of its opposite is."""
 CONFIDENCE_Z: Final = 1.645
 """One-sided 95 %: a learned rate is taken at its upper bound, so that an unlucky sample alarms later, not sooner."""
 
@@ -39,7 +41,8 @@ class Cusum:
     """Watches one rate for a rise."""
 
     def __init__(self, normal: float) -> None:
-        """Watch for a doubling of a normal rate (0 to 1); above one half, for halving the distance to 1."""
+        """Watch for a doubling of a normal rate (0 to `RATE_MOST`); above one half, for halving the distance to 1."""
+        assert normal <= RATE_MOST
         low = max(normal, RATE_LEAST)
         high = min(2 * low, (1 + low) / 2)
         self._hit = math.log(high / low)

@@ -1,7 +1,8 @@
 """Measure inside the process, where the wire would only blur: one policy evaluation, one engine batch.
 
-`python -m tests.house.measure evaluation` prints a name and microseconds a line, best of five; `profile` prints where
-an engine's microseconds go, by function, for batches of 1,000 on a real file.
+`python -m tests.house.measure evaluation` prints a name and microseconds a line, best of five; `modes` ratios to
+normal mode under each playbook; `preview` replays a second under each; `profile` where an engine's microseconds go, by function, for
+batches of 1,000 on a real file.
 """
 
 import cProfile
@@ -17,16 +18,21 @@ from holdline.v1 import decision_pb2, limit_service_pb2
 
 from loadtests import bench
 from service import bootstrap, telemetry
+from service.domain.activation import Activation, requested
 from service.domain.decide import decide
 from service.domain.decision import Kind
-from service.domain.mode import NORMAL
+from service.domain.mode import EVERYBODY, NORMAL, Measure, Mode, composed
+from service.domain.playbook import Playbook, Value
+from service.drill.stage import rehearsing
+from service.engine import preview as previews
 from service.engine.ports import Call
 from service.rpc.methods import INDEX_OF
-from tests.builders import NOW, account, command, policy, settings, sqlite
+from tests.builders import NOW, PLAYBOOKS, account, command, policy, settings, sqlite
 
 ROUNDS = 5
 CALLS = 20_000
 BATCHES = 30
+PREVIEWED = 10_000
 FAR_AWAY_US = 1 << 62
 
 
@@ -39,6 +45,53 @@ def evaluation() -> None:
             decide(asked, known, rules, NORMAL, NOW)  # type: ignore[arg-type]  # bound defaults.
 
         print(kind.name, min(timeit.repeat(once, number=CALLS, repeat=ROUNDS)) / CALLS * 1e6)
+
+
+def modes() -> None:
+    """Time `domain.decide` of a raise under each playbook, as a ratio to normal mode in the same rounds."""
+    rules = policy()
+    for playbook in PLAYBOOKS.all():
+        parameters = playbook.make_parameters(**_values(playbook, rules.version))
+        measure = Measure(f"A1@{playbook.title}", 1, EVERYBODY, parameters, playbook)
+        mode = composed([measure], {rules.version: rules})
+        with_it, without = _best_us(mode, NORMAL)
+        print(playbook.title, with_it / without)
+
+
+def _values(playbook: Playbook, policy_version: str) -> dict[str, Value]:
+    return {one.name: one.default or 0 if not one.is_policy else policy_version for one in playbook.parameters}
+
+
+def _best_us(*modes: Mode) -> list[float]:
+    """Give the best microseconds of a raise in each mode; rounds alternate, so that a slow moment meets all."""
+    asked, known, rules = command(Kind.RAISE), account(), policy()
+    best = [float("inf")] * len(modes)
+    for _ in range(20):
+        for place, mode in enumerate(modes):
+            seconds = timeit.timeit(lambda mode=mode: decide(asked, known, rules, mode, NOW), number=CALLS // 20)  # type: ignore[misc]  # a bound default.
+            best[place] = min(best[place], seconds / (CALLS // 20) * 1e6)
+    return best
+
+
+def preview() -> None:
+    """Time previews of 10,000 recorded decisions, reading included, in CPU; print replays a second and core."""
+    with rehearsing("", seed=1) as rehearsal:
+        store, parts = rehearsal.calm()
+        for playbook in PLAYBOOKS.all():
+            values = _values(playbook, "reference-2026-1")
+            candidate = requested(
+                0, playbook, values, EVERYBODY, 1, "", "", "", 0, is_break_glass=True, is_forced=False
+            )  # fmt: skip
+
+            def once(playbook: Playbook = playbook, candidate: Activation = candidate) -> float:
+                started = time.process_time()
+                found = previews.preview(
+                    previews.newest(store, PREVIEWED), playbook, EVERYBODY,
+                    lambda names: parts.control.recorded_mode(store, names, candidate), parts.desk.policy,
+                )  # fmt: skip
+                return found.decisions / (time.process_time() - started)
+
+            print(playbook.title, max(once() for _ in range(ROUNDS)))
 
 
 def profile() -> None:
@@ -80,4 +133,4 @@ def profile() -> None:
 
 
 if __name__ == "__main__":
-    {"evaluation": evaluation, "profile": profile}[sys.argv[1]]()
+    {"evaluation": evaluation, "modes": modes, "preview": preview, "profile": profile}[sys.argv[1]]()

@@ -94,17 +94,17 @@ def test_two_people_must_approve_never_the_activator_and_never_one_twice(as_: As
 
 def test_broken_glass_needs_no_approval_and_everybody_is_told(as_: As, guarded: Server) -> None:
     broken = as_("olga").activate("read_only", ttl_seconds=60, reason="nobody answers", break_glass=True)
-    alerts = _alerts(guarded)
+    told = alerts(guarded)
 
     assert broken.activation.state == pb.ACTIVATION_STATE_ACTIVE
     assert broken.activation.break_glass
     assert any(
         severity == "critical" and '"break_glass": 1' in body and broken.activation.activation_id in body
-        for severity, body in alerts
+        for severity, body in told
     )
 
 
-def _alerts(server: Server) -> list[tuple[str, str]]:
+def alerts(server: Server) -> list[tuple[str, str]]:
     from tests.builders import sqlite
 
     store = sqlite(server.ready.parent / "holdline.db", read_only=True)

@@ -254,3 +254,12 @@ def test_the_clients_own_retries_ride_over_an_overload(tmp_path: Path) -> None:
 
     assert len(outcomes) == 120
     assert outcomes.count("made") > 60
+
+
+def test_a_stop_that_comes_while_a_child_is_started_again_still_drains(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        for role in ("engine", "sentry"):
+            os.kill(server.pids()[role], signal.SIGKILL)
+        time.sleep(0.05)
+
+    assert server.process.returncode == 0

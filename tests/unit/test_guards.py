@@ -318,3 +318,16 @@ def test_an_empty_baseline_is_learned_without_a_rate() -> None:
 
     assert isinstance(nothing, Baseline)
     assert not any(signal.name == "cut_rate" for signal in guards.signals())
+
+
+def test_a_rate_that_is_nearly_always_is_not_watched_but_its_opposite_is() -> None:
+    always = [look._replace(kind=Kind.RAISE, move=1) for look in _looks(2_000, seed=1)]
+    guards = Guards({})
+
+    guards.learn([learned("revolving", always, "tests")._replace(version=1)])
+
+    names = {signal.name for signal in guards.signals()}
+    assert "raise_rate" not in names
+    assert "raise_refusal_rate" in names
+    refused = [look._replace(move=0) for look in always[:100]]
+    assert 0 < _alarm_after(guards, refused, "raise_refusal_rate") <= 30

@@ -1,0 +1,115 @@
+"""The sentry beside a live server: guards that act, silence that is noticed, and a dead sentry that costs nothing."""
+
+import os
+import signal
+from pathlib import Path
+
+from holdline.v1 import decision_pb2, limit_service_pb2
+from holdline.v1 import playbook_service_pb2 as pb
+
+from service.cli.demonstration import Server, running_server
+from service.client import Client
+from tests.proof.journal import wait_until
+from tests.service.test_playbooks import alerts
+from tests.service.wire import ASSIGN, assign, facts, fresh
+
+REDUCE = decision_pb2.DECISION_KIND_REDUCE
+LEARNED = 1_000
+
+
+def _decide(client: Client, kind: decision_pb2.DecisionKind.ValueType, names: list[str], **said: int) -> None:
+    for start in range(0, len(names), 500):
+        requests = [
+            limit_service_pb2.DecideRequest(
+                request_id=fresh("r"), account_id=name, kind=kind, facts=facts(**said),
+                product="revolving" if kind == ASSIGN else "",
+            )
+            for name in names[start : start + 500]
+        ]  # fmt: skip
+        assert all(isinstance(one, limit_service_pb2.DecideResponse) for one in client.batch(requests))
+
+
+def _in_force(client: Client) -> list[pb.Activation]:
+    return list(client.mode().mode.activations)
+
+
+def test_a_guard_learns_what_is_normal_alarms_and_acts_for_a_short_time(tmp_path: Path) -> None:
+    flags = (
+        "--set", f"guard_decisions={LEARNED}", "--set", "guards_activate=cut_rate=freeze_reductions",
+        "--set", "guard_ttl_seconds=60",
+    )  # fmt: skip
+    with running_server(tmp_path, *flags) as server, Client(server.listen, timeout_seconds=30.0) as client:
+        names = [fresh("g") for _ in range(LEARNED)]
+        _decide(client, ASSIGN, names)
+        _decide(client, REDUCE, names[:500])
+        wait_until(
+            lambda: any(one.name == "cut_rate" for one in client.signals().signals), 20, "a baseline was learned"
+        )
+
+        _decide(client, REDUCE, names[500:], dpd_now=70)
+        wait_until(lambda: bool(_in_force(client)), 20, "a guard acted")
+        (made,) = _in_force(client)
+        (alarm,) = (one for one in client.signals().signals if one.name == "cut_rate")
+        held = client.decide(names[0], "reduce", facts={"dpd_now": 70}).decision
+        told = alerts(server)
+
+    assert (made.playbook, made.requested_by, made.scope.product) == (
+        "freeze_reductions",
+        "holdline:guard",
+        "revolving",
+    )
+    assert made.active_until.ToSeconds() - made.active_from.ToSeconds() == 60
+    assert alarm.alarming
+    assert alarm.recommends == "freeze_reductions"
+    assert held.new_limit == held.old_limit
+    assert held.reasons[0].code == "CUT_HELD_FOR_REVIEW"
+    critical = [body for severity, body in told if severity == "critical"]
+    assert any('"guard_alarm"' in body for body in critical)
+    assert any('"playbook_activate"' in body and made.activation_id in body for body in critical)
+
+
+def test_a_baseline_that_a_person_asks_for_is_a_new_version(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server, Client(server.listen, caller="olga", timeout_seconds=30.0) as client:
+        _decide(client, ASSIGN, [fresh("b") for _ in range(LEARNED)])
+
+        first = client.learn_baseline("revolving", LEARNED)
+        second = client.learn_baseline("revolving", LEARNED)
+
+    assert (first.version, second.version) == (1, 2)
+    assert first.decisions == LEARNED
+
+
+def test_a_stopped_sentry_is_noticed_and_the_safe_mode_put_in_force(tmp_path: Path) -> None:
+    flags = ("--set", "dead_man_seconds=1", "--set", "dead_man_playbook=freeze_raises")
+    with running_server(tmp_path, *flags) as server, Client(server.listen, timeout_seconds=30.0) as client:
+        os.kill(server.pids()["sentry"], signal.SIGSTOP)
+        try:
+            wait_until(lambda: bool(_in_force(client)), 40, "the dead man acted")
+            (made,) = _in_force(client)
+            decided = client.send(assign())
+        finally:
+            os.kill(server.pids()["sentry"], signal.SIGCONT)
+        told = alerts(server)
+
+    assert (made.playbook, made.requested_by) == ("freeze_raises", "holdline:dead-man")
+    assert list(decided.decision.activation_ids) == [f"{made.activation_id}@freeze_raises/v1"]
+    assert {"guards_silent", "dead_man_acted"} <= {word for _, body in told for word in body.split('"')}
+
+
+def test_a_dead_sentry_costs_no_decision_and_comes_back(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server, Client(server.listen, timeout_seconds=30.0) as client:
+        for _ in range(2):
+            sentry = _killed(server)
+            assert all(client.send(assign()).decision.decision_id for _ in range(20))
+            wait_until(lambda sentry=sentry: server.pids()["sentry"] != sentry, 20, "the sentry is back")  # type: ignore[misc]  # a bound default.
+
+        wait_until(lambda: bool(client.signals().signals), 20, "signals are read again")
+        found = client.preview("freeze_raises")
+
+    assert found.decisions == 40
+
+
+def _killed(server: Server) -> int:
+    sentry = int(server.pids()["sentry"])
+    os.kill(sentry, signal.SIGKILL)
+    return sentry
