@@ -29,6 +29,7 @@ from service.settings import Settings
 ENGINE_REPORT_SECONDS: Final = 5.0
 PURGE_SECONDS: Final = 1.0
 SENTRY_TURN_SECONDS: Final = 0.2
+SENTRY_NICENESS: Final = 10
 SENTRY_CALLS_MAX: Final = 16
 CODE: Final = {
     "engine": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
@@ -118,6 +119,8 @@ def run_sentry(orders: dict[str, Any]) -> int:
     with listening(sentry_path(orders["socket"])) as server:
         loop = Loop(Answerer(SentryCodec(store, bootstrap.make_control(), sentry)), server, sys.stdin.fileno())
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        # Decisions come first where cores are short.
+        os.nice(SENTRY_NICENESS)
         # Looks and previews make many records and no cycles.
         spare_the_collector(50_000)
         report({})

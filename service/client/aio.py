@@ -3,6 +3,7 @@
 Promises what the synchronous one does: the same request id on each try, deadlines passed on, typed errors.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -15,16 +16,18 @@ import tenacity
 from holdline.v1 import account_pb2, decision_pb2
 from holdline.v1 import limit_service_pb2 as limits
 from holdline.v1 import limit_service_pb2_grpc as limits_grpc
+from holdline.v1 import playbook_service_pb2 as pb
+from holdline.v1 import playbook_service_pb2_grpc as playbooks_grpc
 
 from service.client import errors, requests
 from service.client.blocking import TIMEOUT_SECONDS, result_of
-from service.client.retry import Budget, Retry, arguments
+from service.client.retry import RESUME_SECONDS, Budget, Outage, Retry, arguments
 
 Response = TypeVar("Response")
 
 
 class AsyncClient:
-    """Calls LimitService over one channel; arguments as `Client`. Policies are for analysts, who have `Client`."""
+    """Decides and watches the mode over one channel; arguments as `Client`. Analysts and on-call have `Client`."""
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class AsyncClient:
     ) -> None:
         self._channel = grpc.aio.insecure_channel(target, options=requests.CHANNEL_OPTIONS)
         self._limits: limits_grpc.LimitServiceAsyncStub = limits_grpc.LimitServiceStub(self._channel)
+        self._playbooks: playbooks_grpc.PlaybookServiceAsyncStub = playbooks_grpc.PlaybookServiceStub(self._channel)
         self._metadata = requests.metadata(caller, is_batch=is_batch)
         self._timeout_seconds = timeout_seconds
         self._retry = retry or Retry()
@@ -108,6 +112,25 @@ class AsyncClient:
         """Explain a decision. Raises HoldlineError."""
         request = limits.ExplainDecisionRequest(decision_id=decision_id)
         return await self._call(self._limits.ExplainDecision, request, "")
+
+    async def mode(self) -> pb.GetModeResponse:
+        """Read what is in force. Raises HoldlineError."""
+        return await self._call(self._playbooks.GetMode, pb.GetModeRequest(), "")
+
+    async def watch_mode(self, resume_token: str = "") -> AsyncIterator[pb.WatchModeResponse]:
+        """Give the mode now and whenever it changes, for ever, as `Client.watch_mode`. Raises HoldlineError."""
+        outage = Outage(self._timeout_seconds)
+        while True:
+            began = time.monotonic()
+            request = pb.WatchModeRequest(resume_token=resume_token)
+            try:
+                async for seen in self._playbooks.WatchMode(request, metadata=self._metadata):
+                    resume_token = seen.resume_token
+                    outage.end()
+                    yield seen
+            except grpc.RpcError as error:
+                outage.endure(errors.from_rpc(error), began, time.monotonic())
+            await asyncio.sleep(RESUME_SECONDS)
 
     async def _call(self, method: Callable[..., Awaitable[Response]], request: object, request_id: str) -> Response:
         """Call with retries, the same request on each try, all within one deadline."""

@@ -20,12 +20,10 @@ from holdline.v1 import policy_service_pb2 as policies
 from holdline.v1 import policy_service_pb2_grpc as policies_grpc
 
 from service.client import errors, requests
-from service.client.retry import Budget, Retry, arguments
+from service.client.retry import RESUME_SECONDS, Budget, Outage, Retry, arguments
 
 Response = TypeVar("Response")
 TIMEOUT_SECONDS = 5.0
-RESUME_SECONDS = 0.2
-CONNECTED_SECONDS = 5.0
 
 
 class Client:
@@ -255,21 +253,18 @@ class Client:
 
         What can't be retried ends it: a refusal, or a server that stays out of reach for the client's time-out.
         """
-        down_since = 0.0
+        outage = Outage(self._timeout_seconds)
         while True:
-            request = pb.WatchModeRequest(resume_token=resume_token)
             began = time.monotonic()
             try:
-                for seen in self._playbooks.WatchMode(request, metadata=self._metadata):
+                for seen in self._playbooks.WatchMode(
+                    pb.WatchModeRequest(resume_token=resume_token), metadata=self._metadata
+                ):
                     resume_token = seen.resume_token
-                    down_since = 0.0
+                    outage.end()
                     yield seen
             except grpc.RpcError as error:
-                found, now = errors.from_rpc(error, ""), time.monotonic()
-                # A try that lasted was a connection on which nothing changed.
-                down_since = now if now - began > CONNECTED_SECONDS else down_since or now
-                if not isinstance(found, errors.Unavailable) or now - down_since > self._timeout_seconds:
-                    raise found from error
+                outage.endure(errors.from_rpc(error), began, time.monotonic())
             time.sleep(RESUME_SECONDS)
 
     def _call(self, method: Callable[..., Response], request: object, request_id: str) -> Response:

@@ -15,6 +15,10 @@ import tenacity
 
 from service.client.errors import DeadlineExceeded, HoldlineError, Unavailable
 
+RESUME_SECONDS = 0.2
+"""Pause before a broken stream is resumed."""
+CONNECTED_SECONDS = 5.0
+
 
 @dataclass
 class Budget:
@@ -51,6 +55,25 @@ class Retry:
 def is_safe(error: BaseException) -> bool:
     """Claim that a retry with the same request id can only help."""
     return isinstance(error, Unavailable | DeadlineExceeded)
+
+
+class Outage:
+    """How long a stream that is resumed has been down; it is given up after so many seconds."""
+
+    def __init__(self, seconds_max: float) -> None:
+        self._seconds_max = seconds_max
+        self._since = 0.0
+
+    def end(self) -> None:
+        """Take note that something was received."""
+        self._since = 0.0
+
+    def endure(self, error: HoldlineError, began: float, now: float) -> None:
+        """Take note that a try failed (seconds of one clock); raises the error where resuming can't help any more."""
+        # A try that lasted was a connection on which nothing changed.
+        self._since = now if now - began > CONNECTED_SECONDS else self._since or now
+        if not isinstance(error, Unavailable) or now - self._since > self._seconds_max:
+            raise error
 
 
 def arguments(

@@ -106,6 +106,10 @@ def learned(product: str, looks: Sequence[Look], by: str) -> Baseline:
     return Baseline(0, product, 0, len(plain), by, content)
 
 
+RATE_COUNT_LEAST: Final = 200
+"""A rate learned from fewer observations is not watched; it is learned anew when more have been seen."""
+
+
 class RateGuard:
     """Watches one rate of one product."""
 
@@ -174,8 +178,10 @@ class Watch:
         self._rates = [
             RateGuard(signal, product, counted, version)
             for signal, counted in normal.rates.items()
-            if upper_bound(*counted) <= RATE_MOST
+            if counted[1] >= RATE_COUNT_LEAST and upper_bound(*counted) <= RATE_MOST
         ]
+        self.is_whole = all(counted[1] >= RATE_COUNT_LEAST for counted in normal.rates.values())
+        """Whether every rate was seen often enough to be learned."""
         facts = {f"fact_psi:{fact.name}": place for place, fact in enumerate(FACTS)}
         self._facts = [
             (facts[signal], ShapeGuard(signal, product, shape, version))
@@ -230,10 +236,10 @@ class Guards:
             if watch is None or watch.version != baseline.version:
                 self._watches[baseline.product] = Watch(baseline)
 
-    @property
-    def products(self) -> set[str]:
-        """Products that have a baseline."""
-        return set(self._watches)
+    def lacks(self, product: str) -> bool:
+        """Claim that a product has no baseline yet, or one in which a rate was seen too seldom."""
+        watch = self._watches.get(product)
+        return watch is None or not watch.is_whole
 
     def add(self, looks: Iterable[Look]) -> None:
         """Take decisions into account, oldest first."""

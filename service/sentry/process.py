@@ -27,6 +27,8 @@ LOOKS_MAX: Final = 2_000
 WARM_UP: Final = 2_000
 """So many decisions before its start are looked at first."""
 ACTIVATIONS_LOOKED_AT: Final = 64
+LEARNED_MAX: Final = 100_000
+"""Most decisions that a baseline is learned from."""
 
 log = structlog.get_logger("holdline.sentry")
 
@@ -67,6 +69,7 @@ class Sentry:
         self._pulses = PulseGuards()
         self.watermark = -1
         self._seen: dict[str, int] = {}
+        self._learn_at: dict[str, int] = {}
         self._untold: list[Alarm] = []
         self._lapses_told: set[int] = set()
         self.looked_us = 0
@@ -146,10 +149,14 @@ class Sentry:
         )
 
     def _first_baseline(self) -> Baseline | None:
-        """Learn a product's first baseline once enough decisions were seen; later ones are people's to ask for."""
-        for product, count in self._seen.items():
-            if product not in self.guards.products and count >= self._learn_from:
-                return self.learn(product, self._learn_from, "holdline:sentry")
+        """Learn a product's baseline once enough decisions were seen; anew at twice as many while a rate lacks.
+
+        Later ones are people's to ask for.
+        """
+        for product, seen in self._seen.items():
+            if self.guards.lacks(product) and seen >= self._learn_at.get(product, self._learn_from):
+                self._learn_at[product] = 2 * seen
+                return self.learn(product, min(seen, LEARNED_MAX), "holdline:sentry")
         return None
 
     def learn(self, product: str, count: int, by: str) -> Baseline:

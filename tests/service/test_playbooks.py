@@ -1,16 +1,18 @@
 """On-call over the wire: activations, approvals, roles, scopes, watching, previews, the queue."""
 
+import asyncio
 import os
 import signal
 import threading
 
 import grpc
+import pytest
 from holdline.v1 import decision_pb2
 from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1 import playbook_service_pb2_grpc as grpc_pb
 
 from service.cli.demonstration import Server
-from service.client import Budget, Client, Retry, Unavailable
+from service.client import AsyncClient, Budget, Client, Retry, Unavailable
 from tests.proof.journal import ONCE, wait_until
 from tests.service.oncall import As, refused
 from tests.service.wire import assign, facts, fresh, refusal
@@ -296,3 +298,29 @@ def test_the_mode_names_the_engines_and_what_they_are_made_of(as_: As) -> None:
     assert found.engines
     for one in found.engines:
         assert all(len(part) == 16 for part in (one.build, one.policy_compiler, one.playbooks))
+
+
+def test_the_asynchronous_client_watches_too(as_: As, guarded: Server) -> None:
+    olga = as_("olga")
+
+    async def watch() -> list[str]:
+        seen: list[str] = []
+        async with AsyncClient(guarded.listen, caller="shop") as client:
+            assert (await client.mode()).mode.mode_id == "normal"
+            async for one in client.watch_mode():
+                seen.append(one.mode.mode_id)
+                if len(seen) == 1:
+                    await asyncio.to_thread(olga.activate, "freeze_raises", ttl_seconds=60, reason="seen")
+                else:
+                    return seen
+        return seen
+
+    normal, frozen = asyncio.run(watch())
+
+    assert normal == "normal"
+    assert frozen == olga.mode().mode.mode_id
+
+
+def test_a_watch_of_a_server_that_stays_away_ends() -> None:
+    with Client("127.0.0.1:1", timeout_seconds=0.5) as client, pytest.raises(Unavailable):
+        next(client.watch_mode())

@@ -331,3 +331,15 @@ def test_a_rate_that_is_nearly_always_is_not_watched_but_its_opposite_is() -> No
     assert "raise_refusal_rate" in names
     refused = [look._replace(move=0) for look in always[:100]]
     assert 0 < _alarm_after(guards, refused, "raise_refusal_rate") <= 30
+
+
+def test_a_rate_that_was_hardly_seen_is_lacking_and_not_watched() -> None:
+    guards = Guards({})
+    firsts = [look for look in _looks(20_000, seed=1) if look.kind is Kind.ASSIGN]
+
+    assert guards.lacks("revolving")
+    guards.learn([learned("revolving", firsts, "tests")._replace(version=1)])
+    assert guards.lacks("revolving")
+    assert "cut_rate" not in {signal.name for signal in guards.signals()}
+    guards.learn([learned("revolving", _looks(20_000, seed=1), "tests")._replace(version=2)])
+    assert not guards.lacks("revolving")
