@@ -1,7 +1,7 @@
 """The processes: engine, gateway and sentry, as the supervisor starts them.
 
-`python -m service.launch engine | gateway | sentry` takes its orders as one JSON line on standard input, which stays
-open as the lifeline, and reports on standard output when the process is ready.
+Each takes its orders as one JSON line on standard input, which stays open as the lifeline, and reports on standard
+output when it is ready.
 """
 
 import asyncio
@@ -219,7 +219,11 @@ def main() -> int:
     bootstrap.assert_fast_protobuf()
     for module in CODE[sys.argv[1]]:
         importlib.import_module(module)
-    orders = json.loads(sys.stdin.readline())
+    line = sys.stdin.readline()
+    if not line:
+        # A spare that was never needed: its supervisor is gone.
+        return 0
+    orders = json.loads(line)
     return {"engine": run_engine, "gateway": run_gateway, "sentry": run_sentry}[sys.argv[1]](orders)
 
 

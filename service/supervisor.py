@@ -1,8 +1,8 @@
 """The supervisor: starts the engine, the sentry and the gateways, and starts again what dies.
 
-Promises that a dead engine is started again at once (then with growing pauses while it keeps dying), that no child
-outlives the supervisor (each holds the other end of its standard input), and that SIGTERM drains the gateways before
-the engine stops.
+Promises that a dead engine is replaced at once by a spare one that has loaded its code (then with growing pauses while
+it keeps dying), that no child outlives the supervisor (each holds the other end of its standard input), and that
+SIGTERM drains the gateways before the engine stops.
 """
 
 import contextlib
@@ -28,6 +28,8 @@ STEADY_SECONDS: Final = 1.0
 """A child that lived so long is started again without a pause."""
 STOP_GRACE_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.5
+SPARE_SECONDS: Final = 5.0
+"""So long after a start the next spare engine is loaded."""
 
 log = structlog.get_logger("holdline.supervisor")
 
@@ -46,6 +48,11 @@ def hold_signals() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
 
 
+LAUNCH: Final = "import sys; sys.modules['rich'] = None; from service.launch import main; sys.exit(main())"
+"""What a child runs. structlog loads rich wherever it is installed, for tracebacks on a terminal: a third of a second
+that no server process has when it is started again."""
+
+
 class Child:
     """One process of ours: a role, started again whenever it ends."""
 
@@ -60,7 +67,7 @@ class Child:
     def spawn(self) -> None:
         """Start the process, which loads its code and then waits for orders."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "service.launch", self.role],
+            [sys.executable, "-c", LAUNCH, self.role],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self.started_at = time.monotonic()
@@ -93,6 +100,10 @@ class Child:
                     return report
         return None
 
+    def take_over(self, spare: "Child") -> None:
+        """Make a spare's process this child's."""
+        self.process, self.started_at, spare.process = spare.process, time.monotonic(), None
+
     def end(self, signal_number: int) -> None:
         """Ask the process to end."""
         if self.is_alive and self.process is not None:
@@ -115,6 +126,9 @@ class Supervisor:
         self._folder = tempfile.TemporaryDirectory(prefix="holdline-")
         self._engine = Child("engine", 0)
         self._sentry = Child("sentry", 0)
+        self._spare = Child("engine", 0)
+        """An engine that has loaded its code and waits for orders: it takes a dead one's place at once."""
+        self._spare_at = 0.0
         self._gateways = [Child("gateway", number) for number in range(settings.gateways)]
         self._port = settings.port
         self._stop_signal = 0
@@ -125,6 +139,7 @@ class Supervisor:
             if not self._start_all():
                 return 1
             self._announce()
+            self._spare_at = time.monotonic() + SPARE_SECONDS
             while not self._stop_signal:
                 self._watch()
             return self._stop()
@@ -183,13 +198,27 @@ class Supervisor:
             if time.monotonic() >= child.start_at:
                 child.start_at = 0.0
                 child.close()
-                child.spawn()
+                if child is self._engine and self._spare.is_alive:
+                    child.take_over(self._spare)
+                    self._spare_at = time.monotonic() + SPARE_SECONDS
+                else:
+                    child.spawn()
                 child.order(self._orders())
                 if child.await_report(START_SECONDS_MAX) is None:
                     log.error("did not come back", role=child.role)
                 else:
                     log.info("started again", role=child.role, pid=self._pid(child))
                     self._announce()
+
+        self._keep_spare()
+
+    def _keep_spare(self) -> None:
+        """Load a spare engine once things have been quiet for a while: it takes a core for a second or two."""
+        if self._spare.is_alive or time.monotonic() < self._spare_at or not self._all_alive():
+            return
+        self._spare.close()
+        self._spare.spawn()
+        self._spare_at = time.monotonic() + SPARE_SECONDS
 
     def _all_alive(self) -> bool:
         return all(child.is_alive for child in self._children())
@@ -227,7 +256,7 @@ class Supervisor:
         return all(child.process is not None and child.process.returncode == 0 for child in children)
 
     def _kill_all(self) -> None:
-        for child in (*self._gateways, self._sentry, self._engine):
+        for child in (*self._gateways, self._sentry, self._engine, self._spare):
             child.end(signal.SIGKILL)
             if child.process is not None:
                 child.process.wait()

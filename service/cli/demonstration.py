@@ -26,8 +26,8 @@ from holdline.v1.money_pb2 import Money
 from rich.console import Console
 from rich.progress import Progress
 
-from service import bootstrap
-from service.cli import output, population
+from service import bootstrap, population
+from service.cli import output
 from service.cli.takeover import take_over
 from service.client import Client, DeadlineExceeded, HoldlineError, decide, money
 from service.engine.replay import replay as replay_ledger

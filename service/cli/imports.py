@@ -31,7 +31,8 @@ def credit_card_clients(
 
     Importing again answers from the record: nothing is doubled. Amounts are taken at 0.25 yuan a NT$.
     """
-    from service.cli import population, takeover
+    from service import population
+    from service.cli import takeover
 
     try:
         customers = list(population.credit_card_clients(file))

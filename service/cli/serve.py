@@ -27,7 +27,7 @@ def serve(
     """
     from pydantic import ValidationError
 
-    from service import bootstrap, telemetry
+    from service import telemetry
     from service.settings import Settings
     from service.supervisor import Supervisor, hold_signals
 
@@ -43,7 +43,6 @@ def serve(
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
         raise typer.BadParameter("; ".join(problems)) from error
-    bootstrap.assert_fast_protobuf()
     hold_signals()
     listener = telemetry.start_logs(settings.log_level)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from holdline.v1 import limit_service_pb2
 
-from service.cli import population
+from service import population
 from service.client import Client, HoldlineError, money
 from service.client.requests import facts_of
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from service.bootstrap import Parts
-from service.cli.population import CURRENCY, PRODUCT
 from service.domain.account import Account, growth, opened
 from service.domain.activation import Activation, requested
 from service.domain.decide import judge
@@ -28,6 +27,7 @@ from service.engine.execute import execute
 from service.engine.playbook_desk import ActivationOrder
 from service.engine.ports import Store
 from service.engine.preview import newest, preview
+from service.population import CURRENCY, PRODUCT
 from service.sentry.process import Sentry
 
 PEOPLE: Final = 10_000

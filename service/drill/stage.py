@@ -13,8 +13,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
-from service import bootstrap
-from service.cli import population
+from service import bootstrap, population
 from service.domain.account import Status
 from service.domain.facts import FACTS
 from service.domain.policy import Policy

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 from typing import Final
 
-import requests
 import structlog
 
 from service.domain.watch import Message, MessageState
@@ -91,6 +90,9 @@ class Deliverer:
         return Delivery(message.sequence, self._now_us() + pause_us, attempts, MessageState.WAITING)
 
     def _post(self, message: Message) -> bool:
+        # Half a second to load, and most servers post nothing.
+        import requests
+
         now_s = self._now_us() // 1_000_000
         headers = {
             "Content-Type": "application/json",

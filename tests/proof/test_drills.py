@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli import population
+from service import population
 from service.domain.decision import Kind
 from service.drill.rehearsal import Rehearsed
 from service.drill.scenarios import SCENARIOS

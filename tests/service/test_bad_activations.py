@@ -27,7 +27,7 @@ from tests.service.wire import assign
     ],
     ids=["activate", "activate as analyst", "approve", "extend", "end", "preview", "decide", "publish"],
 )  # fmt: skip
-def test_a_caller_without_the_role_isrefused(as_: As, caller: str, call: Callable[[Client], object]) -> None:
+def test_a_caller_without_the_role_is_refused(as_: As, caller: str, call: Callable[[Client], object]) -> None:
     error = refused(lambda: call(as_(caller)), "ROLE_REQUIRED")
 
     assert isinstance(error, PermissionDenied)
@@ -127,7 +127,7 @@ def test_the_same_playbook_twice_and_conflicting_ones_are_refused_with_the_other
 
 @pytest.mark.parametrize("call", ["approve", "extend", "deactivate"])
 @pytest.mark.parametrize(("activation_id", "reason"), [("A999999", "ACTIVATION_NOT_FOUND"), ("17", INVALID)])
-def test_an_unknown_activation_isrefused(as_: As, call: str, activation_id: str, reason: str) -> None:
+def test_an_unknown_activation_is_refused(as_: As, call: str, activation_id: str, reason: str) -> None:
     more: dict[str, object] = {"reason": "r", **({"ttl_seconds": 60} if call == "extend" else {})}
 
     refused(lambda: getattr(as_("root"), call)(activation_id, **more), reason)

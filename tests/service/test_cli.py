@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli import population
+from service import population
 from service.cli.demonstration import Server
 from tests.builders import document
 from tests.service.wire import fresh

@@ -246,7 +246,7 @@ def test_a_watch_lives_through_a_dead_engine_and_a_dead_gateway(as_: As, guarded
     assert two.mode_id in seen
 
 
-def test_a_bad_resume_token_isrefused(guarded: Server) -> None:
+def test_a_bad_resume_token_is_refused(guarded: Server) -> None:
     with grpc.insecure_channel(guarded.listen) as channel:
         stub = grpc_pb.PlaybookServiceStub(channel)
         metadata = (("x-holdline-caller", "olga"),)
