@@ -26,7 +26,7 @@ demo: $(STAMP) ## the main job on real input: a server, thousands of decisions, 
 	$(BIN)/holdline demo
 
 test: check ## everything that must hold before a commit lands, `check` included
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 check: $(STAMP) ## lint, format, types, import contracts, contract lint, stubs and schema fresh
 	$(BIN)/ruff check .
