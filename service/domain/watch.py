@@ -6,8 +6,8 @@ Promises records only; who writes and reads them stands in the engine.
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from service.domain.decision import Decided, Decision, Kind
-from service.domain.facts import INDEX, NEVER_OBSERVED
+from service.domain.decision import Decided, Kind
+from service.domain.facts import INDEX, NEVER_OBSERVED, Profile
 
 DAY_US: Final = 86_400_000_000
 BEHAVIOUR: Final = tuple(
@@ -87,15 +87,21 @@ class Look(NamedTuple):
 def look_at(decided: Decided) -> Look:
     """Give what guards see of a decision."""
     decision = decided.decision
-    change = decision.new_limit_minor - decision.old_limit_minor
-    return Look(
-        decision.number, decided.product, decision.kind, (change > 0) - (change < 0), not decision.activations,
-        decision.profile.values, sum(decision.points) if decision.points else None, _behaviour_days(decision),
-        decision.decided_us,
+    return look(
+        decision.number, decided.product, decision.kind, decision.new_limit_minor - decision.old_limit_minor,
+        decision.profile, decision.points, decision.decided_us, is_plain=not decision.activations,
     )  # fmt: skip
 
 
-def _behaviour_days(decision: Decision) -> int | None:
-    observed = decision.profile.observed_us
+def look(
+    number: int, product: str, kind: Kind, change_minor: int, profile: Profile, points: tuple[int, ...],
+    decided_us: int, *, is_plain: bool,
+) -> Look:  # fmt: skip
+    """Give what guards see, from the columns that they need of a decision."""
+    observed = profile.observed_us
     known = [observed[fact] for fact in BEHAVIOUR if observed[fact] != NEVER_OBSERVED]
-    return (decision.decided_us - max(known)) // DAY_US if known else None
+    days = (decided_us - max(known)) // DAY_US if known else None
+    move = (change_minor > 0) - (change_minor < 0)
+    return Look(
+        number, product, kind, move, is_plain, profile.values, sum(points) if points else None, days, decided_us
+    )

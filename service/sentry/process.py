@@ -89,7 +89,7 @@ class Sentry:
         if self.watermark < 0:
             warm_up = list(newest(self._store, WARM_UP))
             self.watermark = warm_up[-1].decision.number - 1 if warm_up else 0
-        found = [look_at(decided) for decided in self._store.decisions_after(self.watermark, LOOKS_MAX)]
+        found = self._store.looks_after(self.watermark, LOOKS_MAX)
         self.guards.add(found)
         if found:
             self.watermark = found[-1].number

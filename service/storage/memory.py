@@ -10,6 +10,7 @@ from service.domain.account import Account
 from service.domain.book import NUMBER_SHIFT, Book, key_of
 from service.domain.decision import Decided
 from service.domain.policy_life import PolicyChange, PolicyRecord
+from service.domain.watch import Look, look_at
 from service.engine.ports import ControlRow, Sealed
 from service.storage import rows
 from service.storage.memory_playbooks import MemoryPlaybooks
@@ -99,10 +100,10 @@ class MemoryStore:
         newest_first = sorted(own, key=lambda decided: -decided.decision.number)
         return [decided for decided in newest_first if not before or decided.decision.number < before][:count]
 
-    def decisions_after(self, number: int, count: int) -> list[Decided]:
-        """Read decisions after a number, oldest first."""
+    def looks_after(self, number: int, count: int) -> list[Look]:
+        """Read what guards see of decisions after a number, oldest first."""
         later = list(takewhile(lambda found: found > number, reversed(self._decisions)))
-        return [self._decisions[found] for found in reversed(later)][:count]
+        return [look_at(self._decisions[found]) for found in reversed(later)][:count]
 
     def decisions_before(self, number: int, count: int) -> list[Decided]:
         """Read decisions from before a number, newest first."""

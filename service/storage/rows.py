@@ -15,6 +15,7 @@ import msgspec
 from service.domain.account import Account, Growth, Movement, Status
 from service.domain.decision import Decided, Decision, Kind, Outcome
 from service.domain.facts import Profile
+from service.domain.watch import Look, look
 
 Row = tuple[Any, ...]
 
@@ -79,6 +80,15 @@ def decided(row: Sequence[Any], *, replayed: bool) -> Decided:
         caller, request_id, fingerprint, trace_id, decided_us, business_day, notice_day,
     )  # fmt: skip
     return Decided(decision, product, currency, replayed)
+
+
+def looked_at(row: Sequence[Any]) -> Look:
+    """Read what guards see of a decision."""
+    number, product, kind, change, profile, points, decided_us, is_plain = row
+    return look(
+        number, product, _KINDS[kind], change, _decode_profile(profile), _decode_points(points), decided_us,
+        is_plain=bool(is_plain),
+    )  # fmt: skip
 
 
 def is_intact(row: Sequence[Any], chain_before: bytes) -> bool:

@@ -24,6 +24,7 @@ from service.domain.book import NUMBER_SHIFT, Book
 from service.domain.decision import Decided
 from service.domain.errors import StoreUnavailable
 from service.domain.policy_life import PolicyChange, PolicyRecord, PolicyState
+from service.domain.watch import Look
 from service.engine.ports import ControlRow, Sealed
 from service.storage import rows
 from service.storage.sqlite_playbooks import SqlitePlaybooks
@@ -238,9 +239,9 @@ class SqliteStore:
             number = decided.decision.previous
         return found
 
-    def decisions_after(self, number: int, count: int) -> list[Decided]:
-        """Read decisions after a number, oldest first."""
-        return [rows.decided(row, replayed=True) for row in self._run(STATEMENTS["decisions_after"], (number, count))]
+    def looks_after(self, number: int, count: int) -> list[Look]:
+        """Read what guards see of decisions after a number, oldest first."""
+        return [rows.looked_at(row) for row in self._run(STATEMENTS["looks_after"], (number, count))]
 
     def decisions_before(self, number: int, count: int) -> list[Decided]:
         """Read decisions from before a number, newest first."""

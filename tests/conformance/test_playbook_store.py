@@ -7,7 +7,7 @@ from service.domain import errors
 from service.domain.activation import ActivationState, state_of
 from service.domain.decision import Decided, Kind
 from service.domain.mode import Scope
-from service.domain.watch import Baseline, EngineSeen, MessageState
+from service.domain.watch import Baseline, EngineSeen, MessageState, look_at
 from service.engine.execute import transaction
 from service.engine.playbook_desk import PlaybookDesk
 from service.engine.replay import replay
@@ -292,10 +292,11 @@ def test_the_newest_baseline_of_a_product_counts(bench: Bench) -> None:
 def test_decisions_are_read_forward_and_newest_first(bench: Bench) -> None:
     made = [_made(bench, f"a-{place}").decision for place in range(4)]
 
-    forward = [one.decision for one in bench.store.decisions_after(made[0].number, 2)]
+    forward = bench.store.looks_after(made[0].number, 2)
     newest = [one.decision for one in bench.store.decisions_before(made[3].number, 2)]
 
-    assert forward == made[1:3]
+    assert forward == [look_at(Decided(one, "revolving", "CNY", replayed=True)) for one in made[1:3]]
+    assert (forward[0].move, forward[0].is_plain, forward[0].behaviour_days) == (1, True, 0)
     assert newest == [made[2], made[1]]
 
 

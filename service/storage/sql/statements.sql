@@ -203,9 +203,10 @@ INSERT INTO baselines (product, learned_us, decisions, learned_by, content) VALU
 -- Read the newest baseline of each product.
 SELECT * FROM baselines WHERE version IN (SELECT max(version) FROM baselines GROUP BY product) ORDER BY product;
 
--- name: decisions_after
--- Read decisions after a number, oldest first. Primary key.
-SELECT accounts.product, accounts.currency, decisions.*
+-- name: looks_after
+-- Read what guards see of decisions after a number, oldest first. Primary key.
+SELECT decisions.number, accounts.product, decisions.kind, decisions.new_limit_minor - decisions.old_limit_minor,
+    decisions.profile, decisions.points, decisions.decided_us, decisions.activations = ''
 FROM decisions CROSS JOIN accounts ON accounts.account_id = decisions.account_id
 WHERE decisions.number > ? ORDER BY decisions.number LIMIT ?;
 
