@@ -357,9 +357,10 @@ and 0.61, 0.60, 0.61; stopping the sentry changes it by 0.01.
 
 Why the targets of p99 and batches are missed: three processes and the generator share two cores, so a call waits for a
 core while the echo's never does (its p50 is 0.45 ms, ours 2 to 3 ms at half load; a shorter slice of the scheduler for
-the engine changed nothing that the noise lets see); a batch of one costs the engine 450 µs here, most of it the kernel's
-for writing and syncing the log. Batches of 1,000 spend 40 % on SQL and the rest on Python that has been profiled to its
-leaves; a second of one core holds neither 50,000 of those inserts nor 50,000 of those decisions.
+the engine changed nothing that the noise lets see); a batch of one costs the engine 450 µs here, most of it the
+kernel's for writing and syncing the log. Batches of 1,000 spend a third on SQL and the rest on Python that has been
+profiled to its leaves; a second of one core holds neither 50,000 of those inserts beside their reads nor 50,000 of
+those decisions.
 """
 
 if __name__ == "__main__":
