@@ -19,6 +19,7 @@ import structlog
 
 from playbooks import registry
 from service import build, telemetry
+from service.domain.errors import PlaybookNotFound
 from service.domain.playbook import Playbook
 from service.domain.policy import Policy
 from service.domain.policy_life import PolicyState
@@ -188,6 +189,37 @@ def make_dead_man(settings: Settings, playbooks: Playbooks) -> DeadMan:
     safe_mode: Playbook | None = playbooks.find(settings.dead_man_playbook) if settings.dead_man_playbook else None
     now_us = time.monotonic_ns() // 1_000
     return DeadMan(settings.dead_man_seconds * 1_000_000, safe_mode, settings.guard_ttl_seconds, now_us)
+
+
+def refuse_settings(settings: Settings) -> None:
+    """Refuse settings that name what is not there; raises ValueError with the setting's name.
+
+    Else a guard that is to act would find out at the moment when it has to.
+    """
+    from service.gateway import roles
+    from service.sentry.guards import RECOMMENDS
+
+    try:
+        roles.read(settings.roles_file)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"roles_file: {error}") from error
+    for signal in settings.guard_playbooks:
+        if signal not in RECOMMENDS:
+            raise ValueError(f"guards_activate: no signal is called {signal}; choose from {', '.join(RECOMMENDS)}")
+    named = {"dead_man_playbook": [settings.dead_man_playbook], "guards_activate": settings.guard_playbooks.values()}
+    for setting, names in named.items():
+        for name in filter(None, names):
+            _refuse_automatic(setting, name)
+
+
+def _refuse_automatic(setting: str, name: str) -> None:
+    try:
+        playbook = registry.load().find(name)
+    except PlaybookNotFound as error:
+        raise ValueError(f"{setting}: no playbook is called {name}; {error.metadata['known']} are") from error
+    needed = [one.name for one in playbook.parameters if one.default is None]
+    if needed:
+        raise ValueError(f"{setting}: {name} needs {', '.join(needed)}, which only a person can choose")
 
 
 def engine_seen(engine_id: str) -> EngineSeen:

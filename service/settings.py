@@ -151,6 +151,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"listen: {self.host} is beyond loopback and there is no TLS; add insecure_remote to accept that"
             )
+        if self.alert_webhook and not self.alert_secret:
+            raise ValueError("alert_webhook: alerts are signed, so set alert_secret too")
         try:
             ZoneInfo(self.business_time_zone)
         except (ZoneInfoNotFoundError, ValueError) as error:

@@ -81,6 +81,8 @@ def _show(found: Rehearsed) -> None:
     bound = f"{found.scenario.decisions_max:,} decisions"
     if found.is_passed:
         typer.secho(f"Harm stopped after {found.stopped:,} decisions; at most {bound} may pass.", fg="green")
+    elif not found.harms:
+        typer.secho("The incident harmed nobody under this store's policy, so it rehearses nothing here.", fg="yellow")
     else:
         typer.secho(f"Harm did not stop within {bound}, or was not noticed as it should.", fg="red")
 

@@ -43,6 +43,13 @@ def serve(
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
         raise typer.BadParameter("; ".join(problems)) from error
+    if settings.roles_file or settings.dead_man_playbook or settings.guards_activate:
+        from service import bootstrap
+
+        try:
+            bootstrap.refuse_settings(settings)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
     hold_signals()
     listener = telemetry.start_logs(settings.log_level)
     try:

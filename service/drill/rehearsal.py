@@ -27,7 +27,6 @@ from service.engine.execute import execute
 from service.engine.playbook_desk import ActivationOrder
 from service.engine.ports import Store
 from service.engine.preview import newest, preview
-from service.population import CURRENCY, PRODUCT
 from service.sentry.process import Sentry
 
 PEOPLE: Final = 10_000
@@ -67,6 +66,8 @@ class Stage(NamedTuple):
     reader: Reader
     parts: Parts
     sentry: Sentry
+    product: str
+    """The product that is rehearsed."""
 
 
 class Event(NamedTuple):
@@ -124,8 +125,8 @@ class Rehearsal:
 
     def __init__(self, stage: Stage, people: Sequence[Person], seed: int) -> None:
         self._stage = stage
-        self._traffic = Traffic(people, PRODUCT, seed)
-        self._version = stage.store.active_versions()[PRODUCT]
+        self._traffic = Traffic(people, stage.product, seed)
+        self._version = stage.store.active_versions()[stage.product]
         self._good: Policy = stage.parts.desk.policy(self._version)
         known = stage.parts.control.playbooks.all()
         self._playbook_reasons = {code for playbook in known for code in playbook.texts}
@@ -183,13 +184,13 @@ class Rehearsal:
             clock.time_us = max(clock.time_us, last[0].decision.decided_us + DAY_US)
         for one in parts.playbooks.mode().activations:
             self._order(ActivationOrder("end", f"{ONCALL}/end-{one.number}", b"", ONCALL, "a drill begins", one.number))
-        imports = list(self._traffic.imports(CURRENCY))
+        imports = list(self._traffic.imports(self._good.currency))
         for start in range(0, len(imports), IMPORTED):
             self._executed(imports[start : start + IMPORTED])
         clock.time_us += DAY_US
         self._make(LEARNED, advance)
         sentry = self._stage.sentry
-        sentry.keep(sentry.learn(PRODUCT, LEARNED, ONCALL))
+        sentry.keep(sentry.learn(self._stage.product, LEARNED, ONCALL))
         sentry.turn()
         changes, messages = self._stage.store.playbooks, MessageState.WAITING
         self._change_seen = changes.last_change()
@@ -224,7 +225,7 @@ class Rehearsal:
             return
         true_us = decision.decided_us - self._false_us
         day = self._stage.parts.calendar.business_day(true_us)
-        account = before or opened(decision.account_id, PRODUCT, CURRENCY)
+        account = before or opened(decision.account_id, self._stage.product, self._good.currency)
         standing = Standing(
             decision.old_limit_minor, decision.held_minor + decision.outstanding_minor,
             merge(NOTHING_KNOWN, pairs(person.facts), true_us), growth(account, day),

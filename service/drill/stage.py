@@ -6,6 +6,7 @@ Promises that the store it was copied from is only read.
 import random
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from service import bootstrap, population
-from service.domain.account import Status
+from service.domain.account import Account, Status
 from service.domain.facts import FACTS
 from service.domain.policy import Policy
 from service.drill.rehearsal import PEOPLE, Rehearsal, Stage
@@ -72,18 +73,18 @@ def rehearsing(source: str, seed: int) -> Iterator[Rehearsal]:
     settings = Settings(guards_activate=GUARDS)
     with ExitStack() as stack:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="holdline-drill-"))) / "holdline.db"
-        people = list(_synthetic(seed))
+        product, people = population.PRODUCT, list(_synthetic(seed))
         if source:
             bootstrap.copy_store(source, path)
             with bootstrap.open_ledger(f"sqlite:///{path}") as ledger:
-                people = list(_of_store(ledger, seed)) or people
+                product, people = _of_store(ledger, seed) or (product, people)
         clock = SteppedClock(bootstrap.now_us())
         store = SqliteStore(path, clock.now_us)
         stack.callback(store.close)
         reader = BuggyReader()
         parts = bootstrap.make_parts(store, settings, reader.read)
         sentry, _ = bootstrap.make_sentry(store, DirectLine(parts.codec), settings, clock.now_us, sentry_meters(None))
-        yield Rehearsal(Stage(store, clock, reader, parts, sentry), _enough(people), seed)
+        yield Rehearsal(Stage(store, clock, reader, parts, sentry, product), _enough(people), seed)
 
 
 def _enough(people: Sequence[Person]) -> list[Person]:
@@ -98,15 +99,21 @@ def _synthetic(seed: int) -> Iterator[Person]:
         yield Person(customer.account_id, customer.limit_minor, customer.outstanding_minor, facts)
 
 
-def _of_store(ledger: Ledger, seed: int) -> Iterator[Person]:
-    """Give the customers of a store, as far as they hold a limit of the product that is rehearsed."""
+def _of_store(ledger: Ledger, seed: int) -> tuple[str, list[Person]] | None:
+    """Give the product that most customers of a store hold, and its customers; nothing where there are none."""
     rng = random.Random(seed)
-    for account in islice(ledger.accounts(), TEMPLATES_MAX):
-        if account.product == population.PRODUCT and account.status is Status.ACTIVE:
-            known = {
-                definition.name: value
-                for definition, value in zip(FACTS, account.profile.values, strict=True)
-                if value is not None
-            }
-            facts = completed(known, account.limit_minor, rng)
-            yield Person(account.account_id, account.limit_minor, account.outstanding_minor, facts)
+    accounts = [one for one in islice(ledger.accounts(), TEMPLATES_MAX) if one.status is Status.ACTIVE]
+    if not accounts:
+        return None
+    product = Counter(one.product for one in accounts).most_common(1)[0][0]
+    return product, [_person(one, rng) for one in accounts if one.product == product]
+
+
+def _person(account: Account, rng: random.Random) -> Person:
+    known = {
+        definition.name: value
+        for definition, value in zip(FACTS, account.profile.values, strict=True)
+        if value is not None
+    }
+    facts = completed(known, account.limit_minor, rng)
+    return Person(account.account_id, account.limit_minor, account.outstanding_minor, facts)

@@ -226,3 +226,24 @@ def test_a_playbook_made_by_the_command_passes_its_own_test(tmp_path: Path) -> N
     assert released.returncode == 0, released.stderr
     assert name in (tmp_path / "playbooks" / "released.toml").read_text(encoding="utf-8")
     assert isinstance(PLAYBOOKS.find("cap_growth"), Playbook)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("guards_activate=cut_rat=freeze_reductions", "no signal is called cut_rat"),
+        ("guards_activate=cut_rate=freeze", "no playbook is called freeze"),
+        ("guards_activate=score_psi=rollback_policy", "needs to_version"),
+        ("dead_man_playbook=no_such", "no playbook is called no_such"),
+        ("roles_file=nowhere.yaml", "roles_file"),
+        ("alert_webhook=http://127.0.0.1:1/", "alerts are signed"),
+    ],
+)
+def test_settings_that_name_what_is_not_there_stop_the_server_before_it_starts(
+    tmp_path: Path, setting: str, said: str
+) -> None:
+    run = holdline("serve", "--store", f"sqlite:///{tmp_path / 'h.db'}", "--listen", "127.0.0.1:0", "--set", setting)
+
+    assert run.returncode == 2
+    assert said in " ".join(run.stderr.replace("│", " ").split())
+    assert not (tmp_path / "h.db").exists()
