@@ -114,6 +114,7 @@ def show_decision(decision: decision_pb2.Decision, *, replayed: bool) -> None:
         ("score", str(decision.score)),
         *((f"reason {reason.code}", f"{reason.text_en} {reason.text_zh}") for reason in decision.reasons),
         ("policy, mode", f"{decision.policy_version}, {decision.mode_id}"),
+        *((("playbooks", ", ".join(decision.activation_ids)),) if decision.activation_ids else ()),
         ("request", f"{decision.caller}/{decision.request_id}"),
     ]
     table("Decision", ("", ""), rows)

@@ -76,6 +76,16 @@ def test_the_whole_life_of_an_activation_by_commands(guarded: Server, as_: As) -
     assert "ACTIVATION_OVER" in again.stderr
 
 
+def test_a_decision_under_a_playbook_names_it(guarded: Server, as_: As) -> None:
+    account_id = as_("shop").send(assign()).account.account_id
+    made = as_("olga").activate("freeze_raises", ttl_seconds=60, reason="r").activation
+
+    shown = _as("shop", "decide", account_id, "raise", server=guarded)
+
+    assert f"{made.activation_id}@freeze_raises/v1" in shown.stdout
+    assert "RAISE_KEPT_FOR_LATER" in shown.stdout
+
+
 def test_a_segment_and_a_share_are_given_as_words(guarded: Server, as_: As) -> None:
     made = _activated(
         _as("olga", "playbook", "activate", "freeze_raises", "--segment", "bureau_score=300..500", "--percent", "12.5",
