@@ -32,7 +32,7 @@ from service.storage.memory import MemoryStore
 from tests.builders import NOW_US, Bench, command, document
 from tests.service.wire import assign
 
-CHANGES = 220
+CHANGES = 230
 """Of these every tenth is a roll-back of the policy, the others activate and end."""
 KILLS = 4
 PLAYBOOKS = ("freeze_raises", "freeze_reductions", "hold_last_known_good", "cap_growth", "static_scorecard")
