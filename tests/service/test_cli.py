@@ -108,6 +108,7 @@ def test_a_wrong_command_line_ends_with_2() -> None:
 
 def test_verify_and_replay_run_beside_a_server(server: Server, folder: Path) -> None:
     store = f"sqlite:///{folder / 'holdline.db'}"
+    holdline("decide", fresh("cli"), "assign", "--product", "revolving", *FACTS, server=server)
 
     verified = json.loads(holdline("verify", "--store", store, "--json").stdout)
     replayed = holdline("replay", "--store", store)
