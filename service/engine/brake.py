@@ -9,12 +9,10 @@ another engine brakes alike.
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from service.domain.activation import ActivationChange, requested
 from service.domain.book import Book
 from service.domain.decision import Kind
-from service.domain.mode import EVERYBODY
 from service.domain.playbook import Playbook
-from service.engine import alerts
+from service.engine import safe_mode
 from service.engine.ports import Store
 
 MINUTE_US: Final = 60_000_000
@@ -40,10 +38,10 @@ class BrakeTripped(Exception):
 class Brake:
     """Limits by currency, and the playbook that a trip puts in force."""
 
-    def __init__(self, limits: Mapping[str, BrakeLimit], safe_mode: Playbook, ttl_seconds: int) -> None:
+    def __init__(self, limits: Mapping[str, BrakeLimit], playbook: Playbook, ttl_seconds: int) -> None:
         self._limits = limits
-        self._safe_mode = safe_mode
-        self._ttl_seconds = min(ttl_seconds, safe_mode.ttl_seconds_max)
+        self._safe_mode = playbook
+        self._ttl_seconds = ttl_seconds
 
     def allow(self, book: Book, store: Store, now_us: int) -> None:
         """Add a batch's growth to the sums; raises BrakeTripped where that is too much."""
@@ -71,13 +69,6 @@ class Brake:
 
     def pull(self, trip: BrakeTripped, store: Store, now_us: int) -> None:
         """Put the safe mode in force and tell the outside, inside a transaction."""
-        number = store.playbooks.next_number()
-        activation = requested(
-            number, self._safe_mode, {}, EVERYBODY, self._ttl_seconds, CALLER, str(trip), "", now_us,
-            is_break_glass=True, is_forced=True,
-        )  # fmt: skip
-        change = ActivationChange(0, f"{CALLER}/{number}", b"", "activate", number, CALLER, str(trip), now_us)
-        store.playbooks.write(activation, change)
-        alerts.send(
-            store.playbooks, alerts.CRITICAL, "growth_brake_tripped", now_us, activation=activation.title, why=str(trip)
+        safe_mode.enter(
+            store.playbooks, self._safe_mode, self._ttl_seconds, CALLER, str(trip), "growth_brake_tripped", now_us
         )

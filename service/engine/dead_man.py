@@ -7,10 +7,8 @@ decisions that stood in the log at their report before (RELIABILITY, case 15).
 
 from typing import Final
 
-from service.domain.activation import ActivationChange, requested
-from service.domain.mode import EVERYBODY
 from service.domain.playbook import Playbook
-from service.engine import alerts
+from service.engine import alerts, safe_mode
 from service.engine.ports import ControlRow, Store
 
 CALLER: Final = "holdline:dead-man"
@@ -19,9 +17,9 @@ CALLER: Final = "holdline:dead-man"
 class DeadMan:
     """Watches over the guards; times in microseconds of the machine's monotonic clock."""
 
-    def __init__(self, silence_us_max: int, safe_mode: Playbook | None, ttl_seconds: int, now_us: int) -> None:
+    def __init__(self, silence_us_max: int, playbook: Playbook | None, ttl_seconds: int, now_us: int) -> None:
         self._silence_us_max = silence_us_max
-        self._safe_mode = safe_mode
+        self._safe_mode = playbook
         self._ttl_seconds = ttl_seconds
         self._heard_us = now_us
         self._head_before = 0
@@ -53,16 +51,7 @@ class DeadMan:
             return "alerted"
         assert self._safe_mode is not None
         self._has_acted = True
-        number = store.playbooks.next_number()
         why = f"the guards have been silent for {seconds} seconds"
-        ttl_seconds = min(self._ttl_seconds, self._safe_mode.ttl_seconds_max)
-        activation = requested(
-            number, self._safe_mode, {}, EVERYBODY, ttl_seconds, CALLER, why, "", row.now_us,
-            is_break_glass=True, is_forced=True,
-        )  # fmt: skip
-        change = ActivationChange(0, f"{CALLER}/{number}", b"", "activate", number, CALLER, why, row.now_us)
-        store.playbooks.write(activation, change)
-        alerts.send(
-            store.playbooks, alerts.CRITICAL, "dead_man_acted", row.now_us, activation=activation.title, why=why
+        return safe_mode.enter(
+            store.playbooks, self._safe_mode, self._ttl_seconds, CALLER, why, "dead_man_acted", row.now_us
         )
-        return activation.title
