@@ -44,7 +44,8 @@ log = structlog.get_logger("holdline")
 def run_engine(orders: dict[str, Any]) -> int:
     """Run the engine process until SIGTERM or until the supervisor is gone."""
     from service.storage.checkpointer import Checkpointer
-    from service.storage.sqlite import SqliteStore, StoreRefused
+    from service.storage.migrate import StoreRefused
+    from service.storage.sqlite import SqliteStore
 
     settings = Settings.model_validate(orders["settings"])
     listener = telemetry.start_logs(settings.log_level)
@@ -101,7 +102,8 @@ def run_sentry(orders: dict[str, Any]) -> int:
     from service.rpc.sentry import SentryCodec
     from service.sentry.line import Line
     from service.sentry.process import Answerer
-    from service.storage.sqlite import SqliteStore, StoreRefused
+    from service.storage.migrate import StoreRefused
+    from service.storage.sqlite import SqliteStore
 
     settings = Settings.model_validate(orders["settings"])
     listener = telemetry.start_logs(settings.log_level)

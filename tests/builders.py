@@ -10,7 +10,9 @@ from pathlib import Path
 from playbooks import registry
 from service import bootstrap
 from service.domain.account import NEVER, Account, Growth, Status, opened
+from service.domain.book import Command
 from service.domain.decision import DecideCommand, Kind, Moment, Standing
+from service.domain.draw import DrawCommand, DrawKind
 from service.domain.facts import INDEX, NOTHING_KNOWN, Profile, merge
 from service.domain.policy import Policy
 from service.engine.control import Control
@@ -70,6 +72,16 @@ def command(kind: Kind = Kind.ASSIGN, **said: object) -> DecideCommand:
     return DecideCommand(**{**defaults, **said})  # type: ignore[arg-type]  # the defaults are of every type.
 
 
+def draw(kind: DrawKind = DrawKind.AUTHORIZE, amount_minor: int = 10_000, **said: object) -> DrawCommand:
+    """Give a draw command on account a-1; its seal stands for all that was said."""
+    defaults: dict[str, object] = {
+        "caller": "tests", "request_id": "d-1", "fingerprint": f"{kind}{amount_minor}{sorted(said)}".encode(),
+        "account_id": "a-1", "kind": kind, "hold_number": 0, "amount_minor": amount_minor,
+        "currency": "" if kind is DrawKind.VOID else "CNY", "is_final": False, "ttl_us": DAY_US, "trace_id": "",
+    }  # fmt: skip
+    return DrawCommand(**{**defaults, **said})  # type: ignore[arg-type]  # the defaults are of every type.
+
+
 def account(limit_minor: int = 1_000_000, **said: object) -> Account:
     """Give an active account with good facts."""
     base = opened("a-1", "revolving", "CNY")._replace(
@@ -108,7 +120,7 @@ class Bench:
         self.brake = bootstrap.make_brake(settings(brake=brake), PLAYBOOKS)
         bootstrap.seed_policies(self.desk)
 
-    def execute(self, *commands: DecideCommand) -> list[object]:
+    def execute(self, *commands: Command) -> list[object]:
         return list(execute(commands, self.store, self.control, self.clock, self.brake))
 
     def order(self, action: str, key: str, **said: object) -> ActivationChanged:

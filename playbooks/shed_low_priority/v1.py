@@ -45,6 +45,6 @@ class Parameters(NamedTuple):
 
 def admit(parameters: Parameters, request: Request) -> HoldlineError | None:
     """Turn away what is less critical than an interactive call."""
-    if request.criticality is Criticality.INTERACTIVE:
+    if request.criticality <= Criticality.INTERACTIVE:
         return None
     return Overloaded(request.criticality.name.lower(), parameters.retry_after_ms)

@@ -2,7 +2,7 @@
 
 import typer
 
-from service.cli import accounts, decisions, demo, drill, imports, oncall, playbooks, policies, serve, stores
+from service.cli import accounts, decisions, demo, draws, drill, imports, oncall, playbooks, policies, serve, stores
 
 app = typer.Typer(
     name="holdline",
@@ -22,6 +22,7 @@ app.command("decisions")(decisions.decisions)
 app.command("account")(accounts.account)
 app.command("verify")(stores.verify)
 app.command("replay")(stores.replay)
+app.add_typer(draws.app, name="draw")
 app.add_typer(imports.app, name="import")
 app.add_typer(policies.app, name="policy")
 app.add_typer(playbooks.app, name="playbook")

@@ -17,7 +17,7 @@ from service.domain.money import display
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-    from holdline.v1 import account_pb2, decision_pb2, money_pb2
+    from holdline.v1 import account_pb2, decision_pb2, draw_pb2, money_pb2
     from holdline.v1 import playbook_service_pb2 as pb
 
     from service.client import Client
@@ -85,9 +85,16 @@ def amount(money: money_pb2.Money) -> str:
     return display(money.minor_units, money.currency_code)
 
 
-def outcome(decision: decision_pb2.Decision) -> str:
+def outcome(record: decision_pb2.Decision | draw_pb2.Posting) -> str:
     """Write an outcome for people: "approved"."""
-    return outcome_name(decision.outcome)
+    return outcome_name(record.outcome)
+
+
+def posting_kind(posting: draw_pb2.Posting) -> str:
+    """Write a posting's kind for people: "authorize"."""
+    from holdline.v1 import draw_pb2
+
+    return draw_pb2.PostingKind.Name(posting.kind).removeprefix("POSTING_KIND_").lower()
 
 
 def outcome_name(number: decision_pb2.Outcome.ValueType) -> str:

@@ -22,7 +22,7 @@ STORE = "sqlite:///holdline.db"
 def _ledger(store: str) -> Iterator[Ledger]:
     from service import bootstrap
     from service.domain.errors import StoreUnavailable
-    from service.storage.sqlite import StoreRefused
+    from service.storage.migrate import StoreRefused
 
     try:
         with bootstrap.open_ledger(store) as ledger:

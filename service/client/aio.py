@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import grpc
 import grpc.aio
 import tenacity
-from holdline.v1 import account_pb2, decision_pb2
+from holdline.v1 import account_pb2, decision_pb2, draw_pb2, money_pb2
 from holdline.v1 import limit_service_pb2 as limits
 from holdline.v1 import limit_service_pb2_grpc as limits_grpc
 from holdline.v1 import playbook_service_pb2 as pb
@@ -27,7 +27,7 @@ Response = TypeVar("Response")
 
 
 class AsyncClient:
-    """Decides and watches the mode over one channel; arguments as `Client`. Analysts and on-call have `Client`."""
+    """Decides, draws and watches the mode over one channel, as `Client`, which analysts and on-call have."""
 
     def __init__(
         self,
@@ -112,6 +112,26 @@ class AsyncClient:
         """Explain a decision. Raises HoldlineError."""
         request = limits.ExplainDecisionRequest(decision_id=decision_id)
         return await self._call(self._limits.ExplainDecision, request, "")
+
+    async def authorize(self, account_id: str, amount: money_pb2.Money, **said: Any) -> draw_pb2.Posting:
+        """Hold an amount against the limit; arguments as `requests.authorize`. Raises HoldlineError."""
+        request = requests.authorize(account_id, amount, **said)
+        return (await self._call(self._limits.AuthorizeDraw, request, request.request_id)).posting
+
+    async def capture(self, account_id: str, hold_id: str, amount: money_pb2.Money, **said: Any) -> draw_pb2.Posting:
+        """Capture from a hold; arguments as `requests.capture`. Raises HoldlineError."""
+        request = requests.capture(account_id, hold_id, amount, **said)
+        return (await self._call(self._limits.CaptureDraw, request, request.request_id)).posting
+
+    async def void(self, account_id: str, hold_id: str, *, request_id: str = "") -> draw_pb2.Posting:
+        """Release a hold. Raises HoldlineError."""
+        request = requests.void(account_id, hold_id, request_id=request_id)
+        return (await self._call(self._limits.VoidDraw, request, request.request_id)).posting
+
+    async def repay(self, account_id: str, amount: money_pb2.Money, *, request_id: str = "") -> draw_pb2.Posting:
+        """Take a repayment off what is owed. Raises HoldlineError."""
+        request = requests.repay(account_id, amount, request_id=request_id)
+        return (await self._call(self._limits.RecordRepayment, request, request.request_id)).posting
 
     async def mode(self) -> pb.GetModeResponse:
         """Read what is in force. Raises HoldlineError."""

@@ -33,6 +33,14 @@ class Movement(NamedTuple):
     cut_minor: int
 
 
+class OpenHold(NamedTuple):
+    """What of an authorisation hold counts against the limit, and until when (microseconds since the epoch UTC)."""
+
+    number: int
+    left_minor: int
+    expires_us: int
+
+
 class Account(NamedTuple):
     """One customer's line of credit; amounts in minor units of its one currency."""
 
@@ -51,7 +59,13 @@ class Account(NamedTuple):
     last_decision: int
     """Number of the newest decision, 0 before the first."""
     chain: bytes
-    """Head of the account's hash chain, opaque to the domain."""
+    """Head of the account's hash chain of decisions, opaque to the domain."""
+    holds: tuple[OpenHold, ...] = ()
+    """Open holds, expired ones included until the account is settled; `held_minor` is their sum."""
+    last_posting: int = 0
+    """Number of the newest posting, 0 before the first."""
+    postings_chain: bytes = b""
+    """Head of the account's hash chain of postings, opaque to the domain."""
 
 
 class Growth(NamedTuple):
@@ -74,9 +88,17 @@ def opened(account_id: str, product: str, currency: str) -> Account:
     )  # fmt: skip
 
 
-def exposure(account: Account) -> int:
-    """Give held plus outstanding, in minor units."""
-    return account.held_minor + account.outstanding_minor
+def settled(account: Account, now_us: int) -> Account:
+    """Give an account as it stands at a time (microseconds since the epoch UTC): expired holds count no more."""
+    if all(hold.expires_us > now_us for hold in account.holds):
+        return account
+    holds = tuple(hold for hold in account.holds if hold.expires_us > now_us)
+    return account._replace(holds=holds, held_minor=sum(hold.left_minor for hold in holds))
+
+
+def available(account: Account) -> int:
+    """Give what may still be drawn, in minor units; never negative."""
+    return max(account.limit_minor - account.held_minor - account.outstanding_minor, 0)
 
 
 def utilisation_bp(limit_minor: int, exposure_minor: int) -> int:

@@ -1,23 +1,56 @@
-"""The book of one batch: accounts and recorded answers fetched before, decisions and accounts to write after.
+"""The book of one batch: accounts, holds and recorded answers fetched before, what to write of them after.
 
 Promises that commands take effect in order and see each other, and that what is refused leaves no mark.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from service.domain.account import Account
-from service.domain.decision import Decided, Decision
+from service.domain.decision import DecideCommand, Decided, Decision, Outcome
+from service.domain.draw import DrawCommand, Hold, Posted, Posting
+
+Command = DecideCommand | DrawCommand
+Recorded = Decided | Posted
 
 NUMBER_SHIFT = 10
 """A decision's number is its microsecond shifted left by this: numbers sort by time, and 1,024 fit in a microsecond."""
 
 
+class Wanted(NamedTuple):
+    """What a batch needs of the store: idempotency keys, accounts, and holds by account and number."""
+
+    keys: list[str]
+    accounts: list[str]
+    holds: list[tuple[str, int]]
+
+
+def wanted(commands: Sequence[Command]) -> Wanted:
+    """Give what commands need."""
+    return Wanted(
+        [key_of(command.caller, command.request_id) for command in commands],
+        [command.account_id for command in commands],
+        [
+            (command.account_id, command.hold_number)
+            for command in commands
+            if isinstance(command, DrawCommand) and command.hold_number
+        ],
+    )
+
+
 class Book:
     """Accounts by id and answers by key, and what a batch changed of them."""
 
-    __slots__ = ("accounts", "answers", "changed", "created", "decisions", "last_number")
+    __slots__ = (
+        "accounts", "answers", "changed", "changed_holds", "created", "decisions", "holds", "last_number", "postings",
+    )  # fmt: skip
 
-    def __init__(self, accounts: dict[str, Account], answers: dict[str, Decided], last_number: int) -> None:
+    def __init__(
+        self, accounts: dict[str, Account], answers: dict[str, Recorded], holds: dict[int, Hold], last_number: int
+    ) -> None:
         self.accounts = accounts
         self.answers = answers
+        self.holds = holds
         self.last_number = last_number
         self.decisions: list[tuple[str, Decision]] = []
         """New decisions, each with its idempotency key, in order."""
@@ -25,6 +58,14 @@ class Book:
         """Accounts that were in the store and have new content."""
         self.created: set[str] = set()
         """Accounts that were not in the store."""
+        self.postings: list[tuple[str, Posting]] = []
+        """New postings, each with its idempotency key, in order."""
+        self.changed_holds: set[int] = set()
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self.decisions and not self.postings
 
     @staticmethod
     def microsecond(number: int) -> int:
@@ -36,20 +77,43 @@ class Book:
         self.last_number = max(self.last_number + 1, decision.decided_us << NUMBER_SHIFT)
         # Rebuilt by position: `_replace` costs three times as much, and this runs for every decision.
         numbered = Decision(self.last_number, *decision[1:])
-        after = Account(*account[:12], self.last_number, account.chain)
+        self._take(Account(*account[:12], self.last_number, *account[13:]))
+        answer = Decided(numbered, account.product, account.currency, replayed=False)
+        self.answers[key] = Decided(numbered, account.product, account.currency, replayed=True)
+        self.decisions.append((key, numbered))
+        return answer
+
+    def enter_posting(self, key: str, account: Account, posting: Posting) -> Posted:
+        """Enter a posting, its hold and the account after it, and give the answer with its number."""
+        number = self.last_number = max(self.last_number + 1, posting.posted_us << NUMBER_SHIFT)
+        hold = posting.hold
+        if hold is not None:
+            if not hold.number:
+                hold = hold._replace(number=number)
+                account = account._replace(holds=(*account.holds[:-1], account.holds[-1]._replace(number=number)))
+            self.holds[hold.number] = hold
+            self.changed_holds.add(hold.number)
+        self._take(account._replace(last_posting=number))
+        numbered = posting._replace(number=number, hold=hold)
+        self.answers[key] = Posted(numbered, account.product, account.currency, replayed=True)
+        self.postings.append((key, numbered))
+        return Posted(numbered, account.product, account.currency, replayed=False)
+
+    def _take(self, account: Account) -> None:
         account_id = account.account_id
         if account_id in self.accounts:
             if account_id not in self.created:
                 self.changed.add(account_id)
         else:
             self.created.add(account_id)
-        self.accounts[account_id] = after
-        answer = Decided(numbered, account.product, account.currency, replayed=False)
-        self.answers[key] = Decided(numbered, account.product, account.currency, replayed=True)
-        self.decisions.append((key, numbered))
-        return answer
+        self.accounts[account_id] = account
 
 
 def key_of(caller: str, request_id: str) -> str:
     """Join caller and request id; a caller's name holds no slash, so no two pairs share a key."""
     return f"{caller}/{request_id}"
+
+
+def outcome_of(recorded: Recorded) -> Outcome:
+    """Give what came of a recorded command."""
+    return recorded.posting.outcome if isinstance(recorded, Posted) else recorded.decision.outcome

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from typing import Final
 
 from service.domain import scorecard
-from service.domain.account import NEVER, Account, Growth, Status, growth, moved, utilisation_bp
+from service.domain.account import NEVER, Account, Growth, Status, growth, moved, settled, utilisation_bp
 from service.domain.decision import (
     DecideCommand,
     Decision,
@@ -58,6 +58,7 @@ def decide(
     Raises AccountClosed, AccountExists, NoLimitAssigned, VersionMismatch or InvalidRequest; nothing has changed then.
     """
     check(command, account)
+    account = settled(account, moment.now_us)
     profile = merge(account.profile, command.news, moment.now_us)
     before = growth(account, moment.business_day)
     if command.kind is Kind.IMPORT:
@@ -314,5 +315,5 @@ def _after(account: Account, decision: Decision) -> Account:
     return Account(
         account.account_id, account.product, account.currency, decision.status, decision.new_limit_minor,
         account.held_minor, account.outstanding_minor, decision.account_version, decision.profile,
-        last_raise_day, last_cut_day, movements, account.last_decision, account.chain,
+        last_raise_day, last_cut_day, movements, *account[12:],
     )  # fmt: skip

@@ -33,8 +33,10 @@ class Outcome(IntEnum):
 class Criticality(IntEnum):
     """How much a call matters; what is shed last comes first."""
 
-    INTERACTIVE = 0
-    BATCH = 1
+    DRAW = 0
+    """Somebody stands at a till. By the RPC alone; no caller can ask for it."""
+    INTERACTIVE = 1
+    BATCH = 2
 
 
 class Moment(NamedTuple):

@@ -6,6 +6,7 @@
     ├── NotFound                mend the name
     │   ├── AccountNotFound
     │   ├── DecisionNotFound
+    │   ├── HoldNotFound
     │   ├── PolicyNotFound
     │   ├── PlaybookNotFound
     │   └── ActivationNotFound
@@ -18,6 +19,11 @@
     ├── Refused                 retrying unchanged won't help
     │   ├── AccountClosed
     │   ├── NoLimitAssigned
+    │   ├── LimitExceeded
+    │   ├── HoldOver
+    │   ├── CaptureExceedsHold
+    │   ├── RepaymentExceedsDebt
+    │   ├── TooManyHolds
     │   ├── PolicyStateRefused
     │   ├── PlaybookRetired
     │   ├── PlaybookConflict
@@ -106,6 +112,12 @@ class DecisionNotFound(NotFound):
 
     def __init__(self, decision_id: str) -> None:
         super().__init__(decision_id=decision_id)
+
+
+class HoldNotFound(NotFound):
+    """The account has no such hold."""
+
+    reason = "HOLD_NOT_FOUND"
 
 
 class PolicyNotFound(NotFound):
@@ -201,6 +213,36 @@ class NoLimitAssigned(Refused):
 
     def __init__(self, account_id: str) -> None:
         super().__init__(account_id=account_id)
+
+
+class LimitExceeded(Refused):
+    """Too little is available for this draw; it is recorded as declined."""
+
+    reason = "LIMIT_EXCEEDED"
+
+
+class HoldOver(Refused):
+    """The hold is captured, voided or expired; authorise a new draw."""
+
+    reason = "HOLD_OVER"
+
+
+class CaptureExceedsHold(Refused):
+    """More was asked to be captured than is left of the hold."""
+
+    reason = "CAPTURE_EXCEEDS_HOLD"
+
+
+class RepaymentExceedsDebt(Refused):
+    """More was paid back than is outstanding; record what is owed and return the rest."""
+
+    reason = "REPAYMENT_EXCEEDS_DEBT"
+
+
+class TooManyHolds(Refused):
+    """The account has as many open holds as it may have; capture or void some first."""
+
+    reason = "TOO_MANY_HOLDS"
 
 
 class PolicyStateRefused(Refused):

@@ -27,9 +27,8 @@ class Safer(Enum):
 
 
 class Request(NamedTuple):
-    """What asks to be decided, as far as admission looks at it."""
+    """What asks to be written, as far as admission looks at it."""
 
-    kind: Kind
     criticality: Criticality
 
 

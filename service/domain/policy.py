@@ -204,6 +204,7 @@ class Policy:
 ASSIGNED: Final = Ground("base_limit", "LIMIT_ASSIGNED", NO_FACT, "every rule for a first limit holds")
 RAISED: Final = Ground("raise", "LIMIT_RAISED", NO_FACT, "every rule for a raise holds")
 NOTHING_DUE: Final = Ground("reduce.triggers", "NOTHING_DUE", NO_FACT, "no trigger fires")
+LIMIT_USED: Final = Ground("", "LIMIT_USED", NO_FACT, "the draw is within what is available")
 IMPORTED: Final = Ground("", "LIMIT_IMPORTED", NO_FACT, "taken over as it was")
 
 BUILT_IN_REASONS: Final = (
@@ -213,6 +214,14 @@ BUILT_IN_REASONS: Final = (
     "WAIT_AFTER_RAISE", "WAIT_AFTER_CUT", "FLOOR_REACHED", "CUT_ENOUGH_TODAY", "CUT_LATELY",
 )  # fmt: skip
 """Reason codes that every policy needs texts for, beside its own."""
+
+DEFAULT_TEXTS: Final = {
+    "LIMIT_USED": Text(
+        "可用额度不足以支付本次金额。", "What is left of your limit is less than this amount.",
+        "偿还部分欠款，或选择较小的金额。", "Pay back part of what you owe, or choose a smaller amount.",
+    ),
+}  # fmt: skip
+"""Texts of reason codes that a policy may word itself and need not."""
 
 
 def treatment(fact_rule: FactRule, value: int | None) -> Treatment:

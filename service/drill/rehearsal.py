@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from service.bootstrap import Parts
 from service.domain.account import Account, growth, opened
 from service.domain.activation import Activation, requested
+from service.domain.book import Recorded
 from service.domain.decide import judge
 from service.domain.decision import DecideCommand, Decided, Moment, Standing
 from service.domain.errors import HoldlineError
@@ -212,7 +213,7 @@ class Rehearsal:
                 pass
             advance(len(asked))
 
-    def _executed(self, commands: Sequence[DecideCommand]) -> list[Decided | HoldlineError]:
+    def _executed(self, commands: Sequence[DecideCommand]) -> list[Recorded | HoldlineError]:
         parts = self._stage.parts
         return execute(commands, self._stage.store, parts.control, parts.calendar, parts.brake)
 

@@ -6,12 +6,14 @@ before it is answered. Reads work while the store takes no writes.
 
 from typing import NamedTuple
 
-from service.domain.account import Account
+from service.domain.account import Account, settled
 from service.domain.decide import decide
 from service.domain.decision import DecideCommand, Decided, Decision
+from service.domain.draw import Hold, Posted, hold_at
 from service.domain.errors import (
     AccountNotFound,
     DecisionNotFound,
+    HoldNotFound,
     IdempotencyKeyReused,
     InvalidRequest,
     PolicyNotFound,
@@ -78,11 +80,24 @@ class Desk:
         return self._control.version(self._store, version)
 
     def account(self, account_id: str) -> Account:
-        """Give an account; raises AccountNotFound."""
+        """Give an account as it stands now; raises AccountNotFound."""
         account = self._store.account(account_id)
         if account is None:
             raise AccountNotFound(account_id)
-        return account
+        return settled(account, self._store.control().now_us) if account.holds else account
+
+    def hold(self, account_id: str, number: int) -> tuple[Hold, str]:
+        """Give a hold as it stands now, and its currency; raises AccountNotFound or HoldNotFound."""
+        account = self.account(account_id)
+        hold = self._store.hold(account_id, number)
+        if hold is None:
+            raise HoldNotFound(account_id=account_id, hold_id=f"{number:016x}")
+        return hold_at(hold, self._store.control().now_us), account.currency
+
+    def postings(self, account_id: str, before: int, count: int) -> list[Posted]:
+        """Give an account's postings, newest first, from before a number (0: the newest); raises AccountNotFound."""
+        self.account(account_id)
+        return self._store.account_postings(account_id, before, count)
 
     def decision(self, decision_id: str) -> Decided:
         """Give a decision by its id, 16 hexadecimal digits; raises DecisionNotFound."""

@@ -7,11 +7,13 @@ of the batch remains.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from service.domain.account import Account, opened
-from service.domain.book import Book, key_of
+from service.domain.book import Book, Command, Recorded, wanted
 from service.domain.decide import decide
-from service.domain.decision import DecideCommand, Decided, Kind, Moment
+from service.domain.decision import DecideCommand, Kind, Moment, Outcome
+from service.domain.draw import Posted, declined, post
 from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, Unavailable
 from service.domain.mode import admit
 from service.domain.playbook import Request
@@ -19,10 +21,12 @@ from service.engine.brake import Brake, BrakeTripped
 from service.engine.control import Control
 from service.engine.ports import Calendar, ControlRow, Store
 
+_OPENING: Final = (Kind.ASSIGN, Kind.IMPORT)
+
 
 def execute(
-    commands: Sequence[DecideCommand], store: Store, control: Control, calendar: Calendar, brake: Brake
-) -> list[Decided | HoldlineError]:
+    commands: Sequence[Command], store: Store, control: Control, calendar: Calendar, brake: Brake
+) -> list[Recorded | HoldlineError]:
     """Decide commands in order and make the decisions durable; gives as many answers as commands.
 
     Where the batch would let exposure grow beyond the brake's limits, nothing of it is kept: the brake puts its safe
@@ -40,43 +44,56 @@ def execute(
 
 
 def _decided(
-    commands: Sequence[DecideCommand], store: Store, control: Control, calendar: Calendar, brake: Brake
-) -> list[Decided | HoldlineError]:
+    commands: Sequence[Command], store: Store, control: Control, calendar: Calendar, brake: Brake
+) -> list[Recorded | HoldlineError]:
     """Decide a batch in one transaction; raises BrakeTripped or Unavailable, and nothing of it remains."""
     with transaction(store, control) as row:
-        keys = [key_of(command.caller, command.request_id) for command in commands]
-        book = store.fetch(keys, [command.account_id for command in commands], row.last_number)
+        needs = wanted(commands)
+        book = store.fetch(needs, row.last_number)
         moment = moment_of(calendar, row)
-        answers = [answer(command, key, book, control, moment) for command, key in zip(commands, keys, strict=True)]
-        if book.decisions:
+        answers = [answer(one, key, book, control, moment) for one, key in zip(commands, needs.keys, strict=True)]
+        if not book.is_blank:
             brake.allow(book, store, moment.now_us)
             store.write(book)
     return answers
 
 
-def answer(command: DecideCommand, key: str, book: Book, control: Control, moment: Moment) -> Decided | HoldlineError:
+def answer(command: Command, key: str, book: Book, control: Control, moment: Moment) -> Recorded | HoldlineError:
     """Answer one command from the book and enter what it changes."""
     recorded = book.answers.get(key)
     if recorded is not None:
-        if recorded.decision.fingerprint != command.fingerprint:
+        record = recorded.posting if isinstance(recorded, Posted) else recorded.decision
+        if record.fingerprint != command.fingerprint:
             return IdempotencyKeyReused(command.request_id)
-        return recorded
+        return _final(recorded)
     if control.refusal is not None:
         return control.refusal
     try:
         account = book.accounts.get(command.account_id) or newcomer(command, control)
         if control.mode.measures:
-            request = Request(command.kind, command.criticality)
+            request = Request(command.criticality)
             admit(control.mode, request, account.account_id, account.product, account.profile)
-        after, decision = decide(command, account, control.active(account.product), control.mode, moment)
+        policy = control.active(account.product)
+        if isinstance(command, DecideCommand):
+            after, decision = decide(command, account, policy, control.mode, moment)
+            return book.enter(key, after, decision)
+        hold = book.holds.get(command.hold_number)
+        after, posting = post(command, account, hold, policy.version, control.mode.mode_id, moment.now_us)
     except HoldlineError as refusal:
         return refusal
-    return book.enter(key, after, decision)
+    return _final(book.enter_posting(key, after, posting))
 
 
-def newcomer(command: DecideCommand, control: Control) -> Account:
-    """Open an account for a first limit or an import; raises AccountNotFound for other kinds, or PolicyNotFound."""
-    if command.kind is not Kind.ASSIGN and command.kind is not Kind.IMPORT:
+def _final(recorded: Recorded) -> Recorded | HoldlineError:
+    """Give an answer as callers get it: a draw that is declined is recorded, and an error."""
+    if isinstance(recorded, Posted) and recorded.posting.outcome is Outcome.DECLINED:
+        return declined(recorded)
+    return recorded
+
+
+def newcomer(command: Command, control: Control) -> Account:
+    """Open an account for a first limit or an import; raises AccountNotFound for other commands, or PolicyNotFound."""
+    if not isinstance(command, DecideCommand) or command.kind not in _OPENING:
         raise AccountNotFound(command.account_id)
     policy = control.active(command.product)
     return opened(command.account_id, policy.product, policy.currency)

@@ -138,7 +138,7 @@ def preview(
 
 def _again(decision: Decision, product: str, mode: Mode, policy: Policy) -> tuple[int, int, Why]:
     try:
-        request = Request(decision.kind, Criticality.INTERACTIVE)
+        request = Request(Criticality.INTERACTIVE)
         admit(mode, request, decision.account_id, product, decision.profile)
     except HoldlineError as refusal:
         return REFUSED, decision.old_limit_minor, refusal

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from service.domain.decision import DecideCommand, Decided
+from service.domain.book import Command, Recorded, outcome_of
 from service.domain.errors import DeadlineExpired, HoldlineError, InternalError, StoreUnavailable, Unavailable
 from service.domain.watch import EngineSeen
 from service.engine.brake import Brake
@@ -99,7 +99,7 @@ class Engine:
             except Exception:  # noqa: BLE001 - The outermost edge for one answer's translation; its decisions are durable.
                 given[position] = self._internal(call)
 
-    def _execute(self, commands: list[DecideCommand]) -> list[Decided | HoldlineError]:
+    def _execute(self, commands: list[Command]) -> list[Recorded | HoldlineError]:
         started = time.perf_counter()
         try:
             answers = execute(commands, self._store, self._control, self._calendar, self._brake)
@@ -119,7 +119,7 @@ class Engine:
         self._measure(answers, time.perf_counter() - started)
         return answers
 
-    def _measure(self, answers: list[Decided | HoldlineError], seconds: float) -> None:
+    def _measure(self, answers: list[Recorded | HoldlineError], seconds: float) -> None:
         failures = sum(isinstance(answer, Unavailable | InternalError) for answer in answers)
         self._tally.add(len(answers), failures, seconds)
         if answers and isinstance(answers[0], StoreUnavailable):
@@ -131,7 +131,7 @@ class Engine:
         meters.commit_seconds.record(seconds)
         counts: dict[str, int] = {}
         for answer in answers:
-            name = answer.reason if isinstance(answer, HoldlineError) else answer.decision.outcome.name
+            name = answer.reason if isinstance(answer, HoldlineError) else outcome_of(answer).name
             counts[name] = counts.get(name, 0) + 1
         for name, count in counts.items():
             meters.decisions.add(count, {"outcome": name})

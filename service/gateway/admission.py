@@ -1,7 +1,7 @@
 """Admission: a bounded queue that sheds what matters least, before it costs anything.
 
 Promises that no more than so many calls wait, that new ones are refused once the oldest has waited too long, and that
-a batch call is shed before an interactive one.
+a less critical call is shed before a more critical one: batch, then interactive, draws last.
 """
 
 import asyncio
@@ -36,10 +36,10 @@ class Queue:
 
     def admit(self, waiting: Waiting, criticality: Criticality) -> Waiting | None:
         """Take a call in; gives the less critical one that was put out for it, if any. Raises Overloaded."""
-        put_out = None
+        put_out: Waiting | None = None
         if self._is_full(waiting):
-            least = self._lines[Criticality.BATCH]
-            if criticality is Criticality.BATCH or not least:
+            least = next((line for line in reversed(self._lines[criticality + 1 :]) if line), None)
+            if least is None:
                 raise self.refusal(criticality)
             put_out = least.pop()
             self._bytes -= len(put_out.call.body)

@@ -22,7 +22,7 @@ _is_caller: Final = re.compile(r"[A-Za-z0-9._:@-]{1,64}").fullmatch
 _is_trace: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})").fullmatch
 
 
-_CRITICALITIES: Final = {level.name.lower(): level for level in Criticality}
+_CRITICALITIES: Final = {level.name.lower(): level for level in (Criticality.INTERACTIVE, Criticality.BATCH)}
 
 
 class Identity(NamedTuple):

@@ -76,7 +76,7 @@ class Link(asyncio.Protocol):
         answer: asyncio.Future[Answer] = self._loop.create_future()
         put_out = self._queue.admit(Waiting(call, answer, time.monotonic_ns() // 1_000), criticality)
         if put_out is not None and not put_out.answer.done():
-            put_out.answer.set_exception(self._queue.refusal(Criticality.BATCH))
+            put_out.answer.set_exception(self._queue.refusal(Criticality(put_out.call.criticality)))
         if not self._is_flush_due and len(self._in_flight) < self._frames_max:
             # Calls that arrive in the same turn of the loop go in the same frame.
             self._is_flush_due = True

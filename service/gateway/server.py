@@ -151,10 +151,11 @@ class Gateway:
         self._roles.require(identity.caller, method)
         if len(body) > method.bytes_max:
             raise RequestTooLarge(len(body), method.bytes_max)
+        criticality = identity.criticality if method.criticality is None else method.criticality
         if method.shape in DECIDING and self.mode_watch is not None:
-            self.mode_watch.admit(identity.criticality)
-        call = Call(index, identity.caller, deadline_us, identity.trace_id, body, identity.criticality.value)
-        return await link.submit(call, identity.criticality)
+            self.mode_watch.admit(criticality)
+        call = Call(index, identity.caller, deadline_us, identity.trace_id, body, criticality.value)
+        return await link.submit(call, criticality)
 
     def _watch(self, index: int, method: Method) -> Callable[[bytes, Context], Awaitable[None]]:
         async def call(body: bytes, context: Context) -> None:

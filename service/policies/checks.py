@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from service.domain.errors import Violation
 from service.domain.facts import CHARACTERISTICS, INDEX, PROHIBITED, Better
-from service.domain.policy import BUILT_IN_REASONS, Treatment
+from service.domain.policy import BUILT_IN_REASONS, DEFAULT_TEXTS, Treatment
 from service.policies.document import BandPart, CharacteristicPart, PolicyDocument, RulePart
 
 
@@ -208,7 +208,7 @@ def _texts(document: PolicyDocument) -> Iterator[Violation]:
     for code in BUILT_IN_REASONS:
         if code not in document.texts:
             yield Violation(f"texts.{code}", "every policy needs a text for this built-in reason")
-    used = {code for _, code in own} | set(BUILT_IN_REASONS)
+    used = {code for _, code in own} | set(BUILT_IN_REASONS) | set(DEFAULT_TEXTS)
     for code in document.texts:
         if code not in used:
             yield Violation(f"texts.{code}", "no rule uses this code; remove it")

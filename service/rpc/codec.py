@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 
 from google.protobuf.message import DecodeError
 
-from service.domain.decision import Decided
+from service.domain.book import Recorded
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.engine.desk import Desk
 from service.engine.playbook_desk import PlaybookDesk
 from service.engine.ports import Answer, Call, Work
 from service.engine.reports import ReportDesk
+from service.rpc.draws import NAMES as DRAWS
+from service.rpc.draws import DrawCalls
 from service.rpc.limits import LimitCalls
 from service.rpc.methods import METHODS, Shape
 from service.rpc.playbooks import PlaybookCalls
@@ -27,28 +29,29 @@ class ProtoCodec:
     """Translates for the methods of `rpc.methods`."""
 
     def __init__(self, desk: Desk, playbooks: PlaybookDesk, reports: ReportDesk) -> None:
-        self._limits = LimitCalls(desk)
-        queries = {**self._limits.queries, **PolicyCalls(desk).queries, **PlaybookCalls(playbooks).queries}
+        limits, draws = LimitCalls(desk), DrawCalls(desk)
+        queries = {**limits.queries, **draws.queries, **PolicyCalls(desk).queries, **PlaybookCalls(playbooks).queries}
         queries["Report"] = lambda call: reports.answer(call.body)
         self._names = [method.path.rpartition("/")[2] for method in METHODS]
+        self._callees: list[LimitCalls | DrawCalls] = [draws if name in DRAWS else limits for name in self._names]
         self._decides = [method.shape in _DECIDING for method in METHODS]
         self._queries: list[Callable[[Call], bytes] | None] = [queries.get(name) for name in self._names]
 
     def is_decision(self, method: int) -> bool:
-        """Claim that a method makes decisions."""
+        """Claim that a method makes decisions or postings, and so joins a batch."""
         return self._decides[method]
 
     def work(self, call: Call) -> Work:
         """Build a call's commands; raises InvalidRequest."""
         try:
-            return self._limits.work(self._names[call.method], call)
+            return self._callees[call.method].work(self._names[call.method], call)
         except DecodeError as error:
             raise _unreadable() from error
 
-    def answer(self, call: Call, work: Work, answers: Sequence[Decided | HoldlineError]) -> Answer:
+    def answer(self, call: Call, work: Work, answers: Sequence[Recorded | HoldlineError]) -> Answer:
         """Assemble the answer of a call that decides."""
         try:
-            return Answer(0, self._limits.response(self._names[call.method], work, answers))
+            return Answer(0, self._callees[call.method].response(self._names[call.method], work, answers))
         except HoldlineError as error:
             return self.error(error)
 

@@ -5,22 +5,19 @@ Promises the four moves of an adapter: check, build, call, assemble. Decisions a
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
-from google.protobuf import timestamp_pb2
 from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, money_pb2
 
 from service.domain import explain
+from service.domain.book import Recorded
 from service.domain.decision import Decided
+from service.domain.draw import Posted
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.facts import FACTS
 from service.engine.desk import Desk
 from service.engine.ports import Call, Work
-from service.rpc import validation, wire
+from service.rpc import pages, validation, wire
 from service.rpc.status import status_of
-
-PAGE_SIZE_MAX: Final = 1_000
-PAGE_SIZE: Final = 100
 
 
 class LimitCalls:
@@ -51,7 +48,7 @@ class LimitCalls:
         requests = limit_service_pb2.StreamDecisionsRequest.FromString(call.body).requests
         return validation.batch(requests, call, "requests")
 
-    def response(self, name: str, work: Work, answers: Sequence[Decided | HoldlineError]) -> bytes:
+    def response(self, name: str, work: Work, answers: Sequence[Recorded | HoldlineError]) -> bytes:
         """Assemble the response of a call that decides; a single call's error is raised."""
         if name == "Decide":
             if isinstance(answers[0], HoldlineError):
@@ -69,13 +66,14 @@ class LimitCalls:
             for request_id, answer in zip(work.request_ids, answers, strict=True)
         )
 
-    def _streamed(self, request_id: str, answer: Decided | HoldlineError) -> bytes:
+    def _streamed(self, request_id: str, answer: Recorded | HoldlineError) -> bytes:
         which = wire.field(b"\x0a", request_id.encode())
         if isinstance(answer, HoldlineError):
             return which + wire.field(b"\x1a", status_of(answer).SerializeToString())
         return which + wire.field(b"\x12", self._decided(answer))
 
-    def _decided(self, decided: Decided) -> bytes:
+    def _decided(self, decided: Recorded) -> bytes:
+        assert not isinstance(decided, Posted), "a decision command is answered by a decision"
         return wire.decide_response(decided, self._texts(decided))
 
     def _texts(self, decided: Decided) -> bytes:
@@ -105,19 +103,12 @@ class LimitCalls:
 
     def _list_decisions(self, call: Call) -> bytes:
         request = limit_service_pb2.ListDecisionsRequest.FromString(call.body)
-        violations = [*validation.account_id_violations(request.account_id), *page_size_violations(request.page_size)]
-        if request.page_token and not validation.is_decision_id(request.page_token):
-            violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
-        validation.refuse(violations)
-        size = request.page_size or PAGE_SIZE
-        before = int(request.page_token, 16) if request.page_token else 0
-        if before >= 1 << 63:
-            raise InvalidRequest((Violation("page_token", "send next_page_token of the page before, unchanged"),))
-        found = self._desk.account_decisions(request.account_id, before, size)
-        pages = [wire.field(b"\x0a", self._decision(decided)) for decided in found]
-        if len(found) == size and found[-1].decision.previous:
-            pages.append(wire.field(b"\x12", b"%016x" % found[-1].decision.number))
-        return b"".join(pages)
+        page = pages.asked(request.page_size, request.page_token, validation.account_id_violations(request.account_id))
+        found = self._desk.account_decisions(request.account_id, page.before, page.size)
+        parts = [wire.field(b"\x0a", self._decision(decided)) for decided in found]
+        if len(found) == page.size and found[-1].decision.previous:
+            parts.append(wire.field(b"\x12", b"%016x" % found[-1].decision.number))
+        return b"".join(parts)
 
     def _explain_decision(self, call: Call) -> bytes:
         request = limit_service_pb2.ExplainDecisionRequest.FromString(call.body)
@@ -134,13 +125,6 @@ class LimitCalls:
             summary_en=summary_en,
         )
         return response.SerializeToString()
-
-
-def page_size_violations(page_size: int) -> list[Violation]:
-    """Give what is wrong with a page size."""
-    if 0 <= page_size <= PAGE_SIZE_MAX:
-        return []
-    return [Violation("page_size", f"{page_size} is out of range; send 0 to {PAGE_SIZE_MAX}")]
 
 
 def _contributions(explained: explain.Explanation) -> list[decision_pb2.Contribution]:
@@ -177,11 +161,3 @@ def _advice(advice: explain.Advice, currency: str) -> decision_pb2.Advice:
         text_zh=text_zh,
         text_en=text_en,
     )
-
-
-def timestamp(micros: int) -> timestamp_pb2.Timestamp | None:
-    """Give a Timestamp from microseconds since the epoch UTC, none for 0."""
-    if not micros:
-        return None
-    seconds, rest = divmod(micros, 1_000_000)
-    return timestamp_pb2.Timestamp(seconds=seconds, nanos=rest * 1_000)

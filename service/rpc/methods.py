@@ -6,6 +6,8 @@ Promises one place to add an RPC; its index travels between the processes of one
 from enum import Enum
 from typing import Final, NamedTuple
 
+from service.domain.decision import Criticality
+
 UNARY_BYTES_MAX: Final = 16 * 1024
 BATCH_BYTES_MAX: Final = 1024 * 1024
 """1,000 requests with every fact are about 250 KiB."""
@@ -45,6 +47,8 @@ class Method(NamedTuple):
     shape: Shape
     bytes_max: int
     roles: tuple[Role, ...]
+    criticality: Criticality | None = None
+    """Where the RPC alone says how critical a call is."""
 
 
 _LIMITS: Final = "/holdline.v1.LimitService/"
@@ -67,6 +71,12 @@ METHODS: Final = (
     Method(f"{_LIMITS}GetAccount", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}ListDecisions", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}ExplainDecision", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_LIMITS}AuthorizeDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{_LIMITS}CaptureDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{_LIMITS}VoidDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{_LIMITS}RecordRepayment", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{_LIMITS}GetHold", Shape.QUERY, UNARY_BYTES_MAX, _ALL, Criticality.DRAW),
+    Method(f"{_LIMITS}ListPostings", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_POLICIES}ValidatePolicy", Shape.QUERY, BATCH_BYTES_MAX, _READERS),
     Method(f"{_POLICIES}PublishPolicy", Shape.QUERY, BATCH_BYTES_MAX, _ANALYSTS),
     Method(f"{_POLICIES}GetPolicy", Shape.QUERY, UNARY_BYTES_MAX, _READERS),

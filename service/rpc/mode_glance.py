@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 from holdline.v1 import playbook_service_pb2 as pb
 
-from service.domain.decision import Criticality, Kind
+from service.domain.decision import Criticality
 from service.domain.errors import Overloaded
 from service.domain.mode import Mode, turned_away
 from service.domain.playbook import Request
@@ -53,7 +53,7 @@ def glance(body: bytes) -> Glance:
 def _sheds(mode: Mode) -> list[Shed]:
     found = []
     for criticality in Criticality:
-        refusal = turned_away(mode, Request(Kind.REVIEW, criticality))
+        refusal = turned_away(mode, Request(criticality))
         # Other refusals wait for the engine: a retry of a recorded decision must still be answered.
         if isinstance(refusal, Overloaded):
             name = refusal.metadata["activation_id"]

@@ -13,7 +13,7 @@ from service.domain.mode import FactRange, Scope
 from service.domain.money import BASIS_POINTS
 from service.domain.playbook import Parameter, Playbook, Value
 from service.engine.playbook_desk import ModeView
-from service.rpc.limits import timestamp
+from service.rpc.pages import timestamp
 
 SEGMENT_MAX: Final = 8
 is_playbook_name: Final = re.compile(r"[a-z][a-z0-9_]{0,47}").fullmatch

@@ -15,8 +15,8 @@ from service.engine.playbook_desk import ActivationChanged, ActivationOrder, Pla
 from service.engine.ports import Call
 from service.rpc import playbook_messages as messages
 from service.rpc import validation
-from service.rpc.limits import PAGE_SIZE, page_size_violations, timestamp
 from service.rpc.mode_glance import glance_answer
+from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
 
 REASON_LENGTH_MAX: Final = 500
 INCIDENT_LENGTH_MAX: Final = 64
@@ -135,7 +135,7 @@ class PlaybookCalls:
 
     def _list_activations(self, call: Call) -> bytes:
         request = pb.ListActivationsRequest.FromString(call.body)
-        violations = page_size_violations(request.page_size)
+        violations = size_violations(request.page_size)
         before = 0
         if request.page_token:
             before, wrong = messages.activation_number(request.page_token)

@@ -14,7 +14,7 @@ from service.domain.policy_life import PolicyRecord
 from service.engine.desk import Desk, PolicyOrder
 from service.engine.ports import Call
 from service.rpc import validation
-from service.rpc.limits import PAGE_SIZE, page_size_violations, timestamp
+from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
 
 REASON_LENGTH_MAX: Final = 500
 
@@ -76,7 +76,7 @@ class PolicyCalls:
         request = policy_service_pb2.ListPoliciesRequest.FromString(call.body)
         violations = [
             *validation.product_violations(request.product, needed=False),
-            *page_size_violations(request.page_size),
+            *size_violations(request.page_size),
         ]
         records = self._desk.policy_records(request.product) if not violations else []
         start = 0

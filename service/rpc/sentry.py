@@ -24,8 +24,8 @@ from service.engine.preview import Changed, Preview, newest, preview
 from service.engine.reports import Pulse, Report
 from service.rpc import playbook_messages as messages
 from service.rpc import validation
-from service.rpc.limits import timestamp
 from service.rpc.methods import INDEX_OF, METHODS, REPORT
+from service.rpc.pages import timestamp
 from service.rpc.status import status_of
 from service.sentry.guards import CALLER, Guards, Signal
 

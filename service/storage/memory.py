@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, takewhile
 
 from service.domain.account import Account
-from service.domain.book import NUMBER_SHIFT, Book, key_of
-from service.domain.decision import Decided
+from service.domain.book import NUMBER_SHIFT, Book, Recorded, Wanted, key_of
+from service.domain.decision import Decided, Decision
+from service.domain.draw import Hold, HoldState, Posted, Posting
 from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.domain.watch import Look, look_at
-from service.engine.ports import ControlRow, Sealed
+from service.engine.ports import ControlRow, Sealed, SealedPosting
 from service.storage import rows
 from service.storage.memory_playbooks import MemoryPlaybooks
 
@@ -26,6 +27,8 @@ class MemoryStore:
         self._before: dict[str, object] = {}
         self._accounts: dict[str, Account] = {}
         self._decisions: dict[int, Decided] = {}
+        self._postings: dict[int, Posted] = {}
+        self._holds: dict[int, Hold] = {}
         self._links: dict[int, bytes] = {}
         self._keys: dict[str, int] = {}
         self._policies: dict[str, PolicyRecord] = {}
@@ -58,27 +61,37 @@ class MemoryStore:
         self._pending_policies.clear()
 
     def _take_over(self, book: Book) -> None:
-        heads: dict[str, bytes] = {}
-        for key, decision in book.decisions:
+        sheet = rows.sheet(book)
+        for row in (*sheet.created, *sheet.changed):
+            self._accounts[row[0]] = rows.account(row)
+        for (key, decision), row in zip(book.decisions, sheet.decisions, strict=True):
             account = book.accounts[decision.account_id]
-            link = rows.chain_after(heads.get(decision.account_id, account.chain), rows.decision_row(decision))
-            heads[decision.account_id] = self._links[decision.number] = link
+            self._links[decision.number] = row[-1]
             self._decisions[decision.number] = Decided(decision, account.product, account.currency, replayed=True)
             self._keys[key] = decision.number
-        for account_id, head in heads.items():
-            self._accounts[account_id] = book.accounts[account_id]._replace(chain=head)
+        for (key, posting), row in zip(book.postings, sheet.postings, strict=True):
+            account = book.accounts[posting.account_id]
+            self._links[posting.number] = row[-1]
+            self._postings[posting.number] = Posted(posting, account.product, account.currency, replayed=True)
+            self._keys[key] = posting.number
+        self._holds.update({number: book.holds[number] for number in book.changed_holds})
 
     def control(self) -> ControlRow:
         """Read the control row."""
         generation = self._generation + self.playbooks.generation
-        last_number = next(reversed(self._decisions), 0)
+        last_number = max(next(reversed(self._decisions), 0), next(reversed(self._postings), 0))
         return ControlRow(generation, last_number, max(self.now_us(), Book.microsecond(last_number)))
 
-    def fetch(self, keys: Sequence[str], account_ids: Sequence[str], last_number: int) -> Book:
-        """Fetch recorded answers and accounts."""
-        answers = {key: self._decisions[self._keys[key]] for key in keys if key in self._keys}
-        accounts = {name: self._accounts[name] for name in account_ids if name in self._accounts}
-        return Book(accounts, answers, last_number)
+    def fetch(self, wanted: Wanted, last_number: int) -> Book:
+        """Fetch recorded answers, accounts and holds."""
+        numbers = {key: self._keys[key] for key in wanted.keys if key in self._keys}
+        answers: dict[str, Recorded] = {
+            key: self._postings[number] if number in self._postings else self._decisions[number]
+            for key, number in numbers.items()
+        }
+        accounts = {name: self._accounts[name] for name in wanted.accounts if name in self._accounts}
+        holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
+        return Book(accounts, answers, holds, last_number)
 
     def write(self, book: Book) -> None:
         """Write a book's decisions, keys and accounts."""
@@ -99,6 +112,18 @@ class MemoryStore:
             return []
         newest_first = sorted(own, key=lambda decided: -decided.decision.number)
         return [decided for decided in newest_first if not before or decided.decision.number < before][:count]
+
+    def hold(self, account_id: str, number: int) -> Hold | None:
+        """Find one hold."""
+        hold = self._holds.get(number)
+        return hold if hold is not None and hold.account_id == account_id else None
+
+    def account_postings(self, account_id: str, before: int, count: int) -> list[Posted]:
+        """Give an account's postings, newest first, from before a number (0: from the newest)."""
+        own = [posted for posted in self._postings.values() if posted.posting.account_id == account_id]
+        if before and not any(posted.posting.number == before for posted in own):
+            return []
+        return [posted for posted in reversed(own) if not before or posted.posting.number < before][:count]
 
     def looks_after(self, number: int, count: int) -> list[Look]:
         """Read what guards see of decisions after a number, oldest first."""
@@ -133,10 +158,11 @@ class MemoryStore:
     def purge(self, before_us: int, count: int) -> int:
         """Forget at most `count` keys of decisions before a time (microseconds UTC)."""
         bound = before_us << NUMBER_SHIFT
-        expired = sorted(number for number in self._decisions if self._purged < number < bound)[:count]
+        logged: dict[int, Decision | Posting] = {number: one.decision for number, one in self._decisions.items()}
+        logged |= {number: one.posting for number, one in self._postings.items()}
+        expired = sorted(number for number in logged if self._purged < number < bound)[:count]
         for number in expired:
-            decision = self._decisions[number].decision
-            self._keys.pop(key_of(decision.caller, decision.request_id), None)
+            self._keys.pop(key_of(logged[number].caller, logged[number].request_id), None)
             self._purged = number
         return len(expired)
 
@@ -164,7 +190,25 @@ class MemoryStore:
 
     def keys_without_decision(self) -> int:
         """Count keys whose decision is missing."""
-        return sum(number not in self._decisions for number in self._keys.values())
+        return sum(number not in self._decisions and number not in self._postings for number in self._keys.values())
+
+    def sealed_posting(self, number: int) -> SealedPosting | None:
+        """Find one posting with the verdict on its seal."""
+        posted = self._postings.get(number)
+        if posted is None:
+            return None
+        before = self._links.get(posted.posting.previous, b"")
+        link = rows.chain_after(before, rows.posting_row(posted.posting))
+        return SealedPosting(posted.posting, link == self._links[number], self._links[number])
+
+    def posting_count(self) -> int:
+        """Count the postings."""
+        return len(self._postings)
+
+    def holds_open(self, account_id: str) -> list[Hold]:
+        """Read an account's holds that nobody closed, expired ones included."""
+        own = (hold for hold in self._holds.values() if hold.account_id == account_id)
+        return [hold for hold in own if hold.state is HoldState.OPEN]
 
     def damage(self) -> list[str]:
         """Give nothing: memory has no file."""

@@ -8,12 +8,14 @@ of its account: chain = SHA-256(chain before + canonical row).
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from service.domain.account import Account, Growth, Movement, Status
+from service.domain.account import Account, Growth, Movement, OpenHold, Status
+from service.domain.book import Book
 from service.domain.decision import Decided, Decision, Kind, Outcome
+from service.domain.draw import DrawKind, Hold, HoldState, Posted, Posting
 from service.domain.facts import Profile
 from service.domain.watch import Look, look
 
@@ -24,6 +26,8 @@ _decode_profile: Final = msgspec.msgpack.Decoder(Profile).decode
 _decode_growth: Final = msgspec.msgpack.Decoder(Growth).decode
 _decode_points: Final = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 _decode_movements: Final = msgspec.msgpack.Decoder(tuple[int, int, tuple[Movement, ...]]).decode
+_decode_holds: Final = msgspec.msgpack.Decoder(tuple[OpenHold, ...]).decode
+_decode_hold: Final = msgspec.msgpack.Decoder(Hold).decode
 _KINDS: Final = {int(kind): kind for kind in Kind}
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
 _STATUSES: Final = {int(status): status for status in Status}
@@ -47,6 +51,34 @@ def decision_row(decision: Decision) -> Row:
         policy_version, mode_id, ",".join(activations), caller, request_id, fingerprint, trace_id, decided_us,
         business_day, notice_day,
     )  # fmt: skip
+
+
+def posting_row(posting: Posting) -> Row:
+    """Give a posting's columns, without the chain."""
+    number, previous, account_id, kind, outcome, amount, hold, limit, held, outstanding, reasons, *rest = posting
+    return (
+        number, previous, account_id, int(kind), int(outcome), amount, _encode(hold) if hold else b"", limit, held,
+        outstanding, ",".join(reasons), *rest,
+    )  # fmt: skip
+
+
+def posted(row: Sequence[Any], *, replayed: bool) -> Posted:
+    """Read product, currency and a posting's columns with the chain last."""
+    (
+        product, currency, number, previous, account_id, kind, outcome, amount, hold, limit, held, outstanding, reasons,
+        *rest, _,
+    ) = row  # fmt: skip
+    posting = Posting(
+        number, previous, account_id, DrawKind(kind), _OUTCOMES[outcome], amount, _decode_hold(hold) if hold else None,
+        limit, held, outstanding, tuple(reasons.split(",")) if reasons else (), *rest,
+    )  # fmt: skip
+    return Posted(posting, product, currency, replayed)
+
+
+def hold(row: Sequence[Any]) -> Hold:
+    """Read a hold's columns."""
+    account_id, number, state, *rest = row
+    return Hold(account_id, number, HoldState(state), *rest)
 
 
 @lru_cache(maxsize=1024)
@@ -91,18 +123,57 @@ def looked_at(row: Sequence[Any]) -> Look:
     )  # fmt: skip
 
 
+class Sheet(NamedTuple):
+    """A book's new rows, each log's sealed by its chains."""
+
+    decisions: list[Row]
+    postings: list[Row]
+    created: list[Row]
+    changed: list[Row]
+
+
+def sheet(book: Book) -> Sheet:
+    """Write a book into rows."""
+    heads: dict[str, bytes] = {}
+    decisions = []
+    for _, decision in book.decisions:
+        account_id = decision.account_id
+        head = heads.get(account_id)
+        row = decision_row(decision)
+        link = chain_after(book.accounts[account_id].chain if head is None else head, row)
+        heads[account_id] = link
+        decisions.append((*row, link))
+    posting_heads: dict[str, bytes] = {}
+    postings = []
+    for _, posting in book.postings:
+        account_id = posting.account_id
+        head = posting_heads.get(account_id)
+        row = posting_row(posting)
+        link = chain_after(book.accounts[account_id].postings_chain if head is None else head, row)
+        posting_heads[account_id] = link
+        postings.append((*row, link))
+
+    def sealed(account_id: str) -> Row:
+        found = book.accounts[account_id]
+        chains = heads.get(account_id, found.chain), posting_heads.get(account_id, found.postings_chain)
+        return account_row(found, *chains)
+
+    return Sheet(decisions, postings, [sealed(one) for one in book.created], [sealed(one) for one in book.changed])
+
+
 def is_intact(row: Sequence[Any], chain_before: bytes) -> bool:
     """Claim that a stored row (product, currency, columns, chain) carries the link that its content asks for."""
     return bool(chain_after(chain_before, tuple(row[2:-1])) == row[-1])
 
 
-def account_row(account: Account, chain: bytes) -> Row:
-    """Give an account's columns with the head of its chain."""
+def account_row(account: Account, chain: bytes, postings_chain: bytes) -> Row:
+    """Give an account's columns with the heads of its chains."""
     return (
         account.account_id, account.product, account.currency, int(account.status), account.limit_minor,
         account.held_minor, account.outstanding_minor, account.version, profile_bytes(account.profile),
         _encode((account.last_raise_day, account.last_cut_day, account.movements)),
-        account.last_decision, chain,
+        account.last_decision, chain, _encode(account.holds) if account.holds else b"", account.last_posting,
+        postings_chain,
     )  # fmt: skip
 
 
@@ -110,9 +181,11 @@ def account(row: Sequence[Any]) -> Account:
     """Read an account's columns."""
     (
         account_id, product, currency, status, limit, held, outstanding, version, profile, growth, last_decision, chain,
+        holds, last_posting, postings_chain,
     ) = row  # fmt: skip
     last_raise_day, last_cut_day, movements = _decode_movements(growth)
     return Account(
         account_id, product, currency, _STATUSES[status], limit, held, outstanding, version, _decode_profile(profile),
-        last_raise_day, last_cut_day, movements, last_decision, chain,
+        last_raise_day, last_cut_day, movements, last_decision, chain, _decode_holds(holds) if holds else (),
+        last_posting, postings_chain,
     )  # fmt: skip

@@ -10,23 +10,23 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from service.domain.account import Account
-from service.domain.book import NUMBER_SHIFT, Book
+from service.domain.book import NUMBER_SHIFT, Book, Recorded, Wanted
 from service.domain.decision import Decided
+from service.domain.draw import Hold, Posted
 from service.domain.errors import StoreUnavailable
 from service.domain.policy_life import PolicyChange, PolicyRecord, PolicyState
 from service.domain.watch import Look
-from service.engine.ports import ControlRow, Sealed
+from service.engine.ports import ControlRow, Sealed, SealedPosting
 from service.storage import rows
+from service.storage.migrate import StoreRefused, migrate, refuse_newer
 from service.storage.sqlite_playbooks import SqlitePlaybooks
 from service.storage.statements import STATEMENTS
 
@@ -52,10 +52,6 @@ _PRAGMAS = (
     f"PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX}",
     "PRAGMA journal_size_limit = 67108864",
 )
-
-
-class StoreRefused(Exception):
-    """The store can't be opened as it is; the message says why and what to do."""
 
 
 def has_wal_reset_bug(version: str) -> bool:
@@ -88,8 +84,8 @@ class SqliteStore:
         try:
             self._connection = self._open()
             if not read_only:
-                _migrate(self._connection)
-            _refuse_newer(self._connection)
+                migrate(self._connection)
+            refuse_newer(self._connection)
         except apsw.Error as error:
             self._unlock()
             raise StoreUnavailable(f"the store can't be opened: {error}") from error
@@ -182,34 +178,33 @@ class SqliteStore:
         generation, last_number = self._run(STATEMENTS["control"])[0]
         return ControlRow(generation, last_number, max(self.now_us(), Book.microsecond(last_number)))
 
-    def fetch(self, keys: Sequence[str], account_ids: Sequence[str], last_number: int) -> Book:
-        """Fetch recorded answers and accounts, set-wise."""
-        recorded = self._run(STATEMENTS["recorded"], (apsw.carray(tuple(keys)),))
-        answers = {row[0]: rows.decided(row[1:], replayed=True) for row in recorded}
-        found = self._run(STATEMENTS["accounts_wanted"], (apsw.carray(tuple(set(account_ids))),))
-        return Book({row[0]: rows.account(row) for row in found}, answers, last_number)
+    def fetch(self, wanted: Wanted, last_number: int) -> Book:
+        """Fetch recorded answers, accounts and holds, set-wise."""
+        answers: dict[str, Recorded] = {}
+        for key, number, *row in self._run(STATEMENTS["recorded"], (apsw.carray(tuple(wanted.keys)),)):
+            if row[0] is not None:
+                answers[key] = rows.decided(row, replayed=True)
+            elif (posted := self._posted(number)) is not None:
+                answers[key] = posted
+        found = self._run(STATEMENTS["accounts_wanted"], (apsw.carray(tuple(set(wanted.accounts))),))
+        holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
+        return Book({row[0]: rows.account(row) for row in found}, answers, holds, last_number)
 
     def write(self, book: Book) -> None:
-        """Write a book's decisions, keys and accounts."""
-        heads: dict[str, bytes] = {}
-        decision_rows = []
-        for _, decision in book.decisions:
-            account_id = decision.account_id
-            head = heads.get(account_id)
-            row = rows.decision_row(decision)
-            link = rows.chain_after(book.accounts[account_id].chain if head is None else head, row)
-            heads[account_id] = link
-            decision_rows.append((*row, link))
-        self._run_many("insert_decision", decision_rows)
-        self._run_many("insert_key", [(key, decision.number) for key, decision in book.decisions])
-        if book.created:
-            self._run_many(
-                "insert_account",
-                [rows.account_row(book.accounts[account_id], heads[account_id]) for account_id in book.created],
-            )
-        if book.changed:
-            changed = [rows.account_row(book.accounts[account_id], heads[account_id]) for account_id in book.changed]
-            self._run_many("update_account", [(*row[3:], row[0]) for row in changed])
+        """Write a book's decisions, postings, keys, accounts and holds."""
+        sheet = rows.sheet(book)
+        if sheet.decisions:
+            self._run_many("insert_decision", sheet.decisions)
+        if sheet.postings:
+            self._run_many("insert_posting", sheet.postings)
+        keys = [(key, decision.number) for key, decision in book.decisions]
+        self._run_many("insert_key", [*keys, *((key, posting.number) for key, posting in book.postings)])
+        if sheet.created:
+            self._run_many("insert_account", sheet.created)
+        if sheet.changed:
+            self._run_many("update_account", [(*row[3:], row[0]) for row in sheet.changed])
+        if book.changed_holds:
+            self._run_many("enter_hold", [book.holds[number] for number in book.changed_holds])
 
     def account(self, account_id: str) -> Account | None:
         """Find one account."""
@@ -220,6 +215,28 @@ class SqliteStore:
         """Find one decision."""
         found = self._run(STATEMENTS["decision"], (number,))
         return rows.decided(found[0], replayed=True) if found else None
+
+    def hold(self, account_id: str, number: int) -> Hold | None:
+        """Find one hold."""
+        found = self._run(STATEMENTS["hold"], (account_id, number))
+        return rows.hold(found[0]) if found else None
+
+    def _posted(self, number: int) -> Posted | None:
+        found = self._run(STATEMENTS["posting"], (number,))
+        return rows.posted(found[0], replayed=True) if found else None
+
+    def account_postings(self, account_id: str, before: int, count: int) -> list[Posted]:
+        """Walk an account's postings back, newest first, from before a number (0: from the newest)."""
+        account = self.account(account_id)
+        start = self._posted(before) if before else None
+        if account is None or (before and (start is None or start.posting.account_id != account_id)):
+            return []
+        number = start.posting.previous if start else account.last_posting
+        found: list[Posted] = []
+        while number and len(found) < count and (posted := self._posted(number)) is not None:
+            found.append(posted)
+            number = posted.posting.previous
+        return found
 
     def account_decisions(self, account_id: str, before: int, count: int) -> list[Decided]:
         """Walk an account's decisions back, newest first, from before a number (0: from the newest)."""
@@ -297,6 +314,23 @@ class SqliteStore:
         before = self._run(STATEMENTS["decision"], (decided.decision.previous,))
         return Sealed(decided, rows.is_intact(row, before[0][-1] if before else b""), row[-1])
 
+    def sealed_posting(self, number: int) -> SealedPosting | None:
+        """Find one posting with the verdict on its seal."""
+        found = self._run(STATEMENTS["posting"], (number,))
+        if not found:
+            return None
+        row, posting = found[0], rows.posted(found[0], replayed=True).posting
+        before = self._run(STATEMENTS["posting"], (posting.previous,))
+        return SealedPosting(posting, rows.is_intact(row, before[0][-1] if before else b""), row[-1])
+
+    def posting_count(self) -> int:
+        """Count the postings."""
+        return int(self._run(STATEMENTS["posting_count"])[0][0])
+
+    def holds_open(self, account_id: str) -> list[Hold]:
+        """Read an account's holds that nobody closed, expired ones included."""
+        return [rows.hold(row) for row in self._run(STATEMENTS["holds_open"], (account_id,))]
+
     def decision_count(self) -> int:
         """Count the decisions."""
         return int(self._run(STATEMENTS["decision_count"])[0][0])
@@ -359,33 +393,3 @@ def _lock(path: Path) -> int:
         os.close(descriptor)
         raise StoreRefused(f"another engine writes {path.name}; one file has one writer") from error
     return descriptor
-
-
-def _migrations() -> list[tuple[int, str]]:
-    folder = resources.files("service.storage").joinpath("migrations")
-    files = sorted(entry.name for entry in folder.iterdir() if re.fullmatch(r"\d{4}_\w+\.sql", entry.name))
-    return [(int(name[:4]), folder.joinpath(name).read_text(encoding="utf-8")) for name in files]
-
-
-def _migrate(connection: apsw.Connection) -> None:
-    """Run the migrations that the file lacks, each in a transaction of its own."""
-    for number, script in _migrations():
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if connection.pragma("user_version") < number:
-                connection.execute(script)
-                connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-
-def _refuse_newer(connection: apsw.Connection) -> None:
-    newest = _migrations()[-1][0]
-    version = connection.pragma("user_version")
-    if version > newest:
-        raise StoreRefused(f"the store has schema {version}, this build knows {newest}; run a newer build")
-    if version < newest:
-        raise StoreRefused(f"the store has schema {version}, this build needs {newest}; start the server once")

@@ -1,12 +1,14 @@
 """Verify a store: does everything that was promised hold in what is written?
 
 Promises to name each account or decision at fault, up to a bound, and to look at every row: hash chains, an account's
-limit equal to its last decision's, versions without a gap, keys with their decisions, exposure never negative.
+limit equal to its last decision's, versions without a gap, keys with their records, exposure = holds + outstanding.
 """
 
 from typing import NamedTuple
 
 from service.domain.account import Account
+from service.domain.decision import Outcome
+from service.domain.draw import DrawKind, Posting, left_minor
 from service.engine.ports import Ledger
 
 FAULTS_MAX = 100
@@ -17,26 +19,32 @@ class Verification(NamedTuple):
 
     accounts: int
     decisions: int
+    postings: int
     faults: tuple[str, ...]
 
 
 def verify(ledger: Ledger) -> Verification:
     """Look at every account, decision and key of a ledger."""
     faults = [f"file: {line}" for line in ledger.damage()]
-    accounts = walked = 0
+    accounts = walked = postings = 0
     for account in ledger.accounts():
         accounts += 1
         count, wrong = _verify_account(ledger, account)
         walked += count
+        posted, wrong_postings = _verify_postings(ledger, account)
+        postings += posted
         if len(faults) < FAULTS_MAX:
-            faults += wrong
+            faults += wrong + wrong_postings
     stray = ledger.decision_count() - walked
     if stray:
         faults.append(f"decisions: {stray} belong to no account's chain")
+    stray = ledger.posting_count() - postings
+    if stray:
+        faults.append(f"postings: {stray} belong to no account's chain")
     without = ledger.keys_without_decision()
     if without:
-        faults.append(f"idempotency keys: {without} without their decision")
-    return Verification(accounts, walked, tuple(faults[:FAULTS_MAX]))
+        faults.append(f"idempotency keys: {without} without their decision or posting")
+    return Verification(accounts, walked, postings, tuple(faults[:FAULTS_MAX]))
 
 
 def _verify_account(ledger: Ledger, account: Account) -> tuple[int, list[str]]:
@@ -70,3 +78,47 @@ def _verify_account(ledger: Ledger, account: Account) -> tuple[int, list[str]]:
     if version or limit:
         faults.append(f"{name}: its decisions do not begin at version 1 and limit 0")
     return walked, faults
+
+
+def _verify_postings(ledger: Ledger, account: Account) -> tuple[int, list[str]]:
+    """Walk one account's postings from their head; gives their count and what is wrong."""
+    name = f"account {account.account_id}"
+    faults: list[str] = []
+    number, owed, walked = account.last_posting, account.outstanding_minor, 0
+    while number:
+        sealed = ledger.sealed_posting(number)
+        if sealed is None:
+            faults.append(f"{name}: posting {number:016x} is missing")
+            break
+        walked += 1
+        posting = sealed.posting
+        what = f"posting {number:016x}"
+        if not sealed.is_intact:
+            faults.append(f"{name}: {what} was altered after it was written")
+        if walked == 1 and sealed.link != account.postings_chain:
+            faults.append(f"{name}: its chain ends elsewhere than in its last posting")
+        if posting.account_id != account.account_id or not 0 <= posting.previous < number:
+            faults.append(f"{name}: {what} is another's, or links forward")
+            break
+        if posting.outstanding_minor != owed:
+            faults.append(f"{name}: outstanding {owed} does not follow from {what}")
+        authorised = posting.kind is DrawKind.AUTHORIZE and posting.outcome is Outcome.APPROVED
+        if authorised and posting.held_minor + posting.outstanding_minor > posting.limit_minor:
+            faults.append(f"{name}: {what} took exposure beyond the limit")
+        number, owed = posting.previous, posting.outstanding_minor - _owed_more(posting)
+    holds = {hold.number: left_minor(hold) for hold in ledger.holds_open(account.account_id)}
+    if sum(hold.left_minor for hold in account.holds) != account.held_minor:
+        faults.append(f"{name}: held {account.held_minor} is not the sum of its holds")
+    faults += [
+        f"{name}: hold {hold.number:016x} differs from its record"
+        for hold in account.holds
+        if holds.get(hold.number) != hold.left_minor
+    ]
+    return walked, faults
+
+
+def _owed_more(posting: Posting) -> int:
+    """Give by how much a posting raised what is outstanding, in minor units."""
+    if posting.kind is DrawKind.CAPTURE:
+        return posting.amount_minor
+    return -posting.amount_minor if posting.kind is DrawKind.REPAY else 0

@@ -7,19 +7,24 @@ import pytest
 
 from service.domain.decision import Decided
 from service.engine.replay import replay
-from service.storage.sqlite import StoreRefused
+from service.storage.migrate import StoreRefused
 from service.storage.verify import verify
 from tests.builders import Bench, command, sqlite
 
 FIRST_SCHEMA = 1
-TABLES_OF_THE_SECOND = ("activations", "activation_changes", "outbox", "engines", "growth", "baselines")
+LATER_TABLES = (
+    "activations", "activation_changes", "outbox", "engines", "growth", "baselines", "postings", "holds",
+)  # fmt: skip
+LATER_COLUMNS = ("holds", "last_posting", "postings_chain")
 
 
 def _taken_back(path: Path) -> None:
     """Make a store what it was before the second migration."""
     connection = apsw.Connection(str(path))
-    for table in TABLES_OF_THE_SECOND:
+    for table in LATER_TABLES:
         connection.execute(f"DROP TABLE {table}")
+    for column in LATER_COLUMNS:
+        connection.execute(f"ALTER TABLE accounts DROP COLUMN {column}")
     connection.execute(f"PRAGMA user_version = {FIRST_SCHEMA}")
     connection.close()
 

@@ -4,12 +4,14 @@ import pytest
 
 from service import bootstrap
 from service.domain import errors
+from service.domain.book import Wanted
 from service.domain.decision import Decided, Kind
+from service.domain.draw import DrawKind, Posted
 from service.domain.policy_life import PolicyState
 from service.engine.desk import PolicyOrder
 from service.engine.replay import replay
 from service.storage.verify import verify
-from tests.builders import DAY_US, GOOD_FACTS, NOW_US, Bench, command, document, news
+from tests.builders import DAY_US, GOOD_FACTS, NOW_US, Bench, command, document, draw, news
 
 
 def _decided(answer: object) -> Decided:
@@ -143,7 +145,7 @@ def test_purging_forgets_old_keys_in_bounded_steps_and_keeps_the_decisions(bench
 def test_what_is_rolled_back_is_gone(bench: Bench) -> None:
     bench.store.begin()
     row = bench.store.control()
-    book = bench.store.fetch(["tests/r-1"], ["a-1"], row.last_number)
+    book = bench.store.fetch(Wanted(["tests/r-1"], ["a-1"], []), row.last_number)
     bench.store.write(book)
     bench.store.rollback()
 
@@ -227,3 +229,38 @@ def test_evaluating_answers_what_deciding_would_and_writes_nothing(bench: Bench)
     )  # fmt: skip
     assert after.limit_minor == decided.new_limit_minor
     assert decided.account_version == 1
+
+
+def test_postings_and_holds_come_back_as_written_and_keys_are_shared_with_decisions(bench: Bench) -> None:
+    bench.execute(command())
+    (held,) = bench.execute(draw(amount_minor=50_000))
+    assert isinstance(held, Posted)
+    number = held.posting.number
+    (captured,) = bench.execute(draw(DrawKind.CAPTURE, 20_000, request_id="d-2", hold_number=number))
+    (reused,) = bench.execute(draw(DrawKind.REPAY, 1, request_id="r-1", fingerprint=b"other"))
+
+    assert isinstance(captured, Posted)
+    assert isinstance(reused, errors.IdempotencyKeyReused)
+    listed = bench.store.account_postings("a-1", 0, 10)
+    assert [one.posting for one in listed] == [captured.posting, held.posting]
+    assert [one.posting for one in bench.store.account_postings("a-1", captured.posting.number, 10)] == [held.posting]
+    assert bench.store.account_postings("a-1", 12345, 10) == []
+    assert bench.store.hold("a-1", number) == captured.posting.hold
+    assert bench.store.hold("a-2", number) is None
+    assert verify(bench.store).faults == ()  # type: ignore[arg-type]  # every store is a ledger.
+
+
+def test_keys_of_postings_are_purged_with_those_of_decisions(bench: Bench) -> None:
+    bench.execute(command())
+    bench.clock.time_us += 1_000
+    bench.execute(draw(amount_minor=50_000))
+    bench.clock.time_us += DAY_US
+
+    bench.store.begin()
+    looked_at = bench.store.purge(bench.clock.time_us, 10)
+    bench.store.commit()
+    (again,) = bench.execute(draw(amount_minor=50_000))
+
+    assert looked_at == 2
+    assert isinstance(again, Posted)
+    assert not again.replayed

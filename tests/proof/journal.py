@@ -90,7 +90,7 @@ class Journal:
 
     def reconcile(self, listen: str, path: Path) -> None:
         """Hold the journal against the store: before the retries, after them, and again."""
-        assert self.unexpected == []
+        assert not self.unexpected, self.unexpected[:5]
         before = _keys(path)
         for key, (_, decision_id) in self.acknowledged.items():
             assert before.get(key) == decision_id, f"{key} was acknowledged and is not in the store as told"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from service.domain import errors
+from service.domain.book import wanted
 from service.domain.decision import DecideCommand, Decided, Kind
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, Bench, StillClock, command, news, sqlite
@@ -101,7 +102,7 @@ class ExactlyOnce(RuleBasedStateMachine):
         store.begin()
         asked = self._command("never", "a", Kind.REVIEW, {})
         row = self.bench.control.refresh(store)
-        store.write(store.fetch(["tests/never"], [asked.account_id], row.last_number))
+        store.write(store.fetch(wanted([asked]), row.last_number))
         self.crash_and_reopen()
 
     @rule()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from service.domain.account import Account, Status, exposure, opened
+from service.domain.account import Account, Status, opened
 from service.domain.book import Book, key_of
 from service.domain.decide import decide, judge, principal_reasons
 from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, Verdict, recorded_standing
@@ -127,7 +127,7 @@ STEPS = st.lists(
 
 def _run(rules: Policy, steps: list[tuple[Kind, tuple[tuple[int, int], ...], int]]) -> tuple[Account, list[Decision]]:
     """Decide a sequence, hours apart, and give the account and its decisions."""
-    book = Book({"a-1": opened("a-1", rules.product, rules.currency)}, {}, 0)
+    book = Book({"a-1": opened("a-1", rules.product, rules.currency)}, {}, {}, 0)
     hours = 0
     for number, (kind, facts, pause) in enumerate(steps):
         hours += pause
@@ -170,7 +170,7 @@ def test_a_sequence_leaves_the_account_at_its_last_decision_and_each_replays_bit
 ) -> None:
     account, decisions = _run(rules, steps)
 
-    assert exposure(account) == 0
+    assert account.held_minor + account.outstanding_minor == 0
     assert account.version == len(decisions)
     for before, made in zip(decisions, decisions[1:], strict=False):
         assert (made.previous, made.old_limit_minor) == (before.number, before.new_limit_minor)

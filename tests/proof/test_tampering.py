@@ -7,18 +7,25 @@ import pytest
 
 from service import bootstrap
 from service.domain.decision import Kind
+from service.domain.draw import DrawKind, Posted
 from service.engine.replay import replay
-from service.storage.sqlite import StoreRefused, has_wal_reset_bug
+from service.storage.migrate import StoreRefused
+from service.storage.sqlite import has_wal_reset_bug
 from service.storage.verify import verify
-from tests.builders import Bench, command, sqlite
+from tests.builders import Bench, command, draw, sqlite
 
-OPEN_THE_LOG = "DROP TRIGGER decisions_never_change; DROP TRIGGER decisions_never_vanish;"
+OPEN_THE_LOG = "".join(
+    f"DROP TRIGGER {log}_never_change; DROP TRIGGER {log}_never_vanish;" for log in ("decisions", "postings")
+)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     bench = Bench(sqlite(tmp_path / "holdline.db"))
     bench.execute(command(), *(command(Kind.REVIEW, request_id=f"r{number}") for number in range(5)))
+    (held,) = bench.execute(draw(amount_minor=50_000))
+    assert isinstance(held, Posted)
+    bench.execute(draw(DrawKind.CAPTURE, 20_000, request_id="d-2", hold_number=held.posting.number))
     bench.store.close()
     return tmp_path / "holdline.db"
 
@@ -44,6 +51,12 @@ def _alter(path: Path, sql: str) -> tuple[str, ...]:
         ("DELETE FROM decisions WHERE account_version = 2", "missing"),
         ("UPDATE accounts SET last_decision = 0, version = 0, limit_minor = 0", "belong to no account"),
         ("INSERT INTO idempotency_keys VALUES ('x/y', 1)", "without their decision"),
+        ("UPDATE accounts SET outstanding_minor = 0", "outstanding"),
+        ("UPDATE accounts SET held_minor = 0", "sum of its holds"),
+        ("UPDATE holds SET captured_minor = 0", "differs from its record"),
+        ("UPDATE postings SET amount_minor = 1 WHERE kind = 1", "altered"),
+        ("DELETE FROM postings WHERE kind = 1", "missing"),
+        ("UPDATE accounts SET last_posting = 0, outstanding_minor = 0", "belong to no account"),
     ],
 )
 def test_an_altered_store_is_found_out(path: Path, sql: str, fault: str) -> None:

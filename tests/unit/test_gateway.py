@@ -66,6 +66,21 @@ def test_a_full_queue_sheds_a_batch_call_for_an_interactive_one(loop: asyncio.Ab
     assert queue.take(10, 1_000) == [high, higher]
 
 
+def test_draws_are_shed_last(loop: asyncio.AbstractEventLoop) -> None:
+    queue = Queue(calls_max=2, bytes_max=1_000_000, wait_ms_max=1_000)
+    low, high, draw, other_draw = (_waiting(loop) for _ in range(4))
+    queue.admit(low, Criticality.BATCH)
+    queue.admit(high, Criticality.INTERACTIVE)
+
+    assert queue.admit(draw, Criticality.DRAW) is low
+    assert queue.admit(other_draw, Criticality.DRAW) is high
+    with pytest.raises(Overloaded):
+        queue.admit(_waiting(loop), Criticality.DRAW)
+    with pytest.raises(Overloaded):
+        queue.admit(_waiting(loop), Criticality.INTERACTIVE)
+    assert queue.take(10, 1_000) == [draw, other_draw]
+
+
 def test_calls_are_refused_once_the_oldest_has_waited_too_long(loop: asyncio.AbstractEventLoop) -> None:
     queue = Queue(calls_max=100, bytes_max=1_000_000, wait_ms_max=10)
     queue.admit(_waiting(loop, since_us=0), Criticality.INTERACTIVE)

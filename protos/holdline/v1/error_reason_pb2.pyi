@@ -162,6 +162,36 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `google.rpc.RetryInfo`. Metadata: activation_id. The operator runs a build that has it.
     Example: {"reason": "BUILD_LACKS_PLAYBOOK", "metadata": {"activation_id": "A17@cap_growth/v3"}}
     """
+    ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 30
+    """NOT_FOUND: the account has no such hold. Metadata: account_id, hold_id. The caller mends the ids.
+    Example: {"reason": "HOLD_NOT_FOUND", "metadata": {"account_id": "a-1", "hold_id": "0006…"}}
+    """
+    ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 31
+    """FAILED_PRECONDITION: too little is available for the draw; it is recorded as declined, with its reasons.
+    Metadata: account_id, posting_id, asked_minor, available_minor. The caller tells the customer, or asks for less
+    with a new request id.
+    Example: {"reason": "LIMIT_EXCEEDED", "metadata": {"asked_minor": "50000", "available_minor": "12000"}}
+    """
+    ERROR_REASON_HOLD_OVER: _ErrorReason.ValueType  # 32
+    """FAILED_PRECONDITION: the hold is captured, voided or expired. Metadata: hold_id, state.
+    The caller authorises a new draw.
+    Example: {"reason": "HOLD_OVER", "metadata": {"hold_id": "0006…", "state": "voided"}}
+    """
+    ERROR_REASON_CAPTURE_EXCEEDS_HOLD: _ErrorReason.ValueType  # 33
+    """FAILED_PRECONDITION: more was asked to be captured than is left of the hold. Metadata: hold_id, asked_minor,
+    left_minor. The caller captures less, or authorises the rest anew.
+    Example: {"reason": "CAPTURE_EXCEEDS_HOLD", "metadata": {"asked_minor": "700", "left_minor": "500"}}
+    """
+    ERROR_REASON_REPAYMENT_EXCEEDS_DEBT: _ErrorReason.ValueType  # 34
+    """FAILED_PRECONDITION: more was paid back than is outstanding. Metadata: account_id, asked_minor,
+    outstanding_minor. The caller records what is owed and returns the rest.
+    Example: {"reason": "REPAYMENT_EXCEEDS_DEBT", "metadata": {"asked_minor": "700", "outstanding_minor": "500"}}
+    """
+    ERROR_REASON_TOO_MANY_HOLDS: _ErrorReason.ValueType  # 35
+    """FAILED_PRECONDITION: the account has as many open holds as it may have. Metadata: account_id, open.
+    The caller captures or voids some first.
+    Example: {"reason": "TOO_MANY_HOLDS", "metadata": {"account_id": "a-1", "open": "64"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` (without the prefix), domain "holdline". Each says its status, its
@@ -307,5 +337,35 @@ ERROR_REASON_BUILD_LACKS_PLAYBOOK: ErrorReason.ValueType  # 29
 """UNAVAILABLE: a playbook in force is unknown to this engine's build, so it decides nothing; with
 `google.rpc.RetryInfo`. Metadata: activation_id. The operator runs a build that has it.
 Example: {"reason": "BUILD_LACKS_PLAYBOOK", "metadata": {"activation_id": "A17@cap_growth/v3"}}
+"""
+ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 30
+"""NOT_FOUND: the account has no such hold. Metadata: account_id, hold_id. The caller mends the ids.
+Example: {"reason": "HOLD_NOT_FOUND", "metadata": {"account_id": "a-1", "hold_id": "0006…"}}
+"""
+ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 31
+"""FAILED_PRECONDITION: too little is available for the draw; it is recorded as declined, with its reasons.
+Metadata: account_id, posting_id, asked_minor, available_minor. The caller tells the customer, or asks for less
+with a new request id.
+Example: {"reason": "LIMIT_EXCEEDED", "metadata": {"asked_minor": "50000", "available_minor": "12000"}}
+"""
+ERROR_REASON_HOLD_OVER: ErrorReason.ValueType  # 32
+"""FAILED_PRECONDITION: the hold is captured, voided or expired. Metadata: hold_id, state.
+The caller authorises a new draw.
+Example: {"reason": "HOLD_OVER", "metadata": {"hold_id": "0006…", "state": "voided"}}
+"""
+ERROR_REASON_CAPTURE_EXCEEDS_HOLD: ErrorReason.ValueType  # 33
+"""FAILED_PRECONDITION: more was asked to be captured than is left of the hold. Metadata: hold_id, asked_minor,
+left_minor. The caller captures less, or authorises the rest anew.
+Example: {"reason": "CAPTURE_EXCEEDS_HOLD", "metadata": {"asked_minor": "700", "left_minor": "500"}}
+"""
+ERROR_REASON_REPAYMENT_EXCEEDS_DEBT: ErrorReason.ValueType  # 34
+"""FAILED_PRECONDITION: more was paid back than is outstanding. Metadata: account_id, asked_minor,
+outstanding_minor. The caller records what is owed and returns the rest.
+Example: {"reason": "REPAYMENT_EXCEEDS_DEBT", "metadata": {"asked_minor": "700", "outstanding_minor": "500"}}
+"""
+ERROR_REASON_TOO_MANY_HOLDS: ErrorReason.ValueType  # 35
+"""FAILED_PRECONDITION: the account has as many open holds as it may have. Metadata: account_id, open.
+The caller captures or voids some first.
+Example: {"reason": "TOO_MANY_HOLDS", "metadata": {"account_id": "a-1", "open": "64"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -80,6 +80,36 @@ class LimitServiceStub:
                 request_serializer=holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionResponse.FromString,
                 _registered_method=True)
+        self.AuthorizeDraw = channel.unary_unary(
+                '/holdline.v1.LimitService/AuthorizeDraw',
+                request_serializer=holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawResponse.FromString,
+                _registered_method=True)
+        self.CaptureDraw = channel.unary_unary(
+                '/holdline.v1.LimitService/CaptureDraw',
+                request_serializer=holdline_dot_v1_dot_limit__service__pb2.CaptureDrawRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.CaptureDrawResponse.FromString,
+                _registered_method=True)
+        self.VoidDraw = channel.unary_unary(
+                '/holdline.v1.LimitService/VoidDraw',
+                request_serializer=holdline_dot_v1_dot_limit__service__pb2.VoidDrawRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.VoidDrawResponse.FromString,
+                _registered_method=True)
+        self.RecordRepayment = channel.unary_unary(
+                '/holdline.v1.LimitService/RecordRepayment',
+                request_serializer=holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentResponse.FromString,
+                _registered_method=True)
+        self.GetHold = channel.unary_unary(
+                '/holdline.v1.LimitService/GetHold',
+                request_serializer=holdline_dot_v1_dot_limit__service__pb2.GetHoldRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.GetHoldResponse.FromString,
+                _registered_method=True)
+        self.ListPostings = channel.unary_unary(
+                '/holdline.v1.LimitService/ListPostings',
+                request_serializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsResponse.FromString,
+                _registered_method=True)
 
 
 class LimitServiceServicer:
@@ -160,6 +190,57 @@ class LimitServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AuthorizeDraw(self, request, context):
+        """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
+        `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
+        Retry: safe with the same request id. Order: draws and decisions of one account take effect one after another.
+        Cost: as Decide. Draws are shed last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CaptureDraw(self, request, context):
+        """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
+        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VoidDraw(self, request, context):
+        """VoidDraw releases what is left of a hold.
+        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordRepayment(self, request, context):
+        """RecordRepayment takes what was paid back off what is owed.
+        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHold(self, request, context):
+        """GetHold reads one hold, expiry included.
+        Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPostings(self, request, context):
+        """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
+        Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up
+        a posting.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LimitServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -202,6 +283,36 @@ def add_LimitServiceServicer_to_server(servicer, server):
                     servicer.ExplainDecision,
                     request_deserializer=holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionResponse.SerializeToString,
+            ),
+            'AuthorizeDraw': grpc.unary_unary_rpc_method_handler(
+                    servicer.AuthorizeDraw,
+                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawResponse.SerializeToString,
+            ),
+            'CaptureDraw': grpc.unary_unary_rpc_method_handler(
+                    servicer.CaptureDraw,
+                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.CaptureDrawRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.CaptureDrawResponse.SerializeToString,
+            ),
+            'VoidDraw': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidDraw,
+                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.VoidDrawRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.VoidDrawResponse.SerializeToString,
+            ),
+            'RecordRepayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordRepayment,
+                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentResponse.SerializeToString,
+            ),
+            'GetHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHold,
+                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.GetHoldRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.GetHoldResponse.SerializeToString,
+            ),
+            'ListPostings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPostings,
+                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -426,6 +537,168 @@ class LimitService:
             '/holdline.v1.LimitService/ExplainDecision',
             holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionRequest.SerializeToString,
             holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AuthorizeDraw(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.LimitService/AuthorizeDraw',
+            holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawRequest.SerializeToString,
+            holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CaptureDraw(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.LimitService/CaptureDraw',
+            holdline_dot_v1_dot_limit__service__pb2.CaptureDrawRequest.SerializeToString,
+            holdline_dot_v1_dot_limit__service__pb2.CaptureDrawResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidDraw(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.LimitService/VoidDraw',
+            holdline_dot_v1_dot_limit__service__pb2.VoidDrawRequest.SerializeToString,
+            holdline_dot_v1_dot_limit__service__pb2.VoidDrawResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordRepayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.LimitService/RecordRepayment',
+            holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentRequest.SerializeToString,
+            holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.LimitService/GetHold',
+            holdline_dot_v1_dot_limit__service__pb2.GetHoldRequest.SerializeToString,
+            holdline_dot_v1_dot_limit__service__pb2.GetHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPostings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.LimitService/ListPostings',
+            holdline_dot_v1_dot_limit__service__pb2.ListPostingsRequest.SerializeToString,
+            holdline_dot_v1_dot_limit__service__pb2.ListPostingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -76,6 +76,33 @@ class LimitServiceStub:
     """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
     Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
     """
+    AuthorizeDraw: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.AuthorizeDrawRequest, _limit_service_pb2.AuthorizeDrawResponse]
+    """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
+    `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
+    Retry: safe with the same request id. Order: draws and decisions of one account take effect one after another.
+    Cost: as Decide. Draws are shed last.
+    """
+    CaptureDraw: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.CaptureDrawRequest, _limit_service_pb2.CaptureDrawResponse]
+    """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
+    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """
+    VoidDraw: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.VoidDrawRequest, _limit_service_pb2.VoidDrawResponse]
+    """VoidDraw releases what is left of a hold.
+    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """
+    RecordRepayment: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.RecordRepaymentRequest, _limit_service_pb2.RecordRepaymentResponse]
+    """RecordRepayment takes what was paid back off what is owed.
+    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """
+    GetHold: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.GetHoldRequest, _limit_service_pb2.GetHoldResponse]
+    """GetHold reads one hold, expiry included.
+    Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """
+    ListPostings: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ListPostingsRequest, _limit_service_pb2.ListPostingsResponse]
+    """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
+    Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up
+    a posting.
+    """
 
 @_typing.type_check_only
 class LimitServiceAsyncStub(LimitServiceStub):
@@ -124,6 +151,33 @@ class LimitServiceAsyncStub(LimitServiceStub):
     ExplainDecision: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ExplainDecisionRequest, _limit_service_pb2.ExplainDecisionResponse]  # type: ignore[assignment]
     """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
     Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+    """
+    AuthorizeDraw: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.AuthorizeDrawRequest, _limit_service_pb2.AuthorizeDrawResponse]  # type: ignore[assignment]
+    """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
+    `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
+    Retry: safe with the same request id. Order: draws and decisions of one account take effect one after another.
+    Cost: as Decide. Draws are shed last.
+    """
+    CaptureDraw: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.CaptureDrawRequest, _limit_service_pb2.CaptureDrawResponse]  # type: ignore[assignment]
+    """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
+    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """
+    VoidDraw: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.VoidDrawRequest, _limit_service_pb2.VoidDrawResponse]  # type: ignore[assignment]
+    """VoidDraw releases what is left of a hold.
+    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """
+    RecordRepayment: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.RecordRepaymentRequest, _limit_service_pb2.RecordRepaymentResponse]  # type: ignore[assignment]
+    """RecordRepayment takes what was paid back off what is owed.
+    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """
+    GetHold: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.GetHoldRequest, _limit_service_pb2.GetHoldResponse]  # type: ignore[assignment]
+    """GetHold reads one hold, expiry included.
+    Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """
+    ListPostings: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ListPostingsRequest, _limit_service_pb2.ListPostingsResponse]  # type: ignore[assignment]
+    """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
+    Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up
+    a posting.
     """
 
 class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -218,6 +272,69 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_limit_service_pb2.ExplainDecisionResponse, _abc.Awaitable[_limit_service_pb2.ExplainDecisionResponse]]:
         """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
         Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+        """
+
+    @_abc_1.abstractmethod
+    def AuthorizeDraw(
+        self,
+        request: _limit_service_pb2.AuthorizeDrawRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_service_pb2.AuthorizeDrawResponse, _abc.Awaitable[_limit_service_pb2.AuthorizeDrawResponse]]:
+        """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
+        `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
+        Retry: safe with the same request id. Order: draws and decisions of one account take effect one after another.
+        Cost: as Decide. Draws are shed last.
+        """
+
+    @_abc_1.abstractmethod
+    def CaptureDraw(
+        self,
+        request: _limit_service_pb2.CaptureDrawRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_service_pb2.CaptureDrawResponse, _abc.Awaitable[_limit_service_pb2.CaptureDrawResponse]]:
+        """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
+        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """
+
+    @_abc_1.abstractmethod
+    def VoidDraw(
+        self,
+        request: _limit_service_pb2.VoidDrawRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_service_pb2.VoidDrawResponse, _abc.Awaitable[_limit_service_pb2.VoidDrawResponse]]:
+        """VoidDraw releases what is left of a hold.
+        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordRepayment(
+        self,
+        request: _limit_service_pb2.RecordRepaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_service_pb2.RecordRepaymentResponse, _abc.Awaitable[_limit_service_pb2.RecordRepaymentResponse]]:
+        """RecordRepayment takes what was paid back off what is owed.
+        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """
+
+    @_abc_1.abstractmethod
+    def GetHold(
+        self,
+        request: _limit_service_pb2.GetHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_service_pb2.GetHoldResponse, _abc.Awaitable[_limit_service_pb2.GetHoldResponse]]:
+        """GetHold reads one hold, expiry included.
+        Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPostings(
+        self,
+        request: _limit_service_pb2.ListPostingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_service_pb2.ListPostingsResponse, _abc.Awaitable[_limit_service_pb2.ListPostingsResponse]]:
+        """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
+        Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up
+        a posting.
         """
 
 def add_LimitServiceServicer_to_server(servicer: LimitServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

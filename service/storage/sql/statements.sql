@@ -1,16 +1,17 @@
 -- Each statement has a name, a sentence, and the index that serves it. storage/statements.py reads this file.
 
 -- name: control
--- Read what every batch reads first. Primary keys; max(number) is the right edge of the table.
-SELECT generation, (SELECT coalesce(max(number), 0) FROM decisions) FROM control WHERE one = 1;
+-- Read what every batch reads first. Primary keys; max(number) is the right edge of a table.
+SELECT generation, max((SELECT coalesce(max(number), 0) FROM decisions), (SELECT coalesce(max(number), 0) FROM postings))
+FROM control WHERE one = 1;
 
 -- name: recorded
--- Find the recorded answers of keys. Primary keys of three tables.
-SELECT keys.key, accounts.product, accounts.currency, decisions.*
+-- Find what keys stand for; a posting's key finds no decision. Primary keys of three tables.
+SELECT keys.key, keys.number, accounts.product, accounts.currency, decisions.*
 FROM carray(?) AS wanted
 CROSS JOIN idempotency_keys AS keys ON keys.key = wanted.value
-CROSS JOIN decisions ON decisions.number = keys.number
-CROSS JOIN accounts ON accounts.account_id = decisions.account_id;
+LEFT JOIN decisions ON decisions.number = keys.number
+LEFT JOIN accounts ON accounts.account_id = decisions.account_id;
 
 -- name: accounts_wanted
 -- Find accounts by id. Primary key.
@@ -50,20 +51,23 @@ INSERT INTO idempotency_keys VALUES (?, ?);
 
 -- name: insert_account
 -- Open an account.
-INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: update_account
--- Replace what a decision changes of an account. Primary key.
+-- Replace what a decision or posting changes of an account. Primary key.
 UPDATE accounts
 SET status = ?, limit_minor = ?, held_minor = ?, outstanding_minor = ?, version = ?, profile = ?, growth = ?,
-    last_decision = ?, chain = ?
+    last_decision = ?, chain = ?, holds = ?, last_posting = ?, postings_chain = ?
 WHERE account_id = ?;
 
 -- name: keys_expired
--- Find the next keys to purge, by walking the log from the mark. Primary keys.
+-- Find the next keys to purge, by walking both logs from the mark. Primary keys.
 SELECT number, caller || '/' || request_id FROM decisions
-WHERE number > (SELECT purged FROM control WHERE one = 1) AND number < ?
-ORDER BY number LIMIT ?;
+WHERE number > (SELECT purged FROM control WHERE one = 1) AND number < ?1
+UNION ALL
+SELECT number, caller || '/' || request_id FROM postings
+WHERE number > (SELECT purged FROM control WHERE one = 1) AND number < ?1
+ORDER BY number LIMIT ?2;
 
 -- name: delete_key
 -- Forget a key. Primary key.
@@ -74,10 +78,39 @@ DELETE FROM idempotency_keys WHERE key = ?;
 UPDATE control SET purged = ? WHERE one = 1;
 
 -- name: keys_without_decision
--- Count keys whose decision is missing or another's. Primary keys.
+-- Count keys whose decision or posting is missing or another's. Primary keys.
 SELECT count(*) FROM idempotency_keys AS keys
 LEFT JOIN decisions ON decisions.number = keys.number
-WHERE decisions.number IS NULL OR decisions.caller || '/' || decisions.request_id <> keys.key;
+LEFT JOIN postings ON postings.number = keys.number
+WHERE coalesce(decisions.caller || '/' || decisions.request_id, postings.caller || '/' || postings.request_id, '')
+    <> keys.key;
+
+-- name: posting
+-- Find one posting with its account's constant parts. Primary keys.
+SELECT accounts.product, accounts.currency, postings.*
+FROM postings JOIN accounts ON accounts.account_id = postings.account_id
+WHERE postings.number = ?;
+
+-- name: posting_count
+-- Count the postings.
+SELECT count(*) FROM postings;
+
+-- name: insert_posting
+-- Append to the postings.
+INSERT INTO postings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: hold
+-- Find one hold. Primary key.
+SELECT * FROM holds WHERE account_id = ? AND number = ?;
+
+-- name: holds_open
+-- Read an account's holds that nobody closed, expired ones included. Primary key.
+SELECT * FROM holds WHERE account_id = ? AND state = 1 ORDER BY number;
+
+-- name: enter_hold
+-- Enter a hold, or what became of it. Primary key.
+INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (account_id, number) DO UPDATE SET state = excluded.state, captured_minor = excluded.captured_minor;
 
 -- name: active_versions
 -- Read which version decides for each product. Index policies_one_active.

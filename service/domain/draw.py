@@ -1,0 +1,217 @@
+"""Draws: the two-phase use of a limit, and repayments.
+
+Promises that exposure never exceeds the limit in force when it was authorised, that money is conserved (what is
+authorised is captured, released or expired; what is captured is owed until it is repaid), and that an expired hold
+never counts, whether or not anything ran since. Reads no clock and does no I/O.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from service.domain.account import Account, OpenHold, Status, available, settled
+from service.domain.decision import Criticality, Outcome
+from service.domain.errors import (
+    AccountClosed,
+    CaptureExceedsHold,
+    HoldNotFound,
+    HoldOver,
+    InvalidRequest,
+    LimitExceeded,
+    NoLimitAssigned,
+    RepaymentExceedsDebt,
+    TooManyHolds,
+    Violation,
+)
+from service.domain.policy import LIMIT_USED
+
+HOLDS_MAX: Final = 64
+"""Most open holds of one account."""
+
+
+class DrawKind(IntEnum):
+    """What a draw command asks for; the numbers are the contract's."""
+
+    AUTHORIZE = 1
+    CAPTURE = 2
+    VOID = 3
+    REPAY = 4
+
+
+class HoldState(IntEnum):
+    """Where a hold stands; the numbers are the contract's. A record says OPEN until asked at a time."""
+
+    OPEN = 1
+    CAPTURED = 2
+    VOIDED = 3
+    EXPIRED = 4
+
+
+class Hold(NamedTuple):
+    """One authorisation hold; amounts in minor units, times in microseconds since the epoch UTC."""
+
+    account_id: str
+    number: int
+    state: HoldState
+    authorised_minor: int
+    captured_minor: int
+    authorised_us: int
+    expires_us: int
+
+
+class DrawCommand(NamedTuple):
+    """One draw, capture, void or repayment to make, validated."""
+
+    caller: str
+    request_id: str
+    fingerprint: bytes
+    account_id: str
+    kind: DrawKind
+    hold_number: int
+    """0 where the command names no hold."""
+    amount_minor: int
+    currency: str
+    is_final: bool
+    ttl_us: int
+    trace_id: str
+    criticality: Criticality = Criticality.DRAW
+
+
+class Posting(NamedTuple):
+    """An immutable record of one draw command's outcome; amounts in minor units."""
+
+    number: int
+    """Unique and growing, in one row with decisions; 0 before it is entered in a book."""
+    previous: int
+    """Number of the account's posting before this one, 0 for the first."""
+    account_id: str
+    kind: DrawKind
+    outcome: Outcome
+    amount_minor: int
+    hold: Hold | None
+    """The hold after it."""
+    limit_minor: int
+    held_minor: int
+    outstanding_minor: int
+    reasons: tuple[str, ...]
+    policy_version: str
+    mode_id: str
+    caller: str
+    request_id: str
+    fingerprint: bytes
+    trace_id: str
+    posted_us: int
+
+
+class Posted(NamedTuple):
+    """The answer to a draw command: the record, the account's constant parts, and whether it was made before."""
+
+    posting: Posting
+    product: str
+    currency: str
+    replayed: bool
+
+
+def hold_at(hold: Hold, now_us: int) -> Hold:
+    """Give a hold as it stands at a time."""
+    if hold.state is HoldState.OPEN and hold.expires_us <= now_us:
+        return hold._replace(state=HoldState.EXPIRED)
+    return hold
+
+
+def left_minor(hold: Hold) -> int:
+    """Give what of a hold counts against the limit, in minor units."""
+    return hold.authorised_minor - hold.captured_minor if hold.state is HoldState.OPEN else 0
+
+
+def declined(posted: Posted) -> LimitExceeded:
+    """Give the error that a declined authorisation is answered with, the first time and at every retry."""
+    posting = posted.posting
+    room = max(posting.limit_minor - posting.held_minor - posting.outstanding_minor, 0)
+    return LimitExceeded(
+        account_id=posting.account_id, posting_id=f"{posting.number:016x}", asked_minor=str(posting.amount_minor),
+        available_minor=str(room),
+    )  # fmt: skip
+
+
+def post(
+    command: DrawCommand, account: Account, hold: Hold | None, policy_version: str, mode_id: str, now_us: int
+) -> tuple[Account, Posting]:
+    """Carry out one draw command and give the account after it and the record.
+
+    A hold that is authorised has number 0 until the book enters it. Raises AccountClosed, NoLimitAssigned,
+    HoldNotFound, HoldOver, CaptureExceedsHold, RepaymentExceedsDebt, TooManyHolds or InvalidRequest; nothing has
+    changed then.
+    """
+    _check(command, account)
+    account = settled(account, now_us)
+    outcome, amount_minor = Outcome.APPROVED, command.amount_minor
+    reasons: tuple[str, ...] = ()
+    if command.kind is DrawKind.AUTHORIZE:
+        if amount_minor > available(account):
+            outcome, reasons = Outcome.DECLINED, (LIMIT_USED.reason,)
+        else:
+            account, hold = _authorised(command, account, now_us)
+    elif command.kind is DrawKind.REPAY:
+        if amount_minor > account.outstanding_minor:
+            raise RepaymentExceedsDebt(
+                account_id=account.account_id, asked_minor=str(amount_minor),
+                outstanding_minor=str(account.outstanding_minor),
+            )  # fmt: skip
+        account = account._replace(outstanding_minor=account.outstanding_minor - amount_minor)
+    else:
+        account, hold, amount_minor = _settled_hold(command, account, hold, now_us)
+    posting = Posting(
+        0, account.last_posting, account.account_id, command.kind, outcome, amount_minor, hold, account.limit_minor,
+        account.held_minor, account.outstanding_minor, reasons, policy_version, mode_id, command.caller,
+        command.request_id, command.fingerprint, command.trace_id, now_us,
+    )  # fmt: skip
+    return account, posting
+
+
+def _check(command: DrawCommand, account: Account) -> None:
+    """Refuse a command that the account's state or currency rules out."""
+    if command.currency and command.currency != account.currency:
+        what = f"{command.currency} is not the account's currency; send {account.currency}"
+        raise InvalidRequest((Violation("amount.currency_code", what),))
+    # What is owed on a closed account can still be paid back, and what it holds be settled.
+    if account.status is Status.CLOSED and command.kind is DrawKind.AUTHORIZE:
+        raise AccountClosed(account.account_id)
+    if account.status is Status.APPLICANT:
+        raise NoLimitAssigned(account.account_id)
+
+
+def _authorised(command: DrawCommand, account: Account, now_us: int) -> tuple[Account, Hold]:
+    if len(account.holds) >= HOLDS_MAX:
+        raise TooManyHolds(account_id=account.account_id, open=str(len(account.holds)))
+    expires_us = now_us + command.ttl_us
+    hold = Hold(account.account_id, 0, HoldState.OPEN, command.amount_minor, 0, now_us, expires_us)
+    holds = (*account.holds, OpenHold(0, command.amount_minor, expires_us))
+    return account._replace(holds=holds, held_minor=account.held_minor + command.amount_minor), hold
+
+
+def _settled_hold(command: DrawCommand, account: Account, hold: Hold | None, now_us: int) -> tuple[Account, Hold, int]:
+    """Capture from a hold or release it; gives account, hold and the amount that was captured or released."""
+    hold_id = f"{command.hold_number:016x}"
+    if hold is None or hold.account_id != account.account_id:
+        raise HoldNotFound(account_id=account.account_id, hold_id=hold_id)
+    hold = hold_at(hold, now_us)
+    if hold.state is not HoldState.OPEN:
+        raise HoldOver(hold_id=hold_id, state=hold.state.name.lower())
+    left = left_minor(hold)
+    if command.kind is DrawKind.VOID:
+        captured, rest, hold = 0, 0, hold._replace(state=HoldState.VOIDED)
+    else:
+        captured = command.amount_minor
+        if captured > left:
+            raise CaptureExceedsHold(hold_id=hold_id, asked_minor=str(captured), left_minor=str(left))
+        rest = 0 if command.is_final else left - captured
+        state = HoldState.OPEN if rest else HoldState.CAPTURED
+        hold = hold._replace(state=state, captured_minor=hold.captured_minor + captured)
+    others = tuple(one for one in account.holds if one.number != hold.number)
+    holds = (*others, OpenHold(hold.number, rest, hold.expires_us)) if rest else others
+    account = account._replace(
+        holds=holds,
+        held_minor=account.held_minor - left + rest,
+        outstanding_minor=account.outstanding_minor + captured,
+    )
+    return account, hold, captured or left

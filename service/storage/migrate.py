@@ -1,0 +1,44 @@
+"""Migrations: numbered scripts, forward only, each in a transaction of its own.
+
+Promises that a store newer than this build is refused, and one that is older is brought up to date before it is used.
+"""
+
+import re
+from importlib import resources
+
+import apsw
+
+
+class StoreRefused(Exception):
+    """The store can't be opened as it is; the message says why and what to do."""
+
+
+def _migrations() -> list[tuple[int, str]]:
+    folder = resources.files("service.storage").joinpath("migrations")
+    files = sorted(entry.name for entry in folder.iterdir() if re.fullmatch(r"\d{4}_\w+\.sql", entry.name))
+    return [(int(name[:4]), folder.joinpath(name).read_text(encoding="utf-8")) for name in files]
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Run the migrations that the file lacks, each in a transaction of its own."""
+    for number, script in _migrations():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if connection.pragma("user_version") < number:
+                connection.execute(script)
+                connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def refuse_newer(connection: apsw.Connection) -> None:
+    """Refuse a store whose schema is not this build's; raises StoreRefused."""
+    newest = _migrations()[-1][0]
+    version = connection.pragma("user_version")
+    if version > newest:
+        raise StoreRefused(f"the store has schema {version}, this build knows {newest}; run a newer build")
+    if version < newest:
+        raise StoreRefused(f"the store has schema {version}, this build needs {newest}; start the server once")

@@ -1,0 +1,191 @@
+"""Draws over the wire: what callers see, what is refused, and many connections on one account."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from holdline.v1 import decision_pb2, draw_pb2
+from holdline.v1 import limit_service_pb2 as limits
+from holdline.v1.money_pb2 import Money
+
+from service.cli.demonstration import Server
+from service.client import Client, errors
+from service.client.requests import new_request_id
+from tests.proof.journal import ONCE
+from tests.service.wire import Stubs, assign, fresh, refusal
+
+FAILED, INVALID = grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT
+
+
+def _yuan(minor_units: int) -> Money:
+    return Money(minor_units=minor_units, currency_code="CNY")
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.listen, caller="till", retry=ONCE) as found:
+        yield found
+
+
+@pytest.fixture
+def account_id(stubs: Stubs) -> str:
+    """Give an account with a limit and nothing drawn."""
+    return stubs.limits.Decide(assign(), timeout=5).account.account_id
+
+
+def test_a_hold_is_captured_in_parts_and_what_is_left_is_released(client: Client, account_id: str) -> None:
+    limit = client.account(account_id).limit.minor_units
+    held = client.authorize(account_id, _yuan(50_000))
+    first = client.capture(account_id, held.hold.hold_id, _yuan(20_000))
+    last = client.capture(account_id, held.hold.hold_id, _yuan(10_000), is_final=True)
+    client.repay(account_id, _yuan(5_000))
+
+    assert (first.balances.held.minor_units, first.balances.outstanding.minor_units) == (30_000, 20_000)
+    assert last.hold.state == draw_pb2.HOLD_STATE_CAPTURED
+    account = client.account(account_id)
+    assert (account.held.minor_units, account.outstanding.minor_units) == (0, 25_000)
+    assert account.available.minor_units == limit - 25_000
+    assert client.hold(account_id, held.hold.hold_id).captured == _yuan(30_000)
+    kinds = [posting.kind for posting in client.postings(account_id, page_size=2)]
+    assert kinds == [4, 2, 2, 1]
+
+
+def test_a_draw_beyond_the_limit_is_declined_recorded_and_told_the_same_at_a_retry(
+    client: Client, stubs: Stubs, account_id: str
+) -> None:
+    limit = client.account(account_id).limit.minor_units
+    request = limits.AuthorizeDrawRequest(request_id=fresh("d"), account_id=account_id, amount=_yuan(limit + 1))
+
+    first = refusal(lambda: stubs.limits.AuthorizeDraw(request, timeout=5))
+    again = refusal(lambda: stubs.limits.AuthorizeDraw(request, timeout=5))
+
+    assert (first.code, first.reason) == (FAILED, "LIMIT_EXCEEDED")
+    assert first.metadata["available_minor"] == str(limit)
+    assert again == first
+    (posting,) = client.postings(account_id)
+    assert posting.posting_id == first.metadata["posting_id"]
+    assert posting.outcome == decision_pb2.OUTCOME_DECLINED
+    assert posting.reasons[0].code == "LIMIT_USED"
+    assert posting.reasons[0].text_zh
+    assert posting.reasons[0].text_en
+
+
+def test_capture_after_void_and_void_after_capture_are_refused(client: Client, account_id: str) -> None:
+    voided = client.authorize(account_id, _yuan(1_000)).hold.hold_id
+    client.void(account_id, voided)
+    captured = client.authorize(account_id, _yuan(1_000)).hold.hold_id
+    client.capture(account_id, captured, _yuan(1_000))
+
+    with pytest.raises(errors.Refused) as after_void:
+        client.capture(account_id, voided, _yuan(1))
+    with pytest.raises(errors.Refused) as after_capture:
+        client.void(account_id, captured)
+
+    assert (after_void.value.reason, after_void.value.metadata["state"]) == ("HOLD_OVER", "voided")
+    assert (after_capture.value.reason, after_capture.value.metadata["state"]) == ("HOLD_OVER", "captured")
+
+
+def test_more_than_is_held_or_owed_is_refused(client: Client, account_id: str) -> None:
+    hold_id = client.authorize(account_id, _yuan(1_000)).hold.hold_id
+    with pytest.raises(errors.Refused) as over:
+        client.capture(account_id, hold_id, _yuan(1_001))
+    with pytest.raises(errors.Refused) as more:
+        client.repay(account_id, _yuan(1))
+
+    assert (over.value.reason, over.value.metadata["left_minor"]) == ("CAPTURE_EXCEEDS_HOLD", "1000")
+    assert (more.value.reason, more.value.metadata["outstanding_minor"]) == ("REPAYMENT_EXCEEDS_DEBT", "0")
+
+
+def test_a_hold_of_another_account_is_not_found(client: Client, stubs: Stubs, account_id: str) -> None:
+    other = stubs.limits.Decide(assign(), timeout=5).account.account_id
+    hold_id = client.authorize(account_id, _yuan(1_000)).hold.hold_id
+
+    for call in (
+        lambda: client.capture(other, hold_id, _yuan(1)),
+        lambda: client.void(other, hold_id),
+        lambda: client.hold(other, hold_id),
+    ):
+        with pytest.raises(errors.NotFound) as refused:
+            call()
+        assert refused.value.reason == "HOLD_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"amount": Money(minor_units=0, currency_code="CNY")}, "amount.minor_units"),
+        ({"amount": Money(minor_units=-5, currency_code="CNY")}, "amount.minor_units"),
+        ({"amount": Money(minor_units=1 << 62, currency_code="CNY")}, "amount.minor_units"),
+        ({"amount": Money(minor_units=5, currency_code="yuan")}, "amount.currency_code"),
+        ({"amount": Money(minor_units=5, currency_code="USD")}, "amount.currency_code"),
+        ({"ttl_seconds": -1}, "ttl_seconds"),
+        ({"ttl_seconds": 30 * 86_400 + 1}, "ttl_seconds"),
+        ({"request_id": ""}, "request_id"),
+        ({"account_id": "a b"}, "account_id"),
+    ],
+)
+def test_a_draw_with_a_bad_field_is_refused_and_nothing_is_held(
+    client: Client, stubs: Stubs, account_id: str, said: dict[str, object], field: str
+) -> None:
+    good: dict[str, object] = {"request_id": fresh("d"), "account_id": account_id, "amount": _yuan(5)}
+    request = limits.AuthorizeDrawRequest(**{**good, **said})  # type: ignore[arg-type]  # of every type.
+
+    refused = refusal(lambda: stubs.limits.AuthorizeDraw(request, timeout=5))
+
+    assert (refused.code, refused.fields) == (INVALID, (field,))
+    assert list(client.postings(account_id)) == []
+
+
+def test_an_unknown_account_and_a_bad_hold_id_are_told_apart(stubs: Stubs, account_id: str) -> None:
+    unknown = limits.RecordRepaymentRequest(request_id=fresh("d"), account_id="nobody", amount=_yuan(5))
+    bad = limits.VoidDrawRequest(request_id=fresh("d"), account_id=account_id, hold_id="7")
+
+    assert refusal(lambda: stubs.limits.RecordRepayment(unknown, timeout=5)).reason == "ACCOUNT_NOT_FOUND"
+    assert refusal(lambda: stubs.limits.VoidDraw(bad, timeout=5)).fields == ("hold_id",)
+
+
+def test_many_connections_on_one_account_never_exceed_its_limit(
+    server: Server, client: Client, account_id: str
+) -> None:
+    limit = client.account(account_id).limit.minor_units
+    amount = limit // 10 + 1
+    ready = threading.Barrier(8)
+    refusals: list[str] = []
+
+    def draw(number: int) -> list[str]:
+        with Client(server.listen, caller=f"till-{number}") as till:
+            till.account(account_id)
+            ready.wait(10)
+            held = []
+            for _ in range(4):
+                request_id = new_request_id()
+                try:
+                    posting = till.authorize(account_id, _yuan(amount), request_id=request_id)
+                except errors.Refused as refused:
+                    refusals.append(refused.reason)
+                    continue
+                again = till.authorize(account_id, _yuan(amount), request_id=request_id)
+                assert again == posting
+                held.append(posting.hold.hold_id)
+            return held
+
+    with ThreadPoolExecutor(8) as pool:
+        held = [hold_id for found in pool.map(draw, range(8)) for hold_id in found]
+
+    account = client.account(account_id)
+    assert len(held) == len(set(held)) == 9
+    assert refusals == ["LIMIT_EXCEEDED"] * 23
+    assert account.held.minor_units == 9 * amount <= limit
+    assert sum(posting.outcome == decision_pb2.OUTCOME_DECLINED for posting in client.postings(account_id)) == 23
+
+
+def test_a_cut_below_what_is_drawn_leaves_nothing_available(client: Client, account_id: str) -> None:
+    limit = client.account(account_id).limit.minor_units
+    client.authorize(account_id, _yuan(limit - 1_000))
+    cut = client.decide(account_id, "reduce", facts={"dpd_now": 61})
+
+    account = client.account(account_id)
+    assert cut.decision.new_limit.minor_units <= limit
+    assert account.available.minor_units == max(account.limit.minor_units - account.held.minor_units, 0)
