@@ -9,7 +9,8 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -26,6 +27,7 @@ from service.domain.policy_life import PolicyState
 from service.domain.watch import EngineSeen
 from service.engine.brake import Brake, BrakeLimit
 from service.engine.control import Control
+from service.engine.daily_run import RunDesk
 from service.engine.dead_man import DeadMan
 from service.engine.desk import Desk, PolicyOrder
 from service.engine.playbook_desk import PlaybookDesk
@@ -36,6 +38,7 @@ from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.rpc.sentry import Asks
+    from service.runner.worker import LedgerStore, Worker
     from service.sentry.delivery import Deliverer
     from service.sentry.process import Sentry
 
@@ -60,6 +63,11 @@ class ZoneCalendar:
     def business_day(self, now_us: int) -> int:
         """Give the calendar day of a time in the business time zone, as days since 1970-01-01."""
         return (datetime.fromtimestamp(now_us // 1_000_000, UTC).astimezone(self._zone).date() - _EPOCH).days
+
+    def starts_us(self, business_day: int) -> int:
+        """Give when a business day begins; where a shift of the clock skips midnight, the first moment after it."""
+        midnight = datetime.combine(_EPOCH + timedelta(days=business_day), time_of_day.min, self._zone)
+        return int(midnight.timestamp()) * 1_000_000
 
 
 def read_policy(document: str) -> tuple[Policy, str]:
@@ -127,6 +135,7 @@ class Parts(NamedTuple):
     calendar: Calendar
     desk: Desk
     playbooks: PlaybookDesk
+    runs: RunDesk
     codec: Codec
     brake: Brake
     tally: Tally
@@ -145,8 +154,11 @@ def make_parts(store: Store, settings: Settings, reader: PolicyReader) -> Parts:
     playbook_desk = PlaybookDesk(store, control)
     tally = Tally()
     dead_man = make_dead_man(settings, playbooks)
-    codec = ProtoCodec(desk, playbook_desk, ReportDesk(store, control, playbook_desk, tally, dead_man))
-    return Parts(control, calendar, desk, playbook_desk, codec, make_brake(settings, playbooks), tally, dead_man)
+    brake = make_brake(settings, playbooks)
+    lease_us = settings.run_lease_ms * 1_000
+    runs = RunDesk(store, control, calendar, brake, tally, settings.run_shard_accounts, lease_us)
+    codec = ProtoCodec(desk, playbook_desk, ReportDesk(store, control, playbook_desk, tally, dead_man), runs)
+    return Parts(control, calendar, desk, playbook_desk, runs, codec, brake, tally, dead_man)
 
 
 def make_engine(store: Store, settings: Settings, meters: telemetry.EngineMeters) -> Engine:
@@ -171,6 +183,14 @@ def make_sentry(
     calls = EngineCalls(line, settings.guard_ttl_seconds)
     sentry = Sentry(store, calls, Guards(settings.guard_playbooks), deliverer, settings.guard_decisions, meters)
     return sentry, deliverer
+
+
+def make_worker(store: LedgerStore, line: Asks, settings: Settings, holder: str) -> Worker:
+    """Wire a worker of the daily run over a store that it only reads."""
+    from service.rpc.methods import WORK
+    from service.runner.worker import Worker
+
+    return Worker(store, line, WORK, make_control(), ZoneCalendar(settings.business_time_zone), holder)
 
 
 def make_control() -> Control:

@@ -10,9 +10,11 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,9 +33,11 @@ PURGE_SECONDS: Final = 1.0
 SENTRY_TURN_SECONDS: Final = 0.2
 SENTRY_NICENESS: Final = 10
 SENTRY_CALLS_MAX: Final = 16
+WORKER_IDLE_SECONDS: Final = 0.5
 CODE: Final = {
     "engine": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
     "gateway": ("uvloop", "service.gateway.server"),
+    "worker": ("service.policies.compiler", "service.runner.worker", "service.storage.sqlite"),
     "sentry": ("service.policies.compiler", "service.rpc.sentry", "service.sentry.process", "service.storage.sqlite"),
 }
 """What takes long to load in each process; loaded before its orders come, so that processes load side by side."""
@@ -99,8 +103,8 @@ def sentry_path(engine_path: str) -> str:
 
 def run_sentry(orders: dict[str, Any]) -> int:
     """Run the sentry process until SIGTERM or until the supervisor is gone."""
+    from service.engine.line import Line
     from service.rpc.sentry import SentryCodec
-    from service.sentry.line import Line
     from service.sentry.process import Answerer
     from service.storage.migrate import StoreRefused
     from service.storage.sqlite import SqliteStore
@@ -128,6 +132,39 @@ def run_sentry(orders: dict[str, Any]) -> int:
         report({})
         loop.run([Chore(SENTRY_TURN_SECONDS, sentry.turn)])
     deliverer.stop()
+    line.close()
+    store.close()
+    listener.stop()
+    return 0
+
+
+def run_worker(orders: dict[str, Any]) -> int:
+    """Run a worker of the daily run until SIGTERM or until the supervisor is gone."""
+    from service.engine.line import Line
+    from service.storage.migrate import StoreRefused
+    from service.storage.sqlite import SqliteStore
+
+    settings = Settings.model_validate(orders["settings"])
+    listener = telemetry.start_logs(settings.log_level)
+    try:
+        store = SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us, read_only=True)
+    except StoreRefused as error:
+        log.error("store refused", why=str(error))
+        listener.stop()
+        return 1
+    line = Line(orders["socket"])
+    worker = bootstrap.make_worker(store, line, settings, f"{socket.gethostname()}-{os.getpid()}")
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    os.nice(SENTRY_NICENESS)
+    spare_the_collector(50_000)
+    report({})
+    while not over.is_set():
+        rest_seconds = worker.turn()
+        idle_until = time.monotonic() + (WORKER_IDLE_SECONDS if rest_seconds < 0 else rest_seconds)
+        # The lifeline to the supervisor becomes readable when it is gone.
+        if select.select([sys.stdin], [], [], max(idle_until - time.monotonic(), 0.0))[0]:
+            break
     line.close()
     store.close()
     listener.stop()
@@ -226,7 +263,8 @@ def main() -> int:
         # A spare that was never needed: its supervisor is gone.
         return 0
     orders = json.loads(line)
-    return {"engine": run_engine, "gateway": run_gateway, "sentry": run_sentry}[sys.argv[1]](orders)
+    roles = {"engine": run_engine, "gateway": run_gateway, "sentry": run_sentry, "worker": run_worker}
+    return roles[sys.argv[1]](orders)
 
 
 if __name__ == "__main__":

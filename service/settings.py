@@ -38,6 +38,15 @@ class Settings(BaseSettings):
         72, ge=24, le=8_760, description="How long an idempotency key is kept, in hours; the decision outlives it."
     )
     purge_keys_max: int = Field(1_000, ge=1, le=10_000, description="Most keys purged in one transaction.")
+    run_workers: int = Field(
+        1, ge=0, le=64, description="Processes that work on daily runs and closings; 0: none on this machine."
+    )
+    run_shard_accounts: int = Field(
+        2_000, ge=1, le=100_000, description="Accounts that a worker of the daily run leases at a time."
+    )
+    run_lease_ms: Milliseconds = Field(
+        15_000, description="A worker that is silent for so long, in milliseconds, has lost its task to another."
+    )
     queue_calls_max: int = Field(2_048, ge=1, le=100_000, description="Most calls that wait in one gateway.")
     queue_bytes_max: int = Field(
         67_108_864, ge=2_097_152, le=4_294_967_296, description="Most bytes of requests that wait in one gateway."
@@ -100,7 +109,9 @@ class Settings(BaseSettings):
     mode_poll_ms: Milliseconds = Field(
         200, description="How often a gateway looks for a new mode, for watchers and admission, in milliseconds."
     )
-    watchers_max: int = Field(256, ge=1, le=10_000, description="Most callers that watch the mode in one gateway.")
+    watchers_max: int = Field(
+        256, ge=1, le=10_000, description="Most callers that watch the mode, or runs, in one gateway."
+    )
     metrics_port: int = Field(
         0,
         ge=0,

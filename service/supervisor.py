@@ -30,6 +30,8 @@ STOP_GRACE_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.5
 SPARE_SECONDS: Final = 5.0
 """So long after a start the next spare engine is loaded."""
+WORKER_PAUSE_SECONDS: Final = 1.0
+"""So long after the server answers, and between a worker's death and the next, workers are started."""
 
 log = structlog.get_logger("holdline.supervisor")
 
@@ -129,6 +131,8 @@ class Supervisor:
         self._spare = Child("engine", 0)
         """An engine that has loaded its code and waits for orders: it takes a dead one's place at once."""
         self._spare_at = 0.0
+        self._workers = [Child("worker", number) for number in range(settings.run_workers)]
+        """Workers of the daily run; nothing waits for them, so they come once the server answers."""
         self._gateways = [Child("gateway", number) for number in range(settings.gateways)]
         self._port = settings.port
         self._stop_signal = 0
@@ -140,6 +144,8 @@ class Supervisor:
                 return 1
             self._announce()
             self._spare_at = time.monotonic() + SPARE_SECONDS
+            for worker in self._workers:
+                worker.start_at = time.monotonic() + WORKER_PAUSE_SECONDS
             while not self._stop_signal:
                 self._watch()
             return self._stop()
@@ -174,6 +180,7 @@ class Supervisor:
                 "supervisor": os.getpid(),
                 "engine": self._pid(self._engine),
                 "sentry": self._pid(self._sentry),
+                "workers": [self._pid(child) for child in self._workers if child.is_alive],
                 "gateways": [self._pid(child) for child in self._gateways],
             }
             partial = self._ready_file.with_suffix(".partial")
@@ -211,6 +218,7 @@ class Supervisor:
                     self._announce()
 
         self._keep_spare()
+        self._keep_workers()
 
     def _keep_spare(self) -> None:
         """Load a spare engine once things have been quiet for a while: it takes a core for a second or two."""
@@ -219,6 +227,20 @@ class Supervisor:
         self._spare.close()
         self._spare.spawn()
         self._spare_at = time.monotonic() + SPARE_SECONDS
+
+    def _keep_workers(self) -> None:
+        """Start workers that are not there, with a pause between one life and the next."""
+        now = time.monotonic()
+        for worker in self._workers:
+            if worker.is_alive or now < worker.start_at or not self._all_alive():
+                continue
+            if worker.process is not None:
+                log.error("ended", role=worker.role, exit_code=worker.process.returncode)
+            worker.close()
+            worker.spawn()
+            worker.order(self._orders())
+            worker.start_at = now + WORKER_PAUSE_SECONDS
+            self._announce()
 
     def _all_alive(self) -> bool:
         return all(child.is_alive for child in self._children())
@@ -239,6 +261,8 @@ class Supervisor:
         log.info("stopping")
         grace = (self._settings.drain_ms_max + self._settings.drain_notice_ms) / 1_000 + STOP_GRACE_SECONDS
         in_order = self._end(self._gateways, grace) and self._end([self._sentry], STOP_GRACE_SECONDS)
+        # A worker may be in the middle of a chunk; whatever is lost of it is done again.
+        self._end(self._workers, STOP_GRACE_SECONDS)
         return 0 if self._end([self._engine], STOP_GRACE_SECONDS) and in_order else 1
 
     @staticmethod
@@ -256,7 +280,7 @@ class Supervisor:
         return all(child.process is not None and child.process.returncode == 0 for child in children)
 
     def _kill_all(self) -> None:
-        for child in (*self._gateways, self._sentry, self._engine, self._spare):
+        for child in (*self._gateways, *self._workers, self._sentry, self._engine, self._spare):
             child.end(signal.SIGKILL)
             if child.process is not None:
                 child.process.wait()

@@ -106,6 +106,9 @@ class StillClock:
     def business_day(self, now_us: int) -> int:
         return now_us // DAY_US
 
+    def starts_us(self, business_day: int) -> int:
+        return business_day * DAY_US
+
 
 class Bench:
     """A store with the reference policies and everything that decides over it."""

@@ -2,7 +2,20 @@
 
 import typer
 
-from service.cli import accounts, decisions, demo, draws, drill, imports, oncall, playbooks, policies, serve, stores
+from service.cli import (
+    accounts,
+    decisions,
+    demo,
+    draws,
+    drill,
+    imports,
+    oncall,
+    playbooks,
+    policies,
+    runs,
+    serve,
+    stores,
+)
 
 app = typer.Typer(
     name="holdline",
@@ -22,6 +35,7 @@ app.command("decisions")(decisions.decisions)
 app.command("account")(accounts.account)
 app.command("verify")(stores.verify)
 app.command("replay")(stores.replay)
+app.add_typer(runs.app, name="run")
 app.add_typer(draws.app, name="draw")
 app.add_typer(imports.app, name="import")
 app.add_typer(policies.app, name="policy")

@@ -5,6 +5,7 @@ Promises that both clients send the same messages.
 
 import uuid
 from collections.abc import Mapping
+from datetime import date
 from typing import Final
 
 from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, money_pb2, playbook_service_pb2
@@ -131,6 +132,11 @@ def repay(
     return limit_service_pb2.RecordRepaymentRequest(
         request_id=request_id or new_request_id(), account_id=account_id, amount=amount
     )
+
+
+def iso_date(business_date: "date | str") -> str:
+    """Give a business date as YYYY-MM-DD."""
+    return business_date if isinstance(business_date, str) else business_date.isoformat()
 
 
 def parameters_of(values: Mapping[str, int | str] | None) -> dict[str, playbook_service_pb2.ParameterValue]:

@@ -13,6 +13,9 @@ from service.domain.money import ratio_bp
 WINDOW_DAYS: Final = 30
 """Length of the rolling window of the growth caps, in business days, today included."""
 
+UNBOUNDED: Final = -1
+"""The room of a portfolio budget that there is none of, or that leaves enough."""
+
 NEVER: Final = -1
 """The day of a raise or cut that has not happened."""
 
@@ -76,6 +79,8 @@ class Growth(NamedTuple):
     cut_today_minor: int
     last_raise_day: int
     last_cut_day: int
+    portfolio_room_minor: int = UNBOUNDED
+    """What the day's portfolio budget leaves, where it is less than the policy promised."""
 
 
 NO_GROWTH: Final = Growth(0, 0, 0, NEVER, NEVER)
@@ -107,7 +112,7 @@ def utilisation_bp(limit_minor: int, exposure_minor: int) -> int:
 
 
 def growth(account: Account, day: int) -> Growth:
-    """Sum the movements that count on a business day."""
+    """Sum the movements that count on a business day, of later days too where the day is made good afterwards."""
     if not account.movements:
         return Growth(0, 0, 0, account.last_raise_day, account.last_cut_day)
     since = day - WINDOW_DAYS
@@ -121,14 +126,26 @@ def growth(account: Account, day: int) -> Growth:
     return Growth(raised_today, raised_window, cut_today, account.last_raise_day, account.last_cut_day)
 
 
+def is_within(last_day: int, day: int, days: int) -> bool:
+    """Claim that a movement on `last_day` (NEVER where there was none) lies less than so many days before a day.
+
+    A movement after the day doesn't count: a day that is made good later waits for what came before it only.
+    """
+    return last_day != NEVER and 0 <= day - last_day < days
+
+
 def moved(movements: tuple[Movement, ...], day: int, change_minor: int) -> tuple[Movement, ...]:
     """Enter a change of limit (minor units, negative for a cut) and forget what left the window."""
     raised, cut = (change_minor, 0) if change_minor > 0 else (0, -change_minor)
+    later: tuple[Movement, ...] = ()
+    while movements and movements[-1].day > day:
+        later = (movements[-1], *later)
+        movements = movements[:-1]
     if movements and movements[-1].day == day:
         today = movements[-1]
         raised, cut = today.raised_minor + raised, today.cut_minor + cut
         movements = movements[:-1]
-    oldest = day - WINDOW_DAYS
+    oldest = (later[-1].day if later else day) - WINDOW_DAYS
     if movements and movements[0].day <= oldest:
         movements = tuple(movement for movement in movements if movement.day > oldest)
-    return (*movements, Movement(day, raised, cut))
+    return (*movements, Movement(day, raised, cut), *later)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from service.domain.account import Account
 from service.domain.decision import DecideCommand, Decided, Decision, Outcome
 from service.domain.draw import DrawCommand, Hold, Posted, Posting
+from service.domain.entitlement import Entitlement
 
 Command = DecideCommand | DrawCommand
 Recorded = Decided | Posted
@@ -42,7 +43,8 @@ class Book:
     """Accounts by id and answers by key, and what a batch changed of them."""
 
     __slots__ = (
-        "accounts", "answers", "changed", "changed_holds", "created", "decisions", "holds", "last_number", "postings",
+        "accounts", "answers", "changed", "changed_holds", "created", "decisions", "entitlements", "holds",
+        "last_number", "postings",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +63,8 @@ class Book:
         self.postings: list[tuple[str, Posting]] = []
         """New postings, each with its idempotency key, in order."""
         self.changed_holds: set[int] = set()
+        self.entitlements: list[Entitlement] = []
+        """What the new decisions settle of the promise ledger, in order."""
 
     @property
     def is_blank(self) -> bool:

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from typing import Final
 
 from service.domain import scorecard
-from service.domain.account import NEVER, Account, Growth, Status, growth, moved, settled, utilisation_bp
+from service.domain.account import UNBOUNDED, Account, Growth, Status, growth, is_within, moved, settled, utilisation_bp
 from service.domain.decision import (
     DecideCommand,
     Decision,
@@ -34,6 +34,7 @@ from service.domain.policy import (
     ASSIGNED,
     IMPORTED,
     NOTHING_DUE,
+    PORTFOLIO,
     RAISED,
     REASONS_MAX,
     FactRule,
@@ -61,6 +62,8 @@ def decide(
     account = settled(account, moment.now_us)
     profile = merge(account.profile, command.news, moment.now_us)
     before = growth(account, moment.business_day)
+    if moment.portfolio_room_minor != UNBOUNDED:
+        before = before._replace(portfolio_room_minor=moment.portfolio_room_minor)
     if command.kind is Kind.IMPORT:
         verdict = Verdict(Outcome.APPROVED, command.import_limit_minor, (), (IMPORTED,), 0)
         judgement = Judgement(verdict, policy, ())
@@ -185,20 +188,23 @@ def _raise(
     step = scorecard.band(policy.bands, sum(points)).step
     if step is None:
         return Verdict(Outcome.DECLINED, limit, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0)
+    wanted = _step(step, limit)
     referred = _referrals(standing, policy, values, broken)
     if referred:
-        return Verdict(Outcome.REFERRED, limit, points, referred, 0)
-    wanted = _step(step, limit)
+        return Verdict(Outcome.REFERRED, limit, points, referred, 0, wanted)
     rooms = _rooms(standing, policy, values[_INCOME] or 0)
     room = min(rooms)
     amount = round_down(min(wanted, room), policy.unit_minor)
     if amount <= 0:
         tight = sorted((left, place) for place, left in enumerate(rooms) if left < policy.unit_minor)
         grounds = tuple(policy.caps.grounds[place] for _, place in tight) or (policy.caps.per_decision.ground,)
-        return Verdict(Outcome.DECLINED, limit, points, grounds, 0)
-    if room < wanted:
-        return Verdict(Outcome.APPROVED, limit + amount, points, (RAISED, policy.caps.grounds[rooms.index(room)]), 0)
-    return Verdict(Outcome.APPROVED, limit + amount, points, _JUST_RAISED, 0)
+        return Verdict(Outcome.DECLINED, limit, points, grounds, 0, wanted)
+    left = standing.growth.portfolio_room_minor
+    if left != UNBOUNDED and amount > left:
+        # All or nothing: whoever is not reached today comes first tomorrow.
+        return Verdict(Outcome.DECLINED, limit, points, (PORTFOLIO,), 0, wanted)
+    grounds = (RAISED, policy.caps.grounds[rooms.index(room)]) if room < wanted else _JUST_RAISED
+    return Verdict(Outcome.APPROVED, limit + amount, points, grounds, 0, wanted)
 
 
 def _cut(standing: Standing, policy: Policy, values: list[int | None], day: int) -> Verdict:
@@ -209,7 +215,7 @@ def _cut(standing: Standing, policy: Policy, values: list[int | None], day: int)
     if not fired:
         return Verdict(Outcome.UNCHANGED, limit, (), (NOTHING_DUE,), 0)
     last_cut_day = standing.growth.last_cut_day
-    if last_cut_day != NEVER and 0 < day - last_cut_day < reduces.cool_down_days:
+    if last_cut_day != day and is_within(last_cut_day, day, reduces.cool_down_days):
         return Verdict(Outcome.UNCHANGED, limit, (), (reduces.ground_cool_down,), 0)
     fired = tuple(sorted(fired, key=lambda trigger: -trigger.cut_bp))
     growth_so_far = standing.growth
@@ -249,9 +255,9 @@ def _waits(policy: Policy, so_far: Growth, day: int) -> tuple[Ground, ...]:
     """Give the grounds of the cool-downs that still run."""
     raises = policy.raises
     waits: tuple[Ground, ...] = ()
-    if so_far.last_cut_day != NEVER and day - so_far.last_cut_day < raises.after_cut_days:
+    if is_within(so_far.last_cut_day, day, raises.after_cut_days):
         waits += (raises.ground_after_cut,)
-    if so_far.last_raise_day != NEVER and day - so_far.last_raise_day < raises.after_raise_days:
+    if is_within(so_far.last_raise_day, day, raises.after_raise_days):
         waits += (raises.ground_after_raise,)
     return waits
 
@@ -291,6 +297,9 @@ def _record(
     approved = verdict.outcome is Outcome.APPROVED
     notice_owed = verdict.outcome is Outcome.DECLINED or (approved and verdict.new_limit_minor < limit)
     notice_days = verdict.notice_days or policy.notice_days
+    if before.portfolio_room_minor >= verdict.promised_minor:
+        # Room enough says nothing, and differs from one decision to the next.
+        before = before._replace(portfolio_room_minor=UNBOUNDED)
     return Decision(
         0, account.last_decision, account.account_id, account.version + 1, command.kind, verdict.outcome,
         Status.ACTIVE if approved else account.status,
@@ -298,6 +307,7 @@ def _record(
         verdict.points, principal_reasons(verdict.grounds), policy.version, mode_id, activations,
         command.caller, command.request_id, command.fingerprint, command.trace_id,
         moment.now_us, moment.business_day, moment.business_day + notice_days if notice_owed else 0,
+        verdict.promised_minor,
     )  # fmt: skip
 
 
@@ -309,9 +319,9 @@ def _after(account: Account, decision: Decision) -> Account:
     if change and decision.kind in _MOVES:
         movements = moved(movements, day, change)
         if change > 0:
-            last_raise_day = day
+            last_raise_day = max(last_raise_day, day)
         else:
-            last_cut_day = day
+            last_cut_day = max(last_cut_day, day)
     return Account(
         account.account_id, account.product, account.currency, decision.status, decision.new_limit_minor,
         account.held_minor, account.outstanding_minor, decision.account_version, decision.profile,

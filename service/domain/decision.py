@@ -6,7 +6,7 @@ Promises that the record alone, with its policy version, is enough to decide aga
 from enum import IntEnum
 from typing import NamedTuple
 
-from service.domain.account import Account, Growth, Status
+from service.domain.account import UNBOUNDED, Account, Growth, Status
 from service.domain.facts import Profile
 from service.domain.policy import Ground
 
@@ -44,6 +44,8 @@ class Moment(NamedTuple):
 
     now_us: int
     business_day: int
+    portfolio_room_minor: int = UNBOUNDED
+    """What the day's portfolio budget leaves for raises, in minor units."""
 
 
 class DecideCommand(NamedTuple):
@@ -67,6 +69,8 @@ class DecideCommand(NamedTuple):
     import_currency: str = ""
     """With `Kind.IMPORT`: the limit and debt taken over."""
     criticality: Criticality = Criticality.INTERACTIVE
+    business_day: int = 0
+    """The business day that it counts for; 0 for the day when it is decided."""
 
 
 class Standing(NamedTuple):
@@ -86,6 +90,8 @@ class Verdict(NamedTuple):
     points: tuple[int, ...]
     grounds: tuple[Ground, ...]
     notice_days: int
+    promised_minor: int = 0
+    """The raise that the rules promise, before any cap, budget, referral or playbook withholds of it."""
 
 
 class Decision(NamedTuple):
@@ -121,6 +127,8 @@ class Decision(NamedTuple):
     business_day: int
     notice_day: int
     """Last business day to tell the customer of an adverse action; 0 where none is owed."""
+    promised_minor: int = 0
+    """The raise that the policy promised for the day, before caps, budget and playbooks; 0 where none."""
 
 
 class Decided(NamedTuple):

@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from service.domain import scorecard
-from service.domain.decision import Decision, Kind, Outcome
+from service.domain.decision import Decision, Outcome
 from service.domain.policy import PORTFOLIO, Policy
 
 RUN_CALLER = "holdline:run"
@@ -41,19 +41,18 @@ class Entitlement(NamedTuple):
     """First day in a row that it was withheld for the portfolio's budget; 0 where it is not."""
 
 
-def entitlement_of(decision: Decision, promised_minor: int, policy: Policy) -> Entitlement | None:
-    """Give the entitlement that a decision settles, none where the policy promised nothing.
+def entitlement_of(decision: Decision, policy: Policy) -> Entitlement:
+    """Give the entitlement that a decision with a promise settles, by the policy that decided.
 
     `waiting_since` is the decision's own day at the earliest; the ledger knows of days before.
     """
-    if not promised_minor or decision.kind not in (Kind.RAISE, Kind.REVIEW):
-        return None
     granted_minor = max(decision.new_limit_minor - decision.old_limit_minor, 0)
     is_granted = decision.outcome is Outcome.APPROVED and granted_minor > 0
     reason = decision.reasons[0]
     return Entitlement(
         decision.account_id, decision.business_day,
-        EntitlementState.GRANTED if is_granted else EntitlementState.WITHHELD, reason, promised_minor, granted_minor,
+        EntitlementState.GRANTED if is_granted else EntitlementState.WITHHELD, reason,
+        decision.promised_minor, granted_minor,
         decision.policy_version, scorecard.band(policy.bands, sum(decision.points)).name, decision.number,
         decision.business_day if reason == PORTFOLIO.reason else 0,
     )  # fmt: skip

@@ -7,6 +7,7 @@
     │   ├── AccountNotFound
     │   ├── DecisionNotFound
     │   ├── HoldNotFound
+    │   ├── RunNotFound
     │   ├── PolicyNotFound
     │   ├── PlaybookNotFound
     │   └── ActivationNotFound
@@ -24,6 +25,8 @@
     │   ├── CaptureExceedsHold
     │   ├── RepaymentExceedsDebt
     │   ├── TooManyHolds
+    │   ├── DayClosed
+    │   ├── DayOpen
     │   ├── PolicyStateRefused
     │   ├── PlaybookRetired
     │   ├── PlaybookConflict
@@ -118,6 +121,12 @@ class HoldNotFound(NotFound):
     """The account has no such hold."""
 
     reason = "HOLD_NOT_FOUND"
+
+
+class RunNotFound(NotFound):
+    """There was no daily run, or no closing, for this business date."""
+
+    reason = "RUN_NOT_FOUND"
 
 
 class PolicyNotFound(NotFound):
@@ -243,6 +252,18 @@ class TooManyHolds(Refused):
     """The account has as many open holds as it may have; capture or void some first."""
 
     reason = "TOO_MANY_HOLDS"
+
+
+class DayClosed(Refused):
+    """The business date is closed; what is missing of it is made good, not run again."""
+
+    reason = "DAY_CLOSED"
+
+
+class DayOpen(Refused):
+    """The business date can't be closed or made good yet."""
+
+    reason = "DAY_OPEN"
 
 
 class PolicyStateRefused(Refused):

@@ -129,10 +129,14 @@ def judged(
         if measure.playbook.adjust_facts is not None:
             adjusted = adjusted._replace(standing=measure.playbook.adjust_facts(measure.parameters, adjusted))
     verdict = judge(kind, adjusted.standing, case.policy, moment)
+    promised_minor = verdict.promised_minor
     for measure in covering:
         if measure.playbook.constrain is not None:
             verdict = measure.playbook.constrain(measure.parameters, case, verdict)
-    return Judgement(verdict, case.policy, tuple(measure.name for measure in covering))
+    # A playbook withholds; what was promised stays promised.
+    return Judgement(
+        verdict._replace(promised_minor=promised_minor), case.policy, tuple(measure.name for measure in covering)
+    )
 
 
 def admit(mode: Mode, request: Request, account_id: str, product: str, profile: Profile) -> None:

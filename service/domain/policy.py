@@ -119,6 +119,9 @@ class Cap(NamedTuple):
 class Caps:
     """Growth caps; a raise takes the least room that any of them leaves."""
 
+    portfolio_per_day_minor: int | None
+    """Most that a product's limits are raised by on one business day, all accounts together; None for no budget."""
+
     per_decision: Cap
     per_decision_bp: Cap
     per_day: Cap
@@ -205,6 +208,7 @@ ASSIGNED: Final = Ground("base_limit", "LIMIT_ASSIGNED", NO_FACT, "every rule fo
 RAISED: Final = Ground("raise", "LIMIT_RAISED", NO_FACT, "every rule for a raise holds")
 NOTHING_DUE: Final = Ground("reduce.triggers", "NOTHING_DUE", NO_FACT, "no trigger fires")
 LIMIT_USED: Final = Ground("", "LIMIT_USED", NO_FACT, "the draw is within what is available")
+PORTFOLIO: Final = Ground("caps.portfolio_per_day_minor", "CAP_PORTFOLIO", NO_FACT, "the day's budget has room")
 IMPORTED: Final = Ground("", "LIMIT_IMPORTED", NO_FACT, "taken over as it was")
 
 BUILT_IN_REASONS: Final = (
@@ -219,6 +223,10 @@ DEFAULT_TEXTS: Final = {
     "LIMIT_USED": Text(
         "可用额度不足以支付本次金额。", "What is left of your limit is less than this amount.",
         "偿还部分欠款，或选择较小的金额。", "Pay back part of what you owe, or choose a smaller amount.",
+    ),
+    "CAP_PORTFOLIO": Text(
+        "今天的提额总量已用完，您明天将优先获得提额。", "Today's raises are all given out; you come first tomorrow.",
+        "明天无需申请，系统会优先为您提额。", "You need do nothing; tomorrow's raises begin with you.",
     ),
 }  # fmt: skip
 """Texts of reason codes that a policy may word itself and need not."""

@@ -5,60 +5,79 @@ an answer too and never touches its neighbours; when the store fails, every comm
 of the batch remains.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from service.domain.account import Account, opened
 from service.domain.book import Book, Command, Recorded, wanted
 from service.domain.decide import decide
-from service.domain.decision import DecideCommand, Kind, Moment, Outcome
+from service.domain.decision import DecideCommand, Decided, Kind, Moment, Outcome
 from service.domain.draw import Posted, declined, post
+from service.domain.entitlement import entitlement_of
 from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, Unavailable
 from service.domain.mode import admit
 from service.domain.playbook import Request
+from service.domain.policy import Policy
 from service.engine.brake import Brake, BrakeTripped
+from service.engine.budget import Purse
 from service.engine.control import Control
 from service.engine.ports import Calendar, ControlRow, Store
 
+Beside = Callable[[ControlRow, Sequence[Recorded | HoldlineError]], None]
+"""Writes something in the transaction of a batch, with its answers known."""
 _OPENING: Final = (Kind.ASSIGN, Kind.IMPORT)
 
 
 def execute(
     commands: Sequence[Command], store: Store, control: Control, calendar: Calendar, brake: Brake
 ) -> list[Recorded | HoldlineError]:
-    """Decide commands in order and make the decisions durable; gives as many answers as commands.
+    """Decide commands in order and make the decisions durable; gives as many answers as commands."""
+    try:
+        return execute_beside(commands, store, control, calendar, brake, lambda _, __: None)
+    except Unavailable as error:
+        return [error] * len(commands)
+
+
+def execute_beside(
+    commands: Sequence[Command], store: Store, control: Control, calendar: Calendar, brake: Brake, beside: Beside
+) -> list[Recorded | HoldlineError]:
+    """Decide commands, and write something beside them in the same transaction; raises what `beside` or a store does.
 
     Where the batch would let exposure grow beyond the brake's limits, nothing of it is kept: the brake puts its safe
     mode in force, durably, and the batch is decided anew in that mode.
     """
     try:
-        try:
-            return _decided(commands, store, control, calendar, brake)
-        except BrakeTripped as trip:
-            with transaction(store, control) as row:
-                brake.pull(trip, store, row.now_us)
-            return _decided(commands, store, control, calendar, brake)
-    except Unavailable as error:
-        return [error] * len(commands)
+        return _decided(commands, store, control, calendar, brake, beside)
+    except BrakeTripped as trip:
+        with transaction(store, control) as row:
+            brake.pull(trip, store, row.now_us)
+        return _decided(commands, store, control, calendar, brake, beside)
 
 
 def _decided(
-    commands: Sequence[Command], store: Store, control: Control, calendar: Calendar, brake: Brake
+    commands: Sequence[Command], store: Store, control: Control, calendar: Calendar, brake: Brake, beside: Beside
 ) -> list[Recorded | HoldlineError]:
     """Decide a batch in one transaction; raises BrakeTripped or Unavailable, and nothing of it remains."""
     with transaction(store, control) as row:
         needs = wanted(commands)
-        book = store.fetch(needs, row.last_number)
+        book = store.fetch(needs, row.last_number) if commands else Book({}, {}, {}, row.last_number)
         moment = moment_of(calendar, row)
-        answers = [answer(one, key, book, control, moment) for one, key in zip(commands, needs.keys, strict=True)]
+        purse = Purse(store.runs)
+        answers = [
+            answer(one, key, book, control, purse, moment) for one, key in zip(commands, needs.keys, strict=True)
+        ]
         if not book.is_blank:
             brake.allow(book, store, moment.now_us)
+            purse.write()
             store.write(book)
+        beside(row, answers)
     return answers
 
 
-def answer(command: Command, key: str, book: Book, control: Control, moment: Moment) -> Recorded | HoldlineError:
+def answer(
+    command: Command, key: str, book: Book, control: Control, purse: Purse, moment: Moment
+) -> Recorded | HoldlineError:
     """Answer one command from the book and enter what it changes."""
     recorded = book.answers.get(key)
     if recorded is not None:
@@ -75,13 +94,35 @@ def answer(command: Command, key: str, book: Book, control: Control, moment: Mom
             admit(control.mode, request, account.account_id, account.product, account.profile)
         policy = control.active(account.product)
         if isinstance(command, DecideCommand):
-            after, decision = decide(command, account, policy, control.mode, moment)
-            return book.enter(key, after, decision)
+            return _enter_decision(command, key, account, policy, book, control, purse, moment)
         hold = book.holds.get(command.hold_number)
         after, posting = post(command, account, hold, policy.version, control.mode.mode_id, moment.now_us)
     except HoldlineError as refusal:
         return refusal
     return _final(book.enter_posting(key, after, posting))
+
+
+def _enter_decision(
+    command: DecideCommand, key: str, account: Account, policy: Policy, book: Book, control: Control, purse: Purse,
+    moment: Moment,
+) -> Decided:  # fmt: skip
+    """Decide, and enter the decision with what it settles of the promise ledger; raises HoldlineError."""
+    if command.business_day:
+        moment = moment._replace(business_day=command.business_day)
+    if policy.caps.portfolio_per_day_minor is not None:
+        moment = moment._replace(portfolio_room_minor=purse.room(policy, moment.business_day))
+    after, decision = decide(command, account, policy, control.mode, moment)
+    made = book.enter(key, after, decision)
+    decision = made.decision
+    if decision.promised_minor:
+        decided_by = control.mode.policies.get(decision.policy_version, policy)
+        entitlement = entitlement_of(decision, decided_by)
+        if entitlement.waiting_since:
+            entitlement = purse.in_turn(entitlement)
+        book.entitlements.append(entitlement)
+        if policy.caps.portfolio_per_day_minor is not None:
+            purse.spend(policy, decision.business_day, entitlement.granted_minor)
+    return made
 
 
 def _final(recorded: Recorded) -> Recorded | HoldlineError:

@@ -51,7 +51,13 @@ def difference_of(decision: Decision, ledger: Ledger, control: Control) -> str:
         Moment(decision.decided_us, decision.business_day),
     )  # fmt: skip
     verdict = judgement.verdict
-    recorded = (decision.outcome, decision.new_limit_minor, decision.points, decision.reasons, decision.activations)
+    recorded = (
+        decision.outcome, decision.new_limit_minor, decision.points, decision.reasons, decision.activations,
+        decision.promised_minor,
+    )  # fmt: skip
     reasons = principal_reasons(verdict.grounds)
-    again = (verdict.outcome, verdict.new_limit_minor, verdict.points, reasons, judgement.activations)
+    again = (
+        verdict.outcome, verdict.new_limit_minor, verdict.points, reasons, judgement.activations,
+        verdict.promised_minor,
+    )  # fmt: skip
     return "" if recorded == again else f"recorded {recorded}, now {again}"

@@ -7,7 +7,7 @@ health says NOT_SERVING, new calls are refused with UNAVAILABLE, calls in flight
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
@@ -17,19 +17,27 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry import trace
 
-from service.domain.errors import Draining, HoldlineError, InternalError, RequestTooLarge
+from service.domain.errors import (
+    Draining,
+    EngineUnavailable,
+    HoldlineError,
+    InternalError,
+    Overloaded,
+    RequestTooLarge,
+)
 from service.engine.ports import Answer, Call
 from service.gateway.identity import Identity, identify
 from service.gateway.link import Link
 from service.gateway.mode_watch import ModeWatch
 from service.gateway.roles import Roles
-from service.rpc import status
+from service.rpc import runs, status
 from service.rpc.methods import METHODS, Method, Shape
 from service.settings import Settings
 from service.telemetry import GatewayMeters
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 IDLE_POLL_SECONDS: Final = 0.01
+RUN_POLL_SECONDS: Final = 0.25
 DECIDING: Final = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
 
 log = structlog.get_logger("holdline.gateway")
@@ -67,6 +75,7 @@ class Gateway:
         self._meters = meters
         self._tracer = tracer
         self._is_draining = False
+        self._run_watchers = 0
         self._serving_names: tuple[str, ...] = ()
         self._health = health.aio.HealthServicer()
         self._health_tasks: set[asyncio.Task[None]] = set()
@@ -120,6 +129,8 @@ class Gateway:
     def _handler(self, index: int, method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
         if method.shape is Shape.STREAM:
             return grpc.stream_stream_rpc_method_handler(self._stream(index, method))
+        if method.shape is Shape.POLL:
+            return grpc.unary_stream_rpc_method_handler(self._poll(index, method))
         if method.shape is Shape.WATCH:
             return grpc.unary_stream_rpc_method_handler(self._watch(index, method))
         return grpc.unary_unary_rpc_method_handler(self._unary(index, method))
@@ -181,6 +192,46 @@ class Gateway:
                 await _refuse(context, answer)
 
         return call
+
+    def _poll(self, index: int, method: Method) -> Callable[[bytes, Context], Awaitable[None]]:
+        async def call(body: bytes, context: Context) -> None:
+            started_us = time.monotonic_ns() // 1_000
+            answer = Answer(0, b"")
+            next_body: bytes | None = body
+            try:
+                identity = identify(context.invocation_metadata())
+                with self._watching():
+                    while next_body is not None:
+                        deadline_us = time.monotonic_ns() // 1_000 + self._default_us
+                        try:
+                            answer = await self._ask(index, method, next_body, identity, deadline_us)
+                        except EngineUnavailable:
+                            answer = Answer(0, b"")
+                        if answer.code:
+                            break
+                        if answer.body:
+                            await context.write(answer.body)
+                            next_body = runs.next_watch(next_body, answer.body)
+                        if next_body is not None:
+                            await asyncio.sleep(RUN_POLL_SECONDS)
+            except HoldlineError as error:
+                answer = _answer_of(error)
+            self._observe(method.path[1:], answer.code, started_us)
+            if answer.code:
+                await _refuse(context, answer)
+
+        return call
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Count one who watches a run; raises Overloaded."""
+        if self._run_watchers >= self._settings.watchers_max:
+            raise Overloaded("watcher", int(RUN_POLL_SECONDS * 1_000))
+        self._run_watchers += 1
+        try:
+            yield
+        finally:
+            self._run_watchers -= 1
 
     def _deadline_us(self, context: Context, now_us: int) -> int:
         """Give a call's deadline in microseconds of the monotonic clock."""

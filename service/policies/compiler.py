@@ -61,9 +61,11 @@ def compile_document(document: PolicyDocument) -> Compiled:
     mistakes = checks.violations(document)
     if mistakes:
         raise InvalidRequest(tuple(Violation(f"document.{mistake.field}", mistake.description) for mistake in mistakes))
-    canonical = json.dumps(
-        document.model_dump(mode="json", by_alias=True), sort_keys=True, ensure_ascii=False, separators=(",", ":")
-    )
+    content = document.model_dump(mode="json", by_alias=True)
+    if content["caps"]["portfolio_per_day_minor"] is None:
+        # Documents from before there was a budget keep their hash.
+        del content["caps"]["portfolio_per_day_minor"]
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return Compiled(_policy(document), hashlib.sha256(canonical.encode()).hexdigest())
 
 
@@ -252,4 +254,4 @@ def _caps(document: PolicyDocument) -> Caps:
             Ground("refer.automatic_up_to_minor", "CAP_AUTOMATIC", NO_FACT, f"limits above {automatic} by a person"),
         ),
     )
-    return Caps(*on_raises, tuple(cap.ground for cap in on_raises))
+    return Caps(part.portfolio_per_day_minor, *on_raises, tuple(cap.ground for cap in on_raises))

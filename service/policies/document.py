@@ -146,6 +146,9 @@ class CapsPart(Part):
     per_30_days_minor: Annotated[Minor, Field(description="over 30 business days, today included")]
     absolute_minor: Annotated[Minor, Field(description="the greatest limit")]
     debt_to_income_bp: Annotated[Multiple, Field(description="greatest limit over monthly income")]
+    portfolio_per_day_minor: Annotated[
+        Minor | None, Field(description="all raises of the product on one business day together; none where absent")
+    ] = None
 
 
 class ReferPart(Part):

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from service.domain.book import Recorded
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
+from service.engine.daily_run import RunDesk
 from service.engine.desk import Desk
 from service.engine.playbook_desk import PlaybookDesk
 from service.engine.ports import Answer, Call, Work
@@ -20,6 +21,7 @@ from service.rpc.limits import LimitCalls
 from service.rpc.methods import METHODS, Shape
 from service.rpc.playbooks import PlaybookCalls
 from service.rpc.policies import PolicyCalls
+from service.rpc.runs import RunCalls
 from service.rpc.status import status_of
 
 _DECIDING = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
@@ -28,9 +30,15 @@ _DECIDING = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
 class ProtoCodec:
     """Translates for the methods of `rpc.methods`."""
 
-    def __init__(self, desk: Desk, playbooks: PlaybookDesk, reports: ReportDesk) -> None:
+    def __init__(self, desk: Desk, playbooks: PlaybookDesk, reports: ReportDesk, runs: RunDesk) -> None:
         limits, draws = LimitCalls(desk), DrawCalls(desk)
-        queries = {**limits.queries, **draws.queries, **PolicyCalls(desk).queries, **PlaybookCalls(playbooks).queries}
+        queries = {
+            **limits.queries,
+            **draws.queries,
+            **PolicyCalls(desk).queries,
+            **PlaybookCalls(playbooks).queries,
+            **RunCalls(runs).queries,
+        }
         queries["Report"] = lambda call: reports.answer(call.body)
         self._names = [method.path.rpartition("/")[2] for method in METHODS]
         self._callees: list[LimitCalls | DrawCalls] = [draws if name in DRAWS else limits for name in self._names]

@@ -22,6 +22,8 @@ class Shape(Enum):
     QUERY = "query"
     WATCH = "watch"
     """A stream of answers to one request: the engine is asked again whenever something may have changed."""
+    POLL = "poll"
+    """As WATCH, asked again a few times a second until the matter is over."""
     SENTRY = "sentry"
     """A query that reads much; the sentry answers it, so that no decision waits."""
     INTERNAL = "internal"
@@ -54,6 +56,7 @@ class Method(NamedTuple):
 _LIMITS: Final = "/holdline.v1.LimitService/"
 _POLICIES: Final = "/holdline.v1.PolicyService/"
 _PLAYBOOKS: Final = "/holdline.v1.PlaybookService/"
+_RUNS: Final = "/holdline.v1.RunService/"
 _INTERNAL: Final = "/holdline.internal/"
 
 _CALLERS: Final = (Role.CALLER,)
@@ -95,11 +98,21 @@ METHODS: Final = (
     Method(f"{_PLAYBOOKS}WatchMode", Shape.WATCH, UNARY_BYTES_MAX, _ALL),
     Method(f"{_PLAYBOOKS}GetSignals", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
     Method(f"{_PLAYBOOKS}LearnBaseline", Shape.SENTRY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_RUNS}StartDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_RUNS}GetDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_RUNS}WatchDailyRun", Shape.POLL, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_RUNS}CancelDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_RUNS}CloseBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_RUNS}MakeGoodBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_RUNS}ListDiscrepancies", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_RUNS}ListEntitlements", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_INTERNAL}Glance", Shape.INTERNAL, UNARY_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Report", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
+    Method(f"{_INTERNAL}Work", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
 )
 
 INDEX_OF: Final = {method.path: index for index, method in enumerate(METHODS)}
 """Index of a method by its path."""
 GLANCE: Final = INDEX_OF[f"{_INTERNAL}Glance"]
+WORK: Final = INDEX_OF[f"{_INTERNAL}Work"]
 REPORT: Final = INDEX_OF[f"{_INTERNAL}Report"]

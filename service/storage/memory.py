@@ -15,6 +15,7 @@ from service.domain.watch import Look, look_at
 from service.engine.ports import ControlRow, Sealed, SealedPosting
 from service.storage import rows
 from service.storage.memory_playbooks import MemoryPlaybooks
+from service.storage.memory_runs import MemoryRuns
 
 
 class MemoryStore:
@@ -25,7 +26,9 @@ class MemoryStore:
         self.now_us = now_us
         self.playbooks = MemoryPlaybooks()
         self._before: dict[str, object] = {}
+        self._runs_before: dict[str, object] = {}
         self._accounts: dict[str, Account] = {}
+        self.runs = MemoryRuns(self._accounts)
         self._decisions: dict[int, Decided] = {}
         self._postings: dict[int, Posted] = {}
         self._holds: dict[int, Hold] = {}
@@ -42,6 +45,7 @@ class MemoryStore:
         """Start a transaction."""
         assert not self._pending, "one transaction at a time"
         self._before = self.playbooks.snapshot()
+        self._runs_before = self.runs.snapshot()
 
     def commit(self) -> None:
         """Take over what the transaction wrote."""
@@ -51,12 +55,13 @@ class MemoryStore:
             self._policies.update({record.version: record for record in reversed(records)})
             self._changes[change.key] = change
             self._generation += 1
-        self._before = {}
+        self._before = self._runs_before = {}
         self.rollback()
 
     def rollback(self) -> None:
         """Drop what the transaction wrote."""
         self.playbooks.restore(self._before)
+        self.runs.restore(self._runs_before)
         self._pending.clear()
         self._pending_policies.clear()
 
@@ -66,7 +71,7 @@ class MemoryStore:
             self._accounts[row[0]] = rows.account(row)
         for (key, decision), row in zip(book.decisions, sheet.decisions, strict=True):
             account = book.accounts[decision.account_id]
-            self._links[decision.number] = row[-1]
+            self._links[decision.number] = row[-2]
             self._decisions[decision.number] = Decided(decision, account.product, account.currency, replayed=True)
             self._keys[key] = decision.number
         for (key, posting), row in zip(book.postings, sheet.postings, strict=True):
@@ -94,8 +99,9 @@ class MemoryStore:
         return Book(accounts, answers, holds, last_number)
 
     def write(self, book: Book) -> None:
-        """Write a book's decisions, keys and accounts."""
+        """Write a book's decisions, postings, keys, accounts, holds and entitlements."""
         self._pending.append(book)
+        self.runs.settle(book.entitlements)
 
     def account(self, account_id: str) -> Account | None:
         """Find one account."""
@@ -176,7 +182,7 @@ class MemoryStore:
         if decided is None:
             return None
         before = self._links.get(decided.decision.previous, b"")
-        link = rows.chain_after(before, rows.decision_row(decided.decision))
+        link = rows.decision_link(before, rows.decision_row(decided.decision))
         return Sealed(decided, link == self._links[number], self._links[number])
 
     def sealed_all(self) -> Iterator[Sealed]:

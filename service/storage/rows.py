@@ -16,6 +16,7 @@ from service.domain.account import Account, Growth, Movement, OpenHold, Status
 from service.domain.book import Book
 from service.domain.decision import Decided, Decision, Kind, Outcome
 from service.domain.draw import DrawKind, Hold, HoldState, Posted, Posting
+from service.domain.entitlement import Entitlement, EntitlementState
 from service.domain.facts import Profile
 from service.domain.watch import Look, look
 
@@ -34,8 +35,13 @@ _STATUSES: Final = {int(status): status for status in Status}
 
 
 def chain_after(chain: bytes, row: Row) -> bytes:
-    """Give the chain's link after a decision's row (without its chain column)."""
+    """Give the chain's link after a row (without its chain column)."""
     return sha256(chain + _encode(row)).digest()
+
+
+def _sealed(row: Row) -> Row:
+    """Give what of a decision's row its link stands for: rows of before there were promises have no last column."""
+    return row if row[-1] else row[:-1]
 
 
 def decision_row(decision: Decision) -> Row:
@@ -43,13 +49,13 @@ def decision_row(decision: Decision) -> Row:
     (
         number, previous, account_id, account_version, kind, outcome, status, old_limit, new_limit, held, outstanding,
         profile, growth, points, reasons, policy_version, mode_id, activations, caller, request_id, fingerprint,
-        trace_id, decided_us, business_day, notice_day,
+        trace_id, decided_us, business_day, notice_day, promised,
     ) = decision  # fmt: skip
     return (
         number, previous, account_id, account_version, int(kind), int(outcome), int(status), old_limit, new_limit, held,
         outstanding, profile_bytes(profile), growth_bytes(growth), _points_bytes(points), ",".join(reasons),
         policy_version, mode_id, ",".join(activations), caller, request_id, fingerprint, trace_id, decided_us,
-        business_day, notice_day,
+        business_day, notice_day, promised,
     )  # fmt: skip
 
 
@@ -99,17 +105,17 @@ def _points_bytes(points: tuple[int, ...]) -> bytes:
 
 
 def decided(row: Sequence[Any], *, replayed: bool) -> Decided:
-    """Read product, currency and a decision's columns with the chain last."""
+    """Read product, currency and a decision's columns, the chain before the last."""
     (
         product, currency, number, previous, account_id, account_version, kind, outcome, status, old_limit, new_limit,
         held, outstanding, profile, growth, points, reasons, policy_version, mode_id, activations, caller, request_id,
-        fingerprint, trace_id, decided_us, business_day, notice_day, _,
+        fingerprint, trace_id, decided_us, business_day, notice_day, _, promised,
     ) = row  # fmt: skip
     decision = Decision(
         number, previous, account_id, account_version, _KINDS[kind], _OUTCOMES[outcome], _STATUSES[status], old_limit,
         new_limit, held, outstanding, _decode_profile(profile), _decode_growth(growth), _decode_points(points),
         tuple(reasons.split(",")), policy_version, mode_id, tuple(activations.split(",")) if activations else (),
-        caller, request_id, fingerprint, trace_id, decided_us, business_day, notice_day,
+        caller, request_id, fingerprint, trace_id, decided_us, business_day, notice_day, promised,
     )  # fmt: skip
     return Decided(decision, product, currency, replayed)
 
@@ -140,9 +146,9 @@ def sheet(book: Book) -> Sheet:
         account_id = decision.account_id
         head = heads.get(account_id)
         row = decision_row(decision)
-        link = chain_after(book.accounts[account_id].chain if head is None else head, row)
+        link = decision_link(book.accounts[account_id].chain if head is None else head, row)
         heads[account_id] = link
-        decisions.append((*row, link))
+        decisions.append((*row[:-1], link, row[-1]))
     posting_heads: dict[str, bytes] = {}
     postings = []
     for _, posting in book.postings:
@@ -161,9 +167,25 @@ def sheet(book: Book) -> Sheet:
     return Sheet(decisions, postings, [sealed(one) for one in book.created], [sealed(one) for one in book.changed])
 
 
+def decision_link(chain_before: bytes, row: Row) -> bytes:
+    """Give the chain's link after a decision's row, without its chain column."""
+    return chain_after(chain_before, _sealed(row))
+
+
 def is_intact(row: Sequence[Any], chain_before: bytes) -> bool:
-    """Claim that a stored row (product, currency, columns, chain) carries the link that its content asks for."""
-    return bool(chain_after(chain_before, tuple(row[2:-1])) == row[-1])
+    """Claim that a stored decision (product, currency, columns, chain, promise) carries the link of its content."""
+    return decision_link(chain_before, (*row[2:-2], row[-1])) == bytes(row[-2])
+
+
+def is_posting_intact(row: Sequence[Any], chain_before: bytes) -> bool:
+    """Claim that a stored posting (product, currency, columns, chain) carries the link of its content."""
+    return chain_after(chain_before, tuple(row[2:-1])) == bytes(row[-1])
+
+
+def entitlement(row: Sequence[Any]) -> Entitlement:
+    """Read an entitlement's columns."""
+    account_id, business_day, state, *rest = row
+    return Entitlement(account_id, business_day, EntitlementState(state), *rest)
 
 
 def account_row(account: Account, chain: bytes, postings_chain: bytes) -> Row:

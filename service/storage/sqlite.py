@@ -28,6 +28,7 @@ from service.engine.ports import ControlRow, Sealed, SealedPosting
 from service.storage import rows
 from service.storage.migrate import StoreRefused, migrate, refuse_newer
 from service.storage.sqlite_playbooks import SqlitePlaybooks
+from service.storage.sqlite_runs import SqliteRuns
 from service.storage.statements import STATEMENTS
 
 STATEMENTS_CACHED = 64
@@ -75,6 +76,7 @@ class SqliteStore:
             )
         self.now_us = now_us
         self.playbooks = SqlitePlaybooks(self._run)
+        self.runs = SqliteRuns(self._run)
         self._path = path
         self._read_only = read_only
         self._vfs = vfs or None
@@ -205,6 +207,8 @@ class SqliteStore:
             self._run_many("update_account", [(*row[3:], row[0]) for row in sheet.changed])
         if book.changed_holds:
             self._run_many("enter_hold", [book.holds[number] for number in book.changed_holds])
+        if book.entitlements:
+            self._run_many("enter_entitlement", book.entitlements)
 
     def account(self, account_id: str) -> Account | None:
         """Find one account."""
@@ -312,7 +316,7 @@ class SqliteStore:
     def _seal(self, row: Sequence[Any]) -> Sealed:
         decided = rows.decided(row, replayed=True)
         before = self._run(STATEMENTS["decision"], (decided.decision.previous,))
-        return Sealed(decided, rows.is_intact(row, before[0][-1] if before else b""), row[-1])
+        return Sealed(decided, rows.is_intact(row, before[0][-2] if before else b""), row[-2])
 
     def sealed_posting(self, number: int) -> SealedPosting | None:
         """Find one posting with the verdict on its seal."""
@@ -321,7 +325,7 @@ class SqliteStore:
             return None
         row, posting = found[0], rows.posted(found[0], replayed=True).posting
         before = self._run(STATEMENTS["posting"], (posting.previous,))
-        return SealedPosting(posting, rows.is_intact(row, before[0][-1] if before else b""), row[-1])
+        return SealedPosting(posting, rows.is_posting_intact(row, before[0][-1] if before else b""), row[-1])
 
     def posting_count(self) -> int:
         """Count the postings."""

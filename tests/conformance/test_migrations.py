@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
+from service.domain.account import UNBOUNDED, Growth
 from service.domain.decision import Decided
 from service.engine.replay import replay
 from service.storage.migrate import StoreRefused
@@ -14,8 +16,12 @@ from tests.builders import Bench, command, sqlite
 FIRST_SCHEMA = 1
 LATER_TABLES = (
     "activations", "activation_changes", "outbox", "engines", "growth", "baselines", "postings", "holds",
+    "entitlements", "runs", "run_shards", "budget_slices", "closings", "discrepancies",
 )  # fmt: skip
-LATER_COLUMNS = ("holds", "last_posting", "postings_chain")
+LATER_COLUMNS = (
+    ("accounts", "holds"), ("accounts", "last_posting"), ("accounts", "postings_chain"),
+    ("decisions", "promised_minor"),
+)  # fmt: skip
 
 
 def _taken_back(path: Path) -> None:
@@ -23,8 +29,8 @@ def _taken_back(path: Path) -> None:
     connection = apsw.Connection(str(path))
     for table in LATER_TABLES:
         connection.execute(f"DROP TABLE {table}")
-    for column in LATER_COLUMNS:
-        connection.execute(f"ALTER TABLE accounts DROP COLUMN {column}")
+    for table, column in LATER_COLUMNS:
+        connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     connection.execute(f"PRAGMA user_version = {FIRST_SCHEMA}")
     connection.close()
 
@@ -50,3 +56,9 @@ def test_a_store_from_before_playbooks_keeps_its_decisions_and_takes_activations
     store = sqlite(path, read_only=True)
     assert verify(store).faults == ()
     assert replay(store, bench.control).decisions == 2
+
+
+def test_growth_from_before_there_was_a_budget_reads_as_unbounded() -> None:
+    written = msgspec.msgpack.encode((1, 2, 3, 4, 5))
+
+    assert msgspec.msgpack.decode(written, type=Growth) == Growth(1, 2, 3, 4, 5, UNBOUNDED)

@@ -192,6 +192,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     The caller captures or voids some first.
     Example: {"reason": "TOO_MANY_HOLDS", "metadata": {"account_id": "a-1", "open": "64"}}
     """
+    ERROR_REASON_RUN_NOT_FOUND: _ErrorReason.ValueType  # 36
+    """NOT_FOUND: no daily run was started, or no closing was asked for, on this business date. Metadata: business_date.
+    The caller starts the run, or closes the day.
+    Example: {"reason": "RUN_NOT_FOUND", "metadata": {"business_date": "2026-11-25"}}
+    """
+    ERROR_REASON_DAY_CLOSED: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION: the business date is closed or being closed. Metadata: business_date.
+    The caller makes good what is missing with `MakeGoodBusinessDay`.
+    Example: {"reason": "DAY_CLOSED", "metadata": {"business_date": "2026-11-25"}}
+    """
+    ERROR_REASON_DAY_OPEN: _ErrorReason.ValueType  # 38
+    """FAILED_PRECONDITION: the business date is not over, or its run or closing is still at work; the message says
+    which. Metadata: business_date. The caller waits.
+    Example: {"reason": "DAY_OPEN", "metadata": {"business_date": "2026-11-25"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` (without the prefix), domain "holdline". Each says its status, its
@@ -367,5 +382,20 @@ ERROR_REASON_TOO_MANY_HOLDS: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION: the account has as many open holds as it may have. Metadata: account_id, open.
 The caller captures or voids some first.
 Example: {"reason": "TOO_MANY_HOLDS", "metadata": {"account_id": "a-1", "open": "64"}}
+"""
+ERROR_REASON_RUN_NOT_FOUND: ErrorReason.ValueType  # 36
+"""NOT_FOUND: no daily run was started, or no closing was asked for, on this business date. Metadata: business_date.
+The caller starts the run, or closes the day.
+Example: {"reason": "RUN_NOT_FOUND", "metadata": {"business_date": "2026-11-25"}}
+"""
+ERROR_REASON_DAY_CLOSED: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION: the business date is closed or being closed. Metadata: business_date.
+The caller makes good what is missing with `MakeGoodBusinessDay`.
+Example: {"reason": "DAY_CLOSED", "metadata": {"business_date": "2026-11-25"}}
+"""
+ERROR_REASON_DAY_OPEN: ErrorReason.ValueType  # 38
+"""FAILED_PRECONDITION: the business date is not over, or its run or closing is still at work; the message says
+which. Metadata: business_date. The caller waits.
+Example: {"reason": "DAY_OPEN", "metadata": {"business_date": "2026-11-25"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -43,7 +43,7 @@ SELECT count(*) FROM decisions;
 
 -- name: insert_decision
 -- Append to the log.
-INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_key
 -- Keep a key with its decision.
@@ -248,3 +248,109 @@ WHERE decisions.number > ? ORDER BY decisions.number LIMIT ?;
 SELECT accounts.product, accounts.currency, decisions.*
 FROM decisions CROSS JOIN accounts ON accounts.account_id = decisions.account_id
 WHERE decisions.number < ? ORDER BY decisions.number DESC LIMIT ?;
+
+-- name: enter_entitlement
+-- Settle a promise; what was granted stays granted, and a second grant on one day adds up. Primary key.
+INSERT INTO entitlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (account_id, business_day) DO UPDATE SET
+    state = excluded.state, reason = excluded.reason, promised_minor = max(promised_minor, excluded.promised_minor),
+    granted_minor = granted_minor + excluded.granted_minor, policy_version = excluded.policy_version,
+    segment = excluded.segment, decision = excluded.decision, waiting_since = excluded.waiting_since
+WHERE excluded.state <= state;
+
+-- name: entitlement
+-- Find one entitlement. Primary key.
+SELECT * FROM entitlements WHERE account_id = ? AND business_day = ?;
+
+-- name: entitlements
+-- Read an account's entitlements, newest first, from before a day. Primary key.
+SELECT * FROM entitlements WHERE account_id = ? AND business_day < ? ORDER BY business_day DESC LIMIT ?;
+
+-- name: waiting_day
+-- Give the newest day before a day on which somebody was withheld for the budget. Index entitlements_waiting.
+SELECT coalesce(max(business_day), 0) FROM entitlements WHERE waiting_since > 0 AND business_day < ?;
+
+-- name: waiting
+-- Read who waits since a day's end, in turn, from after a place in it. Index entitlements_waiting.
+SELECT account_id, waiting_since, decision FROM entitlements
+WHERE business_day = ? AND waiting_since > 0 AND (waiting_since, decision) > (?, ?)
+ORDER BY waiting_since, decision LIMIT ?;
+
+-- name: run
+-- Find a day's run. Primary key.
+SELECT * FROM runs WHERE business_day = ?;
+
+-- name: runs_open
+-- Read the runs that are not over: few.
+SELECT * FROM runs WHERE state = 1 ORDER BY business_day;
+
+-- name: enter_run
+-- Enter a run, or what became of it. Primary key.
+INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (business_day) DO UPDATE SET state = excluded.state, ended_us = excluded.ended_us,
+    accounts = excluded.accounts, cursor = excluded.cursor, is_cut = excluded.is_cut;
+
+-- name: account_count
+-- Count the accounts; walks the primary key, once a run.
+SELECT count(*) FROM accounts;
+
+-- name: shard_end
+-- Give the id at which a shard of so many accounts ends. Primary key, one shard long.
+SELECT account_id FROM accounts WHERE account_id > ? ORDER BY account_id LIMIT 1 OFFSET ?;
+
+-- name: accounts_after
+-- Read accounts in order within a range of ids. Primary key.
+SELECT * FROM accounts WHERE account_id > ? AND account_id <= ? ORDER BY account_id LIMIT ?;
+
+-- name: shards
+-- Read a run's shards in order. Primary key.
+SELECT * FROM run_shards WHERE business_day = ? ORDER BY shard;
+
+-- name: shard
+-- Find one shard. Primary key.
+SELECT * FROM run_shards WHERE business_day = ? AND shard = ?;
+
+-- name: enter_shard
+-- Enter a shard, or how far it is. Primary key.
+INSERT INTO run_shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (business_day, shard) DO UPDATE SET done_id = excluded.done_id, holder = excluded.holder,
+    lease_us = excluded.lease_us, looked = excluded.looked, granted = excluded.granted, withheld = excluded.withheld,
+    done_us = excluded.done_us;
+
+-- name: budget_slices
+-- Read what was taken out of a day's budget. Primary key.
+SELECT holder, taken_minor, raised_minor FROM budget_slices WHERE product = ? AND business_day = ?;
+
+-- name: enter_slice
+-- Take or use up a slice of a day's budget. Primary key.
+INSERT INTO budget_slices VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (product, business_day, holder) DO UPDATE SET taken_minor = excluded.taken_minor,
+    raised_minor = excluded.raised_minor;
+
+-- name: closing
+-- Find how a day was closed. Primary key.
+SELECT * FROM closings WHERE business_day = ?;
+
+-- name: closings_open
+-- Read the closings that are not over: few.
+SELECT * FROM closings WHERE state IN (1, 3) ORDER BY business_day;
+
+-- name: enter_closing
+-- Enter a closing, or how far it is. Primary key.
+INSERT INTO closings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (business_day) DO UPDATE SET state = excluded.state, ended_us = excluded.ended_us,
+    done_id = excluded.done_id, holder = excluded.holder, lease_us = excluded.lease_us, accounts = excluded.accounts,
+    lines = excluded.lines, incident = excluded.incident;
+
+-- name: enter_discrepancy
+-- Enter an account for which a day does not add up, or the decision that made it good. Primary key.
+INSERT INTO discrepancies VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (business_day, account_id, kind) DO UPDATE SET decision = excluded.decision;
+
+-- name: discrepancies
+-- Read a day's discrepancies in order, from after an account. Primary key.
+SELECT * FROM discrepancies WHERE business_day = ? AND account_id > ? ORDER BY account_id, kind LIMIT ?;
+
+-- name: discrepancy_count
+-- Count a day's discrepancies by kind, and those made good. Primary key.
+SELECT kind, count(*), sum(decision > 0) FROM discrepancies WHERE business_day = ? GROUP BY kind;

@@ -1,4 +1,4 @@
-"""The sentry's line to the engine: one call at a time over the engine's socket.
+"""A line to the engine, for our other processes: one call at a time over the engine's socket.
 
 Promises an answer, the engine's refusal, or EngineUnavailable within a bounded time; a broken line is made anew.
 """

@@ -1,0 +1,354 @@
+"""The daily run and the closing of a day, as the engine keeps them: who works on what, and what it came to.
+
+Promises that every account lies in exactly one shard, that a shard's progress commits with the decisions it stands
+for, that a worker which died is replaced once its lease is over, and that nobody raises twice: an account's raise of a
+day has one key, whichever worker sends it. Whoever waits for the budget comes before everybody else.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Final, NamedTuple
+
+from service.domain.book import Recorded
+from service.domain.daily_run import (
+    LAST_ID,
+    QUEUE_SHARD,
+    Closing,
+    ClosingState,
+    Discrepancy,
+    DiscrepancyCount,
+    DiscrepancyKind,
+    Line,
+    Run,
+    RunState,
+    Shard,
+    added,
+)
+from service.domain.decision import Criticality, DecideCommand, Decided, Kind, Outcome
+from service.domain.entitlement import RUN_CALLER, Entitlement, EntitlementState, run_key
+from service.domain.errors import (
+    AccountClosed,
+    AccountNotFound,
+    DayClosed,
+    DayOpen,
+    HoldlineError,
+    InvalidRequest,
+    NoLimitAssigned,
+    RunNotFound,
+    Violation,
+)
+from service.engine import alerts
+from service.engine.brake import Brake
+from service.engine.control import Control
+from service.engine.execute import execute_beside, transaction
+from service.engine.ports import Calendar, ControlRow, RunStore, Store
+from service.engine.reports import Tally
+from service.engine.run_work import Ask, Chunk, Reply, Task, TaskKind
+
+DAYS_BACK_MAX: Final = 31
+"""How many days a run may lie back."""
+SEAL: Final = b"holdline:run"
+_EPOCH: Final = date(1970, 1, 1)
+_APART: Final = (AccountClosed, AccountNotFound, NoLimitAssigned)
+"""What rules out one account's raise and no other's."""
+
+
+class TaskLost(Exception):
+    """The task is somebody else's by now, or over."""
+
+
+class RunReport(NamedTuple):
+    """A run with its shards."""
+
+    run: Run
+    shards: tuple[Shard, ...]
+
+
+class ClosingReport(NamedTuple):
+    """A closing, and what does not add up."""
+
+    closing: Closing
+    counts: tuple[DiscrepancyCount, ...]
+    discrepancies: tuple[Discrepancy, ...]
+
+
+def iso(business_day: int) -> str:
+    """Write a business day as YYYY-MM-DD."""
+    return (_EPOCH + timedelta(days=business_day)).isoformat()
+
+
+class RunDesk:
+    """Starts, watches and closes days, and gives workers their tasks."""
+
+    def __init__(
+        self, store: Store, control: Control, calendar: Calendar, brake: Brake, tally: Tally, shard_accounts: int,
+        lease_us: int,
+    ) -> None:  # fmt: skip
+        """`lease_us`: a worker that is silent for so long, in microseconds, has lost its task."""
+        self._store = store
+        self._control = control
+        self._calendar = calendar
+        self._brake = brake
+        self._tally = tally
+        self._shard_accounts = shard_accounts
+        self._lease_us = lease_us
+
+    @property
+    def _runs(self) -> RunStore:
+        return self._store.runs
+
+    def start(self, business_day: int, caller: str) -> RunReport:
+        """Start a day's run, or take a cancelled one up again; once a day. Raises InvalidRequest or DayClosed."""
+        with transaction(self._store, self._control) as row:
+            today = self._calendar.business_day(row.now_us)
+            if not today - DAYS_BACK_MAX <= business_day <= today:
+                days = f"{iso(today)} or one of the {DAYS_BACK_MAX} days before"
+                what = f"{iso(business_day)} is out of range; send {days}"
+                raise InvalidRequest((Violation("business_date", what),))
+            if self._runs.closing(business_day) is not None:
+                raise DayClosed(business_date=iso(business_day))
+            run = self._runs.run(business_day)
+            if run is None:
+                run = Run(business_day, RunState.RUNNING, caller, row.now_us, 0, 0, "", is_cut=False)
+                self._runs.enter_run(run)
+                if self._runs.waiting_day(business_day):
+                    self._runs.enter_shard(Shard(business_day, QUEUE_SHARD, "", "", "", "", 0, 0, 0, 0, 0))
+            elif run.state is RunState.CANCELLED:
+                run = run._replace(state=RunState.RUNNING, ended_us=0)
+                self._runs.enter_run(run)
+        return self.report(business_day)
+
+    def cancel(self, business_day: int) -> RunReport:
+        """Stop a run after the chunk in hand; what was raised stays raised. Raises RunNotFound."""
+        with transaction(self._store, self._control) as row:
+            run = self._run(business_day)
+            if run.state is RunState.RUNNING:
+                self._runs.enter_run(run._replace(state=RunState.CANCELLED, ended_us=row.now_us))
+        return self.report(business_day)
+
+    def report(self, business_day: int) -> RunReport:
+        """Read a run; raises RunNotFound."""
+        return RunReport(self._run(business_day), tuple(self._runs.shards(business_day)))
+
+    def _run(self, business_day: int) -> Run:
+        run = self._runs.run(business_day)
+        if run is None:
+            raise RunNotFound(business_date=iso(business_day))
+        return run
+
+    def close(self, business_day: int, caller: str) -> ClosingReport:
+        """Hold a day that is over against the decision log, once; raises DayOpen or InvalidRequest."""
+        with transaction(self._store, self._control) as row:
+            if self._runs.closing(business_day) is None:
+                self._refuse_open(business_day, self._calendar.business_day(row.now_us))
+                self._runs.enter_closing(
+                    Closing(business_day, ClosingState.CLOSING, caller, row.now_us, 0, "", "", 0, 0, (), "")
+                )
+        return self.closing(business_day, "", 0)
+
+    def _refuse_open(self, business_day: int, today: int) -> None:
+        if business_day < today - DAYS_BACK_MAX:
+            what = f"{iso(business_day)} lies more than {DAYS_BACK_MAX} days back"
+            raise InvalidRequest((Violation("business_date", what),))
+        if business_day >= today:
+            raise DayOpen("the business date is not over yet", business_date=iso(business_day))
+        run = self._runs.run(business_day)
+        if run is not None and run.state is RunState.RUNNING:
+            raise DayOpen("the day's run is still at work; wait for it or cancel it", business_date=iso(business_day))
+
+    def make_good(self, business_day: int) -> ClosingReport:
+        """Raise those for whom a closed day is missing a raise; raises RunNotFound or DayOpen."""
+        with transaction(self._store, self._control):
+            closing = self._closing(business_day)
+            if closing.state is ClosingState.CLOSING:
+                raise DayOpen("the day is still being closed", business_date=iso(business_day))
+            if closing.state is ClosingState.CLOSED and closing.incident:
+                self._runs.enter_closing(
+                    closing._replace(state=ClosingState.MAKING_GOOD, done_id="", holder="", lease_us=0, ended_us=0)
+                )
+        return self.closing(business_day, "", 0)
+
+    def closing(self, business_day: int, after_id: str, count: int) -> ClosingReport:
+        """Read a closing with a page of its discrepancies; raises RunNotFound."""
+        counts = tuple(self._runs.discrepancy_counts(business_day))
+        found = self._runs.discrepancies(business_day, after_id, count) if count else []
+        return ClosingReport(self._closing(business_day), counts, tuple(found))
+
+    def _closing(self, business_day: int) -> Closing:
+        closing = self._runs.closing(business_day)
+        if closing is None:
+            raise RunNotFound(business_date=iso(business_day))
+        return closing
+
+    def entitlements(self, account_id: str, before_day: int, count: int) -> list[Entitlement]:
+        """Give an account's promises, newest first, from before a day; raises AccountNotFound."""
+        if self._store.account(account_id) is None:
+            raise AccountNotFound(account_id)
+        return self._runs.entitlements(account_id, before_day, count)
+
+    def answer(self, ask: Ask) -> Reply:
+        """Give a worker its task, or take its chunk; raises Unavailable."""
+        began = time.perf_counter()
+        if ask.chunk is None:
+            with transaction(self._store, self._control) as row:
+                task = self._next_task(ask.holder, row.now_us)
+            return Reply(task, True, "", self._tally.answers, self._since_us(began))
+        try:
+            self._take(ask.holder, ask.chunk)
+        except TaskLost as lost:
+            return Reply(None, False, str(lost), self._tally.answers, self._since_us(began))
+        except HoldlineError as refusal:
+            return Reply(None, False, refusal.reason, self._tally.answers, self._since_us(began))
+        return Reply(None, True, "", self._tally.answers, self._since_us(began))
+
+    @staticmethod
+    def _since_us(began: float) -> int:
+        return int((time.perf_counter() - began) * 1e6)
+
+    def _next_task(self, holder: str, now_us: int) -> Task | None:
+        for run in self._runs.runs_open():
+            task = self._next_shard(run, holder, now_us)
+            if task is not None:
+                return task
+        for closing in self._runs.closings_open():
+            if closing.lease_us <= now_us or closing.holder == holder:
+                self._runs.enter_closing(closing._replace(holder=holder, lease_us=now_us + self._lease_us))
+                kind = TaskKind.CLOSE if closing.state is ClosingState.CLOSING else TaskKind.MAKE_GOOD
+                return Task(kind, closing.business_day, 0, closing.done_id, LAST_ID)
+        return None
+
+    def _next_shard(self, run: Run, holder: str, now_us: int) -> Task | None:
+        shards = self._runs.shards(run.business_day)
+        unfinished = [shard for shard in shards if not shard.done_us]
+        if unfinished and unfinished[0].shard == QUEUE_SHARD:
+            # Whoever waits comes first, so nobody else begins.
+            unfinished = unfinished[:1]
+        elif not run.is_cut:
+            free = next((one for one in unfinished if one.lease_us <= now_us or one.holder == holder), None)
+            if free is None:
+                unfinished = [self._cut(run, len([one for one in shards if one.shard != QUEUE_SHARD]) + 1)]
+        for shard in unfinished:
+            if shard.lease_us <= now_us or shard.holder == holder:
+                self._runs.enter_shard(shard._replace(holder=holder, lease_us=now_us + self._lease_us))
+                is_queue = shard.shard == QUEUE_SHARD
+                return Task(
+                    TaskKind.QUEUE if is_queue else TaskKind.RUN, run.business_day, shard.shard, shard.done_id,
+                    shard.upto_id, self._runs.waiting_day(run.business_day) if is_queue else 0, bool(run.accounts),
+                )  # fmt: skip
+        if not unfinished and run.is_cut:
+            self._runs.enter_run(run._replace(state=RunState.DONE, ended_us=now_us))
+        return None
+
+    def _cut(self, run: Run, number: int) -> Shard:
+        """Cut the next shard off the accounts that lie in none yet."""
+        upto_id = self._runs.shard_end(run.cursor, self._shard_accounts) or LAST_ID
+        self._runs.enter_run(run._replace(cursor=upto_id, is_cut=upto_id == LAST_ID))
+        shard = Shard(run.business_day, number, run.cursor, upto_id, run.cursor, "", 0, 0, 0, 0, 0)
+        self._runs.enter_shard(shard)
+        return shard
+
+    def _take(self, holder: str, chunk: Chunk) -> None:
+        """Decide a chunk's accounts and enter its progress; raises TaskLost or HoldlineError, and nothing remains."""
+        day = chunk.business_day
+        commands = [
+            DecideCommand(
+                RUN_CALLER, run_key(day, account_id), SEAL, account_id, "", Kind.RAISE, (), (), 0, "",
+                criticality=Criticality.BATCH, business_day=day,
+            )
+            for account_id in chunk.raises
+        ]  # fmt: skip
+        beside = self._beside_run if chunk.kind in (TaskKind.QUEUE, TaskKind.RUN) else self._beside_closing
+
+        def enter(row: ControlRow, answers: Sequence[Recorded | HoldlineError]) -> None:
+            for answered in answers:
+                if isinstance(answered, HoldlineError) and not isinstance(answered, _APART):
+                    raise answered
+            beside(holder, chunk, row.now_us, answers)
+
+        execute_beside(commands, self._store, self._control, self._calendar, self._brake, enter)
+
+    def _beside_run(self, holder: str, chunk: Chunk, now_us: int, answers: Sequence[Recorded | HoldlineError]) -> None:
+        run = self._run(chunk.business_day)
+        shard = self._runs.shard(chunk.business_day, chunk.shard)
+        if run.state is not RunState.RUNNING:
+            raise TaskLost(f"the run is {run.state.name.lower()}")
+        if shard is None or shard.holder != holder or shard.done_us or shard.done_id != chunk.from_id:
+            raise TaskLost("another worker has the shard, or has gone on from here")
+        promised = [
+            answered.decision
+            for answered in answers
+            if isinstance(answered, Decided) and answered.decision.promised_minor
+        ]
+        granted = sum(decision.outcome is Outcome.APPROVED for decision in promised)
+        self._runs.enter_shard(
+            shard._replace(
+                done_id=chunk.done_id, lease_us=now_us + self._lease_us, looked=shard.looked + chunk.looked,
+                granted=shard.granted + granted, withheld=shard.withheld + len(promised) - granted,
+                done_us=now_us if chunk.is_done else 0,
+            )
+        )  # fmt: skip
+        if chunk.accounts and not run.accounts:
+            self._runs.enter_run(run._replace(accounts=chunk.accounts))
+
+    def _beside_closing(
+        self, holder: str, chunk: Chunk, now_us: int, answers: Sequence[Recorded | HoldlineError]
+    ) -> None:
+        closing = self._closing(chunk.business_day)
+        is_over = closing.state in (ClosingState.CLOSED, ClosingState.MADE_GOOD)
+        if closing.holder != holder or is_over or closing.done_id != chunk.from_id:
+            raise TaskLost("another worker has the closing, or has gone on from here")
+        lines = added(closing.lines, chunk.lines)
+        for found in chunk.discrepancies:
+            self._runs.enter_discrepancy(found)
+        state: ClosingState = closing.state
+        if state is ClosingState.MAKING_GOOD:
+            self._enter_made_good(chunk, answers)
+        else:
+            lines = added(lines, self._late(answers))
+        incident = closing.incident
+        if chunk.is_done:
+            if closing.state is ClosingState.CLOSING:
+                incident = self._opened_incident(closing.business_day, now_us)
+            state = ClosingState.CLOSED if closing.state is ClosingState.CLOSING else ClosingState.MADE_GOOD
+        self._runs.enter_closing(
+            closing._replace(
+                state=state, ended_us=now_us if chunk.is_done else 0, done_id=chunk.done_id,
+                lease_us=now_us + self._lease_us,
+                accounts=closing.accounts + chunk.looked * (closing.state is ClosingState.CLOSING), lines=lines,
+                incident=incident,
+            )
+        )  # fmt: skip
+
+    def _enter_made_good(self, chunk: Chunk, answers: Sequence[Recorded | HoldlineError]) -> None:
+        """Name the decision that settled each missing raise; what is withheld now has its reason, too."""
+        for account_id, answered in zip(chunk.raises, answers, strict=True):
+            number = answered.decision.number if isinstance(answered, Decided) else 0
+            kind = DiscrepancyKind.MISSING
+            self._runs.enter_discrepancy(Discrepancy(chunk.business_day, account_id, kind, "", number))
+
+    def _late(self, answers: Sequence[Recorded | HoldlineError]) -> tuple[Line, ...]:
+        """Count what was settled at the closing itself, for accounts that became eligible after the run had passed."""
+        lines: tuple[Line, ...] = ()
+        for answered in answers:
+            if not isinstance(answered, Decided) or not answered.decision.promised_minor:
+                continue
+            made = answered.decision
+            settled = self._runs.entitlement(made.account_id, made.business_day)
+            if settled is not None:
+                granted = int(settled.state is EntitlementState.GRANTED)
+                lines = added(lines, (Line(settled.policy_version, settled.segment, 1, granted, 1 - granted),))
+        return lines
+
+    def _opened_incident(self, business_day: int, now_us: int) -> str:
+        """Open an incident where the day does not add up, and tell the outside; gives its id."""
+        counts = self._runs.discrepancy_counts(business_day)
+        if not counts:
+            return ""
+        incident = f"day-{iso(business_day)}"
+        facts = {count.kind.name.lower(): count.accounts for count in counts}
+        alerts.send(
+            self._store.playbooks, alerts.CRITICAL, "day_does_not_add_up", now_us, business_date=iso(business_day),
+            incident=incident, **facts,
+        )  # fmt: skip
+        return incident

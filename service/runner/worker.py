@@ -1,0 +1,246 @@
+"""A worker of the daily run: reads accounts in order, finds whom the policy promises a raise, and has them raised.
+
+Promises that what it reads only selects: the engine decides each account anew, once a day, and writes down the chunk's
+decisions with the worker's progress. It can be killed at any point; another one goes on from the last chunk. It keeps
+out of the way of live traffic: small chunks and long pauses while callers are there. Memory is one page of accounts.
+"""
+
+import time
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+
+from service.domain.account import Account, Status, growth, settled
+from service.domain.book import Book
+from service.domain.daily_run import Discrepancy, DiscrepancyKind, Line, Shard, added
+from service.domain.decide import judge, judge_in
+from service.domain.decision import Decision, Kind, Moment, Outcome, standing_of
+from service.domain.entitlement import RUN_CALLER, EntitlementState, entitlement_of
+from service.domain.errors import EngineUnavailable, HoldlineError
+from service.domain.facts import NEVER_OBSERVED
+from service.domain.mode import NORMAL
+from service.engine.control import Control
+from service.engine.ports import Answer, Calendar, Ledger, Store
+from service.engine.replay import difference_of
+from service.engine.run_work import Ask, Chunk, Reply, Task, TaskKind, ask_bytes, reply_of
+
+PAGE: Final = 1_000
+PAGE_BUSY: Final = 32
+"""Accounts a chunk without callers, and while there are some."""
+PAUSES_BUSY: Final = 3.0
+"""While there are callers, a worker rests for so many times as long as its chunk took."""
+
+log = structlog.get_logger("holdline.runner")
+
+
+class Asks(Protocol):
+    """The engine, asked one call at a time; raises EngineUnavailable."""
+
+    def ask(self, method: int, caller: str, body: bytes) -> Answer: ...  # noqa: D102 - the docstring covers it.
+
+
+class LedgerStore(Store, Ledger, Protocol):
+    """A store that can be read from end to end."""
+
+
+class Found(NamedTuple):
+    """What a day came to for one account."""
+
+    line: Line | None
+    discrepancy: Discrepancy | None
+    is_late: bool
+
+
+class Worker:
+    """Works tasks off, one chunk a turn."""
+
+    def __init__(
+        self, store: LedgerStore, engine: Asks, method: int, control: Control, calendar: Calendar, holder: str
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._method = method
+        self._control = control
+        self._calendar = calendar
+        self._holder = holder
+        self._task: Task | None = None
+        self._shards: tuple[int, list[Shard]] = (0, [])
+        self._calls = -1
+        self._page = PAGE
+
+    def turn(self) -> float:
+        """Work one chunk off; gives how long to rest, in seconds, or -1 where there is nothing to do."""
+        began = time.monotonic()
+        try:
+            if self._task is None:
+                self._task = self._ask(None).task
+                if self._task is None:
+                    return -1.0
+            chunk = self._chunk(self._task)
+            reply = self._ask(chunk)
+        except HoldlineError as error:
+            log.warning("worker waits", reason=error.reason)
+            return -1.0
+        if not reply.is_taken:
+            log.warning("task given up", why=reply.why)
+            self._task = None
+            return -1.0
+        self._task = None if chunk.is_done else self._task._replace(done_id=chunk.done_id, is_counted=True)
+        return self._rest(reply, time.monotonic() - began)
+
+    def _rest(self, reply: Reply, took_seconds: float) -> float:
+        is_busy = self._calls >= 0 and reply.calls > self._calls
+        self._calls = reply.calls
+        self._page = PAGE_BUSY if is_busy else min(self._page * 2, PAGE)
+        return PAUSES_BUSY * took_seconds if is_busy else 0.0
+
+    def _ask(self, chunk: Chunk | None) -> Reply:
+        answer = self._engine.ask(self._method, RUN_CALLER, ask_bytes(Ask(self._holder, chunk)))
+        if answer.code:
+            raise EngineUnavailable
+        return reply_of(answer.body)
+
+    def _chunk(self, task: Task) -> Chunk:
+        works = {
+            TaskKind.QUEUE: self._queue,
+            TaskKind.RUN: self._run,
+            TaskKind.CLOSE: self._close,
+            TaskKind.MAKE_GOOD: self._make_good,
+        }
+        return works[task.kind](task)
+
+    def _queue(self, task: Task) -> Chunk:
+        since, _, decision = task.done_id.partition("/")
+        after = (int(since), int(decision)) if task.done_id else (0, 0)
+        found = self._store.runs.waiting(task.waiting_day, after, self._page)
+        done_id = f"{found[-1][1]}/{found[-1][2]}" if found else task.done_id
+        names = tuple(name for name, _, _ in found)
+        return _chunk_of(task, done_id, is_done=len(found) < self._page, raises=names, looked=len(found))
+
+    def _run(self, task: Task) -> Chunk:
+        row = self._control.refresh(self._store)
+        moment = Moment(row.now_us, task.business_day)
+        accounts = self._store.runs.accounts_after(task.done_id, task.upto_id, self._page)
+        raises = tuple(account.account_id for account in accounts if self._is_due(account, moment))
+        is_done = len(accounts) < self._page
+        done_id = task.upto_id if is_done else accounts[-1].account_id
+        count = 0 if task.is_counted else self._store.runs.account_count()
+        return _chunk_of(task, done_id, is_done=is_done, raises=raises, looked=len(accounts))._replace(accounts=count)
+
+    def _is_due(self, account: Account, moment: Moment) -> bool:
+        """Claim that a raise is promised now, by the active policy or, where playbooks are in force, in their mode."""
+        if account.status is not Status.ACTIVE or account.product not in self._control.products:
+            return False
+        account = settled(account, moment.now_us)
+        policy = self._control.active(account.product)
+        standing = standing_of(account, account.profile, growth(account, moment.business_day))
+        if judge(Kind.RAISE, standing, policy, moment).promised_minor:
+            return True
+        mode = self._control.mode
+        if mode is NORMAL:
+            return False
+        names = account.account_id, account.product
+        return bool(judge_in(mode, Kind.RAISE, *names, standing, policy, moment).verdict.promised_minor)
+
+    def _close(self, task: Task) -> Chunk:
+        row = self._control.refresh(self._store)
+        moment = Moment(row.now_us, task.business_day)
+        if self._shards[0] != task.business_day or not task.done_id:
+            self._shards = task.business_day, self._store.runs.shards(task.business_day)
+        accounts = self._store.runs.accounts_after(task.done_id, task.upto_id, self._page)
+        lines: tuple[Line, ...] = ()
+        discrepancies: list[Discrepancy] = []
+        late: list[str] = []
+        for account in accounts:
+            line, discrepancy, is_late = self._day_of(account, moment)
+            if line is not None:
+                lines = added(lines, (line,))
+            if discrepancy is not None:
+                discrepancies.append(discrepancy)
+            if is_late:
+                late.append(account.account_id)
+        is_done = len(accounts) < self._page
+        done_id = task.upto_id if is_done else accounts[-1].account_id
+        chunk = _chunk_of(task, done_id, is_done=is_done, raises=tuple(late), looked=len(accounts))
+        return chunk._replace(lines=lines, discrepancies=tuple(discrepancies))
+
+    def _day_of(self, account: Account, moment: Moment) -> Found:
+        """Hold one account against the decision log of a day."""
+        day = moment.business_day
+        made, corrupt = self._decisions(account, day)
+        promised = [decision for decision in made if decision.promised_minor]
+        granted = [decision for decision in promised if decision.outcome is Outcome.APPROVED]
+        line = None
+        if promised:
+            last = (granted or promised)[-1]
+            policy = self._control.version(self._store, last.policy_version)
+            settles = entitlement_of(last, policy)
+            line = Line(settles.policy_version, settles.segment, 1, int(bool(granted)), int(not granted))
+            kept = self._store.runs.entitlement(account.account_id, day)
+            state = EntitlementState.GRANTED if granted else EntitlementState.WITHHELD
+            if kept is None or kept.state is not state:
+                corrupt = corrupt or "the promise ledger says otherwise than the decision log"
+            if len(granted) > 1 and policy.raises.after_raise_days >= 1:
+                numbers = ", ".join(f"{decision.number:016x}" for decision in granted)
+                return Found(line, _differs(day, account, DiscrepancyKind.DOUBLED, f"raised by {numbers}"), False)
+        if corrupt:
+            return Found(line, _differs(day, account, DiscrepancyKind.CORRUPT, corrupt), False)
+        if promised or any(decision.caller == RUN_CALLER for decision in made):
+            return Found(line, None, False)
+        if not self._is_due(account, moment):
+            return Found(None, None, False)
+        passed_us = self._passed_us(account.account_id)
+        if passed_us and _changed_us(account) > passed_us:
+            return Found(None, None, True)
+        why = "the run passed and recorded nothing" if passed_us else "no run came by"
+        missing = _differs(day, account, DiscrepancyKind.MISSING, f"a raise was due: {why}")
+        return Found(None, missing, False)
+
+    def _decisions(self, account: Account, day: int) -> tuple[list[Decision], str]:
+        """Give an account's decisions for a day, oldest first, and what is wrong with one of them, if anything."""
+        since_us = self._calendar.starts_us(day)
+        made: list[Decision] = []
+        wrong = ""
+        number = account.last_decision
+        while number:
+            sealed = self._store.sealed(number)
+            if sealed is None:
+                return made[::-1], f"decision {number:016x} is missing"
+            decision = sealed.decided.decision
+            if decision.decided_us < since_us:
+                break
+            if decision.business_day == day:
+                made.append(decision)
+                if not sealed.is_intact:
+                    wrong = f"decision {number:016x} was altered"
+                elif difference := difference_of(decision, self._store, self._control):
+                    wrong = f"decision {number:016x}: {difference}"
+            number = decision.previous
+        return made[::-1], wrong
+
+    def _passed_us(self, account_id: str) -> int:
+        """Give when the day's run had passed an account, 0 where it did not."""
+        for shard in self._shards[1]:
+            if shard.after_id < account_id <= shard.upto_id:
+                return shard.done_us
+        return 0
+
+    def _make_good(self, task: Task) -> Chunk:
+        found = self._store.runs.discrepancies(task.business_day, task.done_id, self._page)
+        names = tuple(one.account_id for one in found if one.kind is DiscrepancyKind.MISSING and not one.decision)
+        done_id = found[-1].account_id if found else task.done_id
+        return _chunk_of(task, done_id, is_done=len(found) < self._page, raises=names, looked=len(found))
+
+
+def _chunk_of(task: Task, done_id: str, *, is_done: bool, raises: tuple[str, ...], looked: int) -> Chunk:
+    return Chunk(task.kind, task.business_day, task.shard, task.done_id, done_id, is_done, raises, looked)
+
+
+def _differs(day: int, account: Account, kind: DiscrepancyKind, detail: str) -> Discrepancy:
+    return Discrepancy(day, account.account_id, kind, detail, 0)
+
+
+def _changed_us(account: Account) -> int:
+    """Give when an account last changed in a way that a promise could hang on, in microseconds since the epoch UTC."""
+    observed = (seen for seen in account.profile.observed_us if seen != NEVER_OBSERVED)
+    return max(Book.microsecond(account.last_decision), Book.microsecond(account.last_posting), *observed)

@@ -1,0 +1,167 @@
+"""The daily run over the wire: workers and engines killed on the way, a day closed and made good, bad input."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import grpc
+import pytest
+from holdline.v1 import limit_service_pb2, run_service_pb2, run_service_pb2_grpc
+from holdline.v1 import run_service_pb2 as pb
+from holdline.v1.money_pb2 import Money
+from typer.testing import CliRunner
+
+from service import bootstrap
+from service.cli.demonstration import Server, running_server
+from service.cli.main import app
+from service.client import Client, Retry, errors
+from service.storage.verify import verify
+from tests.proof.journal import ONCE, wait_until
+from tests.service.wire import facts, fresh, refusal
+
+BUSY_SECONDS = 25.0
+COUNT = 4_000
+
+
+def day(back: int) -> str:
+    """Give the business date so many days before today."""
+    return (datetime.now(ZoneInfo("Asia/Shanghai")) - timedelta(days=back)).date().isoformat()
+
+
+def take_over(client: Client, count: int, prefix: str, late: int = 0) -> list[str]:
+    """Import accounts, the first ones past due, so that no raise is promised to them."""
+    names = [f"{prefix}-{number:06d}" for number in range(count)]
+    for start in range(0, count, 1_000):
+        batch = [
+            limit_service_pb2.ImportAccount(
+                request_id=fresh("i"),
+                account_id=name,
+                product="revolving",
+                limit=Money(minor_units=1_000_000, currency_code="CNY"),
+                facts=facts(dpd_now=5 if at < late else 0),
+            )
+            for at, name in enumerate(names[start : start + 1_000], start)
+        ]
+        assert not any(isinstance(answer, errors.HoldlineError) for answer in client.import_accounts(batch))
+    return names
+
+
+def closed(client: Client, date: str) -> pb.Closing:
+    """Close a date and wait until it is."""
+    wait_until(lambda: client.close_day(date).HasField("ended_at"), 60, "the closing ends")
+    return client.close_day(date)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("runs")
+    flags = ("run_workers=2", "run_shard_accounts=40", "run_lease_ms=1000")
+    with running_server(folder, *(part for flag in flags for part in ("--set", flag))) as server:
+        yield server
+    assert server.process.returncode == 0
+
+
+@pytest.fixture
+def client(ran: Server) -> Iterator[Client]:
+    with Client(ran.listen, caller="scheduler", timeout_seconds=20, retry=Retry(attempts_max=60)) as found:
+        yield found
+
+
+def test_a_run_survives_killed_workers_and_engines_and_the_day_adds_up(ran: Server, client: Client) -> None:
+    names = take_over(client, COUNT, fresh("run"), late=100)
+    date, rng, kills = day(1), random.Random(5), 0
+    client.start_run(date)
+    give_up_at = time.monotonic() + BUSY_SECONDS
+    while client.run(date).state == pb.RUN_STATE_RUNNING and time.monotonic() < give_up_at:
+        pids = ran.pids()
+        victims = pids["workers"] if kills % 4 else [pids["engine"]]
+        if victims and kills < 12:
+            with suppress(ProcessLookupError):
+                os.kill(rng.choice(victims), signal.SIGKILL)
+                kills += 1
+        time.sleep(0.3)
+    last = list(client.watch_run(date))[-1]
+    found = closed(client, date)
+
+    assert last.state == pb.RUN_STATE_DONE
+    assert kills >= 4
+    assert (last.looked, last.granted) == (COUNT, COUNT - 100)
+    assert last.accounts == COUNT
+    assert found.incident == ""
+    assert sum(line.due for line in found.lines) == sum(line.granted for line in found.lines) == COUNT - 100
+    for name in (names[0], names[100], names[-1]):
+        made = [decision for decision in client.decisions(name) if decision.caller == "holdline:run"]
+        assert len(made) == (name != names[0])
+    with bootstrap.open_ledger(f"sqlite:///{ran.ready.parent / 'holdline.db'}") as ledger:
+        assert verify(ledger).faults == ()
+
+
+def test_a_day_without_a_run_is_an_incident_and_one_command_makes_it_good(ran: Server, client: Client) -> None:
+    (name,) = take_over(client, 1, fresh("missed"))
+    date = day(3)
+    runner = CliRunner()
+    first = runner.invoke(app, ["run", "close", date, "--server", ran.listen])
+    second = runner.invoke(app, ["run", "make-good", date, "--server", ran.listen])
+    (promise,) = (one for one in client.entitlements(name) if one.business_date == date)
+
+    assert first.exit_code == 1, first.output
+    assert "a raise was due" in first.output
+    assert name in {one.account_id for one in client.discrepancies(date, page_size=500)}
+    assert second.exit_code == 0, second.output
+    assert promise.state == pb.ENTITLEMENT_STATE_GRANTED
+    assert promise.granted_minor == promise.promised_minor
+    with pytest.raises(errors.Refused) as refused:
+        client.start_run(date)
+    assert refused.value.reason == "DAY_CLOSED"
+
+
+def test_a_cancelled_run_says_so_and_a_run_that_never_was_is_not_found(client: Client) -> None:
+    date = day(5)
+    with pytest.raises(errors.NotFound) as refused:
+        client.run(date)
+    client.start_run(date)
+    cancelled = client.cancel_run(date)
+
+    assert refused.value.reason == "RUN_NOT_FOUND"
+    assert cancelled.state in (pb.RUN_STATE_CANCELLED, pb.RUN_STATE_DONE)
+
+
+@pytest.mark.parametrize("date", ["", "2026-1-1", "2026-02-30", "yesterday", "20260101"])
+def test_a_date_that_is_none_is_refused_by_every_method(ran: Server, date: str) -> None:
+    with grpc.insecure_channel(ran.listen) as channel:
+        stub = run_service_pb2_grpc.RunServiceStub(channel)
+        calls: tuple[tuple[Callable[..., object], object], ...] = (
+            (stub.StartDailyRun, run_service_pb2.StartDailyRunRequest(business_date=date)),
+            (stub.GetDailyRun, run_service_pb2.GetDailyRunRequest(business_date=date)),
+            (stub.CancelDailyRun, run_service_pb2.CancelDailyRunRequest(business_date=date)),
+            (stub.CloseBusinessDay, run_service_pb2.CloseBusinessDayRequest(business_date=date)),
+            (stub.MakeGoodBusinessDay, run_service_pb2.MakeGoodBusinessDayRequest(business_date=date)),
+            (stub.ListDiscrepancies, run_service_pb2.ListDiscrepanciesRequest(business_date=date)),
+        )
+        for method, request in calls:
+            refused = refusal(partial(method, request, timeout=5))
+            assert (refused.code, refused.fields) == (grpc.StatusCode.INVALID_ARGUMENT, ("business_date",))
+
+
+def test_days_that_are_not_over_or_far_away_are_refused(ran: Server) -> None:
+    with Client(ran.listen, retry=ONCE) as client:
+        with pytest.raises(errors.Refused) as today:
+            client.close_day(day(0))
+        for date in (day(-1), day(40)):
+            with pytest.raises(errors.InvalidRequest):
+                client.start_run(date)
+
+    assert today.value.reason == "DAY_OPEN"
+
+
+def test_an_idle_server_without_workers_still_answers(tmp_path: Path) -> None:
+    with running_server(tmp_path, "--set", "run_workers=0") as server, Client(server.listen) as client:
+        assert client.start_run(day(1)).state == pb.RUN_STATE_RUNNING
+        assert server.pids()["workers"] == []
