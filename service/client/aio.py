@@ -20,7 +20,8 @@ from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1 import playbook_service_pb2_grpc as playbooks_grpc
 
 from service.client import errors, requests
-from service.client.blocking import TIMEOUT_SECONDS, result_of
+from service.client.blocking import result_of
+from service.client.caller import TIMEOUT_SECONDS
 from service.client.retry import RESUME_SECONDS, Budget, Outage, Retry, arguments
 
 Response = TypeVar("Response")

@@ -3,11 +3,12 @@
 import ast
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from holdline.v1 import error_reason_pb2, limit_service_pb2, playbook_service_pb2, policy_service_pb2
+from holdline.v1 import error_reason_pb2
 
 from service import bootstrap, telemetry
 from service.domain import errors
@@ -81,8 +82,8 @@ def test_every_module_says_what_it_is_for() -> None:
 def test_every_rpc_of_the_contract_is_served() -> None:
     contract = {
         f"/{service.full_name}/{method.name}"
-        for file in (limit_service_pb2.DESCRIPTOR, policy_service_pb2.DESCRIPTOR, playbook_service_pb2.DESCRIPTOR)
-        for service in file.services_by_name.values()
+        for path in (ROOT / "protos" / "holdline" / "v1").glob("*_service.proto")
+        for service in import_module(f"holdline.v1.{path.stem}_pb2").DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
 

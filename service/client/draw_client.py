@@ -1,0 +1,50 @@
+"""The synchronous client's draws and repayments."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from holdline.v1 import draw_pb2, money_pb2
+from holdline.v1 import limit_service_pb2 as limits
+
+from service.client import requests
+from service.client.caller import Caller
+
+
+class DrawClient(Caller):
+    """Uses limits."""
+
+    def authorize(self, account_id: str, amount: money_pb2.Money, **said: Any) -> draw_pb2.Posting:
+        """Hold an amount against the limit; arguments as `requests.authorize`. Raises HoldlineError."""
+        request = requests.authorize(account_id, amount, **said)
+        return self._call(self._limits.AuthorizeDraw, request, request.request_id).posting
+
+    def capture(self, account_id: str, hold_id: str, amount: money_pb2.Money, **said: Any) -> draw_pb2.Posting:
+        """Capture from a hold; arguments as `requests.capture`. Raises HoldlineError."""
+        request = requests.capture(account_id, hold_id, amount, **said)
+        return self._call(self._limits.CaptureDraw, request, request.request_id).posting
+
+    def void(self, account_id: str, hold_id: str, *, request_id: str = "") -> draw_pb2.Posting:
+        """Release a hold. Raises HoldlineError."""
+        request = requests.void(account_id, hold_id, request_id=request_id)
+        return self._call(self._limits.VoidDraw, request, request.request_id).posting
+
+    def repay(self, account_id: str, amount: money_pb2.Money, *, request_id: str = "") -> draw_pb2.Posting:
+        """Take a repayment off what is owed. Raises HoldlineError."""
+        request = requests.repay(account_id, amount, request_id=request_id)
+        return self._call(self._limits.RecordRepayment, request, request.request_id).posting
+
+    def hold(self, account_id: str, hold_id: str) -> draw_pb2.Hold:
+        """Read a hold as it stands now. Raises HoldlineError."""
+        request = limits.GetHoldRequest(account_id=account_id, hold_id=hold_id)
+        return self._call(self._limits.GetHold, request, "").hold
+
+    def postings(self, account_id: str, page_size: int = 100) -> Iterator[draw_pb2.Posting]:
+        """Read an account's draws and repayments, newest first, page by page. Raises HoldlineError."""
+        token = ""
+        while True:
+            request = limits.ListPostingsRequest(account_id=account_id, page_size=page_size, page_token=token)
+            page = self._call(self._limits.ListPostings, request, "")
+            yield from page.postings
+            token = page.next_page_token
+            if not token:
+                return

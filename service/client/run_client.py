@@ -1,0 +1,83 @@
+"""The synchronous client's daily runs, closings and promises."""
+
+import time
+from collections.abc import Iterator
+from datetime import date
+
+import grpc
+from holdline.v1 import run_service_pb2 as runs
+
+from service.client import errors, requests
+from service.client.caller import Caller
+from service.client.retry import RESUME_SECONDS, Outage
+
+
+class RunClient(Caller):
+    """Runs and closes business dates; a date is a `date` or YYYY-MM-DD."""
+
+    def start_run(self, business_date: date | str) -> runs.DailyRun:
+        """Start a business date's run of promised raises, once. Raises HoldlineError."""
+        request = runs.StartDailyRunRequest(business_date=requests.iso_date(business_date))
+        return self._call(self._runs.StartDailyRun, request, "").run
+
+    def run(self, business_date: date | str) -> runs.DailyRun:
+        """Read how far a run is. Raises HoldlineError."""
+        request = runs.GetDailyRunRequest(business_date=requests.iso_date(business_date))
+        return self._call(self._runs.GetDailyRun, request, "").run
+
+    def cancel_run(self, business_date: date | str) -> runs.DailyRun:
+        """Stop a run; what was raised stays raised. Raises HoldlineError."""
+        request = runs.CancelDailyRunRequest(business_date=requests.iso_date(business_date))
+        return self._call(self._runs.CancelDailyRun, request, "").run
+
+    def watch_run(self, business_date: date | str) -> Iterator[runs.DailyRun]:
+        """Give a run now and whenever it has come further, until it is over; a broken stream is resumed.
+
+        Raises HoldlineError for what can't be retried: a refusal, or a server that stays out of reach.
+        """
+        request = runs.WatchDailyRunRequest(business_date=requests.iso_date(business_date))
+        outage = Outage(self._timeout_seconds)
+        while True:
+            began = time.monotonic()
+            try:
+                for seen in self._runs.WatchDailyRun(request, metadata=self._metadata):
+                    request.resume_token = seen.resume_token
+                    outage.end()
+                    yield seen.run
+            except grpc.RpcError as error:
+                outage.endure(errors.from_rpc(error), began, time.monotonic())
+                time.sleep(RESUME_SECONDS)
+            else:
+                return
+
+    def close_day(self, business_date: date | str) -> runs.Closing:
+        """Close a business date, or read how that goes. Raises HoldlineError."""
+        request = runs.CloseBusinessDayRequest(business_date=requests.iso_date(business_date))
+        return self._call(self._runs.CloseBusinessDay, request, "").closing
+
+    def make_good(self, business_date: date | str) -> runs.Closing:
+        """Raise those for whom a closed date is missing a raise. Raises HoldlineError."""
+        request = runs.MakeGoodBusinessDayRequest(business_date=requests.iso_date(business_date))
+        return self._call(self._runs.MakeGoodBusinessDay, request, "").closing
+
+    def discrepancies(self, business_date: date | str, page_size: int = 100) -> Iterator[runs.Discrepancy]:
+        """Read the accounts for which a closed date does not add up, page by page. Raises HoldlineError."""
+        day, token = requests.iso_date(business_date), ""
+        while True:
+            request = runs.ListDiscrepanciesRequest(business_date=day, page_size=page_size, page_token=token)
+            page = self._call(self._runs.ListDiscrepancies, request, "")
+            yield from page.discrepancies
+            token = page.next_page_token
+            if not token:
+                return
+
+    def entitlements(self, account_id: str, page_size: int = 100) -> Iterator[runs.Entitlement]:
+        """Read an account's promises, newest first, page by page. Raises HoldlineError."""
+        token = ""
+        while True:
+            request = runs.ListEntitlementsRequest(account_id=account_id, page_size=page_size, page_token=token)
+            page = self._call(self._runs.ListEntitlements, request, "")
+            yield from page.entitlements
+            token = page.next_page_token
+            if not token:
+                return
