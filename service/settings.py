@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     )
     purge_keys_max: int = Field(1_000, ge=1, le=10_000, description="Most keys purged in one transaction.")
     run_workers: int = Field(
-        1, ge=0, le=64, description="Processes that work on daily runs and closings; 0: none on this machine."
+        2, ge=0, le=64, description="Processes that work on daily runs and closings; 0: none on this machine."
     )
     run_shard_accounts: int = Field(
         2_000, ge=1, le=100_000, description="Accounts that a worker of the daily run leases at a time."

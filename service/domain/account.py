@@ -95,7 +95,7 @@ def opened(account_id: str, product: str, currency: str) -> Account:
 
 def settled(account: Account, now_us: int) -> Account:
     """Give an account as it stands at a time (microseconds since the epoch UTC): expired holds count no more."""
-    if all(hold.expires_us > now_us for hold in account.holds):
+    if not account.holds or all(hold.expires_us > now_us for hold in account.holds):
         return account
     holds = tuple(hold for hold in account.holds if hold.expires_us > now_us)
     return account._replace(holds=holds, held_minor=sum(hold.left_minor for hold in holds))

@@ -263,6 +263,8 @@ def _waits(policy: Policy, so_far: Growth, day: int) -> tuple[Ground, ...]:
 
 
 def _broken(broken: tuple[FactRule, ...], standing: Standing, wanted: Treatment) -> tuple[Ground, ...]:
+    if not broken:
+        return ()
     return tuple(
         fact_rule.ground
         for fact_rule in broken

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from service.domain.decision import Decided, Kind
+from service.domain.entitlement import RUN_CALLER
 from service.domain.facts import INDEX, NEVER_OBSERVED, Profile
 
 DAY_US: Final = 86_400_000_000
@@ -82,13 +83,24 @@ class Look(NamedTuple):
     behaviour_days: int | None
     """Age of the youngest behaviour fact in whole days; missing where none is known."""
     decided_us: int
+    is_of_run: bool = False
+    """Made by the daily run: only accounts that are due are decided there, so its rates say nothing of the others."""
+
+
+def look_at_run(number: int, product: str, kind: Kind, change_minor: int, decided_us: int) -> Look:
+    """Give what guards see of a decision of the daily run: that it was made."""
+    move = (change_minor > 0) - (change_minor < 0)
+    return Look(number, product, kind, move, False, (), None, None, decided_us, is_of_run=True)
 
 
 def look_at(decided: Decided) -> Look:
     """Give what guards see of a decision."""
     decision = decided.decision
+    change_minor = decision.new_limit_minor - decision.old_limit_minor
+    if decision.caller == RUN_CALLER:
+        return look_at_run(decision.number, decided.product, decision.kind, change_minor, decision.decided_us)
     return look(
-        decision.number, decided.product, decision.kind, decision.new_limit_minor - decision.old_limit_minor,
+        decision.number, decided.product, decision.kind, change_minor,
         decision.profile, decision.points, decision.decided_us, is_plain=not decision.activations,
     )  # fmt: skip
 

@@ -27,6 +27,8 @@ from service.engine.run_work import Ask, Chunk, Reply, Task, TaskKind, ask_bytes
 PAGE: Final = 1_000
 PAGE_BUSY: Final = 32
 """Accounts a chunk without callers, and while there are some."""
+QUIET_SECONDS: Final = 1.0
+"""Callers are taken to be there until so long after the last call."""
 PAUSES_BUSY: Final = 3.0
 """While there are callers, a worker rests for so many times as long as its chunk took."""
 
@@ -66,7 +68,8 @@ class Worker:
         self._task: Task | None = None
         self._shards: tuple[int, list[Shard]] = (0, [])
         self._calls = -1
-        self._page = PAGE
+        self._called_at = 0.0
+        self._page = PAGE_BUSY
 
     def turn(self) -> float:
         """Work one chunk off; gives how long to rest, in seconds, or -1 where there is nothing to do."""
@@ -89,10 +92,15 @@ class Worker:
         return self._rest(reply, time.monotonic() - began)
 
     def _rest(self, reply: Reply, took_seconds: float) -> float:
-        is_busy = self._calls >= 0 and reply.calls > self._calls
-        self._calls = reply.calls
-        self._page = PAGE_BUSY if is_busy else min(self._page * 2, PAGE)
-        return PAUSES_BUSY * took_seconds if is_busy else 0.0
+        """Give how long to rest, and choose the next page: a small one until callers have been away for a while."""
+        now = time.monotonic()
+        if reply.calls != self._calls:
+            self._calls, self._called_at = reply.calls, now
+        if now - self._called_at < QUIET_SECONDS:
+            self._page = PAGE_BUSY
+            return PAUSES_BUSY * took_seconds
+        self._page = min(self._page * 2, PAGE)
+        return 0.0
 
     def _ask(self, chunk: Chunk | None) -> Reply:
         answer = self._engine.ask(self._method, RUN_CALLER, ask_bytes(Ask(self._holder, chunk)))

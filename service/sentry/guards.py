@@ -245,7 +245,7 @@ class Guards:
         """Take decisions into account, oldest first."""
         for look in looks:
             watch = self._watches.get(look.product)
-            if watch is not None:
+            if watch is not None and not look.is_of_run:
                 watch.add(look)
 
     def signals(self) -> list[Signal]:

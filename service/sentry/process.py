@@ -94,6 +94,8 @@ class Sentry:
         if found:
             self.watermark = found[-1].number
         for look in found:
+            if look.is_of_run:
+                continue
             self._seen[look.product] = self._seen.get(look.product, 0) + 1
         self.looked_us = self._store.now_us()
         return len(found) == LOOKS_MAX

@@ -239,7 +239,7 @@ SELECT * FROM baselines WHERE version IN (SELECT max(version) FROM baselines GRO
 -- name: looks_after
 -- Read what guards see of decisions after a number, oldest first. Primary key.
 SELECT decisions.number, accounts.product, decisions.kind, decisions.new_limit_minor - decisions.old_limit_minor,
-    decisions.profile, decisions.points, decisions.decided_us, decisions.activations = ''
+    decisions.profile, decisions.points, decisions.decided_us, decisions.activations = '', decisions.caller
 FROM decisions CROSS JOIN accounts ON accounts.account_id = decisions.account_id
 WHERE decisions.number > ? ORDER BY decisions.number LIMIT ?;
 
