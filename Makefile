@@ -7,7 +7,7 @@ STAMP  := $(VENV)/installed-$(shell cat requirements.lock installer.lock pyproje
 STORE  ?= holdline.db
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench torture serve profile lock stubs schema clean
+.PHONY: help setup demo test check bench bench-run torture serve profile lock stubs schema clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ check: $(STAMP) ## lint, format, types, import contracts, contract lint, stubs a
 
 bench: $(STAMP) ## figures as ratios inside one run, printed for loadtests/FIGURES.md
 	$(BIN)/python -m loadtests.bench
+
+bench-run: $(STAMP) ## the daily run over a million accounts, and what it costs live callers
+	$(BIN)/python -m loadtests.daily_run
 
 torture: $(STAMP) ## the long fault runs: 20 kills of each process, every write and sync failing once
 	$(BIN)/pytest -q -m torture tests/proof

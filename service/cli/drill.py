@@ -11,6 +11,7 @@ from service.cli.output import Json
 
 if TYPE_CHECKING:
     from service.drill.rehearsal import Rehearsed
+    from service.drill.skipped_shard import SkipRehearsed
 
 ALL = "all"
 
@@ -31,23 +32,26 @@ def drill(
 
         holdline drill policy-tightened
     """
+    from service.drill import skipped_shard
     from service.drill.scenarios import SCENARIOS
 
+    wrongs = {**{one.name: one.wrong for one in SCENARIOS.values()}, skipped_shard.NAME: skipped_shard.WRONG}
     if not scenario:
-        output.table(
-            "Scenarios", ("scenario", "what goes wrong"), [(one.name, one.wrong) for one in SCENARIOS.values()]
-        )
+        output.table("Scenarios", ("scenario", "what goes wrong"), list(wrongs.items()))
         return
-    if scenario != ALL and scenario not in SCENARIOS:
-        raise typer.BadParameter(f"{scenario} is no scenario; choose from {', '.join(SCENARIOS)} or {ALL}")
-    names = list(SCENARIOS) if scenario == ALL else [scenario]
-    found = [_rehearsed(name, store, reaction, seed, is_quiet=as_json) for name in names]
+    if scenario != ALL and scenario not in wrongs:
+        raise typer.BadParameter(f"{scenario} is no scenario; choose from {', '.join(wrongs)} or {ALL}")
+    names = list(wrongs) if scenario == ALL else [scenario]
+    found = [_rehearsed(name, store, reaction, seed, is_quiet=as_json) for name in names if name in SCENARIOS]
+    skips = [_skipped(store, seed, is_quiet=as_json) for name in names if name not in SCENARIOS]
     if as_json:
-        output.print_json([_plain(one) for one in found])
+        output.print_json([*(_plain(one) for one in found), *(_plain_skip(one) for one in skips)])
     else:
         for one in found:
             _show(one)
-    if not all(one.is_passed for one in found):
+        for skip in skips:
+            _show_skip(skip)
+    if not (all(one.is_passed for one in found) and all(one.is_passed for one in skips)):
         raise typer.Exit(output.PROMISE_BROKEN)
 
 
@@ -66,6 +70,47 @@ def _rehearsed(name: str, store: str, reaction: int, seed: int, *, is_quiet: boo
             return rehearsal.run(SCENARIOS[name], reaction, lambda count: progress.advance(task, count))
     finally:
         listener.stop()
+
+
+def _skipped(store: str, seed: int, *, is_quiet: bool) -> SkipRehearsed:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from service import telemetry
+    from service.drill import skipped_shard
+
+    listener = telemetry.start_logs("error")
+    try:
+        with Progress(console=Console(stderr=True), disable=is_quiet) as progress:
+            task = progress.add_task(skipped_shard.NAME, total=None)
+            return skipped_shard.rehearse(store, seed, lambda count: progress.advance(task, count))
+    finally:
+        listener.stop()
+
+
+def _show_skip(found: SkipRehearsed) -> None:
+    from service.drill import skipped_shard
+
+    output.table(skipped_shard.NAME, ("what", "detail"), [(event.what, event.detail) for event in found.events])
+    counts = f"{len(found.owed):,} customers were owed a raise, {len(found.listed):,} were listed"
+    if found.is_passed:
+        typer.secho(f"{counts}, exactly these, and every one is settled once.", fg="green")
+    else:
+        typer.secho(f"{counts}; {len(found.settled_wrongly):,} are not settled once.", fg="red")
+
+
+def _plain_skip(found: SkipRehearsed) -> dict[str, object]:
+    from service.drill import skipped_shard
+
+    return {
+        "scenario": skipped_shard.NAME,
+        "passed": found.is_passed,
+        "events": [event._asdict() for event in found.events],
+        "owed": len(found.owed),
+        "listed": len(found.listed),
+        "settled_wrongly": len(found.settled_wrongly),
+        "told": found.is_told,
+    }
 
 
 def _show(found: Rehearsed) -> None:

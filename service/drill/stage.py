@@ -69,7 +69,14 @@ class DirectLine:
 
 @contextmanager
 def rehearsing(source: str, seed: int) -> Iterator[Rehearsal]:
-    """Prepare a drill on a copy of a store (empty: on a new store with synthetic customers)."""
+    """Prepare a drill with traffic on a copy of a store (empty: on a new store with synthetic customers)."""
+    with staging(source, seed) as (stage, people):
+        yield Rehearsal(stage, people, seed)
+
+
+@contextmanager
+def staging(source: str, seed: int) -> Iterator[tuple[Stage, list[Person]]]:
+    """Prepare a stage and the customers of a drill."""
     settings = Settings(guards_activate=GUARDS)
     with ExitStack() as stack:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="holdline-drill-"))) / "holdline.db"
@@ -84,7 +91,7 @@ def rehearsing(source: str, seed: int) -> Iterator[Rehearsal]:
         reader = BuggyReader()
         parts = bootstrap.make_parts(store, settings, reader.read)
         sentry, _ = bootstrap.make_sentry(store, DirectLine(parts.codec), settings, clock.now_us, sentry_meters(None))
-        yield Rehearsal(Stage(store, clock, reader, parts, sentry, product), _enough(people), seed)
+        yield Stage(store, clock, reader, parts, sentry, product), _enough(people)
 
 
 def _enough(people: Sequence[Person]) -> list[Person]:

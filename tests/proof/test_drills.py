@@ -10,6 +10,7 @@ import pytest
 
 from service import population
 from service.domain.decision import Kind
+from service.drill import skipped_shard
 from service.drill.rehearsal import Rehearsed
 from service.drill.scenarios import SCENARIOS
 from service.drill.stage import rehearsing
@@ -47,6 +48,14 @@ def test_an_incident_that_nobody_answers_goes_on_and_the_drill_fails() -> None:
     assert (found.activated, found.stopped) == (-1, -1)
     assert found.detected > 0
     assert found.customers(is_before=True)[1] > 100
+
+
+def test_a_skipped_shard_is_found_by_the_closing_and_made_good_with_one_order() -> None:
+    found = skipped_shard.rehearse("", 2026, lambda _: None)
+
+    assert found.is_passed, found.events
+    assert len(found.owed) > 100
+    assert [event.what for event in found.events] == ["injected", "run ended", "detected", "made good"]
 
 
 def test_a_drill_on_a_copy_leaves_the_store_as_it_is(tmp_path: Path) -> None:
