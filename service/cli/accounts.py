@@ -1,13 +1,17 @@
-"""`holdline account`."""
+"""`holdline account show | story`."""
 
 from typing import Annotated
 
 import typer
 
-from service.cli import output
+from service.cli import output, story
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
 
+app = typer.Typer(no_args_is_help=True, help="One account: as it stands, and how it came to that.")
+app.command("story")(story.story)
 
+
+@app.command("show")
 def account(
     account_id: Annotated[str, typer.Argument(help="The account's id.")],
     server: Server = SERVER,

@@ -112,7 +112,7 @@ def utilisation_bp(limit_minor: int, exposure_minor: int) -> int:
 
 
 def growth(account: Account, day: int) -> Growth:
-    """Sum the movements that count on a business day, of later days too where the day is made good afterwards."""
+    """Sum the movements that count on a business day."""
     if not account.movements:
         return Growth(0, 0, 0, account.last_raise_day, account.last_cut_day)
     since = day - WINDOW_DAYS
@@ -126,12 +126,23 @@ def growth(account: Account, day: int) -> Growth:
     return Growth(raised_today, raised_window, cut_today, account.last_raise_day, account.last_cut_day)
 
 
+def growth_then(account: Account, day: int) -> Growth:
+    """Sum the movements that count on a business day that may be over, for a raise that was promised then.
+
+    It waits for what came before the day only, but keeps within the caps with what came after it, too.
+    """
+    found = growth(account, day)
+    last_raise_day = NEVER if found.last_raise_day > day else found.last_raise_day
+    last_cut_day = NEVER if found.last_cut_day > day else found.last_cut_day
+    return found._replace(last_raise_day=last_raise_day, last_cut_day=last_cut_day)
+
+
 def is_within(last_day: int, day: int, days: int) -> bool:
     """Claim that a movement on `last_day` (NEVER where there was none) lies less than so many days before a day.
 
-    A movement after the day doesn't count: a day that is made good later waits for what came before it only.
+    A movement that lies ahead counts: a clock was set back.
     """
-    return last_day != NEVER and 0 <= day - last_day < days
+    return last_day != NEVER and day - last_day < days
 
 
 def moved(movements: tuple[Movement, ...], day: int, change_minor: int) -> tuple[Movement, ...]:

@@ -8,7 +8,18 @@ from bisect import bisect_right
 from typing import Final
 
 from service.domain import scorecard
-from service.domain.account import UNBOUNDED, Account, Growth, Status, growth, is_within, moved, settled, utilisation_bp
+from service.domain.account import (
+    UNBOUNDED,
+    Account,
+    Growth,
+    Status,
+    growth,
+    growth_then,
+    is_within,
+    moved,
+    settled,
+    utilisation_bp,
+)
 from service.domain.decision import (
     DecideCommand,
     Decision,
@@ -61,7 +72,7 @@ def decide(
     check(command, account)
     account = settled(account, moment.now_us)
     profile = merge(account.profile, command.news, moment.now_us)
-    before = growth(account, moment.business_day)
+    before = (growth_then if command.business_day else growth)(account, moment.business_day)
     if moment.portfolio_room_minor != UNBOUNDED:
         before = before._replace(portfolio_room_minor=moment.portfolio_room_minor)
     if command.kind is Kind.IMPORT:
@@ -215,7 +226,7 @@ def _cut(standing: Standing, policy: Policy, values: list[int | None], day: int)
     if not fired:
         return Verdict(Outcome.UNCHANGED, limit, (), (NOTHING_DUE,), 0)
     last_cut_day = standing.growth.last_cut_day
-    if last_cut_day != day and is_within(last_cut_day, day, reduces.cool_down_days):
+    if last_cut_day < day and is_within(last_cut_day, day, reduces.cool_down_days):
         return Verdict(Outcome.UNCHANGED, limit, (), (reduces.ground_cool_down,), 0)
     fired = tuple(sorted(fired, key=lambda trigger: -trigger.cut_bp))
     growth_so_far = standing.growth

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from service.domain.account import Account, Status, growth, settled
+from service.domain.account import Account, Status, growth_then, settled
 from service.domain.book import Book
 from service.domain.daily_run import Discrepancy, DiscrepancyKind, Line, Shard, added
 from service.domain.decide import judge, judge_in
@@ -141,7 +141,7 @@ class Worker:
             return False
         account = settled(account, moment.now_us)
         policy = self._control.active(account.product)
-        standing = standing_of(account, account.profile, growth(account, moment.business_day))
+        standing = standing_of(account, account.profile, growth_then(account, moment.business_day))
         if judge(Kind.RAISE, standing, policy, moment).promised_minor:
             return True
         mode = self._control.mode

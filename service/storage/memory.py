@@ -28,8 +28,8 @@ class MemoryStore:
         self._before: dict[str, object] = {}
         self._runs_before: dict[str, object] = {}
         self._accounts: dict[str, Account] = {}
-        self.runs = MemoryRuns(self._accounts)
         self._decisions: dict[int, Decided] = {}
+        self.runs = MemoryRuns(self._accounts, self._decisions)
         self._postings: dict[int, Posted] = {}
         self._holds: dict[int, Hold] = {}
         self._links: dict[int, bytes] = {}

@@ -15,14 +15,16 @@ from service.domain.daily_run import (
     Shard,
     Slice,
 )
+from service.domain.decision import Decided
 from service.domain.entitlement import Entitlement
 
 
 class MemoryRuns:
     """Plain dictionaries; `snapshot` and `restore` make them part of the store's transaction."""
 
-    def __init__(self, accounts: Mapping[str, Account]) -> None:
+    def __init__(self, accounts: Mapping[str, Account], decisions: Mapping[int, Decided]) -> None:
         self._accounts = accounts
+        self._decisions = decisions
         self._entitlements: dict[tuple[str, int], Entitlement] = {}
         self._runs: dict[int, Run] = {}
         self._shards: dict[tuple[int, int], Shard] = {}
@@ -32,7 +34,7 @@ class MemoryRuns:
 
     def snapshot(self) -> dict[str, object]:
         """Give what `restore` needs."""
-        return {name: copy(value) for name, value in vars(self).items() if name != "_accounts"}
+        return {name: copy(value) for name, value in vars(self).items() if name not in ("_accounts", "_decisions")}
 
     def restore(self, snapshot: dict[str, object]) -> None:
         """Go back to a snapshot."""
@@ -59,6 +61,18 @@ class MemoryRuns:
         """Read an account's entitlements, newest first, from before a day."""
         own = [one for (name, day), one in self._entitlements.items() if name == account_id and day < before_day]
         return sorted(own, key=lambda one: -one.business_day)[:count]
+
+    def entitlements_unfounded(self) -> int:
+        """Count promises whose decision is missing, another's, or promised nothing."""
+        return sum(not self._is_founded(one) for one in self._entitlements.values())
+
+    def _is_founded(self, one: Entitlement) -> bool:
+        decided = self._decisions.get(one.decision)
+        if decided is None:
+            return False
+        made = decided.decision
+        names = (made.account_id, made.business_day) == (one.account_id, one.business_day)
+        return names and made.promised_minor > 0
 
     def waiting_day(self, before_day: int) -> int:
         """Give the newest day before a day on which somebody was withheld for the budget, 0 where there is none."""

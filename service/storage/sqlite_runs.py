@@ -46,6 +46,10 @@ class SqliteRuns:
         found = self._run(STATEMENTS["entitlements"], (account_id, before_day, count))
         return [rows.entitlement(row) for row in found]
 
+    def entitlements_unfounded(self) -> int:
+        """Count promises whose decision is missing, another's, or promised nothing."""
+        return int(self._run(STATEMENTS["entitlements_unfounded"], ())[0][0])
+
     def waiting_day(self, before_day: int) -> int:
         """Give the newest day before a day on which somebody was withheld for the budget, 0 where there is none."""
         return int(self._run(STATEMENTS["waiting_day"], (before_day,))[0][0])

@@ -1,7 +1,8 @@
 """Verify a store: does everything that was promised hold in what is written?
 
 Promises to name each account or decision at fault, up to a bound, and to look at every row: hash chains, an account's
-limit equal to its last decision's, versions without a gap, keys with their records, exposure = holds + outstanding.
+limit equal to its last decision's, versions without a gap, keys with their records, exposure = holds + outstanding,
+every promise settled by its decision.
 """
 
 from typing import NamedTuple
@@ -44,6 +45,9 @@ def verify(ledger: Ledger) -> Verification:
     without = ledger.keys_without_decision()
     if without:
         faults.append(f"idempotency keys: {without} without their decision or posting")
+    unfounded = ledger.runs.entitlements_unfounded()
+    if unfounded:
+        faults.append(f"entitlements: {unfounded} without a decision that settles them")
     return Verification(accounts, walked, postings, tuple(faults[:FAULTS_MAX]))
 
 

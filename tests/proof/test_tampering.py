@@ -23,6 +23,7 @@ OPEN_THE_LOG = "".join(
 def path(tmp_path: Path) -> Path:
     bench = Bench(sqlite(tmp_path / "holdline.db"))
     bench.execute(command(), *(command(Kind.REVIEW, request_id=f"r{number}") for number in range(5)))
+    bench.execute(command(Kind.RAISE, request_id="raise"))
     (held,) = bench.execute(draw(amount_minor=50_000))
     assert isinstance(held, Posted)
     bench.execute(draw(DrawKind.CAPTURE, 20_000, request_id="d-2", hold_number=held.posting.number))
@@ -51,6 +52,8 @@ def _alter(path: Path, sql: str) -> tuple[str, ...]:
         ("DELETE FROM decisions WHERE account_version = 2", "missing"),
         ("UPDATE accounts SET last_decision = 0, version = 0, limit_minor = 0", "belong to no account"),
         ("INSERT INTO idempotency_keys VALUES ('x/y', 1)", "without their decision"),
+        ("UPDATE entitlements SET decision = 1", "without a decision"),
+        ("UPDATE entitlements SET business_day = 1", "without a decision"),
         ("UPDATE accounts SET outstanding_minor = 0", "outstanding"),
         ("UPDATE accounts SET held_minor = 0", "sum of its holds"),
         ("UPDATE holds SET captured_minor = 0", "differs from its record"),

@@ -66,7 +66,7 @@ def test_a_decision_is_made_listed_explained_and_shown(server: Server) -> None:
         holdline("decide", account, "assign", "--product", "revolving", *FACTS, "--json", server=server).stdout
     )
     decision_id = made["decision"]["decision_id"]
-    shown = holdline("account", account, server=server)
+    shown = holdline("account", "show", account, server=server)
     listed = json.loads(holdline("decisions", account, "--json", server=server).stdout)
     explained = holdline("explain", decision_id, server=server)
     evaluated = holdline("evaluate", account, "raise", server=server)
@@ -97,7 +97,7 @@ def test_a_refusal_ends_with_3_and_names_the_fields(server: Server) -> None:
 
 
 def test_nobody_there_ends_with_4() -> None:
-    assert holdline("account", "a").returncode == 4
+    assert holdline("account", "show", "a").returncode == 4
 
 
 def test_a_wrong_command_line_ends_with_2() -> None:
@@ -158,7 +158,7 @@ def test_card_clients_are_imported_once_with_facts_and_the_rest_aside(server: Se
 
     first = json.loads(holdline(*arguments, server=server).stdout)
     again = json.loads(holdline(*arguments, server=server).stdout)
-    account = json.loads(holdline("account", "ccc-1", "--json", server=server).stdout)
+    account = json.loads(holdline("account", "show", "ccc-1", "--json", server=server).stdout)
 
     assert (first["imported"], again["imported"], again["imported_before"]) == (2, 0, 2)
     assert account["limit"]["minor_units"] == "500000"

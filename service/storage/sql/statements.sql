@@ -262,6 +262,13 @@ WHERE excluded.state <= state;
 -- Find one entitlement. Primary key.
 SELECT * FROM entitlements WHERE account_id = ? AND business_day = ?;
 
+-- name: entitlements_unfounded
+-- Count promises whose decision is missing, another's, or promised nothing. Primary keys.
+SELECT count(*) FROM entitlements
+LEFT JOIN decisions ON decisions.number = entitlements.decision
+WHERE decisions.number IS NULL OR decisions.account_id <> entitlements.account_id
+    OR decisions.business_day <> entitlements.business_day OR decisions.promised_minor = 0;
+
 -- name: entitlements
 -- Read an account's entitlements, newest first, from before a day. Primary key.
 SELECT * FROM entitlements WHERE account_id = ? AND business_day < ? ORDER BY business_day DESC LIMIT ?;

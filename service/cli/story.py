@@ -1,0 +1,173 @@
+"""`holdline account story`: one customer's whole history as a time line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
+
+import typer
+
+from service.cli import output
+from service.cli.output import CALLER, SERVER, Caller, Json, Server
+from service.domain.money import display
+
+if TYPE_CHECKING:
+    from holdline.v1 import decision_pb2, draw_pb2, run_service_pb2
+
+    from service.client import Client
+
+ENTRIES_MAX: Final = 1_000
+"""Most records of a kind that a story reads, newest first."""
+
+Lang = Literal["zh", "en"]
+
+
+class Entry(NamedTuple):
+    """One thing that happened: when (RFC 3339, UTC), what, and the sentences for the customer."""
+
+    at: str
+    what: str
+    text: str
+    reasons: tuple[str, ...]
+    by: str
+    """Policy, mode and record, for whoever has to look it up."""
+
+
+WORDS: Final = {
+    "assign": ("首次额度", "first limit"), "raise": ("提额", "raise"), "reduce": ("降额", "cut"),
+    "review": ("例行检视", "review"), "import": ("额度迁入", "taken over"),
+    "approved": ("已调整", "changed"), "unchanged": ("保持不变", "left as it is"),
+    "declined": ("未批准", "declined"), "referred": ("转人工审批", "passed to a person"),
+    "authorize": ("预授权", "amount held"), "capture": ("入账", "captured"), "void": ("撤销预授权", "hold released"),
+    "repay": ("还款", "repaid"),
+    "promise": ("承诺提额", "promised raise"), "granted": ("已兑现", "granted"), "withheld": ("暂缓", "withheld"),
+    "limit": ("额度", "limit"), "available": ("可用", "available"), "for": ("业务日", "for"),
+    "story": ("账户经过", "Story of account"), "when": ("时间 (UTC)", "when (UTC)"),
+    "happened": ("事件", "what happened"),
+    "record": ("依据", "record"), "earlier": ("更早的记录未列出", "Earlier records are not shown."),
+}  # fmt: skip
+"""What a story is told in: Chinese, English."""
+
+
+def word(key: str, lang: Lang) -> str:
+    """Give a word in a language."""
+    return WORDS[key][0 if lang == "zh" else 1]
+
+
+def story(
+    account_id: Annotated[str, typer.Argument(help="The account's id.")],
+    lang: Annotated[str, typer.Option(help="zh or en.")] = "en",
+    html: Annotated[Path | None, typer.Option(help="Write the story into this file as a page of its own.")] = None,
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """Tell one customer's whole history: promises, raises, cuts, reasons, draws, repayments, oldest first."""
+    if lang not in ("zh", "en"):
+        raise typer.BadParameter(f"{lang} is not told; choose zh or en")
+    told: Lang = "zh" if lang == "zh" else "en"
+    with output.connected(server, caller) as client:
+        entries, is_cut_off = entries_of(client, account_id, told)
+    if html is not None:
+        html.write_text(page(account_id, entries, told, is_cut_off=is_cut_off), encoding="utf-8")
+    if as_json:
+        output.print_json([entry._asdict() for entry in entries])
+    elif html is None:
+        rows = [(entry.at, f"{entry.what}: {entry.text}", "\n".join(entry.reasons), entry.by) for entry in entries]
+        columns = (word("when", told), word("happened", told), "", word("record", told))
+        output.table(f"{word('story', told)} {account_id}", columns, rows)
+        if is_cut_off:
+            typer.echo(word("earlier", told))
+
+
+def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry], bool]:
+    """Read an account's history, oldest first, and whether there is more than is told; raises HoldlineError."""
+    account = client.account(account_id)
+    decisions = list(islice(client.decisions(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
+    postings = list(islice(client.postings(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
+    promises = list(islice(client.entitlements(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
+    decided_at = {decision.decision_id: decision.decided_at.ToJsonString() for decision in decisions}
+    entries = [
+        *(_decision(decision, lang) for decision in decisions),
+        *(_posting(posting, lang) for posting in postings),
+        *(
+            _promise(one, decided_at.get(one.decision_id, one.business_date), account.limit.currency_code, lang)
+            for one in promises
+        ),
+    ]
+    is_cut_off = any(len(found) == ENTRIES_MAX for found in (decisions, postings, promises))
+    # Records of one transaction have one time; the promise comes before what became of it.
+    return sorted(entries, key=lambda entry: entry.at), is_cut_off
+
+
+def _decision(decision: decision_pb2.Decision, lang: Lang) -> Entry:
+    old, new = output.amount(decision.old_limit), output.amount(decision.new_limit)
+    moved = f"{old} → {new}" if old != new else new
+    reasons = _reasons(decision.reasons, lang)
+    playbooks = f", {', '.join(decision.activation_ids)}" if decision.activation_ids else ""
+    by = f"{decision.decision_id} {decision.policy_version}{playbooks}, {decision.caller}"
+    what = f"{word(output.kind(decision), lang)}, {word(output.outcome(decision), lang)}"
+    return Entry(decision.decided_at.ToJsonString(), what, f"{word('limit', lang)} {moved}", reasons, by)
+
+
+def _reasons(reasons: Iterable[decision_pb2.Reason], lang: Lang) -> tuple[str, ...]:
+    return tuple(f"{one.text_zh if lang == 'zh' else one.text_en} ({one.code})" for one in reasons)
+
+
+def _posting(posting: draw_pb2.Posting, lang: Lang) -> Entry:
+    what = word(output.posting_kind(posting), lang)
+    if output.outcome(posting) != "approved":
+        what += f", {word('declined', lang)}"
+    available = f"{word('available', lang)} {output.amount(posting.balances.available)}"
+    reasons = _reasons(posting.reasons, lang)
+    by = f"{posting.posting_id} {posting.policy_version}, {posting.caller}"
+    return Entry(posting.posted_at.ToJsonString(), what, f"{output.amount(posting.amount)}, {available}", reasons, by)
+
+
+def _promise(promise: run_service_pb2.Entitlement, at: str, currency: str, lang: Lang) -> Entry:
+    is_granted = promise.granted_minor > 0
+    what = f"{word('promise', lang)}, {word('granted' if is_granted else 'withheld', lang)}"
+    granted, promised = display(promise.granted_minor, currency), display(promise.promised_minor, currency)
+    text = f"{word('for', lang)} {promise.business_date}: {granted} / {promised}"
+    return Entry(at, what, text, (promise.reason_code,), f"{promise.decision_id} {promise.policy_version}")
+
+
+def page(account_id: str, entries: list[Entry], lang: Lang, *, is_cut_off: bool) -> str:
+    """Write a story as an HTML page that needs nothing else."""
+    title = f"{word('story', lang)} {account_id}"
+    items = "\n".join(
+        f"<li><time>{escape(entry.at)}</time> <strong>{escape(entry.what)}</strong> {escape(entry.text)}"
+        + "".join(f"<p>{escape(reason)}</p>" for reason in entry.reasons)
+        + f"<small>{escape(entry.by)}</small></li>"
+        for entry in entries
+    )
+    more = f"<p>{escape(word('earlier', lang))}</p>" if is_cut_off else ""
+    return PAGE.format(lang=lang, title=escape(title), items=items, more=more)
+
+
+PAGE: Final = """<!doctype html>
+<html lang="{lang}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b; }}
+ol {{ list-style: none; margin: 0; padding: 0 0 0 1.2rem; border-left: 2px solid #bbb; }}
+li {{ margin: 0 0 1.2rem; break-inside: avoid; }}
+time, small {{ color: #555; display: block; overflow-wrap: anywhere; }}
+p {{ margin: .2rem 0; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{more}
+<ol>
+{items}
+</ol>
+</body>
+</html>
+"""

@@ -1,0 +1,72 @@
+"""`holdline account story`: everything that happened to one customer, in order, in both languages, as a page."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli.demonstration import Server
+from service.cli.main import app
+from service.cli.story import WORDS
+from service.client import Client, errors, money
+from tests.service.wire import Stubs, assign, fresh
+
+
+@pytest.fixture
+def account_id(stubs: Stubs, server: Server) -> str:
+    """Give an account with a first limit, a raise, a hold, a declined draw, a repayment and a refused raise."""
+    made = stubs.limits.Decide(assign(account_id=fresh("<story>").replace("<", "").replace(">", "")), timeout=5)
+    name = made.account.account_id
+    with Client(server.listen, caller="till") as client:
+        client.decide(name, "raise")
+        held = client.authorize(name, money(20_000, "CNY"))
+        client.capture(name, held.hold.hold_id, money(20_000, "CNY"))
+        with pytest.raises(errors.Refused):
+            client.authorize(name, money(10**12, "CNY"))
+        client.repay(name, money(5_000, "CNY"))
+        client.decide(name, "raise", facts={"dpd_now": 3})
+    return name
+
+
+def _told(server: Server, *arguments: str) -> str:
+    run = CliRunner().invoke(app, ["account", "story", *arguments, "--server", server.listen])
+    assert run.exit_code == 0, run.output
+    return run.output
+
+
+def test_a_story_tells_everything_in_its_order(server: Server, account_id: str) -> None:
+    entries = json.loads(_told(server, account_id, "--json"))
+
+    assert [entry["what"] for entry in entries if not entry["what"].startswith("promised")] == [
+        "first limit, changed", "raise, changed", "amount held", "captured", "amount held, declined", "repaid",
+        "raise, declined",
+    ]  # fmt: skip
+    (promise,) = (entry for entry in entries if entry["what"].startswith("promised"))
+    assert promise["what"] == "promised raise, granted"
+    assert [entry["at"] for entry in entries] == sorted(entry["at"] for entry in entries)
+    assert "(LIMIT_USED)" in entries[-3]["reasons"][0]
+    assert all(entry["text"] and entry["by"] for entry in entries)
+
+
+def test_a_story_is_told_in_chinese_and_as_a_page_that_needs_nothing_else(
+    server: Server, account_id: str, tmp_path: Path
+) -> None:
+    target = tmp_path / "story.html"
+    _told(server, account_id, "--lang", "zh", "--html", str(target))
+    text = target.read_text(encoding="utf-8")
+
+    assert '<html lang="zh">' in text
+    assert text.count("<li>") == 8
+    for key in ("raise", "authorize", "declined", "promise", "story"):
+        assert WORDS[key][0] in text
+    assert "http" not in text
+    assert "<script" not in text
+
+
+def test_an_unknown_account_and_language_are_refused(server: Server) -> None:
+    unknown = CliRunner().invoke(app, ["account", "story", "nobody", "--server", server.listen])
+    language = CliRunner().invoke(app, ["account", "story", "a", "--lang", "fr"])
+
+    assert unknown.exit_code == 3
+    assert language.exit_code == 2
