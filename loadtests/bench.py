@@ -119,11 +119,11 @@ def run_unary(listen: str, in_flight: int, seconds: float, amount: int) -> wire.
         connection.close()
 
 
-def run_open(listen: str, per_second: float, seconds: float) -> wire.Run:
+def run_open(listen: str, per_second: float, seconds: float, seed: int = 7) -> wire.Run:
     """Run an open loop of fresh decisions."""
     connection = wire.Connection(listen, echo.METHOD, "bench")
     try:
-        bodies = prepared(int(per_second * seconds) + 1, random.Random(7))
+        bodies = prepared(int(per_second * seconds) + 1, random.Random(seed))
         return wire.open_loop(connection, bodies, per_second, seconds)
     finally:
         connection.close()

@@ -16,8 +16,7 @@ from zoneinfo import ZoneInfo
 from holdline.v1 import account_pb2, limit_service_pb2
 from holdline.v1.money_pb2 import Money
 
-from loadtests import bench, wire
-from loadtests.peers import echo
+from loadtests import bench
 from service.cli.demonstration import Server, running_server
 from service.client import Client, HoldlineError
 
@@ -82,25 +81,16 @@ def measure_protection(server: Server, client: Client, date: str) -> None:
     """Call at a steady rate alone, then during a run, in turns."""
     bench.load_accounts(server.listen)
     for number in range(ROUNDS):
-        alone = _called(server, 2 * number)
+        alone = bench.run_open(server.listen, CALLS_PER_SECOND, SECONDS, 2 * number)
         client.start_run(date)
         time.sleep(1.0)
         before = client.run(date).looked
-        during = _called(server, 2 * number + 1)
+        during = bench.run_open(server.listen, CALLS_PER_SECOND, SECONDS, 2 * number + 1)
         per_second = (client.run(date).looked - before) / SECONDS
         client.cancel_run(date)
         p50, p99 = (f"{alone.percentile(at):.1f} → {during.percentile(at):.1f}" for at in (0.5, 0.99))
         print(f"{CALLS_PER_SECOND:.0f} calls/s, alone → during, in ms: p50 {p50}; p99 {p99}")
         print(f"  the run meanwhile: {per_second:,.0f} accounts/s")
-
-
-def _called(server: Server, seed: int) -> wire.Run:
-    connection = wire.Connection(server.listen, echo.METHOD, "bench")
-    try:
-        bodies = bench.prepared(int(CALLS_PER_SECOND * SECONDS) + 1, random.Random(seed))
-        return wire.open_loop(connection, bodies, CALLS_PER_SECOND, SECONDS)
-    finally:
-        connection.close()
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ Each takes its orders as one JSON line on standard input, which stays open as th
 output when it is ready.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import gc
@@ -18,7 +20,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -27,6 +29,9 @@ from service.domain.decision import Criticality
 from service.engine.loop import Chore, Loop
 from service.engine.ports import Answer, Call
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.storage.sqlite import SqliteStore
 
 ENGINE_REPORT_SECONDS: Final = 5.0
 PURGE_SECONDS: Final = 1.0
@@ -48,16 +53,12 @@ log = structlog.get_logger("holdline")
 def run_engine(orders: dict[str, Any]) -> int:
     """Run the engine process until SIGTERM or until the supervisor is gone."""
     from service.storage.checkpointer import Checkpointer
-    from service.storage.migrate import StoreRefused
-    from service.storage.sqlite import SqliteStore
 
     settings = Settings.model_validate(orders["settings"])
     listener = telemetry.start_logs(settings.log_level)
     meter = telemetry.start_metrics("engine", settings.metrics_port, settings.otlp_endpoint)
-    try:
-        store = SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us)
-    except StoreRefused as error:
-        log.error("store refused", why=str(error))
+    store = opened_store(settings, is_writer=True)
+    if store is None:
         listener.stop()
         return 1
     checkpointer = Checkpointer(bootstrap.store_path(settings.store), store.log_is_long)
@@ -106,15 +107,11 @@ def run_sentry(orders: dict[str, Any]) -> int:
     from service.engine.line import Line
     from service.rpc.sentry import SentryCodec
     from service.sentry.process import Answerer
-    from service.storage.migrate import StoreRefused
-    from service.storage.sqlite import SqliteStore
 
     settings = Settings.model_validate(orders["settings"])
     listener = telemetry.start_logs(settings.log_level)
-    try:
-        store = SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us, read_only=True)
-    except StoreRefused as error:
-        log.error("store refused", why=str(error))
+    store = opened_store(settings, is_writer=False)
+    if store is None:
         listener.stop()
         return 1
     line = Line(orders["socket"])
@@ -141,15 +138,11 @@ def run_sentry(orders: dict[str, Any]) -> int:
 def run_worker(orders: dict[str, Any]) -> int:
     """Run a worker of the daily run until SIGTERM or until the supervisor is gone."""
     from service.engine.line import Line
-    from service.storage.migrate import StoreRefused
-    from service.storage.sqlite import SqliteStore
 
     settings = Settings.model_validate(orders["settings"])
     listener = telemetry.start_logs(settings.log_level)
-    try:
-        store = SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us, read_only=True)
-    except StoreRefused as error:
-        log.error("store refused", why=str(error))
+    store = opened_store(settings, is_writer=False)
+    if store is None:
         listener.stop()
         return 1
     line = Line(orders["socket"])
@@ -161,14 +154,25 @@ def run_worker(orders: dict[str, Any]) -> int:
     report({})
     while not over.is_set():
         rest_seconds = worker.turn()
-        idle_until = time.monotonic() + (WORKER_IDLE_SECONDS if rest_seconds < 0 else rest_seconds)
         # The lifeline to the supervisor becomes readable when it is gone.
-        if select.select([sys.stdin], [], [], max(idle_until - time.monotonic(), 0.0))[0]:
+        if select.select([sys.stdin], [], [], WORKER_IDLE_SECONDS if rest_seconds < 0 else rest_seconds)[0]:
             break
     line.close()
     store.close()
     listener.stop()
     return 0
+
+
+def opened_store(settings: Settings, *, is_writer: bool) -> SqliteStore | None:
+    """Open the store that the settings name; one that refuses says why in the log."""
+    from service.storage.migrate import StoreRefused
+    from service.storage.sqlite import SqliteStore
+
+    try:
+        return SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us, read_only=not is_writer)
+    except StoreRefused as error:
+        log.error("store refused", why=str(error))
+        return None
 
 
 @contextlib.contextmanager

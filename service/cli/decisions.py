@@ -23,14 +23,11 @@ KINDS = ("assign", "raise", "reduce", "review")
 
 
 def _facts(pairs: list[str] | None) -> dict[str, int | money_pb2.Money]:
-    from holdline.v1 import money_pb2
-
     facts: dict[str, int | money_pb2.Money] = {}
     for pair in pairs or []:
         name, _, value = pair.partition("=")
-        currency, colon, minor = value.rpartition(":")
         try:
-            facts[name] = money_pb2.Money(minor_units=int(minor), currency_code=currency) if colon else int(value)
+            facts[name] = output.money_of(value) if ":" in value else int(value)
         except ValueError as error:
             raise typer.BadParameter(f"{pair} is not name=value with a whole number") from error
     return facts

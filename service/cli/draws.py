@@ -21,11 +21,8 @@ RequestId = Annotated[str, typer.Option(help="Idempotency key; the same again an
 
 
 def _money(amount: str) -> money_pb2.Money:
-    from holdline.v1 import money_pb2
-
-    currency, _, minor = amount.rpartition(":")
     try:
-        return money_pb2.Money(minor_units=int(minor), currency_code=currency)
+        return output.money_of(amount)
     except ValueError as error:
         raise typer.BadParameter(f"{amount} is not CURRENCY:MINOR with a whole number") from error
 

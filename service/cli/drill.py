@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,34 +58,33 @@ def drill(
 
 
 def _rehearsed(name: str, store: str, reaction: int, seed: int, *, is_quiet: bool) -> Rehearsed:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from service import telemetry
     from service.drill.scenarios import SCENARIOS
     from service.drill.stage import rehearsing
 
-    listener = telemetry.start_logs("error")
-    try:
-        with rehearsing(store, seed) as rehearsal, Progress(console=Console(stderr=True), disable=is_quiet) as progress:
-            task = progress.add_task(name, total=None)
-            return rehearsal.run(SCENARIOS[name], reaction, lambda count: progress.advance(task, count))
-    finally:
-        listener.stop()
+    with _progress(name, is_quiet=is_quiet) as advance, rehearsing(store, seed) as rehearsal:
+        return rehearsal.run(SCENARIOS[name], reaction, advance)
 
 
 def _skipped(store: str, seed: int, *, is_quiet: bool) -> SkipRehearsed:
+    from service.drill import skipped_shard
+
+    with _progress(skipped_shard.NAME, is_quiet=is_quiet) as advance:
+        return skipped_shard.rehearse(store, seed, advance)
+
+
+@contextmanager
+def _progress(name: str, *, is_quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show how far a drill is, with its log held back to errors."""
     from rich.console import Console
     from rich.progress import Progress
 
     from service import telemetry
-    from service.drill import skipped_shard
 
     listener = telemetry.start_logs("error")
     try:
         with Progress(console=Console(stderr=True), disable=is_quiet) as progress:
-            task = progress.add_task(skipped_shard.NAME, total=None)
-            return skipped_shard.rehearse(store, seed, lambda count: progress.advance(task, count))
+            task = progress.add_task(name, total=None)
+            yield lambda count: progress.advance(task, count)
     finally:
         listener.stop()
 

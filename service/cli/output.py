@@ -85,6 +85,14 @@ def amount(money: money_pb2.Money) -> str:
     return display(money.minor_units, money.currency_code)
 
 
+def money_of(text: str) -> money_pb2.Money:
+    """Read an amount written as CURRENCY:MINOR; raises ValueError."""
+    from holdline.v1 import money_pb2
+
+    currency, _, minor = text.rpartition(":")
+    return money_pb2.Money(minor_units=int(minor), currency_code=currency)
+
+
 def outcome(record: decision_pb2.Decision | draw_pb2.Posting) -> str:
     """Write an outcome for people: "approved"."""
     return outcome_name(record.outcome)

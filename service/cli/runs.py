@@ -15,6 +15,8 @@ from service.cli.output import CALLER, PROMISE_BROKEN, SERVER, Caller, Json, Ser
 if TYPE_CHECKING:
     from holdline.v1 import run_service_pb2 as pb
 
+    from service.client import Client
+
 app = typer.Typer(no_args_is_help=True, help="The daily run of promised raises, and the closing of business days.")
 
 Day = Annotated[str, typer.Argument(help="The business date, YYYY-MM-DD.")]
@@ -66,14 +68,7 @@ def close(
 ) -> None:
     """Close a date: what was promised must be granted or withheld. Ends with 1 where it does not add up."""
     with output.connected(server, caller) as client:
-        closing = client.close_day(business_date)
-        while wait and not closing.HasField("ended_at"):
-            time.sleep(POLL_SECONDS)
-            closing = client.close_day(business_date)
-        differing = list(islice(client.discrepancies(business_date), SHOWN))
-    _show_closing(closing, differing, as_json=as_json)
-    if _unsettled(closing):
-        raise typer.Exit(PROMISE_BROKEN)
+        _end_closing(client, client.close_day(business_date), wait=wait, as_json=as_json)
 
 
 @app.command("make-good")
@@ -82,13 +77,17 @@ def make_good(
 ) -> None:
     """Raise everybody for whom a closed date is missing a raise. Ends with 1 where something is left."""
     with output.connected(server, caller) as client:
-        closing = client.make_good(business_date)
-        while wait and not closing.HasField("ended_at"):
-            time.sleep(POLL_SECONDS)
-            closing = client.close_day(business_date)
-        differing = list(islice(client.discrepancies(business_date), SHOWN))
+        _end_closing(client, client.make_good(business_date), wait=wait, as_json=as_json)
+
+
+def _end_closing(client: Client, closing: pb.Closing, *, wait: bool, as_json: bool) -> None:
+    """Wait for a closing where asked, show it, and end with 1 where something of the date is not settled."""
+    while wait and not closing.HasField("ended_at"):
+        time.sleep(POLL_SECONDS)
+        closing = client.close_day(closing.business_date)
+    differing = list(islice(client.discrepancies(closing.business_date), SHOWN))
     _show_closing(closing, differing, as_json=as_json)
-    if _unsettled(closing):
+    if any(count.made_good < count.accounts for count in closing.discrepancies):
         raise typer.Exit(PROMISE_BROKEN)
 
 
@@ -185,7 +184,3 @@ def _show_closing(closing: pb.Closing, differing: list[pb.Discrepancy], *, as_js
         typer.echo(f"{count.accounts:,} accounts {_name(count, 'kind')}, {count.made_good:,} made good")
     shown = [(one.account_id, _name(one, "kind"), one.detail, one.decision_id or "–") for one in differing]
     output.table(f"Incident {closing.incident} (first {SHOWN})", ("account", "how", "found", "made good by"), shown)
-
-
-def _unsettled(closing: pb.Closing) -> bool:
-    return any(count.made_good < count.accounts for count in closing.discrepancies)

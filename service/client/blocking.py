@@ -69,14 +69,9 @@ class Client(DrawClient, RunClient):
 
     def decisions(self, account_id: str, page_size: int = 100) -> Iterator[decision_pb2.Decision]:
         """Read an account's decisions, newest first, page by page. Raises HoldlineError."""
-        token = ""
-        while True:
-            request = limits.ListDecisionsRequest(account_id=account_id, page_size=page_size, page_token=token)
-            page = self._call(self._limits.ListDecisions, request, "")
+        request = limits.ListDecisionsRequest(account_id=account_id, page_size=page_size)
+        for page in self._pages(self._limits.ListDecisions, request):
             yield from page.decisions
-            token = page.next_page_token
-            if not token:
-                return
 
     def explain(self, decision_id: str) -> limits.ExplainDecisionResponse:
         """Explain a decision. Raises HoldlineError."""
@@ -113,14 +108,9 @@ class Client(DrawClient, RunClient):
 
     def policies(self, product: str = "") -> Iterator[policies.PolicyVersion]:
         """Read the policy versions, newest first, page by page. Raises HoldlineError."""
-        token = ""
-        while True:
-            request = policies.ListPoliciesRequest(product=product, page_token=token)
-            page = self._call(self._policies.ListPolicies, request, "")
+        request = policies.ListPoliciesRequest(product=product)
+        for page in self._pages(self._policies.ListPolicies, request):
             yield from page.policies
-            token = page.next_page_token
-            if not token:
-                return
 
     def playbooks(self) -> list[pb.Playbook]:
         """Read every version of every playbook. Raises HoldlineError."""

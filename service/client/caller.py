@@ -5,9 +5,9 @@ Promises the same request id on each try, deadlines passed on to the server, and
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import grpc
 import tenacity
@@ -21,6 +21,21 @@ from service.client.retry import Budget, Retry, arguments
 
 Response = TypeVar("Response")
 TIMEOUT_SECONDS = 5.0
+
+
+class Paged(Protocol):
+    """A request for a page."""
+
+    page_token: str
+
+
+class Page(Protocol):
+    """A page that names the next one."""
+
+    next_page_token: str
+
+
+PageT = TypeVar("PageT", bound=Page)
 
 
 class Caller:
@@ -62,6 +77,15 @@ class Caller:
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()
+
+    def _pages(self, method: Callable[..., PageT], request: Paged) -> Iterator[PageT]:
+        """Call for one page after the other, until the last."""
+        while True:
+            page = self._call(method, request, "")
+            yield page
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     def _call(self, method: Callable[..., Response], request: object, request_id: str) -> Response:
         """Call with retries, the same request on each try, all within one deadline."""

@@ -40,11 +40,6 @@ class DrawClient(Caller):
 
     def postings(self, account_id: str, page_size: int = 100) -> Iterator[draw_pb2.Posting]:
         """Read an account's draws and repayments, newest first, page by page. Raises HoldlineError."""
-        token = ""
-        while True:
-            request = limits.ListPostingsRequest(account_id=account_id, page_size=page_size, page_token=token)
-            page = self._call(self._limits.ListPostings, request, "")
+        request = limits.ListPostingsRequest(account_id=account_id, page_size=page_size)
+        for page in self._pages(self._limits.ListPostings, request):
             yield from page.postings
-            token = page.next_page_token
-            if not token:
-                return

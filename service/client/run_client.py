@@ -62,22 +62,13 @@ class RunClient(Caller):
 
     def discrepancies(self, business_date: date | str, page_size: int = 100) -> Iterator[runs.Discrepancy]:
         """Read the accounts for which a closed date does not add up, page by page. Raises HoldlineError."""
-        day, token = requests.iso_date(business_date), ""
-        while True:
-            request = runs.ListDiscrepanciesRequest(business_date=day, page_size=page_size, page_token=token)
-            page = self._call(self._runs.ListDiscrepancies, request, "")
+        day = requests.iso_date(business_date)
+        request = runs.ListDiscrepanciesRequest(business_date=day, page_size=page_size)
+        for page in self._pages(self._runs.ListDiscrepancies, request):
             yield from page.discrepancies
-            token = page.next_page_token
-            if not token:
-                return
 
     def entitlements(self, account_id: str, page_size: int = 100) -> Iterator[runs.Entitlement]:
         """Read an account's promises, newest first, page by page. Raises HoldlineError."""
-        token = ""
-        while True:
-            request = runs.ListEntitlementsRequest(account_id=account_id, page_size=page_size, page_token=token)
-            page = self._call(self._runs.ListEntitlements, request, "")
+        request = runs.ListEntitlementsRequest(account_id=account_id, page_size=page_size)
+        for page in self._pages(self._runs.ListEntitlements, request):
             yield from page.entitlements
-            token = page.next_page_token
-            if not token:
-                return

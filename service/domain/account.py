@@ -101,9 +101,9 @@ def settled(account: Account, now_us: int) -> Account:
     return account._replace(holds=holds, held_minor=sum(hold.left_minor for hold in holds))
 
 
-def available(account: Account) -> int:
+def available_minor(limit_minor: int, held_minor: int, outstanding_minor: int) -> int:
     """Give what may still be drawn, in minor units; never negative."""
-    return max(account.limit_minor - account.held_minor - account.outstanding_minor, 0)
+    return max(limit_minor - held_minor - outstanding_minor, 0)
 
 
 def utilisation_bp(limit_minor: int, exposure_minor: int) -> int:

@@ -7,6 +7,8 @@ time zone, times microseconds since the epoch UTC, amounts minor units.
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from service.domain.entitlement import Entitlement, EntitlementState
+
 QUEUE_SHARD: Final = 0
 """The shard of those who wait for the budget since the last day; it is worked off before any other begins."""
 LAST_ID: Final = "~"
@@ -123,6 +125,12 @@ class DiscrepancyCount(NamedTuple):
     kind: DiscrepancyKind
     accounts: int
     made_good: int
+
+
+def line_of(settled: Entitlement) -> Line:
+    """Count one settled promise."""
+    granted = int(settled.state is EntitlementState.GRANTED)
+    return Line(settled.policy_version, settled.segment, 1, granted, 1 - granted)
 
 
 def added(lines: tuple[Line, ...], more: tuple[Line, ...]) -> tuple[Line, ...]:

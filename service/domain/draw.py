@@ -8,7 +8,7 @@ never counts, whether or not anything ran since. Reads no clock and does no I/O.
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from service.domain.account import Account, OpenHold, Status, available, settled
+from service.domain.account import Account, OpenHold, Status, available_minor, settled
 from service.domain.decision import Criticality, Outcome
 from service.domain.errors import (
     AccountClosed,
@@ -126,7 +126,7 @@ def left_minor(hold: Hold) -> int:
 def declined(posted: Posted) -> LimitExceeded:
     """Give the error that a declined authorisation is answered with, the first time and at every retry."""
     posting = posted.posting
-    room = max(posting.limit_minor - posting.held_minor - posting.outstanding_minor, 0)
+    room = available_minor(posting.limit_minor, posting.held_minor, posting.outstanding_minor)
     return LimitExceeded(
         account_id=posting.account_id, posting_id=f"{posting.number:016x}", asked_minor=str(posting.amount_minor),
         available_minor=str(room),
@@ -147,7 +147,7 @@ def post(
     outcome, amount_minor = Outcome.APPROVED, command.amount_minor
     reasons: tuple[str, ...] = ()
     if command.kind is DrawKind.AUTHORIZE:
-        if amount_minor > available(account):
+        if amount_minor > available_minor(account.limit_minor, account.held_minor, account.outstanding_minor):
             outcome, reasons = Outcome.DECLINED, (LIMIT_USED.reason,)
         else:
             account, hold = _authorised(command, account, now_us)

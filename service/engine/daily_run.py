@@ -5,7 +5,6 @@ for, that a worker which died is replaced once its lease is over, and that nobod
 day has one key, whichever worker sends it. Whoever waits for the budget comes before everybody else.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final, NamedTuple
@@ -24,9 +23,10 @@ from service.domain.daily_run import (
     RunState,
     Shard,
     added,
+    line_of,
 )
-from service.domain.decision import Criticality, DecideCommand, Decided, Kind, Outcome
-from service.domain.entitlement import RUN_CALLER, Entitlement, EntitlementState, run_key
+from service.domain.decision import Criticality, DecideCommand, Decided, Decision, Kind, Outcome
+from service.domain.entitlement import RUN_CALLER, Entitlement, run_key
 from service.domain.errors import (
     AccountClosed,
     AccountNotFound,
@@ -189,22 +189,17 @@ class RunDesk:
 
     def answer(self, ask: Ask) -> Reply:
         """Give a worker its task, or take its chunk; raises Unavailable."""
-        began = time.perf_counter()
         if ask.chunk is None:
             with transaction(self._store, self._control) as row:
-                task = self._next_task(ask.holder, row.now_us)
-            return Reply(task, True, "", self._tally.answers, self._since_us(began))
+                return Reply(self._next_task(ask.holder, row.now_us), "", self._tally.answers)
+        refusal = ""
         try:
             self._take(ask.holder, ask.chunk)
         except TaskLost as lost:
-            return Reply(None, False, str(lost), self._tally.answers, self._since_us(began))
-        except HoldlineError as refusal:
-            return Reply(None, False, refusal.reason, self._tally.answers, self._since_us(began))
-        return Reply(None, True, "", self._tally.answers, self._since_us(began))
-
-    @staticmethod
-    def _since_us(began: float) -> int:
-        return int((time.perf_counter() - began) * 1e6)
+            refusal = str(lost)
+        except HoldlineError as error:
+            refusal = error.reason
+        return Reply(None, refusal, self._tally.answers)
 
     def _next_task(self, holder: str, now_us: int) -> Task | None:
         for run in self._runs.runs_open():
@@ -212,7 +207,7 @@ class RunDesk:
             if task is not None:
                 return task
         for closing in self._runs.closings_open():
-            if closing.lease_us <= now_us or closing.holder == holder:
+            if _is_free(closing, holder, now_us):
                 self._runs.enter_closing(closing._replace(holder=holder, lease_us=now_us + self._lease_us))
                 kind = TaskKind.CLOSE if closing.state is ClosingState.CLOSING else TaskKind.MAKE_GOOD
                 return Task(kind, closing.business_day, 0, closing.done_id, LAST_ID)
@@ -221,22 +216,19 @@ class RunDesk:
     def _next_shard(self, run: Run, holder: str, now_us: int) -> Task | None:
         shards = self._runs.shards(run.business_day)
         unfinished = [shard for shard in shards if not shard.done_us]
-        if unfinished and unfinished[0].shard == QUEUE_SHARD:
-            # Whoever waits comes first, so nobody else begins.
-            unfinished = unfinished[:1]
-        elif not run.is_cut:
-            free = next((one for one in unfinished if one.lease_us <= now_us or one.holder == holder), None)
-            if free is None:
-                unfinished = [self._cut(run, len([one for one in shards if one.shard != QUEUE_SHARD]) + 1)]
-        for shard in unfinished:
-            if shard.lease_us <= now_us or shard.holder == holder:
-                self._runs.enter_shard(shard._replace(holder=holder, lease_us=now_us + self._lease_us))
-                is_queue = shard.shard == QUEUE_SHARD
-                return Task(
-                    TaskKind.QUEUE if is_queue else TaskKind.RUN, run.business_day, shard.shard, shard.done_id,
-                    shard.upto_id, self._runs.waiting_day(run.business_day) if is_queue else 0, bool(run.accounts),
-                )  # fmt: skip
-        if not unfinished and run.is_cut:
+        is_queue = bool(unfinished) and unfinished[0].shard == QUEUE_SHARD
+        # Whoever waits comes first, so nobody else begins.
+        candidates = unfinished[:1] if is_queue else unfinished
+        shard = next((one for one in candidates if _is_free(one, holder, now_us)), None)
+        if shard is None and not is_queue and not run.is_cut:
+            shard = self._cut(run, shards[-1].shard + 1 if shards else QUEUE_SHARD + 1)
+        if shard is not None:
+            self._runs.enter_shard(shard._replace(holder=holder, lease_us=now_us + self._lease_us))
+            return Task(
+                TaskKind.QUEUE if is_queue else TaskKind.RUN, run.business_day, shard.shard, shard.done_id,
+                shard.upto_id, self._runs.waiting_day(run.business_day) if is_queue else 0, bool(run.accounts),
+            )  # fmt: skip
+        if not unfinished:
             self._runs.enter_run(run._replace(state=RunState.DONE, ended_us=now_us))
         return None
 
@@ -275,11 +267,7 @@ class RunDesk:
             raise TaskLost(f"the run is {run.state.name.lower()}")
         if shard is None or shard.holder != holder or shard.done_us or shard.done_id != chunk.from_id:
             raise TaskLost("another worker has the shard, or has gone on from here")
-        promised = [
-            answered.decision
-            for answered in answers
-            if isinstance(answered, Decided) and answered.decision.promised_minor
-        ]
+        promised = _promised(answers)
         granted = sum(decision.outcome is Outcome.APPROVED for decision in promised)
         self._runs.enter_shard(
             shard._replace(
@@ -329,16 +317,8 @@ class RunDesk:
 
     def _late(self, answers: Sequence[Recorded | HoldlineError]) -> tuple[Line, ...]:
         """Count what was settled at the closing itself, for accounts that became eligible after the run had passed."""
-        lines: tuple[Line, ...] = ()
-        for answered in answers:
-            if not isinstance(answered, Decided) or not answered.decision.promised_minor:
-                continue
-            made = answered.decision
-            settled = self._runs.entitlement(made.account_id, made.business_day)
-            if settled is not None:
-                granted = int(settled.state is EntitlementState.GRANTED)
-                lines = added(lines, (Line(settled.policy_version, settled.segment, 1, granted, 1 - granted),))
-        return lines
+        found = [self._runs.entitlement(made.account_id, made.business_day) for made in _promised(answers)]
+        return added((), tuple(line_of(settled) for settled in found if settled is not None))
 
     def _opened_incident(self, business_day: int, now_us: int) -> str:
         """Open an incident where the day does not add up, and tell the outside; gives its id."""
@@ -352,3 +332,14 @@ class RunDesk:
             incident=incident, **facts,
         )  # fmt: skip
         return incident
+
+
+def _is_free(leased: Shard | Closing, holder: str, now_us: int) -> bool:
+    """Claim that a worker may have a task: its own from before, or one that nobody holds any more."""
+    return leased.holder == holder or leased.lease_us <= now_us
+
+
+def _promised(answers: Sequence[Recorded | HoldlineError]) -> list[Decision]:
+    """Give the decisions among answers that settle a promise."""
+    made = (answered.decision for answered in answers if isinstance(answered, Decided))
+    return [decision for decision in made if decision.promised_minor]

@@ -61,7 +61,7 @@ def _decided(
     """Decide a batch in one transaction; raises BrakeTripped or Unavailable, and nothing of it remains."""
     with transaction(store, control) as row:
         needs = wanted(commands)
-        book = store.fetch(needs, row.last_number) if commands else Book({}, {}, {}, row.last_number)
+        book = store.fetch(needs, row.last_number)
         moment = moment_of(calendar, row)
         purse = Purse(store.runs)
         answers = [

@@ -69,12 +69,10 @@ class Reply(NamedTuple):
     """The engine's answer; a chunk that was not taken must be given up with its task."""
 
     task: Task | None
-    is_taken: bool
-    why: str
+    refusal: str
+    """Why the chunk was not taken; empty where it was."""
     calls: int
     """How many commands of callers the engine has answered so far."""
-    spent_us: int
-    """How long this chunk kept the engine, in microseconds."""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

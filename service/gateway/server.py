@@ -7,7 +7,7 @@ health says NOT_SERVING, new calls are refused with UNAVAILABLE, calls in flight
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
@@ -17,27 +17,20 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry import trace
 
-from service.domain.errors import (
-    Draining,
-    EngineUnavailable,
-    HoldlineError,
-    InternalError,
-    Overloaded,
-    RequestTooLarge,
-)
+from service.domain.errors import Draining, HoldlineError, InternalError, RequestTooLarge
 from service.engine.ports import Answer, Call
 from service.gateway.identity import Identity, identify
 from service.gateway.link import Link
-from service.gateway.mode_watch import ModeWatch
+from service.gateway.mode_watch import Look, ModeWatch
 from service.gateway.roles import Roles
-from service.rpc import runs, status
+from service.gateway.run_watch import RunWatch
+from service.rpc import status
 from service.rpc.methods import METHODS, Method, Shape
 from service.settings import Settings
 from service.telemetry import GatewayMeters
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 IDLE_POLL_SECONDS: Final = 0.01
-RUN_POLL_SECONDS: Final = 0.25
 DECIDING: Final = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
 
 log = structlog.get_logger("holdline.gateway")
@@ -75,7 +68,7 @@ class Gateway:
         self._meters = meters
         self._tracer = tracer
         self._is_draining = False
-        self._run_watchers = 0
+        self._run_watch = RunWatch(settings.watchers_max)
         self._serving_names: tuple[str, ...] = ()
         self._health = health.aio.HealthServicer()
         self._health_tasks: set[asyncio.Task[None]] = set()
@@ -130,9 +123,9 @@ class Gateway:
         if method.shape is Shape.STREAM:
             return grpc.stream_stream_rpc_method_handler(self._stream(index, method))
         if method.shape is Shape.POLL:
-            return grpc.unary_stream_rpc_method_handler(self._poll(index, method))
+            return grpc.unary_stream_rpc_method_handler(self._watch(index, method, self._run_watch.answers))
         if method.shape is Shape.WATCH:
-            return grpc.unary_stream_rpc_method_handler(self._watch(index, method))
+            return grpc.unary_stream_rpc_method_handler(self._watch(index, method, self._mode_answers))
         return grpc.unary_unary_rpc_method_handler(self._unary(index, method))
 
     def _unary(self, index: int, method: Method) -> Handler:
@@ -168,20 +161,22 @@ class Gateway:
         call = Call(index, identity.caller, deadline_us, identity.trace_id, body, criticality.value)
         return await link.submit(call, criticality)
 
-    def _watch(self, index: int, method: Method) -> Callable[[bytes, Context], Awaitable[None]]:
+    def _watch(
+        self, index: int, method: Method, answers: Callable[[bytes, Look], AsyncIterator[Answer]]
+    ) -> Callable[[bytes, Context], Awaitable[None]]:
+        """Make the handler of a stream of answers to one request; `answers` asks anew when it should."""
+
         async def call(body: bytes, context: Context) -> None:
             started_us = time.monotonic_ns() // 1_000
             answer = Answer(0, b"")
             try:
                 identity = identify(context.invocation_metadata())
-                if self.mode_watch is None:
-                    raise Draining
 
                 async def look(body: bytes) -> Answer:
                     deadline_us = time.monotonic_ns() // 1_000 + self._default_us
                     return await self._ask(index, method, body, identity, deadline_us)
 
-                async for answer in self.mode_watch.answers(body, look):
+                async for answer in answers(body, look):
                     if answer.code:
                         break
                     await context.write(answer.body)
@@ -193,45 +188,10 @@ class Gateway:
 
         return call
 
-    def _poll(self, index: int, method: Method) -> Callable[[bytes, Context], Awaitable[None]]:
-        async def call(body: bytes, context: Context) -> None:
-            started_us = time.monotonic_ns() // 1_000
-            answer = Answer(0, b"")
-            next_body: bytes | None = body
-            try:
-                identity = identify(context.invocation_metadata())
-                with self._watching():
-                    while next_body is not None:
-                        deadline_us = time.monotonic_ns() // 1_000 + self._default_us
-                        try:
-                            answer = await self._ask(index, method, next_body, identity, deadline_us)
-                        except EngineUnavailable:
-                            answer = Answer(0, b"")
-                        if answer.code:
-                            break
-                        if answer.body:
-                            await context.write(answer.body)
-                            next_body = runs.next_watch(next_body, answer.body)
-                        if next_body is not None:
-                            await asyncio.sleep(RUN_POLL_SECONDS)
-            except HoldlineError as error:
-                answer = _answer_of(error)
-            self._observe(method.path[1:], answer.code, started_us)
-            if answer.code:
-                await _refuse(context, answer)
-
-        return call
-
-    @contextlib.contextmanager
-    def _watching(self) -> Iterator[None]:
-        """Count one who watches a run; raises Overloaded."""
-        if self._run_watchers >= self._settings.watchers_max:
-            raise Overloaded("watcher", int(RUN_POLL_SECONDS * 1_000))
-        self._run_watchers += 1
-        try:
-            yield
-        finally:
-            self._run_watchers -= 1
+    def _mode_answers(self, body: bytes, look: Look) -> AsyncIterator[Answer]:
+        if self.mode_watch is None:
+            raise Draining
+        return self.mode_watch.answers(body, look)
 
     def _deadline_us(self, context: Context, now_us: int) -> int:
         """Give a call's deadline in microseconds of the monotonic clock."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from holdline.v1 import decision_pb2, draw_pb2, limit_service_pb2, money_pb2
 
+from service.domain.account import available_minor
 from service.domain.book import Recorded
 from service.domain.decision import Decided
 from service.domain.draw import DrawCommand, DrawKind, Hold, Posted, Posting, left_minor
@@ -162,7 +163,7 @@ def _hold(hold: Hold, currency: str) -> draw_pb2.Hold:
 
 
 def _balances(posting: Posting, currency: str) -> draw_pb2.Balances:
-    room = max(posting.limit_minor - posting.held_minor - posting.outstanding_minor, 0)
+    room = available_minor(posting.limit_minor, posting.held_minor, posting.outstanding_minor)
     return draw_pb2.Balances(
         limit=_money(posting.limit_minor, currency),
         held=_money(posting.held_minor, currency),

@@ -5,7 +5,7 @@ Promises the four moves of an adapter: check, build, call, assemble.
 
 import re
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
 from holdline.v1 import run_service_pb2 as pb
@@ -13,7 +13,7 @@ from holdline.v1 import run_service_pb2 as pb
 from service.domain.daily_run import RunState
 from service.domain.entitlement import Entitlement
 from service.domain.errors import InvalidRequest, Violation
-from service.engine.daily_run import ClosingReport, RunDesk, RunReport
+from service.engine.daily_run import ClosingReport, RunDesk, RunReport, iso
 from service.engine.ports import Call
 from service.engine.run_work import ask_of, reply_bytes
 from service.rpc import pages, validation
@@ -116,7 +116,7 @@ class RunCalls:
         found = self._desk.entitlements(request.account_id, before, size)
         response = pb.ListEntitlementsResponse(
             entitlements=[_entitlement(one) for one in found],
-            next_page_token=_date(found[-1].business_day) if len(found) == size else "",
+            next_page_token=iso(found[-1].business_day) if len(found) == size else "",
         )
         return response.SerializeToString()
 
@@ -141,14 +141,10 @@ def next_watch(request: bytes, answer: bytes) -> bytes | None:
     return asked.SerializeToString()
 
 
-def _date(day: int) -> str:
-    return (_EPOCH + timedelta(days=day)).isoformat()
-
-
 def _run(report: RunReport) -> pb.DailyRun:
     run, shards = report
     return pb.DailyRun(
-        business_date=_date(run.business_day),
+        business_date=iso(run.business_day),
         state=pb.RunState.ValueType(run.state),
         started_by=run.started_by,
         started_at=timestamp(run.started_us),
@@ -166,7 +162,7 @@ def _run(report: RunReport) -> pb.DailyRun:
 def _closing(report: ClosingReport) -> pb.Closing:
     closing = report.closing
     return pb.Closing(
-        business_date=_date(closing.business_day),
+        business_date=iso(closing.business_day),
         state=pb.ClosingState.ValueType(closing.state),
         asked_by=closing.asked_by,
         asked_at=timestamp(closing.asked_us),
@@ -186,7 +182,7 @@ def _closing(report: ClosingReport) -> pb.Closing:
 def _entitlement(one: Entitlement) -> pb.Entitlement:
     return pb.Entitlement(
         account_id=one.account_id,
-        business_date=_date(one.business_day),
+        business_date=iso(one.business_day),
         state=pb.EntitlementState.ValueType(one.state),
         reason_code=one.reason,
         promised_minor=one.promised_minor,
@@ -194,5 +190,5 @@ def _entitlement(one: Entitlement) -> pb.Entitlement:
         policy_version=one.policy_version,
         segment=one.segment,
         decision_id=f"{one.decision:016x}",
-        waiting_since=_date(one.waiting_since) if one.waiting_since else "",
+        waiting_since=iso(one.waiting_since) if one.waiting_since else "",
     )

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final
 
-from service.domain.account import Account
+from service.domain.account import Account, available_minor
 from service.domain.decision import Decided, Decision
 from service.domain.explain import NO_TEXT
 from service.domain.facts import MONEY_FACTS, Profile
@@ -146,7 +146,7 @@ def _account(
 ) -> bytes:  # fmt: skip
     name = account_id.encode()
     known = facts(profile, currency)
-    available = max(limit - held - outstanding, 0)
+    available = available_minor(limit, held, outstanding)
     return b"".join(
         (
             b"\x0a", _SMALL[len(name)], name, text(b"\x12", product), b"\x18", _SMALL[status],

@@ -12,10 +12,10 @@ import structlog
 
 from service.domain.account import Account, Status, growth_then, settled
 from service.domain.book import Book
-from service.domain.daily_run import Discrepancy, DiscrepancyKind, Line, Shard, added
+from service.domain.daily_run import Discrepancy, DiscrepancyKind, Line, Shard, added, line_of
 from service.domain.decide import judge, judge_in
 from service.domain.decision import Decision, Kind, Moment, Outcome, standing_of
-from service.domain.entitlement import RUN_CALLER, EntitlementState, entitlement_of
+from service.domain.entitlement import RUN_CALLER, entitlement_of
 from service.domain.errors import EngineUnavailable, HoldlineError
 from service.domain.facts import NEVER_OBSERVED
 from service.domain.mode import NORMAL
@@ -84,8 +84,8 @@ class Worker:
         except HoldlineError as error:
             log.warning("worker waits", reason=error.reason)
             return -1.0
-        if not reply.is_taken:
-            log.warning("task given up", why=reply.why)
+        if reply.refusal:
+            log.warning("task given up", why=reply.refusal)
             self._task = None
             return -1.0
         self._task = None if chunk.is_done else self._task._replace(done_id=chunk.done_id, is_counted=True)
@@ -126,14 +126,22 @@ class Worker:
         return _chunk_of(task, done_id, is_done=len(found) < self._page, raises=names, looked=len(found))
 
     def _run(self, task: Task) -> Chunk:
-        row = self._control.refresh(self._store)
-        moment = Moment(row.now_us, task.business_day)
-        accounts = self._store.runs.accounts_after(task.done_id, task.upto_id, self._page)
+        moment = self._moment(task)
+        accounts, chunk = self._read(task)
         raises = tuple(account.account_id for account in accounts if self._is_due(account, moment))
+        count = 0 if task.is_counted else self._store.runs.account_count()
+        return chunk._replace(raises=raises, accounts=count)
+
+    def _moment(self, task: Task) -> Moment:
+        """Give the time, with the policies and the mode in force as of it."""
+        return Moment(self._control.refresh(self._store).now_us, task.business_day)
+
+    def _read(self, task: Task) -> tuple[list[Account], Chunk]:
+        """Read the next accounts of a task, and give a chunk that says how far that is."""
+        accounts = self._store.runs.accounts_after(task.done_id, task.upto_id, self._page)
         is_done = len(accounts) < self._page
         done_id = task.upto_id if is_done else accounts[-1].account_id
-        count = 0 if task.is_counted else self._store.runs.account_count()
-        return _chunk_of(task, done_id, is_done=is_done, raises=raises, looked=len(accounts))._replace(accounts=count)
+        return accounts, _chunk_of(task, done_id, is_done=is_done, raises=(), looked=len(accounts))
 
     def _is_due(self, account: Account, moment: Moment) -> bool:
         """Claim that a raise is promised now, by the active policy or, where playbooks are in force, in their mode."""
@@ -151,26 +159,16 @@ class Worker:
         return bool(judge_in(mode, Kind.RAISE, *names, standing, policy, moment).verdict.promised_minor)
 
     def _close(self, task: Task) -> Chunk:
-        row = self._control.refresh(self._store)
-        moment = Moment(row.now_us, task.business_day)
+        moment = self._moment(task)
         if self._shards[0] != task.business_day or not task.done_id:
             self._shards = task.business_day, self._store.runs.shards(task.business_day)
-        accounts = self._store.runs.accounts_after(task.done_id, task.upto_id, self._page)
-        lines: tuple[Line, ...] = ()
-        discrepancies: list[Discrepancy] = []
-        late: list[str] = []
-        for account in accounts:
-            line, discrepancy, is_late = self._day_of(account, moment)
-            if line is not None:
-                lines = added(lines, (line,))
-            if discrepancy is not None:
-                discrepancies.append(discrepancy)
-            if is_late:
-                late.append(account.account_id)
-        is_done = len(accounts) < self._page
-        done_id = task.upto_id if is_done else accounts[-1].account_id
-        chunk = _chunk_of(task, done_id, is_done=is_done, raises=tuple(late), looked=len(accounts))
-        return chunk._replace(lines=lines, discrepancies=tuple(discrepancies))
+        accounts, chunk = self._read(task)
+        found = [(account.account_id, self._day_of(account, moment)) for account in accounts]
+        return chunk._replace(
+            raises=tuple(name for name, day in found if day.is_late),
+            lines=added((), tuple(day.line for _, day in found if day.line is not None)),
+            discrepancies=tuple(day.discrepancy for _, day in found if day.discrepancy is not None),
+        )
 
     def _day_of(self, account: Account, moment: Moment) -> Found:
         """Hold one account against the decision log of a day."""
@@ -182,21 +180,18 @@ class Worker:
         if promised:
             last = (granted or promised)[-1]
             policy = self._control.version(self._store, last.policy_version)
-            settles = entitlement_of(last, policy)
-            line = Line(settles.policy_version, settles.segment, 1, int(bool(granted)), int(not granted))
+            settled_by = entitlement_of(last, policy)
+            line = line_of(settled_by)
             kept = self._store.runs.entitlement(account.account_id, day)
-            state = EntitlementState.GRANTED if granted else EntitlementState.WITHHELD
-            if kept is None or kept.state is not state:
+            if kept is None or kept.state is not settled_by.state:
                 corrupt = corrupt or "the promise ledger says otherwise than the decision log"
             if len(granted) > 1 and policy.raises.after_raise_days >= 1:
                 numbers = ", ".join(f"{decision.number:016x}" for decision in granted)
                 return Found(line, _differs(day, account, DiscrepancyKind.DOUBLED, f"raised by {numbers}"), False)
         if corrupt:
             return Found(line, _differs(day, account, DiscrepancyKind.CORRUPT, corrupt), False)
-        if promised or any(decision.caller == RUN_CALLER for decision in made):
+        if promised or any(decision.caller == RUN_CALLER for decision in made) or not self._is_due(account, moment):
             return Found(line, None, False)
-        if not self._is_due(account, moment):
-            return Found(None, None, False)
         passed_us = self._passed_us(account.account_id)
         if passed_us and _changed_us(account) > passed_us:
             return Found(None, None, True)

@@ -1,4 +1,4 @@
-"""Rows of accounts and decisions: what a store keeps of them, column by column, and back.
+"""Rows of accounts, decisions, postings and policies: what a store keeps of them, column by column, and back.
 
 Promises that a record read is equal to the record written (what has many parts is msgpack, a third of
 JSON's size and cost), and that each decision's row is sealed by the hash chain
@@ -18,6 +18,7 @@ from service.domain.decision import Decided, Decision, Kind, Outcome
 from service.domain.draw import DrawKind, Hold, HoldState, Posted, Posting
 from service.domain.entitlement import RUN_CALLER, Entitlement, EntitlementState
 from service.domain.facts import Profile
+from service.domain.policy_life import PolicyRecord, PolicyState
 from service.domain.watch import Look, look, look_at_run
 
 Row = tuple[Any, ...]
@@ -142,31 +143,32 @@ class Sheet(NamedTuple):
 
 def sheet(book: Book) -> Sheet:
     """Write a book into rows."""
-    heads: dict[str, bytes] = {}
-    decisions = []
-    for _, decision in book.decisions:
-        account_id = decision.account_id
-        head = heads.get(account_id)
-        row = decision_row(decision)
-        link = decision_link(book.accounts[account_id].chain if head is None else head, row)
-        heads[account_id] = link
-        decisions.append((*row[:-1], link, row[-1]))
-    posting_heads: dict[str, bytes] = {}
-    postings = []
-    for _, posting in book.postings:
-        account_id = posting.account_id
-        head = posting_heads.get(account_id)
-        row = posting_row(posting)
-        link = chain_after(book.accounts[account_id].postings_chain if head is None else head, row)
-        posting_heads[account_id] = link
-        postings.append((*row, link))
+    accounts = book.accounts
+    chains = {name: account.chain for name, account in accounts.items()}
+    postings_chains = {name: account.postings_chain for name, account in accounts.items()}
+    decisions = [decision_row(decision) for _, decision in book.decisions]
+    postings = [posting_row(posting) for _, posting in book.postings]
+    links = _links([(row[2], _sealed(row)) for row in decisions], chains)
+    posting_links = _links([(row[2], row) for row in postings], postings_chains)
 
-    def sealed(account_id: str) -> Row:
-        found = book.accounts[account_id]
-        chains = heads.get(account_id, found.chain), posting_heads.get(account_id, found.postings_chain)
-        return account_row(found, *chains)
+    def sealed(name: str) -> Row:
+        return account_row(accounts[name], chains[name], postings_chains[name])
 
-    return Sheet(decisions, postings, [sealed(one) for one in book.created], [sealed(one) for one in book.changed])
+    return Sheet(
+        [(*row[:-1], link, row[-1]) for row, link in zip(decisions, links, strict=True)],
+        [(*row, link) for row, link in zip(postings, posting_links, strict=True)],
+        [sealed(name) for name in book.created],
+        [sealed(name) for name in book.changed],
+    )
+
+
+def _links(sealed: Sequence[tuple[str, Row]], heads: dict[str, bytes]) -> list[bytes]:
+    """Give each row's link of its account's chain, and move the heads on to the last of them."""
+    links = []
+    for account_id, row in sealed:
+        link = heads[account_id] = chain_after(heads[account_id], row)
+        links.append(link)
+    return links
 
 
 def decision_link(chain_before: bytes, row: Row) -> bytes:
@@ -213,3 +215,11 @@ def account(row: Sequence[Any]) -> Account:
         last_raise_day, last_cut_day, movements, last_decision, chain, _decode_holds(holds) if holds else (),
         last_posting, postings_chain,
     )  # fmt: skip
+
+
+def policy(row: Sequence[Any]) -> PolicyRecord:
+    """Read a policy version's columns."""
+    version, product, currency, content_hash, document, state, published_by, published_us, activated_us = row
+    return PolicyRecord(
+        version, product, currency, content_hash, document, PolicyState(state), published_by, published_us, activated_us
+    )

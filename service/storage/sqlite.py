@@ -13,16 +13,16 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
 from service.domain.account import Account
 from service.domain.book import NUMBER_SHIFT, Book, Recorded, Wanted
-from service.domain.decision import Decided
-from service.domain.draw import Hold, Posted
+from service.domain.decision import Decided, Decision
+from service.domain.draw import Hold, Posted, Posting
 from service.domain.errors import StoreUnavailable
-from service.domain.policy_life import PolicyChange, PolicyRecord, PolicyState
+from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.domain.watch import Look
 from service.engine.ports import ControlRow, Sealed, SealedPosting
 from service.storage import rows
@@ -30,6 +30,8 @@ from service.storage.migrate import StoreRefused, migrate, refuse_newer
 from service.storage.sqlite_playbooks import SqlitePlaybooks
 from service.storage.sqlite_runs import SqliteRuns
 from service.storage.statements import STATEMENTS
+
+Found = TypeVar("Found", Decided, Posted)
 
 STATEMENTS_CACHED = 64
 COPIED_PAGES = 1_024
@@ -182,6 +184,9 @@ class SqliteStore:
 
     def fetch(self, wanted: Wanted, last_number: int) -> Book:
         """Fetch recorded answers, accounts and holds, set-wise."""
+        if not wanted.keys:
+            # An array of none can't be bound.
+            return Book({}, {}, {}, last_number)
         answers: dict[str, Recorded] = {}
         for key, number, *row in self._run(STATEMENTS["recorded"], (apsw.carray(tuple(wanted.keys)),)):
             if row[0] is not None:
@@ -232,33 +237,14 @@ class SqliteStore:
     def account_postings(self, account_id: str, before: int, count: int) -> list[Posted]:
         """Walk an account's postings back, newest first, from before a number (0: from the newest)."""
         account = self.account(account_id)
-        start = self._posted(before) if before else None
-        if account is None or (before and (start is None or start.posting.account_id != account_id)):
-            return []
-        number = start.posting.previous if start else account.last_posting
-        found: list[Posted] = []
-        while number and len(found) < count and (posted := self._posted(number)) is not None:
-            found.append(posted)
-            number = posted.posting.previous
-        return found
+        newest = account.last_posting if account else 0
+        return _walked(account_id, newest, before, count, self._posted, lambda posted: posted.posting)
 
     def account_decisions(self, account_id: str, before: int, count: int) -> list[Decided]:
         """Walk an account's decisions back, newest first, from before a number (0: from the newest)."""
         account = self.account(account_id)
-        if account is None:
-            return []
-        number = account.last_decision
-        if before:
-            start = self.decision(before)
-            number = start.decision.previous if start and start.decision.account_id == account_id else 0
-        found: list[Decided] = []
-        while number and len(found) < count:
-            decided = self.decision(number)
-            if decided is None:
-                break
-            found.append(decided)
-            number = decided.decision.previous
-        return found
+        newest = account.last_decision if account else 0
+        return _walked(account_id, newest, before, count, self.decision, lambda decided: decided.decision)
 
     def looks_after(self, number: int, count: int) -> list[Look]:
         """Read what guards see of decisions after a number, oldest first."""
@@ -275,11 +261,11 @@ class SqliteStore:
     def policy(self, version: str) -> PolicyRecord | None:
         """Find one policy version."""
         found = self._run(STATEMENTS["policy"], (version,))
-        return _policy(found[0]) if found else None
+        return rows.policy(found[0]) if found else None
 
     def policies(self) -> list[PolicyRecord]:
         """Read all versions, newest first."""
-        return [_policy(row) for row in self._run(STATEMENTS["policies"])]
+        return [rows.policy(row) for row in self._run(STATEMENTS["policies"])]
 
     def policy_change(self, key: str) -> PolicyChange | None:
         """Find the change that a key stands for."""
@@ -382,11 +368,20 @@ class SqliteStore:
             self._lock = -1
 
 
-def _policy(row: Sequence[Any]) -> PolicyRecord:
-    version, product, currency, content_hash, document, state, published_by, published_us, activated_us = row
-    return PolicyRecord(
-        version, product, currency, content_hash, document, PolicyState(state), published_by, published_us, activated_us
-    )
+def _walked(
+    account_id: str, newest: int, before: int, count: int, find: Callable[[int], Found | None],
+    record_of: Callable[[Found], Decision | Posting],
+) -> list[Found]:  # fmt: skip
+    """Walk an account's log back from its newest record, or from the one before `before` where that is its own."""
+    number = newest
+    if before:
+        start = find(before)
+        number = record_of(start).previous if start and record_of(start).account_id == account_id else 0
+    found: list[Found] = []
+    while number and len(found) < count and (one := find(number)) is not None:
+        found.append(one)
+        number = record_of(one).previous
+    return found
 
 
 def _lock(path: Path) -> int:

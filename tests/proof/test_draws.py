@@ -15,15 +15,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from service.domain import errors
-from service.domain.account import available
+from service.domain.account import Account, available_minor
 from service.domain.book import Command
 from service.domain.decision import Decided, Kind
 from service.domain.draw import HOLDS_MAX, DrawKind, HoldState, Posted
 from service.engine.desk import PolicyOrder
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, Bench, StillClock, command, document, draw, news, sqlite
+from tests.proof.crash import left_by_a_kill
 
 AMOUNTS = st.integers(1, 400_000) | st.integers(1_000_000, 4_000_000)
+
+
+def _available(account: Account) -> int:
+    return available_minor(account.limit_minor, account.held_minor, account.outstanding_minor)
 
 
 class ModelHold:
@@ -157,12 +162,9 @@ class Draws(RuleBasedStateMachine):
     @rule()
     def crash_and_reopen(self) -> None:
         self.crashes += 1
-        left = self.folder / str(self.crashes)
-        left.mkdir()
-        for name in ("holdline.db", "holdline.db-wal"):
-            shutil.copy(self.path.parent / name, left / name)
+        left = left_by_a_kill(self.path, self.folder / str(self.crashes))
         self.bench.store.close()
-        self.path = left / "holdline.db"
+        self.path = left
         self.bench = Bench(sqlite(self.path), self.clock)
 
     @invariant()
@@ -171,7 +173,7 @@ class Draws(RuleBasedStateMachine):
             return
         found = self.bench.desk.account("a-1")
         assert (found.held_minor, found.outstanding_minor) == (self._held(), self.owed)
-        assert available(found) == max(self.limit - self._held() - self.owed, 0)
+        assert _available(found) == max(self.limit - self._held() - self.owed, 0)
         assert self.captured == self.owed + self.repaid
         for hold in self.holds:
             stored, _ = self.bench.desk.hold("a-1", hold.number)
@@ -223,7 +225,7 @@ def test_a_cut_below_what_is_owed_leaves_nothing_available_and_nothing_negative(
 
     assert isinstance(cut, Decided)
     assert cut.decision.new_limit_minor < limit == cut.decision.held_minor
-    assert available(bench.desk.account("a-1")) == 0
+    assert _available(bench.desk.account("a-1")) == 0
     assert isinstance(more, errors.LimitExceeded)
     assert more.metadata["available_minor"] == "0"
     assert verify(bench.store).faults == ()  # type: ignore[arg-type]  # the SQLite store is a ledger.

@@ -20,6 +20,7 @@ from service.domain.decision import DecideCommand, Decided, Kind
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, Bench, StillClock, command, news, sqlite
 from tests.model import Model
+from tests.proof.crash import left_by_a_kill
 
 ACCOUNTS = st.sampled_from(("a", "b", "c"))
 KINDS = st.sampled_from((Kind.ASSIGN, Kind.ASSIGN, Kind.RAISE, Kind.REDUCE, Kind.REVIEW))
@@ -86,14 +87,10 @@ class ExactlyOnce(RuleBasedStateMachine):
 
     @rule()
     def crash_and_reopen(self) -> None:
-        # What a killed process leaves is its files as they are; a close would tidy them up first.
         self.crashes += 1
-        left = self.folder / str(self.crashes)
-        left.mkdir()
-        for name in ("holdline.db", "holdline.db-wal"):
-            shutil.copy(self.path.parent / name, left / name)
+        left = left_by_a_kill(self.path, self.folder / str(self.crashes))
         self.bench.store.close()
-        self.path = left / "holdline.db"
+        self.path = left
         self.bench = Bench(sqlite(self.path), self.clock)
 
     @rule()
