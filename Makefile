@@ -41,8 +41,9 @@ bench: $(STAMP) ## figures as ratios inside one run, printed for loadtests/FIGUR
 bench-run: $(STAMP) ## the daily run over a million accounts, and what it costs live callers
 	$(BIN)/python -m loadtests.daily_run
 
-torture: $(STAMP) ## the long fault runs: 20 kills of each process, every write and sync failing once
+torture: $(STAMP) ## the long fault runs: 20 kills of each process; twenty times the examples of every property
 	$(BIN)/pytest -q -m torture tests/proof
+	HYPOTHESIS_PROFILE=thorough $(BIN)/pytest -q -n auto --dist worksteal --timeout 3600 tests/proof
 
 profile: $(STAMP) ## where a decision's microseconds go, engine alone
 	$(BIN)/python -m tests.house.measure profile

@@ -19,55 +19,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import apsw
 import google.protobuf
 import grpc
-from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2
-from holdline.v1.money_pb2 import Money
+from holdline.v1 import decision_pb2, limit_service_pb2
 
 from loadtests import wire
+from loadtests.bodies import ACCOUNTS, BATCH, GOOD, decisions_in_batches, events_in_batches, prepared, requests
 from loadtests.peers import echo
 from service.cli.demonstration import Server, running_server
 from service.client import Client
 
-ACCOUNTS = 20_000
-BATCH = 1_000
 FLOOD_CONNECTIONS = 32
 FIGURES = Path(__file__).parent / "FIGURES.md"
-_numbers = count()
-GOOD = account_pb2.Facts(
-    bureau_score=780, enquiries_30d=0, payment_ratio_bp=9_000, identity_level=3, on_time_streak_months=12,
-    monthly_income=Money(minor_units=1_000_000, currency_code="CNY"), dpd_now=0, dpd_max_12m=0, late_months_12m=0,
-)  # fmt: skip
-"""Facts of a customer whom every rule likes."""
-
-
-def facts(rng: random.Random) -> account_pb2.Facts:
-    """Draw the news of a call: seven facts of an ordinary customer."""
-    return account_pb2.Facts(
-        bureau_score=rng.randrange(500, 850), enquiries_30d=rng.randrange(6), payment_ratio_bp=rng.randrange(10_001),
-        monthly_income=Money(minor_units=rng.randrange(300_000, 3_000_000), currency_code="CNY"),
-        identity_level=2, on_time_streak_months=rng.randrange(12), dpd_now=0,
-    )  # fmt: skip
-
-
-def requests(rng: random.Random) -> Iterator[limit_service_pb2.DecideRequest]:
-    """Give decisions on known accounts without an end, each with a key of its own."""
-    for number in _numbers:
-        yield limit_service_pb2.DecideRequest(
-            request_id=f"b-{number}", account_id=f"acc-{rng.randrange(ACCOUNTS)}",
-            kind=decision_pb2.DECISION_KIND_REVIEW, facts=facts(rng),
-        )  # fmt: skip
-
-
-def prepared(amount: int, rng: random.Random) -> Iterator[bytes]:
-    """Give request bodies that were made before the clock starts."""
-    source = requests(rng)
-    return iter([next(source).SerializeToString() for _ in range(amount)])
 
 
 @contextmanager
@@ -129,20 +96,17 @@ def run_open(listen: str, per_second: float, seconds: float, seed: int = 7) -> w
         connection.close()
 
 
-def run_batches(server: Server, batches: int, *, is_stream: bool) -> tuple[float, float]:
-    """Decide batches of 1,000, two in flight; gives decisions a second, and a second of the engine's CPU."""
-    source = requests(random.Random(9))
-    kind = limit_service_pb2.StreamDecisionsRequest if is_stream else limit_service_pb2.BatchDecideRequest
-    bodies = [kind(requests=[next(source) for _ in range(BATCH)]).SerializeToString() for _ in range(batches)]
+def run_batches(server: Server, method: str, bodies: list[bytes], *, is_stream: bool = False) -> tuple[float, float]:
+    """Send batches of 1,000, two in flight; gives items a second, and a second of the engine's CPU."""
     engine = server.pids()["engine"]
     options = [("grpc.max_receive_message_length", 1 << 24)]
     with grpc.insecure_channel(server.listen, options=options) as channel:
         before, started = cpu_seconds(engine), time.perf_counter()
         if is_stream:
-            stream: Any = channel.stream_stream("/holdline.v1.LimitService/StreamDecisions")
+            stream: Any = channel.stream_stream(f"/holdline.v1.LimitService/{method}")
             answers = sum(1 for _ in stream(iter(bodies), timeout=120))
         else:
-            unary: Any = channel.unary_unary("/holdline.v1.LimitService/BatchDecide")
+            unary: Any = channel.unary_unary(f"/holdline.v1.LimitService/{method}")
             waiting, answers = [], 0
             for body in bodies:
                 waiting.append(unary.future(body, timeout=60))
@@ -152,8 +116,8 @@ def run_batches(server: Server, batches: int, *, is_stream: bool) -> tuple[float
             answers += len([future.result() for future in waiting])
         seconds = time.perf_counter() - started
         used = cpu_seconds(engine) - before
-    assert answers == batches
-    return batches * BATCH / seconds, batches * BATCH / used
+    assert answers == len(bodies)
+    return len(bodies) * BATCH / seconds, len(bodies) * BATCH / used
 
 
 def measured(what: str) -> dict[str, float]:
@@ -245,12 +209,13 @@ def measure(server: Server, seconds: float, rounds: int) -> list[str]:
             f"| p99 of both at half of Holdline's load, ms | {our_p99:.2f} | {statistics.median(same):.2f} "
             f"| {our_p99 / statistics.median(same):.2f} | |"
         )
-    for title, is_stream in (("`BatchDecide`", False), ("`StreamDecisions`", True)):
-        runs = [run_batches(server, 30, is_stream=is_stream) for _ in range(rounds)]
-        wall, per_core = (statistics.median(values) for values in zip(*runs, strict=True))
-        lines.append(
-            f"| {title} of 1,000, decisions/s; a second of engine CPU | {wall:,.0f}; {per_core:,.0f} | | | ≥ 50,000 |"
-        )
+    for method, is_stream in (("BatchDecide", False), ("StreamDecisions", True)):
+        runs = [run_batches(server, method, decisions_in_batches(30), is_stream=is_stream) for _ in range(rounds)]
+        lines.append(_batch_line(f"`{method}` of 1,000, decisions", runs, "≥ 50,000"))
+    for per_account in (10, 1):
+        runs = [run_batches(server, "RecordEvents", events_in_batches(30, per_account)) for _ in range(rounds)]
+        title = f"`RecordEvents` of 1,000, {per_account} of an account at a time, events"
+        lines.append(_batch_line(title, runs, "≥ 30,000"))
     for title, micros in measured("evaluation").items():
         lines.append(f"| `domain.decide`, {title}, µs | {micros:.1f} | | | ≤ 15 |")
     lines += playbook_lines(server)
@@ -267,6 +232,11 @@ def measure(server: Server, seconds: float, rounds: int) -> list[str]:
     back = restart_seconds(server)
     lines.append(f"| engine killed under no load: seconds until it serves again | {back:.2f} | | | < 2 |")
     return lines
+
+
+def _batch_line(title: str, runs: list[tuple[float, float]], target: str) -> str:
+    wall, per_core = (statistics.median(values) for values in zip(*runs, strict=True))
+    return f"| {title}/s; a second of engine CPU | {wall:,.0f}; {per_core:,.0f} | | | {target} |"
 
 
 def playbook_lines(server: Server) -> list[str]:

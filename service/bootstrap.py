@@ -157,7 +157,7 @@ def make_parts(store: Store, settings: Settings, reader: PolicyReader) -> Parts:
     brake = make_brake(settings, playbooks)
     lease_us = settings.run_lease_ms * 1_000
     runs = RunDesk(store, control, calendar, brake, tally, settings.run_shard_accounts, lease_us)
-    codec = ProtoCodec(desk, playbook_desk, ReportDesk(store, control, playbook_desk, tally, dead_man), runs)
+    codec = ProtoCodec(desk, playbook_desk, ReportDesk(store, control, playbook_desk, tally, dead_man), runs, calendar)
     return Parts(control, calendar, desk, playbook_desk, runs, codec, brake, tally, dead_man)
 
 

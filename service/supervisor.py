@@ -267,17 +267,17 @@ class Supervisor:
 
     @staticmethod
     def _end(children: Sequence[Child], seconds_max: float) -> bool:
-        for child in children:
-            child.end(signal.SIGTERM)
+        # What died by itself just before and was not yet started again is no fault of this stop.
+        running = [child.process for child in children if child.is_alive and child.process is not None]
+        for process in running:
+            process.terminate()
         give_up_at = time.monotonic() + seconds_max
-        for child in children:
-            if child.process is None:
-                continue
+        for process in running:
             try:
-                child.process.wait(max(give_up_at - time.monotonic(), 0.01))
+                process.wait(max(give_up_at - time.monotonic(), 0.01))
             except subprocess.TimeoutExpired:
-                log.error("did not stop", role=child.role)
-        return all(child.process is not None and child.process.returncode == 0 for child in children)
+                log.error("did not stop", role=children[0].role)
+        return all(process.returncode == 0 for process in running)
 
     def _kill_all(self) -> None:
         for child in (*self._gateways, *self._workers, self._sentry, self._engine, self._spare):

@@ -8,6 +8,7 @@ from service.cli import (
     demo,
     draws,
     drill,
+    events,
     imports,
     oncall,
     playbooks,
@@ -37,6 +38,7 @@ app.command("verify")(stores.verify)
 app.command("replay")(stores.replay)
 app.add_typer(runs.app, name="run")
 app.add_typer(draws.app, name="draw")
+app.command("events")(events.events)
 app.add_typer(imports.app, name="import")
 app.add_typer(policies.app, name="policy")
 app.add_typer(playbooks.app, name="playbook")

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import grpc
 import grpc.aio
 import tenacity
-from holdline.v1 import account_pb2, decision_pb2, draw_pb2, money_pb2
+from holdline.v1 import account_pb2, decision_pb2, draw_pb2, event_pb2, money_pb2
 from holdline.v1 import limit_service_pb2 as limits
 from holdline.v1 import limit_service_pb2_grpc as limits_grpc
 from holdline.v1 import playbook_service_pb2 as pb
@@ -88,6 +88,14 @@ class AsyncClient:
                     yield result.request_id, result_of(result, result.request_id)
         except grpc.RpcError as error:
             raise errors.from_rpc(error) from error
+
+    async def record_events(self, events: Sequence[event_pb2.Event]) -> list[event_pb2.EventResult]:
+        """Take up to 1,000 events, as `requests.event` makes them; a result each, with its error. Raises HoldlineError.
+
+        Send the same events again where an answer is missing: each counts once.
+        """
+        request = limits.RecordEventsRequest(events=events)
+        return list((await self._call(self._limits.RecordEvents, request, "")).results)
 
     async def evaluate(self, account_id: str, kind: str | int, **arguments_of_evaluate: Any) -> limits.EvaluateResponse:
         """Compute a decision without writing; arguments as `requests.evaluate`. Raises HoldlineError."""

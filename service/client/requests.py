@@ -5,10 +5,10 @@ Promises that both clients send the same messages.
 
 import uuid
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
-from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, money_pb2, playbook_service_pb2
+from holdline.v1 import account_pb2, decision_pb2, event_pb2, limit_service_pb2, money_pb2, playbook_service_pb2
 
 CALLER_KEY: Final = "x-holdline-caller"
 CRITICALITY_KEY: Final = "x-holdline-criticality"
@@ -153,3 +153,30 @@ def metadata(caller: str, *, is_batch: bool) -> tuple[tuple[str, str], ...]:
     """Make a call's metadata."""
     pairs: tuple[tuple[str, str], ...] = ((CALLER_KEY, caller),) if caller else ()
     return (*pairs, (CRITICALITY_KEY, "batch")) if is_batch else pairs
+
+
+_EVENT_FIELDS: Final = {
+    field.message_type.name: field.name
+    for field in event_pb2.Event.DESCRIPTOR.oneofs_by_name["what"].fields
+    if field.message_type is not None
+}
+
+
+def event(
+    account_id: str,
+    what: "event_pb2.Transaction | event_pb2.Enquiry | event_pb2.ProfileUpdate | event_pb2.MisuseFlag"
+    " | event_pb2.Statement | event_pb2.Repayment",
+    occurred_at: datetime,
+    *,
+    event_id: str,
+) -> event_pb2.Event:
+    """Make a behaviour event: what happened to an account, and when (with its time zone). Raises ValueError.
+
+    `event_id` is the sender's own and names this one happening whenever it is sent.
+    """
+    if occurred_at.tzinfo is None:
+        raise ValueError("occurred_at needs its time zone")
+    made = event_pb2.Event(event_id=event_id, account_id=account_id)
+    made.occurred_at.FromDatetime(occurred_at)
+    getattr(made, _EVENT_FIELDS[what.DESCRIPTOR.name]).CopyFrom(what)
+    return made

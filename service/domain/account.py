@@ -7,6 +7,7 @@ of the last 30 business days and the days of the last raise and cut.
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from service.domain.behaviour import Behaviour, effective
 from service.domain.facts import NOTHING_KNOWN, Profile
 from service.domain.money import ratio_bp
 
@@ -56,6 +57,7 @@ class Account(NamedTuple):
     outstanding_minor: int
     version: int
     profile: Profile
+    """What was stated; `behaviour.effective` gives what counts."""
     last_raise_day: int
     last_cut_day: int
     movements: tuple[Movement, ...]
@@ -69,6 +71,8 @@ class Account(NamedTuple):
     """Number of the newest posting, 0 before the first."""
     postings_chain: bytes = b""
     """Head of the account's hash chain of postings, opaque to the domain."""
+    behaviour: Behaviour | None = None
+    """What events left; None before the first."""
 
 
 class Growth(NamedTuple):
@@ -99,6 +103,11 @@ def settled(account: Account, now_us: int) -> Account:
         return account
     holds = tuple(hold for hold in account.holds if hold.expires_us > now_us)
     return account._replace(holds=holds, held_minor=sum(hold.left_minor for hold in holds))
+
+
+def known(account: Account, today: int) -> Profile:
+    """Give what is known of an account on a business day: what was stated, and what its events tell."""
+    return effective(account.profile, account.behaviour, today)
 
 
 def available_minor(limit_minor: int, held_minor: int, outstanding_minor: int) -> int:

@@ -121,7 +121,7 @@ def refuse_beside(
         if not overlap(scope, other.scope):
             continue
         if other.playbook == playbook.name:
-            raise ActivationExists(other.title)
+            raise ActivationExists(activation_id=other.title)
         why = playbook.conflicts.get(other.playbook) or theirs.conflicts.get(playbook.name)
         if why:
             raise PlaybookConflict(playbook.title, other.title, why)
@@ -169,13 +169,13 @@ def approved(activation: Activation, caller: str, now_us: int) -> Activation:
     """
     state = state_of(activation, now_us)
     if state in (ActivationState.LAPSED, ActivationState.ENDED):
-        raise ActivationOver(activation.title, state.name.lower())
+        raise ActivationOver(activation_id=activation.title, state=state.name.lower())
     if state is ActivationState.ACTIVE:
-        raise ApprovalRefused("it is in force already; there is nothing to approve", activation.title)
+        raise ApprovalRefused("it is in force already; there is nothing to approve", activation_id=activation.title)
     if caller == activation.requested_by:
-        raise ApprovalRefused("nobody approves their own activation; ask somebody else", activation.title)
+        raise ApprovalRefused("nobody approves their own activation; ask somebody else", activation_id=activation.title)
     if caller in activation.approved_by:
-        raise ApprovalRefused("you have approved it already; another person must", activation.title)
+        raise ApprovalRefused("you have approved it already; another person must", activation_id=activation.title)
     approvers = (*activation.approved_by, caller)
     if len(approvers) < activation.approvals_needed:
         return activation._replace(approved_by=approvers)
@@ -192,9 +192,11 @@ def extended(activation: Activation, playbook: Playbook, ttl_seconds: int, calle
     """
     state = state_of(activation, now_us)
     if state is not ActivationState.ACTIVE:
-        raise ActivationOver(activation.title, state.name.lower())
+        raise ActivationOver(activation_id=activation.title, state=state.name.lower())
     if activation.approvals_needed and caller == activation.requested_by:
-        raise ApprovalRefused("this playbook needs approval, so somebody else must extend it", activation.title)
+        raise ApprovalRefused(
+            "this playbook needs approval, so somebody else must extend it", activation_id=activation.title
+        )
     violations = ttl_violations(playbook, ttl_seconds)
     until_us = now_us + ttl_seconds * SECOND_US
     if not violations and until_us <= activation.until_us:
@@ -209,5 +211,5 @@ def ended(activation: Activation, caller: str, now_us: int) -> Activation:
     """Give an activation that is over; raises ActivationOver where it was already."""
     state = state_of(activation, now_us)
     if state in (ActivationState.LAPSED, ActivationState.ENDED):
-        raise ActivationOver(activation.title, state.name.lower())
+        raise ActivationOver(activation_id=activation.title, state=state.name.lower())
     return activation._replace(ended_us=now_us, ended_by=caller)

@@ -7,35 +7,41 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from service.domain.account import Account
-from service.domain.decision import DecideCommand, Decided, Decision, Outcome
+from service.domain.decision import DecideCommand, Decided, Decision
 from service.domain.draw import DrawCommand, Hold, Posted, Posting
 from service.domain.entitlement import Entitlement
+from service.domain.event import EventCommand, Taken
 
-Command = DecideCommand | DrawCommand
+Command = DecideCommand | DrawCommand | EventCommand
 Recorded = Decided | Posted
+"""What a key stands for."""
+Answered = Recorded | Taken
+"""What a command that was not refused is answered with."""
 
 NUMBER_SHIFT = 10
 """A decision's number is its microsecond shifted left by this: numbers sort by time, and 1,024 fit in a microsecond."""
 
 
 class Wanted(NamedTuple):
-    """What a batch needs of the store: idempotency keys, accounts, and holds by account and number."""
+    """What a batch needs of the store: idempotency keys, accounts, holds by account and number, events by key."""
 
     keys: list[str]
     accounts: list[str]
     holds: list[tuple[str, int]]
+    events: list[str]
 
 
 def wanted(commands: Sequence[Command]) -> Wanted:
     """Give what commands need."""
     return Wanted(
-        [key_of(command.caller, command.request_id) for command in commands],
+        [key_of(command.caller, command.request_id) for command in commands if not isinstance(command, EventCommand)],
         [command.account_id for command in commands],
         [
             (command.account_id, command.hold_number)
             for command in commands
             if isinstance(command, DrawCommand) and command.hold_number
         ],
+        [command.key for command in commands if isinstance(command, EventCommand)],
     )
 
 
@@ -43,16 +49,23 @@ class Book:
     """Accounts by id and answers by key, and what a batch changed of them."""
 
     __slots__ = (
-        "accounts", "answers", "changed", "changed_holds", "created", "decisions", "entitlements", "holds",
-        "last_number", "postings",
+        "accounts", "answers", "behaved", "changed", "changed_holds", "created", "decisions", "entitlements", "events",
+        "holds", "last_number", "postings", "taken",
     )  # fmt: skip
 
     def __init__(
-        self, accounts: dict[str, Account], answers: dict[str, Recorded], holds: dict[int, Hold], last_number: int
+        self,
+        accounts: dict[str, Account],
+        answers: dict[str, Recorded],
+        holds: dict[int, Hold],
+        taken: dict[str, bytes],
+        last_number: int,
     ) -> None:
         self.accounts = accounts
         self.answers = answers
         self.holds = holds
+        self.taken = taken
+        """Fingerprints of events that were taken before, by key."""
         self.last_number = last_number
         self.decisions: list[tuple[str, Decision]] = []
         """New decisions, each with its idempotency key, in order."""
@@ -65,11 +78,15 @@ class Book:
         self.changed_holds: set[int] = set()
         self.entitlements: list[Entitlement] = []
         """What the new decisions settle of the promise ledger, in order."""
+        self.events: list[EventCommand] = []
+        """New events, in order."""
+        self.behaved: set[str] = set()
+        """Accounts whose behaviour has new content."""
 
     @property
     def is_blank(self) -> bool:
         """Whether there is nothing to write."""
-        return not self.decisions and not self.postings
+        return not self.decisions and not self.postings and not self.events
 
     @staticmethod
     def microsecond(number: int) -> int:
@@ -103,6 +120,14 @@ class Book:
         self.postings.append((key, numbered))
         return Posted(numbered, account.product, account.currency, replayed=False)
 
+    def enter_event(self, event: EventCommand, account: Account) -> Taken:
+        """Enter an event and the account after it, and give the answer."""
+        self.taken[event.key] = event.fingerprint
+        self.events.append(event)
+        self.behaved.add(account.account_id)
+        self.accounts[account.account_id] = account
+        return Taken(event.request_id, replayed=False)
+
     def _next_number(self, now_us: int) -> int:
         self.last_number = max(self.last_number + 1, now_us << NUMBER_SHIFT)
         return self.last_number
@@ -122,6 +147,8 @@ def key_of(caller: str, request_id: str) -> str:
     return f"{caller}/{request_id}"
 
 
-def outcome_of(recorded: Recorded) -> Outcome:
-    """Give what came of a recorded command."""
-    return recorded.posting.outcome if isinstance(recorded, Posted) else recorded.decision.outcome
+def outcome_of(answered: Answered) -> str:
+    """Name what came of a command."""
+    if isinstance(answered, Taken):
+        return "EVENT_TAKEN"
+    return (answered.posting.outcome if isinstance(answered, Posted) else answered.decision.outcome).name

@@ -16,6 +16,7 @@ from service.domain.account import (
     growth,
     growth_then,
     is_within,
+    known,
     moved,
     settled,
     utilisation_bp,
@@ -71,7 +72,11 @@ def decide(
     """
     check(command, account)
     account = settled(account, moment.now_us)
-    profile = merge(account.profile, command.news, moment.now_us)
+    stated = merge(account.profile, command.news, moment.now_us)
+    profile = stated
+    if account.behaviour is not None:
+        # What comes with the decision counts for it, whatever events tell.
+        profile = merge(known(account, moment.today or moment.business_day), command.news, moment.now_us)
     before = (growth_then if command.business_day else growth)(account, moment.business_day)
     if moment.portfolio_room_minor != UNBOUNDED:
         before = before._replace(portfolio_room_minor=moment.portfolio_room_minor)
@@ -83,7 +88,7 @@ def decide(
         standing = standing_of(account, profile, before)
         judgement = judge_in(mode, command.kind, account.account_id, account.product, standing, policy, moment)
     decision = _record(command, account, judgement, mode.mode_id, moment, profile, before)
-    return _after(account, decision), decision
+    return _after(account, decision, stated), decision
 
 
 def judge_in(
@@ -324,7 +329,7 @@ def _record(
     )  # fmt: skip
 
 
-def _after(account: Account, decision: Decision) -> Account:
+def _after(account: Account, decision: Decision, stated: Profile) -> Account:
     """Give the account after a decision; the number is entered by the book."""
     day = decision.business_day
     change = decision.new_limit_minor - decision.old_limit_minor
@@ -337,6 +342,6 @@ def _after(account: Account, decision: Decision) -> Account:
             last_cut_day = max(last_cut_day, day)
     return Account(
         account.account_id, account.product, account.currency, decision.status, decision.new_limit_minor,
-        account.held_minor, account.outstanding_minor, decision.account_version, decision.profile,
+        account.held_minor, account.outstanding_minor, decision.account_version, stated,
         last_raise_day, last_cut_day, movements, *account[12:],
     )  # fmt: skip

@@ -46,6 +46,8 @@ class Moment(NamedTuple):
     business_day: int
     portfolio_room_minor: int = UNBOUNDED
     """What the day's portfolio budget leaves for raises, in minor units."""
+    today: int = 0
+    """The business day of the clock where the decision counts for another one; 0 where it does not."""
 
 
 class DecideCommand(NamedTuple):

@@ -33,6 +33,8 @@
     │   ├── ActivationOver
     │   ├── ApprovalRefused
     │   ├── BuildMix
+    │   ├── EventTooOld
+    │   ├── BehaviourFull
     │   └── ModeReadOnly
     ├── RoleRequired            ask for the role
     ├── Overloaded              wait, then retry with the same key
@@ -113,9 +115,6 @@ class DecisionNotFound(NotFound):
 
     reason = "DECISION_NOT_FOUND"
 
-    def __init__(self, decision_id: str) -> None:
-        super().__init__(decision_id=decision_id)
-
 
 class HoldNotFound(NotFound):
     """The account has no such hold."""
@@ -148,9 +147,6 @@ class ActivationNotFound(NotFound):
     """No such activation; `GetMode` names those in force."""
 
     reason = "ACTIVATION_NOT_FOUND"
-
-    def __init__(self, activation_id: str) -> None:
-        super().__init__(activation_id=activation_id)
 
 
 class AlreadyExists(HoldlineError):
@@ -188,9 +184,6 @@ class ActivationExists(AlreadyExists):
     """The same playbook is active or waits for approval in an overlapping scope; extend, approve or end that one."""
 
     reason = "ACTIVATION_EXISTS"
-
-    def __init__(self, activation_id: str) -> None:
-        super().__init__(activation_id=activation_id)
 
 
 class VersionMismatch(HoldlineError):
@@ -271,9 +264,6 @@ class PolicyStateRefused(Refused):
 
     reason = "POLICY_STATE"
 
-    def __init__(self, message: str, version: str, state: str) -> None:
-        super().__init__(message, version=version, state=state)
-
 
 class PlaybookRetired(Refused):
     """This version of the playbook takes no new activation."""
@@ -300,17 +290,11 @@ class ActivationOver(Refused):
 
     reason = "ACTIVATION_OVER"
 
-    def __init__(self, activation_id: str, state: str) -> None:
-        super().__init__(activation_id=activation_id, state=state)
-
 
 class ApprovalRefused(Refused):
     """This approval doesn't count."""
 
     reason = "APPROVAL_REFUSED"
-
-    def __init__(self, message: str, activation_id: str) -> None:
-        super().__init__(message, activation_id=activation_id)
 
 
 class BuildMix(Refused):
@@ -318,8 +302,17 @@ class BuildMix(Refused):
 
     reason = "BUILD_MIX"
 
-    def __init__(self, engines: str) -> None:
-        super().__init__(engines=engines)
+
+class EventTooOld(Refused):
+    """The event lies further back than events are taken; its windows are over."""
+
+    reason = "EVENT_TOO_OLD"
+
+
+class BehaviourFull(Refused):
+    """The account has more of these than its bounded state holds; check the feed."""
+
+    reason = "BEHAVIOUR_FULL"
 
 
 class ModeReadOnly(Refused):
@@ -327,17 +320,11 @@ class ModeReadOnly(Refused):
 
     reason = "MODE_READ_ONLY"
 
-    def __init__(self) -> None:
-        super().__init__()
-
 
 class RoleRequired(HoldlineError):
     """The caller lacks the role that this RPC asks for."""
 
     reason = "ROLE_REQUIRED"
-
-    def __init__(self, role: str) -> None:
-        super().__init__(role=role)
 
 
 class Overloaded(HoldlineError):
@@ -374,9 +361,6 @@ class BuildLacksPlaybook(Unavailable):
 
     reason = "BUILD_LACKS_PLAYBOOK"
 
-    def __init__(self, activation_id: str) -> None:
-        super().__init__(activation_id=activation_id)
-
 
 class Draining(Unavailable):
     """This server is shutting down; nothing was written, retry with the same request id."""
@@ -392,6 +376,3 @@ class DeadlineExpired(HoldlineError):
 
 class InternalError(HoldlineError):
     """A bug in Holdline; its log has the trace."""
-
-    def __init__(self, trace_id: str) -> None:
-        super().__init__(trace_id=trace_id)

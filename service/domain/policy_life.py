@@ -56,8 +56,8 @@ def promoted(record: PolicyRecord, active: PolicyRecord | None, now_us: int) -> 
     if record.state is not PolicyState.DRAFT:
         raise PolicyStateRefused(
             "only a draft can be promoted; roll back to return to an earlier version",
-            record.version,
-            record.state.name.lower(),
+            version=record.version,
+            state=record.state.name.lower(),
         )
     return _switched(record, active, now_us)
 
@@ -69,7 +69,9 @@ def rolled_back(record: PolicyRecord, active: PolicyRecord | None, now_us: int) 
     """
     if record.activated_us == 0:
         raise PolicyStateRefused(
-            "this version has never decided; promote it instead", record.version, record.state.name.lower()
+            "this version has never decided; promote it instead",
+            version=record.version,
+            state=record.state.name.lower(),
         )
     return _switched(record, active, now_us)
 

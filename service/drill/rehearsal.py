@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 from service.bootstrap import Parts
 from service.domain.account import Account, growth, opened
 from service.domain.activation import Activation, requested
-from service.domain.book import Recorded
+from service.domain.book import Answered
 from service.domain.decide import judge
 from service.domain.decision import DecideCommand, Decided, Moment, Standing
 from service.domain.errors import HoldlineError
@@ -213,7 +213,7 @@ class Rehearsal:
                 pass
             advance(len(asked))
 
-    def _executed(self, commands: Sequence[DecideCommand]) -> list[Recorded | HoldlineError]:
+    def _executed(self, commands: Sequence[DecideCommand]) -> list[Answered | HoldlineError]:
         parts = self._stage.parts
         return execute(commands, self._stage.store, parts.control, parts.calendar, parts.brake)
 

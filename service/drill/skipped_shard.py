@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from service import bootstrap
-from service.domain.account import Status, growth_then
+from service.domain.account import Status, growth_then, known
 from service.domain.daily_run import DiscrepancyKind
 from service.domain.decide import judge
 from service.domain.decision import Kind, Moment, standing_of
@@ -114,7 +114,7 @@ def _promised(stage: Stage, day: int) -> frozenset[str]:
     for account in stage.store.accounts():
         if account.status is Status.ACTIVE:
             policy = stage.parts.desk.policy(versions[account.product])
-            standing = standing_of(account, account.profile, growth_then(account, day))
+            standing = standing_of(account, known(account, day), growth_then(account, day))
             if judge(Kind.RAISE, standing, policy, moment).promised_minor:
                 found.add(account.account_id)
     return frozenset(found)

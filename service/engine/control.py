@@ -117,9 +117,9 @@ class Control:
         try:
             playbook = self.playbooks.find(activation.playbook, activation.version)
         except PlaybookNotFound as error:
-            raise BuildLacksPlaybook(activation.title) from error
+            raise BuildLacksPlaybook(activation_id=activation.title) from error
         if playbook.content_hash != activation.content_hash:
-            raise BuildLacksPlaybook(activation.title)
+            raise BuildLacksPlaybook(activation_id=activation.title)
         return playbook
 
     def recorded_mode(self, source: PolicySource, names: tuple[str, ...], candidate: Activation | None = None) -> Mode:
@@ -143,5 +143,5 @@ class Control:
     def _activation(source: PolicySource, name: str) -> Activation:
         activation = source.playbooks.activation(int(name[1:].partition("@")[0]))
         if activation is None or activation.title != name:
-            raise ActivationNotFound(name)
+            raise ActivationNotFound(activation_id=name)
         return activation

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
-from service.domain.book import Recorded
+from service.domain.book import Answered
 from service.domain.daily_run import (
     LAST_ID,
     QUEUE_SHARD,
@@ -252,7 +252,7 @@ class RunDesk:
         ]  # fmt: skip
         beside = self._beside_run if chunk.kind in (TaskKind.QUEUE, TaskKind.RUN) else self._beside_closing
 
-        def enter(row: ControlRow, answers: Sequence[Recorded | HoldlineError]) -> None:
+        def enter(row: ControlRow, answers: Sequence[Answered | HoldlineError]) -> None:
             for answered in answers:
                 if isinstance(answered, HoldlineError) and not isinstance(answered, _APART):
                     raise answered
@@ -260,7 +260,7 @@ class RunDesk:
 
         execute_beside(commands, self._store, self._control, self._calendar, self._brake, enter)
 
-    def _beside_run(self, holder: str, chunk: Chunk, now_us: int, answers: Sequence[Recorded | HoldlineError]) -> None:
+    def _beside_run(self, holder: str, chunk: Chunk, now_us: int, answers: Sequence[Answered | HoldlineError]) -> None:
         run = self._run(chunk.business_day)
         shard = self._runs.shard(chunk.business_day, chunk.shard)
         if run.state is not RunState.RUNNING:
@@ -280,7 +280,7 @@ class RunDesk:
             self._runs.enter_run(run._replace(accounts=chunk.accounts))
 
     def _beside_closing(
-        self, holder: str, chunk: Chunk, now_us: int, answers: Sequence[Recorded | HoldlineError]
+        self, holder: str, chunk: Chunk, now_us: int, answers: Sequence[Answered | HoldlineError]
     ) -> None:
         closing = self._closing(chunk.business_day)
         is_over = closing.state in (ClosingState.CLOSED, ClosingState.MADE_GOOD)
@@ -308,14 +308,14 @@ class RunDesk:
             )
         )  # fmt: skip
 
-    def _enter_made_good(self, chunk: Chunk, answers: Sequence[Recorded | HoldlineError]) -> None:
+    def _enter_made_good(self, chunk: Chunk, answers: Sequence[Answered | HoldlineError]) -> None:
         """Name the decision that settled each missing raise; what is withheld now has its reason, too."""
         for account_id, answered in zip(chunk.raises, answers, strict=True):
             number = answered.decision.number if isinstance(answered, Decided) else 0
             kind = DiscrepancyKind.MISSING
             self._runs.enter_discrepancy(Discrepancy(chunk.business_day, account_id, kind, "", number))
 
-    def _late(self, answers: Sequence[Recorded | HoldlineError]) -> tuple[Line, ...]:
+    def _late(self, answers: Sequence[Answered | HoldlineError]) -> tuple[Line, ...]:
         """Count what was settled at the closing itself, for accounts that became eligible after the run had passed."""
         found = [self._runs.entitlement(made.account_id, made.business_day) for made in _promised(answers)]
         return added((), tuple(line_of(settled) for settled in found if settled is not None))
@@ -339,7 +339,7 @@ def _is_free(leased: Shard | Closing, holder: str, now_us: int) -> bool:
     return leased.holder == holder or leased.lease_us <= now_us
 
 
-def _promised(answers: Sequence[Recorded | HoldlineError]) -> list[Decision]:
+def _promised(answers: Sequence[Answered | HoldlineError]) -> list[Decision]:
     """Give the decisions among answers that settle a promise."""
     made = (answered.decision for answered in answers if isinstance(answered, Decided))
     return [decision for decision in made if decision.promised_minor]

@@ -6,7 +6,7 @@ before it is answered. Reads work while the store takes no writes.
 
 from typing import NamedTuple
 
-from service.domain.account import Account, settled
+from service.domain.account import Account, known, settled
 from service.domain.decide import decide
 from service.domain.decision import DecideCommand, Decided, Decision
 from service.domain.draw import Hold, Posted, hold_at
@@ -84,7 +84,11 @@ class Desk:
         account = self._store.account(account_id)
         if account is None:
             raise AccountNotFound(account_id)
-        return settled(account, self._store.control().now_us) if account.holds else account
+        if not account.holds and account.behaviour is None:
+            return account
+        now_us = self._store.control().now_us
+        today = self._calendar.business_day(now_us)
+        return settled(account, now_us)._replace(profile=known(account, today))
 
     def hold(self, account_id: str, number: int) -> tuple[Hold, str]:
         """Give a hold as it stands now, and its currency; raises AccountNotFound or HoldNotFound."""
@@ -104,7 +108,7 @@ class Desk:
         number = int(decision_id, 16)
         decided = self._store.decision(number) if number < 1 << 63 else None
         if decided is None:
-            raise DecisionNotFound(decision_id)
+            raise DecisionNotFound(decision_id=decision_id)
         return decided
 
     def account_decisions(self, account_id: str, before: int, count: int) -> list[Decided]:

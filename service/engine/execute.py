@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from service.domain.account import Account, opened
-from service.domain.book import Book, Command, Recorded, wanted
+from service.domain.account import Account, known, opened
+from service.domain.book import Answered, Book, Command, Recorded, key_of, wanted
 from service.domain.decide import decide
 from service.domain.decision import DecideCommand, Decided, Kind, Moment, Outcome
-from service.domain.draw import Posted, declined, post
+from service.domain.draw import DrawCommand, Posted, declined, post
 from service.domain.entitlement import entitlement_of
 from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, Unavailable
+from service.domain.event import EventCommand, Taken
+from service.domain.event import take as take_event
 from service.domain.mode import admit
 from service.domain.playbook import Request
 from service.domain.policy import Policy
@@ -24,14 +26,14 @@ from service.engine.budget import Purse
 from service.engine.control import Control
 from service.engine.ports import Calendar, ControlRow, Store
 
-Beside = Callable[[ControlRow, Sequence[Recorded | HoldlineError]], None]
+Beside = Callable[[ControlRow, Sequence[Answered | HoldlineError]], None]
 """Writes something in the transaction of a batch, with its answers known."""
 _OPENING: Final = (Kind.ASSIGN, Kind.IMPORT)
 
 
 def execute(
     commands: Sequence[Command], store: Store, control: Control, calendar: Calendar, brake: Brake
-) -> list[Recorded | HoldlineError]:
+) -> list[Answered | HoldlineError]:
     """Decide commands in order and make the decisions durable; gives as many answers as commands."""
     try:
         return execute_beside(commands, store, control, calendar, brake, lambda _, __: None)
@@ -41,7 +43,7 @@ def execute(
 
 def execute_beside(
     commands: Sequence[Command], store: Store, control: Control, calendar: Calendar, brake: Brake, beside: Beside
-) -> list[Recorded | HoldlineError]:
+) -> list[Answered | HoldlineError]:
     """Decide commands, and write something beside them in the same transaction; raises what `beside` or a store does.
 
     Where the batch would let exposure grow beyond the brake's limits, nothing of it is kept: the brake puts its safe
@@ -57,15 +59,17 @@ def execute_beside(
 
 def _decided(
     commands: Sequence[Command], store: Store, control: Control, calendar: Calendar, brake: Brake, beside: Beside
-) -> list[Recorded | HoldlineError]:
+) -> list[Answered | HoldlineError]:
     """Decide a batch in one transaction; raises BrakeTripped or Unavailable, and nothing of it remains."""
     with transaction(store, control) as row:
-        needs = wanted(commands)
-        book = store.fetch(needs, row.last_number)
+        book = store.fetch(wanted(commands), row.last_number)
         moment = moment_of(calendar, row)
         purse = Purse(store.runs)
         answers = [
-            answer(one, key, book, control, purse, moment) for one, key in zip(commands, needs.keys, strict=True)
+            _taken(one, book, control, moment)
+            if isinstance(one, EventCommand)
+            else answer(one, book, control, purse, moment)
+            for one in commands
         ]
         if not book.is_blank:
             brake.allow(book, store, moment.now_us)
@@ -75,10 +79,37 @@ def _decided(
     return answers
 
 
+def _taken(event: EventCommand, book: Book, control: Control, moment: Moment) -> Taken | HoldlineError:
+    """Take one event into its account's behaviour, once."""
+    before = book.taken.get(event.key)
+    if before is not None:
+        same = before == event.fingerprint
+        return Taken(event.request_id, replayed=True) if same else IdempotencyKeyReused(event.request_id)
+    if control.refusal is not None:
+        return control.refusal
+    account = book.accounts.get(event.account_id)
+    if account is None:
+        return AccountNotFound(event.account_id)
+    try:
+        if control.mode.measures:
+            admit(
+                control.mode,
+                Request(event.criticality),
+                account.account_id,
+                account.product,
+                known(account, moment.business_day),
+            )
+        after = take_event(event, account, moment)
+    except HoldlineError as refusal:
+        return refusal
+    return book.enter_event(event, after)
+
+
 def answer(
-    command: Command, key: str, book: Book, control: Control, purse: Purse, moment: Moment
+    command: DecideCommand | DrawCommand, book: Book, control: Control, purse: Purse, moment: Moment
 ) -> Recorded | HoldlineError:
     """Answer one command from the book and enter what it changes."""
+    key = key_of(command.caller, command.request_id)
     recorded = book.answers.get(key)
     if recorded is not None:
         record = recorded.posting if isinstance(recorded, Posted) else recorded.decision
@@ -91,7 +122,7 @@ def answer(
         account = book.accounts.get(command.account_id) or newcomer(command, control)
         if control.mode.measures:
             request = Request(command.criticality)
-            admit(control.mode, request, account.account_id, account.product, account.profile)
+            admit(control.mode, request, account.account_id, account.product, known(account, moment.business_day))
         policy = control.active(account.product)
         if isinstance(command, DecideCommand):
             return _enter_decision(command, key, account, policy, book, control, purse, moment)
@@ -108,7 +139,7 @@ def _enter_decision(
 ) -> Decided:  # fmt: skip
     """Decide, and enter the decision with what it settles of the promise ledger; raises HoldlineError."""
     if command.business_day:
-        moment = moment._replace(business_day=command.business_day)
+        moment = moment._replace(business_day=command.business_day, today=moment.business_day)
     if policy.caps.portfolio_per_day_minor is not None:
         moment = moment._replace(portfolio_room_minor=purse.room(policy, moment.business_day))
     after, decision = decide(command, account, policy, control.mode, moment)
@@ -132,7 +163,7 @@ def _final(recorded: Recorded) -> Recorded | HoldlineError:
     return recorded
 
 
-def newcomer(command: Command, control: Control) -> Account:
+def newcomer(command: DecideCommand | DrawCommand, control: Control) -> Account:
     """Open an account for a first limit or an import; raises AccountNotFound for other commands, or PolicyNotFound."""
     if not isinstance(command, DecideCommand) or command.kind not in _OPENING:
         raise AccountNotFound(command.account_id)

@@ -122,7 +122,7 @@ class PlaybookDesk:
         """Give an activation; raises ActivationNotFound."""
         activation = self._store.playbooks.activation(number)
         if activation is None:
-            raise ActivationNotFound(f"A{number}")
+            raise ActivationNotFound(activation_id=f"A{number}")
         return activation
 
     def change(self, order: ActivationOrder) -> ActivationChanged:
@@ -230,7 +230,7 @@ class PlaybookDesk:
         """Refuse while engines of different builds serve: one name could mean two things (Knight Capital)."""
         engines = self._store.playbooks.engines(now_us - ENGINE_SEEN_US)
         if not is_forced and len({engine[1:4] for engine in engines}) > 1:
-            raise BuildMix("; ".join(f"{one.engine_id}: {one.build}/{one.playbooks}" for one in engines))
+            raise BuildMix(engines="; ".join(f"{one.engine_id}: {one.build}/{one.playbooks}" for one in engines))
 
     def _tell(self, order: ActivationOrder, activation: Activation, now_us: int) -> None:
         """Alert: glass broken, a mix forced and a guard's act are critical, everything else is told as well."""

@@ -10,8 +10,10 @@ from typing import Final
 
 import structlog
 
-from service.domain.book import Command, Recorded, outcome_of
+from service.domain.behaviour import KEPT_DAYS
+from service.domain.book import Answered, Command, outcome_of
 from service.domain.errors import DeadlineExpired, HoldlineError, InternalError, StoreUnavailable, Unavailable
+from service.domain.policy import DAY_US
 from service.domain.watch import EngineSeen
 from service.engine.brake import Brake
 from service.engine.control import Control
@@ -50,6 +52,8 @@ class Engine:
         self._codec = codec
         self._meters = meters
         self._commands_max = commands_max
+        self._events_purged = ""
+        """Key of the event up to which the present walk has purged."""
 
     def answers(self, calls: Sequence[Call], now_us: int) -> list[Answer]:
         """Answer calls in order; `now_us` is the machine's monotonic clock in microseconds."""
@@ -99,7 +103,7 @@ class Engine:
             except Exception:  # noqa: BLE001 - The outermost edge for one answer's translation; its decisions are durable.
                 given[position] = self._internal(call)
 
-    def _execute(self, commands: list[Command]) -> list[Recorded | HoldlineError]:
+    def _execute(self, commands: list[Command]) -> list[Answered | HoldlineError]:
         started = time.perf_counter()
         try:
             answers = execute(commands, self._store, self._control, self._calendar, self._brake)
@@ -115,11 +119,11 @@ class Engine:
                 account=account_hash(command.account_id),
             )
             self._tally.add(1, 1, 0.0)
-            return [InternalError(command.trace_id)]
+            return [InternalError(trace_id=command.trace_id)]
         self._measure(answers, time.perf_counter() - started)
         return answers
 
-    def _measure(self, answers: list[Recorded | HoldlineError], seconds: float) -> None:
+    def _measure(self, answers: list[Answered | HoldlineError], seconds: float) -> None:
         failures = sum(isinstance(answer, Unavailable | InternalError) for answer in answers)
         self._tally.add(len(answers), failures, seconds)
         if answers and isinstance(answers[0], StoreUnavailable):
@@ -131,7 +135,7 @@ class Engine:
         meters.commit_seconds.record(seconds)
         counts: dict[str, int] = {}
         for answer in answers:
-            name = answer.reason if isinstance(answer, HoldlineError) else outcome_of(answer).name
+            name = answer.reason if isinstance(answer, HoldlineError) else outcome_of(answer)
             counts[name] = counts.get(name, 0) + 1
         for name, count in counts.items():
             meters.decisions.add(count, {"outcome": name})
@@ -144,7 +148,7 @@ class Engine:
 
     def _internal(self, call: Call) -> Answer:
         log.exception("call failed", method=call.method, trace_id=call.trace_id)
-        return self._codec.error(InternalError(call.trace_id))
+        return self._codec.error(InternalError(trace_id=call.trace_id))
 
     def report_in(self, seen: EngineSeen) -> bool:
         """Write down that this engine serves and what it is made of, and act where the guards are silent."""
@@ -162,8 +166,11 @@ class Engine:
     def purge(self, before_us: int, count: int) -> int:
         """Forget keys of decisions before a time (microseconds UTC), at most `count`; gives how many it looked at."""
         try:
-            with transaction(self._store, self._control):
+            with transaction(self._store, self._control) as row:
                 looked_at = self._store.purge(before_us, count)
+                # A day more than any event may be old, whatever the time zone.
+                before = row.now_us - (KEPT_DAYS + 1) * DAY_US
+                self._events_purged = self._store.purge_events(before, self._events_purged, count)
         except StoreUnavailable:
             log.warning("keys not purged: the store takes no writes")
             return 0

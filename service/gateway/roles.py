@@ -34,7 +34,7 @@ class Roles:
         """Refuse a caller that has none of a method's roles; raises RoleRequired."""
         has = self._callers.get(caller, self._others)
         if Role.ADMIN not in has and not has.intersection(method.roles):
-            raise RoleRequired(" or ".join(role.value for role in method.roles))
+            raise RoleRequired(role=" or ".join(role.value for role in method.roles))
 
 
 def read(path: str) -> Roles:

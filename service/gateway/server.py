@@ -280,7 +280,7 @@ def _answer_of(error: HoldlineError) -> Answer:
 async def _refuse(context: Context, answer: Answer) -> NoReturn:
     code, message = status.parse(answer.body)
     await context.abort(code, message[:1024], ((DETAILS_KEY, answer.body),))
-    raise InternalError("")
+    raise InternalError(trace_id="")
 
 
 async def _end(reader: asyncio.Future[None], answers: asyncio.Queue[asyncio.Task[Answer] | None]) -> None:

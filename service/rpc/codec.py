@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 
 from google.protobuf.message import DecodeError
 
-from service.domain.book import Recorded
+from service.domain.book import Answered
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.engine.daily_run import RunDesk
 from service.engine.desk import Desk
 from service.engine.playbook_desk import PlaybookDesk
-from service.engine.ports import Answer, Call, Work
+from service.engine.ports import Answer, Calendar, Call, Work
 from service.engine.reports import ReportDesk
 from service.rpc.draws import NAMES as DRAWS
 from service.rpc.draws import DrawCalls
+from service.rpc.events import NAMES as EVENTS
+from service.rpc.events import EventCalls
 from service.rpc.limits import LimitCalls
 from service.rpc.methods import METHODS, Shape
 from service.rpc.playbooks import PlaybookCalls
@@ -30,8 +32,10 @@ _DECIDING = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
 class ProtoCodec:
     """Translates for the methods of `rpc.methods`."""
 
-    def __init__(self, desk: Desk, playbooks: PlaybookDesk, reports: ReportDesk, runs: RunDesk) -> None:
-        limits, draws = LimitCalls(desk), DrawCalls(desk)
+    def __init__(
+        self, desk: Desk, playbooks: PlaybookDesk, reports: ReportDesk, runs: RunDesk, calendar: Calendar
+    ) -> None:
+        limits, draws, events = LimitCalls(desk), DrawCalls(desk), EventCalls(calendar)
         queries = {
             **limits.queries,
             **draws.queries,
@@ -41,7 +45,10 @@ class ProtoCodec:
         }
         queries["Report"] = lambda call: reports.answer(call.body)
         self._names = [method.path.rpartition("/")[2] for method in METHODS]
-        self._callees: list[LimitCalls | DrawCalls] = [draws if name in DRAWS else limits for name in self._names]
+        callee: dict[str, LimitCalls | DrawCalls | EventCalls] = dict.fromkeys(self._names, limits)
+        callee.update(dict.fromkeys(DRAWS, draws))
+        callee.update(dict.fromkeys(EVENTS, events))
+        self._callees = [callee[name] for name in self._names]
         self._decides = [method.shape in _DECIDING for method in METHODS]
         self._queries: list[Callable[[Call], bytes] | None] = [queries.get(name) for name in self._names]
 
@@ -56,7 +63,7 @@ class ProtoCodec:
         except DecodeError as error:
             raise _unreadable() from error
 
-    def answer(self, call: Call, work: Work, answers: Sequence[Recorded | HoldlineError]) -> Answer:
+    def answer(self, call: Call, work: Work, answers: Sequence[Answered | HoldlineError]) -> Answer:
         """Assemble the answer of a call that decides."""
         try:
             return Answer(0, self._callees[call.method].response(self._names[call.method], work, answers))

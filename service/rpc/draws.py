@@ -9,8 +9,7 @@ from typing import Final
 from holdline.v1 import decision_pb2, draw_pb2, limit_service_pb2, money_pb2
 
 from service.domain.account import available_minor
-from service.domain.book import Recorded
-from service.domain.decision import Decided
+from service.domain.book import Answered
 from service.domain.draw import DrawCommand, DrawKind, Hold, Posted, Posting, left_minor
 from service.domain.errors import HoldlineError, Violation
 from service.engine.desk import Desk
@@ -52,12 +51,12 @@ class DrawCalls:
         request = message.FromString(call.body)
         return Work([_command(request, kind, call)], [request.request_id])
 
-    def response(self, _: str, __: Work, answers: Sequence[Recorded | HoldlineError]) -> bytes:
+    def response(self, _: str, __: Work, answers: Sequence[Answered | HoldlineError]) -> bytes:
         """Assemble the response of a call; an error is raised. The four responses have the same fields."""
         answer = answers[0]
         if isinstance(answer, HoldlineError):
             raise answer
-        assert not isinstance(answer, Decided), "a draw command is answered by a posting"
+        assert isinstance(answer, Posted), "a draw command is answered by a posting"
         posting = self._posting(answer)
         return limit_service_pb2.AuthorizeDrawResponse(posting=posting, replayed=answer.replayed).SerializeToString()
 

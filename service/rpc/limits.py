@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, money_pb2
 
 from service.domain import explain
-from service.domain.book import Recorded
+from service.domain.book import Answered
 from service.domain.decision import Decided
-from service.domain.draw import Posted
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.facts import FACTS
 from service.engine.desk import Desk
@@ -48,7 +47,7 @@ class LimitCalls:
         requests = limit_service_pb2.StreamDecisionsRequest.FromString(call.body).requests
         return validation.batch(requests, call, "requests")
 
-    def response(self, name: str, work: Work, answers: Sequence[Recorded | HoldlineError]) -> bytes:
+    def response(self, name: str, work: Work, answers: Sequence[Answered | HoldlineError]) -> bytes:
         """Assemble the response of a call that decides; a single call's error is raised."""
         if name == "Decide":
             if isinstance(answers[0], HoldlineError):
@@ -66,14 +65,14 @@ class LimitCalls:
             for request_id, answer in zip(work.request_ids, answers, strict=True)
         )
 
-    def _streamed(self, request_id: str, answer: Recorded | HoldlineError) -> bytes:
+    def _streamed(self, request_id: str, answer: Answered | HoldlineError) -> bytes:
         which = wire.field(b"\x0a", request_id.encode())
         if isinstance(answer, HoldlineError):
             return which + wire.field(b"\x1a", status_of(answer).SerializeToString())
         return which + wire.field(b"\x12", self._decided(answer))
 
-    def _decided(self, decided: Recorded) -> bytes:
-        assert not isinstance(decided, Posted), "a decision command is answered by a decision"
+    def _decided(self, decided: Answered) -> bytes:
+        assert isinstance(decided, Decided), "a decision command is answered by a decision"
         return wire.decide_response(decided, self._texts(decided))
 
     def _texts(self, decided: Decided) -> bytes:

@@ -3,24 +3,21 @@
 Promises the four moves of an adapter: check, build, call, assemble.
 """
 
-import re
 from collections.abc import Callable
-from datetime import date
 from typing import Final
 
 from holdline.v1 import run_service_pb2 as pb
 
 from service.domain.daily_run import RunState
 from service.domain.entitlement import Entitlement
-from service.domain.errors import InvalidRequest, Violation
+from service.domain.errors import Violation
 from service.engine.daily_run import ClosingReport, RunDesk, RunReport, iso
 from service.engine.ports import Call
 from service.engine.run_work import ask_of, reply_bytes
 from service.rpc import pages, validation
+from service.rpc.dates import business_day, is_date
 from service.rpc.pages import timestamp
 
-_EPOCH: Final = date(1970, 1, 1)
-_is_date: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
 _OVER: Final = (pb.RUN_STATE_DONE, pb.RUN_STATE_CANCELLED)
 
 
@@ -108,7 +105,7 @@ class RunCalls:
             *validation.account_id_violations(request.account_id),
             *pages.size_violations(request.page_size),
         ]
-        if request.page_token and not _is_date(request.page_token):
+        if request.page_token and not is_date(request.page_token):
             violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
         validation.refuse(violations)
         size = request.page_size or pages.PAGE_SIZE
@@ -119,16 +116,6 @@ class RunCalls:
             next_page_token=iso(found[-1].business_day) if len(found) == size else "",
         )
         return response.SerializeToString()
-
-
-def business_day(text: str, field: str = "business_date") -> int:
-    """Give a date as days since 1970-01-01; raises InvalidRequest."""
-    try:
-        # `fromisoformat` takes other forms, too.
-        found = date.fromisoformat(text if _is_date(text) else "")
-    except ValueError as error:
-        raise InvalidRequest((Violation(field, "send a date as YYYY-MM-DD"),)) from error
-    return (found - _EPOCH).days
 
 
 def next_watch(request: bytes, answer: bytes) -> bytes | None:

@@ -20,6 +20,8 @@ from service.engine.ports import Call, Work
 
 BATCH_ITEMS_MAX: Final = 1_000
 VERSION_MAX: Final = 1 << 62
+TIME_US_MAX: Final = 253_402_300_800_000_000
+"""The year 10000, in microseconds since the epoch UTC: where Timestamp ends."""
 
 is_account_id: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch
 is_request_id: Final = re.compile(r"[\x20-\x7e]{1,64}").fullmatch

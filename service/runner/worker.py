@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from service.domain.account import Account, Status, growth_then, settled
+from service.domain.account import Account, Status, growth_then, known, settled
 from service.domain.book import Book
 from service.domain.daily_run import Discrepancy, DiscrepancyKind, Line, Shard, added, line_of
 from service.domain.decide import judge, judge_in
@@ -134,7 +134,8 @@ class Worker:
 
     def _moment(self, task: Task) -> Moment:
         """Give the time, with the policies and the mode in force as of it."""
-        return Moment(self._control.refresh(self._store).now_us, task.business_day)
+        now_us = self._control.refresh(self._store).now_us
+        return Moment(now_us, task.business_day, today=self._calendar.business_day(now_us))
 
     def _read(self, task: Task) -> tuple[list[Account], Chunk]:
         """Read the next accounts of a task, and give a chunk that says how far that is."""
@@ -149,7 +150,7 @@ class Worker:
             return False
         account = settled(account, moment.now_us)
         policy = self._control.active(account.product)
-        standing = standing_of(account, account.profile, growth_then(account, moment.business_day))
+        standing = standing_of(account, known(account, moment.today), growth_then(account, moment.business_day))
         if judge(Kind.RAISE, standing, policy, moment).promised_minor:
             return True
         mode = self._control.mode
@@ -246,4 +247,5 @@ def _differs(day: int, account: Account, kind: DiscrepancyKind, detail: str) -> 
 def _changed_us(account: Account) -> int:
     """Give when an account last changed in a way that a promise could hang on, in microseconds since the epoch UTC."""
     observed = (seen for seen in account.profile.observed_us if seen != NEVER_OBSERVED)
-    return max(Book.microsecond(account.last_decision), Book.microsecond(account.last_posting), *observed)
+    taken_us = account.behaviour.taken_us if account.behaviour is not None else 0
+    return max(Book.microsecond(account.last_decision), Book.microsecond(account.last_posting), taken_us, *observed)

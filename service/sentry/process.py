@@ -197,4 +197,4 @@ class Answerer:
             return self._codec.query(call)
         except Exception:  # The outermost edge of a query.
             log.exception("query failed", method=call.method, trace_id=call.trace_id)
-            return self._codec.error(InternalError(call.trace_id))
+            return self._codec.error(InternalError(trace_id=call.trace_id))

@@ -34,6 +34,7 @@ class MemoryStore:
         self._holds: dict[int, Hold] = {}
         self._links: dict[int, bytes] = {}
         self._keys: dict[str, int] = {}
+        self._events: dict[str, tuple[bytes, int]] = {}
         self._policies: dict[str, PolicyRecord] = {}
         self._changes: dict[str, PolicyChange] = {}
         self._generation = 0
@@ -79,6 +80,10 @@ class MemoryStore:
             self._links[posting.number] = row[-1]
             self._postings[posting.number] = Posted(posting, account.product, account.currency, replayed=True)
             self._keys[key] = posting.number
+        for name in book.behaved - book.changed:
+            self._accounts[name] = self._accounts[name]._replace(behaviour=book.accounts[name].behaviour)
+        for event in book.events:
+            self._events[event.key] = event.fingerprint, event.event.occurred_us
         self._holds.update({number: book.holds[number] for number in book.changed_holds})
 
     def control(self) -> ControlRow:
@@ -96,7 +101,8 @@ class MemoryStore:
         }
         accounts = {name: self._accounts[name] for name in wanted.accounts if name in self._accounts}
         holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
-        return Book(accounts, answers, holds, last_number)
+        taken = {key: self._events[key][0] for key in wanted.events if key in self._events}
+        return Book(accounts, answers, holds, taken, last_number)
 
     def write(self, book: Book) -> None:
         """Write a book's decisions, postings, keys, accounts, holds and entitlements."""
@@ -171,6 +177,14 @@ class MemoryStore:
             self._keys.pop(key_of(logged[number].caller, logged[number].request_id), None)
             self._purged = number
         return len(expired)
+
+    def purge_events(self, before_us: int, after_key: str, count: int) -> str:
+        """Forget what occurred before a time (microseconds UTC) among the next events; gives where to go on, or ""."""
+        looked_at = sorted(key for key in self._events if key > after_key)[:count]
+        for key in looked_at:
+            if self._events[key][1] < before_us:
+                del self._events[key]
+        return looked_at[-1] if len(looked_at) == count else ""
 
     def accounts(self) -> Iterator[Account]:
         """Read every account."""

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from service.domain.account import Account, Growth, Movement, OpenHold, Status
+from service.domain.behaviour import Behaviour
 from service.domain.book import Book
 from service.domain.decision import Decided, Decision, Kind, Outcome
 from service.domain.draw import DrawKind, Hold, HoldState, Posted, Posting
@@ -29,6 +30,7 @@ _decode_growth: Final = msgspec.msgpack.Decoder(Growth).decode
 _decode_points: Final = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 _decode_movements: Final = msgspec.msgpack.Decoder(tuple[int, int, tuple[Movement, ...]]).decode
 _decode_holds: Final = msgspec.msgpack.Decoder(tuple[OpenHold, ...]).decode
+_decode_behaviour: Final = msgspec.msgpack.Decoder(Behaviour).decode
 _decode_hold: Final = msgspec.msgpack.Decoder(Hold).decode
 _KINDS: Final = {int(kind): kind for kind in Kind}
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
@@ -92,6 +94,11 @@ def hold(row: Sequence[Any]) -> Hold:
 def profile_bytes(profile: Profile) -> bytes:
     """Write a profile; cached because a decision and its account hold the same one."""
     return _encode(profile)
+
+
+def behaviour_bytes(behaviour: Behaviour | None) -> bytes:
+    """Write what events left of an account."""
+    return _encode(behaviour) if behaviour is not None else b""
 
 
 @lru_cache(maxsize=1024)
@@ -199,7 +206,7 @@ def account_row(account: Account, chain: bytes, postings_chain: bytes) -> Row:
         account.held_minor, account.outstanding_minor, account.version, profile_bytes(account.profile),
         _encode((account.last_raise_day, account.last_cut_day, account.movements)),
         account.last_decision, chain, _encode(account.holds) if account.holds else b"", account.last_posting,
-        postings_chain,
+        postings_chain, behaviour_bytes(account.behaviour),
     )  # fmt: skip
 
 
@@ -207,13 +214,13 @@ def account(row: Sequence[Any]) -> Account:
     """Read an account's columns."""
     (
         account_id, product, currency, status, limit, held, outstanding, version, profile, growth, last_decision, chain,
-        holds, last_posting, postings_chain,
+        holds, last_posting, postings_chain, behaviour,
     ) = row  # fmt: skip
     last_raise_day, last_cut_day, movements = _decode_movements(growth)
     return Account(
         account_id, product, currency, _STATUSES[status], limit, held, outstanding, version, _decode_profile(profile),
         last_raise_day, last_cut_day, movements, last_decision, chain, _decode_holds(holds) if holds else (),
-        last_posting, postings_chain,
+        last_posting, postings_chain, _decode_behaviour(behaviour) if behaviour else None,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import ctypes
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,9 +24,11 @@ from service.domain.draw import Hold, Posted, Posting
 from service.domain.errors import StoreUnavailable
 from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.domain.watch import Look
-from service.engine.ports import ControlRow, Sealed, SealedPosting
+from service.engine.ports import ControlRow
 from service.storage import rows
 from service.storage.migrate import StoreRefused, migrate, refuse_newer
+from service.storage.sqlite_events import SqliteEvents
+from service.storage.sqlite_ledger import SqliteLedger
 from service.storage.sqlite_playbooks import SqlitePlaybooks
 from service.storage.sqlite_runs import SqliteRuns
 from service.storage.statements import STATEMENTS
@@ -64,7 +66,7 @@ def has_wal_reset_bug(version: str) -> bool:
     return parts < fixed_in_branch.get(parts[:2], (3, 51, 3))
 
 
-class SqliteStore:
+class SqliteStore(SqliteLedger):
     """A store in one SQLite file; `vfs` names the layer that does its I/O, the system's own where empty."""
 
     def __init__(self, path: Path, now_us: Callable[[], int], *, read_only: bool = False, vfs: str = "") -> None:
@@ -79,6 +81,7 @@ class SqliteStore:
         self.now_us = now_us
         self.playbooks = SqlitePlaybooks(self._run)
         self.runs = SqliteRuns(self._run)
+        self._events = SqliteEvents(self._run, self._run_many)
         self._path = path
         self._read_only = read_only
         self._vfs = vfs or None
@@ -184,18 +187,20 @@ class SqliteStore:
 
     def fetch(self, wanted: Wanted, last_number: int) -> Book:
         """Fetch recorded answers, accounts and holds, set-wise."""
-        if not wanted.keys:
+        if not wanted.accounts:
             # An array of none can't be bound.
-            return Book({}, {}, {}, last_number)
+            return Book({}, {}, {}, {}, last_number)
         answers: dict[str, Recorded] = {}
-        for key, number, *row in self._run(STATEMENTS["recorded"], (apsw.carray(tuple(wanted.keys)),)):
-            if row[0] is not None:
-                answers[key] = rows.decided(row, replayed=True)
-            elif (posted := self._posted(number)) is not None:
-                answers[key] = posted
+        if wanted.keys:
+            for key, number, *row in self._run(STATEMENTS["recorded"], (apsw.carray(tuple(wanted.keys)),)):
+                if row[0] is not None:
+                    answers[key] = rows.decided(row, replayed=True)
+                elif (posted := self._posted(number)) is not None:
+                    answers[key] = posted
         found = self._run(STATEMENTS["accounts_wanted"], (apsw.carray(tuple(set(wanted.accounts))),))
         holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
-        return Book({row[0]: rows.account(row) for row in found}, answers, holds, last_number)
+        accounts = {row[0]: rows.account(row) for row in found}
+        return Book(accounts, answers, holds, self._events.taken(wanted.events), last_number)
 
     def write(self, book: Book) -> None:
         """Write a book's decisions, postings, keys, accounts and holds."""
@@ -205,7 +210,9 @@ class SqliteStore:
         if sheet.postings:
             self._run_many("insert_posting", sheet.postings)
         keys = [(key, decision.number) for key, decision in book.decisions]
-        self._run_many("insert_key", [*keys, *((key, posting.number) for key, posting in book.postings)])
+        keys += [(key, posting.number) for key, posting in book.postings]
+        if keys:
+            self._run_many("insert_key", keys)
         if sheet.created:
             self._run_many("insert_account", sheet.created)
         if sheet.changed:
@@ -214,6 +221,7 @@ class SqliteStore:
             self._run_many("enter_hold", [book.holds[number] for number in book.changed_holds])
         if book.entitlements:
             self._run_many("enter_entitlement", book.entitlements)
+        self._events.write(book)
 
     def account(self, account_id: str) -> Account | None:
         """Find one account."""
@@ -286,52 +294,9 @@ class SqliteStore:
             self._run(STATEMENTS["mark_purged"], (expired[-1][0],))
         return len(expired)
 
-    def accounts(self) -> Iterator[Account]:
-        """Read every account."""
-        return (rows.account(row) for row in self._connection.execute(STATEMENTS["accounts_all"]))
-
-    def sealed(self, number: int) -> Sealed | None:
-        """Find one decision with the verdict on its seal."""
-        found = self._run(STATEMENTS["decision"], (number,))
-        return self._seal(found[0]) if found else None
-
-    def sealed_all(self) -> Iterator[Sealed]:
-        """Read every decision, oldest first, with the verdict on its seal."""
-        return (self._seal(row) for row in self._connection.execute(STATEMENTS["decisions_all"]))
-
-    def _seal(self, row: Sequence[Any]) -> Sealed:
-        decided = rows.decided(row, replayed=True)
-        before = self._run(STATEMENTS["decision"], (decided.decision.previous,))
-        return Sealed(decided, rows.is_intact(row, before[0][-2] if before else b""), row[-2])
-
-    def sealed_posting(self, number: int) -> SealedPosting | None:
-        """Find one posting with the verdict on its seal."""
-        found = self._run(STATEMENTS["posting"], (number,))
-        if not found:
-            return None
-        row, posting = found[0], rows.posted(found[0], replayed=True).posting
-        before = self._run(STATEMENTS["posting"], (posting.previous,))
-        return SealedPosting(posting, rows.is_posting_intact(row, before[0][-1] if before else b""), row[-1])
-
-    def posting_count(self) -> int:
-        """Count the postings."""
-        return int(self._run(STATEMENTS["posting_count"])[0][0])
-
-    def holds_open(self, account_id: str) -> list[Hold]:
-        """Read an account's holds that nobody closed, expired ones included."""
-        return [rows.hold(row) for row in self._run(STATEMENTS["holds_open"], (account_id,))]
-
-    def decision_count(self) -> int:
-        """Count the decisions."""
-        return int(self._run(STATEMENTS["decision_count"])[0][0])
-
-    def keys_without_decision(self) -> int:
-        """Count keys whose decision is missing or another's."""
-        return int(self._run(STATEMENTS["keys_without_decision"])[0][0])
-
-    def damage(self) -> list[str]:
-        """Ask SQLite for damage of the file; empty where there is none."""
-        return [line for (line,) in self._run("PRAGMA integrity_check") if line != "ok"]
+    def purge_events(self, before_us: int, after_key: str, count: int) -> str:
+        """Forget what occurred before a time (microseconds UTC) among the next events; gives where to go on, or ""."""
+        return self._events.purge(before_us, after_key, count)
 
     def hold_still(self) -> None:
         """See the store as it is now, until told again; for readers from end to end."""

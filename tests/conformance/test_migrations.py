@@ -16,11 +16,11 @@ from tests.builders import Bench, command, sqlite
 FIRST_SCHEMA = 1
 LATER_TABLES = (
     "activations", "activation_changes", "outbox", "engines", "growth", "baselines", "postings", "holds",
-    "entitlements", "runs", "run_shards", "budget_slices", "closings", "discrepancies",
+    "entitlements", "runs", "run_shards", "budget_slices", "closings", "discrepancies", "events",
 )  # fmt: skip
 LATER_COLUMNS = (
     ("accounts", "holds"), ("accounts", "last_posting"), ("accounts", "postings_chain"),
-    ("decisions", "promised_minor"),
+    ("decisions", "promised_minor"), ("accounts", "behaviour"),
 )  # fmt: skip
 
 

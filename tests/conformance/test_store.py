@@ -145,7 +145,7 @@ def test_purging_forgets_old_keys_in_bounded_steps_and_keeps_the_decisions(bench
 def test_what_is_rolled_back_is_gone(bench: Bench) -> None:
     bench.store.begin()
     row = bench.store.control()
-    book = bench.store.fetch(Wanted(["tests/r-1"], ["a-1"], []), row.last_number)
+    book = bench.store.fetch(Wanted(["tests/r-1"], ["a-1"], [], []), row.last_number)
     bench.store.write(book)
     bench.store.rollback()
 

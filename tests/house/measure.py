@@ -16,7 +16,7 @@ from pathlib import Path
 
 from holdline.v1 import decision_pb2, limit_service_pb2
 
-from loadtests import bench
+from loadtests import bodies
 from service import bootstrap, telemetry
 from service.domain.activation import Activation, requested
 from service.domain.decide import decide
@@ -100,17 +100,17 @@ def profile() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = sqlite(Path(folder) / "holdline.db")
         engine = bootstrap.make_engine(store, settings(), telemetry.engine_meters(None))
-        source = bench.requests(random.Random(3))
+        source = bodies.requests(random.Random(3))
         loads = [
             limit_service_pb2.DecideRequest(
                 request_id=f"l-{number}", account_id=f"acc-{number}", product="revolving",
-                kind=decision_pb2.DECISION_KIND_ASSIGN, facts=bench.GOOD,
+                kind=decision_pb2.DECISION_KIND_ASSIGN, facts=bodies.GOOD,
             )
-            for number in range(bench.ACCOUNTS)
+            for number in range(bodies.ACCOUNTS)
         ]  # fmt: skip
         bodies = [
             limit_service_pb2.BatchDecideRequest(requests=loads[start : start + 1_000]).SerializeToString()
-            for start in range(0, bench.ACCOUNTS, 1_000)
+            for start in range(0, bodies.ACCOUNTS, 1_000)
         ]
         for body in bodies:
             engine.answers([Call(method, "profile", FAR_AWAY_US, "", body)], 0)

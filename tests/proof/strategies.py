@@ -1,8 +1,10 @@
 """Random policies, standings and news: valid by construction, wild within that."""
 
 import json
+import os
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from service.domain.account import NEVER, Growth
@@ -12,6 +14,14 @@ from service.domain.policy import BUILT_IN_REASONS, Policy
 from service.policies import compiler
 from service.policies.document import PolicyDocument
 from tests.builders import DAY_US, NOW_US, TODAY
+
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+
+
+def examples(count: int, **more: Any) -> settings:
+    """Draw so many examples, or twenty times as many in `make torture`."""
+    return settings(max_examples=count * (20 if THOROUGH else 1), deadline=None, **more)
+
 
 NAMES = [fact.name for fact in FACTS if fact.name != "age_years"]
 AMOUNTS = st.integers(0, 5_000_000)

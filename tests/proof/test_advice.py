@@ -9,10 +9,11 @@ from service.domain.facts import FACTS, Better, merge
 from service.domain.mode import NORMAL
 from service.domain.policy import Policy
 from tests.builders import NOW, NOW_US, command, policy, standing
-from tests.proof.strategies import policies, standings
+from tests.proof.strategies import examples, policies, standings
 from tests.proof.test_laws import KINDS, _run
 
 
+@examples(25)
 @given(policies(), standings(), KINDS)
 def test_applied_advice_gives_the_promised_limit_and_a_smaller_change_does_not(
     rules: Policy, where: Standing, kind: Kind

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.daily_run import DiscrepancyKind, Slice
@@ -22,6 +22,7 @@ from service.engine.budget import SLICES, Purse
 from service.engine.run_work import Ask
 from tests.builders import Bench, command, policy, sqlite
 from tests.daily import DAY, Office
+from tests.proof.strategies import examples
 
 COUNT = 18
 FAULTS = ("drop", "double", "alter", "forget", "deny")
@@ -58,7 +59,7 @@ def _growth(path: Path) -> dict[str, bytes]:
 
 
 @given(st.dictionaries(st.integers(0, COUNT - 1), st.sampled_from(FAULTS), max_size=COUNT), st.integers(1, 7))
-@settings(max_examples=25, deadline=None)
+@examples(15)
 def test_the_closing_lists_exactly_what_was_dropped_doubled_or_corrupted(hits: dict[int, str], shard: int) -> None:
     folder = Path(tempfile.mkdtemp(prefix="holdline-closing-"))
     path = folder / "holdline.db"

@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -23,6 +22,7 @@ from service.engine.desk import PolicyOrder
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, Bench, StillClock, command, document, draw, news, sqlite
 from tests.proof.crash import left_by_a_kill
+from tests.proof.strategies import examples
 
 AMOUNTS = st.integers(1, 400_000) | st.integers(1_000_000, 4_000_000)
 
@@ -190,7 +190,7 @@ class Draws(RuleBasedStateMachine):
 
 
 TestDraws = Draws.TestCase
-TestDraws.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestDraws.settings = examples(25, stateful_step_count=30)
 
 
 def test_an_expired_hold_that_nobody_swept_frees_the_limit(tmp_path: Path) -> None:

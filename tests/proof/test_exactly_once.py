@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
@@ -21,6 +20,7 @@ from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, Bench, StillClock, command, news, sqlite
 from tests.model import Model
 from tests.proof.crash import left_by_a_kill
+from tests.proof.strategies import examples
 
 ACCOUNTS = st.sampled_from(("a", "b", "c"))
 KINDS = st.sampled_from((Kind.ASSIGN, Kind.ASSIGN, Kind.RAISE, Kind.REDUCE, Kind.REVIEW))
@@ -162,4 +162,4 @@ class ExactlyOnce(RuleBasedStateMachine):
 
 
 TestExactlyOnce = ExactlyOnce.TestCase
-TestExactlyOnce.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestExactlyOnce.settings = examples(30, stateful_step_count=30)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from service.domain import errors
@@ -33,7 +33,7 @@ from service.domain.mode import (
 from service.domain.playbook import Playbook, Request, Safer
 from service.domain.policy import Policy
 from tests.builders import NOW, NOW_US, PLAYBOOKS, policy, profile, standing
-from tests.proof.strategies import policies, standings
+from tests.proof.strategies import examples, policies, standings
 
 EVERY = [pytest.param(playbook, id=playbook.title) for playbook in PLAYBOOKS.all()]
 TRANSFORMS = [
@@ -96,7 +96,7 @@ def _holds(safer: Safer, limit: int, with_it: Verdict, without: Verdict, by_name
 
 @pytest.mark.parametrize("playbook", EVERY)
 def test_an_outcome_is_never_less_safe_than_without_the_playbook(playbook: Playbook) -> None:
-    @settings(max_examples=100)
+    @examples(40)
     @given(_worlds(playbook))
     def holds(world: tuple[Kind, Standing, Policy, Policy, list[Measure], Measure]) -> None:
         kind, standing, base, named, beside, own = world

@@ -207,6 +207,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     which. Metadata: business_date. The caller waits.
     Example: {"reason": "DAY_OPEN", "metadata": {"business_date": "2026-11-25"}}
     """
+    ERROR_REASON_EVENT_TOO_OLD: _ErrorReason.ValueType  # 39
+    """FAILED_PRECONDITION: the event lies further back than events are taken. Metadata: event_id, days, days_max.
+    The caller leaves it out; no window reaches so far.
+    Example: {"reason": "EVENT_TOO_OLD", "metadata": {"event_id": "e-1", "days": "431", "days_max": "399"}}
+    """
+    ERROR_REASON_BEHAVIOUR_FULL: _ErrorReason.ValueType  # 40
+    """FAILED_PRECONDITION: the account has more open statements or findings than its state holds. Metadata: what, most.
+    The caller looks at the feed, which sends too much.
+    Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "statements", "most": "64"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` (without the prefix), domain "holdline". Each says its status, its
@@ -397,5 +407,15 @@ ERROR_REASON_DAY_OPEN: ErrorReason.ValueType  # 38
 """FAILED_PRECONDITION: the business date is not over, or its run or closing is still at work; the message says
 which. Metadata: business_date. The caller waits.
 Example: {"reason": "DAY_OPEN", "metadata": {"business_date": "2026-11-25"}}
+"""
+ERROR_REASON_EVENT_TOO_OLD: ErrorReason.ValueType  # 39
+"""FAILED_PRECONDITION: the event lies further back than events are taken. Metadata: event_id, days, days_max.
+The caller leaves it out; no window reaches so far.
+Example: {"reason": "EVENT_TOO_OLD", "metadata": {"event_id": "e-1", "days": "431", "days_max": "399"}}
+"""
+ERROR_REASON_BEHAVIOUR_FULL: ErrorReason.ValueType  # 40
+"""FAILED_PRECONDITION: the account has more open statements or findings than its state holds. Metadata: what, most.
+The caller looks at the feed, which sends too much.
+Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "statements", "most": "64"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

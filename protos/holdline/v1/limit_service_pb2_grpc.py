@@ -110,6 +110,16 @@ class LimitServiceStub:
                 request_serializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsResponse.FromString,
                 _registered_method=True)
+        self.RecordEvents = channel.unary_unary(
+                '/holdline.v1.LimitService/RecordEvents',
+                request_serializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsResponse.FromString,
+                _registered_method=True)
+        self.StreamEvents = channel.stream_stream(
+                '/holdline.v1.LimitService/StreamEvents',
+                request_serializer=holdline_dot_v1_dot_limit__service__pb2.StreamEventsRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.StreamEventsResponse.FromString,
+                _registered_method=True)
 
 
 class LimitServiceServicer:
@@ -241,6 +251,24 @@ class LimitServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordEvents(self, request, context):
+        """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
+        see the facts that follow, computed for the day they are made on.
+        Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same facts.
+        Cost: a fraction of as many decisions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamEvents(self, request_iterator, context):
+        """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
+        Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LimitServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -313,6 +341,16 @@ def add_LimitServiceServicer_to_server(servicer, server):
                     servicer.ListPostings,
                     request_deserializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsResponse.SerializeToString,
+            ),
+            'RecordEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordEvents,
+                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsResponse.SerializeToString,
+            ),
+            'StreamEvents': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamEvents,
+                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.StreamEventsRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.StreamEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -699,6 +737,60 @@ class LimitService:
             '/holdline.v1.LimitService/ListPostings',
             holdline_dot_v1_dot_limit__service__pb2.ListPostingsRequest.SerializeToString,
             holdline_dot_v1_dot_limit__service__pb2.ListPostingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.LimitService/RecordEvents',
+            holdline_dot_v1_dot_limit__service__pb2.RecordEventsRequest.SerializeToString,
+            holdline_dot_v1_dot_limit__service__pb2.RecordEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamEvents(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/holdline.v1.LimitService/StreamEvents',
+            holdline_dot_v1_dot_limit__service__pb2.StreamEventsRequest.SerializeToString,
+            holdline_dot_v1_dot_limit__service__pb2.StreamEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

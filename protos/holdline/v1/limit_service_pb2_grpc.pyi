@@ -103,6 +103,16 @@ class LimitServiceStub:
     Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up
     a posting.
     """
+    RecordEvents: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.RecordEventsRequest, _limit_service_pb2.RecordEventsResponse]
+    """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
+    see the facts that follow, computed for the day they are made on.
+    Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same facts.
+    Cost: a fraction of as many decisions.
+    """
+    StreamEvents: _grpc.StreamStreamMultiCallable[_limit_service_pb2.StreamEventsRequest, _limit_service_pb2.StreamEventsResponse]
+    """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
+    Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+    """
 
 @_typing.type_check_only
 class LimitServiceAsyncStub(LimitServiceStub):
@@ -178,6 +188,16 @@ class LimitServiceAsyncStub(LimitServiceStub):
     """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
     Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up
     a posting.
+    """
+    RecordEvents: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.RecordEventsRequest, _limit_service_pb2.RecordEventsResponse]  # type: ignore[assignment]
+    """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
+    see the facts that follow, computed for the day they are made on.
+    Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same facts.
+    Cost: a fraction of as many decisions.
+    """
+    StreamEvents: _aio.StreamStreamMultiCallable[_limit_service_pb2.StreamEventsRequest, _limit_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
+    """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
+    Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
     """
 
 class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -335,6 +355,28 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
         Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up
         a posting.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordEvents(
+        self,
+        request: _limit_service_pb2.RecordEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_service_pb2.RecordEventsResponse, _abc.Awaitable[_limit_service_pb2.RecordEventsResponse]]:
+        """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
+        see the facts that follow, computed for the day they are made on.
+        Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same facts.
+        Cost: a fraction of as many decisions.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamEvents(
+        self,
+        request_iterator: _MaybeAsyncIterator[_limit_service_pb2.StreamEventsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_limit_service_pb2.StreamEventsResponse], _abc.AsyncIterator[_limit_service_pb2.StreamEventsResponse]]:
+        """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
+        Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
         """
 
 def add_LimitServiceServicer_to_server(servicer: LimitServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

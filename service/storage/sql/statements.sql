@@ -51,13 +51,13 @@ INSERT INTO idempotency_keys VALUES (?, ?);
 
 -- name: insert_account
 -- Open an account.
-INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: update_account
 -- Replace what a decision or posting changes of an account. Primary key.
 UPDATE accounts
 SET status = ?, limit_minor = ?, held_minor = ?, outstanding_minor = ?, version = ?, profile = ?, growth = ?,
-    last_decision = ?, chain = ?, holds = ?, last_posting = ?, postings_chain = ?
+    last_decision = ?, chain = ?, holds = ?, last_posting = ?, postings_chain = ?, behaviour = ?
 WHERE account_id = ?;
 
 -- name: keys_expired
@@ -111,6 +111,26 @@ SELECT * FROM holds WHERE account_id = ? AND state = 1 ORDER BY number;
 -- Enter a hold, or what became of it. Primary key.
 INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (account_id, number) DO UPDATE SET state = excluded.state, captured_minor = excluded.captured_minor;
+
+-- name: events_taken
+-- Find which events were taken before. Primary key.
+SELECT events.key, events.fingerprint FROM carray(?) AS wanted CROSS JOIN events ON events.key = wanted.value;
+
+-- name: insert_event
+-- Remember an event.
+INSERT INTO events VALUES (?, ?, ?, ?);
+
+-- name: update_behaviour
+-- Replace what events left of an account. Primary key.
+UPDATE accounts SET behaviour = ? WHERE account_id = ?;
+
+-- name: events_slice
+-- Read the next slice of keys, for the purge. Primary key.
+SELECT key, occurred_us FROM events WHERE key > ? ORDER BY key LIMIT ?;
+
+-- name: delete_event
+-- Forget an event. Primary key.
+DELETE FROM events WHERE key = ?;
 
 -- name: active_versions
 -- Read which version decides for each product. Index policies_one_active.
