@@ -20,8 +20,8 @@ To leave:
 from typing import Annotated, Final, NamedTuple
 
 from playbooks.declaration import PolicyVersion, ground
-from service.domain.decide import judge
 from service.domain.decision import Outcome, Verdict
+from service.domain.judge import judge
 from service.domain.playbook import Case, Safer
 from service.domain.policy import Text
 

@@ -21,9 +21,9 @@ To leave:
 from typing import Final, NamedTuple
 
 from playbooks.declaration import ground
-from service.domain.decide import judge
 from service.domain.decision import Kind, Outcome, Standing, Verdict
 from service.domain.facts import INDEX, NEVER_OBSERVED, Profile
+from service.domain.judge import judge
 from service.domain.playbook import Case, Safer
 from service.domain.policy import Text
 

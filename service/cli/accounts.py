@@ -1,5 +1,6 @@
-"""`holdline account show | story`."""
+"""`holdline account show | story | raise-until`."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -25,3 +26,33 @@ def account(
         output.print_json(found)
     else:
         output.show_account(found)
+
+
+@app.command("raise-until")
+def raise_until(
+    account_id: Annotated[str, typer.Argument(help="The account's id.")],
+    extra: Annotated[str, typer.Argument(help="CURRENCY:MINOR, for example CNY:100000 for 1,000.00 yuan more.")],
+    days: Annotated[int, typer.Option(min=1, max=366, help="It ends so many days from now.")],
+    order: Annotated[bool, typer.Option("--order", help="Without the policy's rules; needs the on-call role.")] = False,
+    request_id: Annotated[str, typer.Option(help="Idempotency key; the same again answers from the record.")] = "",
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """Raise what may be owed for some days; it falls back by itself."""
+    from service.client import requests
+
+    try:
+        asked = requests.raise_until(output.money_of(extra), datetime.now(UTC) + timedelta(days=days))
+    except ValueError as error:
+        raise typer.BadParameter(f"{extra} is not CURRENCY:MINOR with a whole number") from error
+    with output.connected(server, caller) as client:
+        response = (
+            client.grant_temporary_raise(account_id, asked, request_id=request_id)
+            if order
+            else client.decide(account_id, "temporary", temporary_raise=asked, request_id=request_id)
+        )
+    if as_json:
+        output.print_json(response)
+    else:
+        output.show_decision(response.decision, replayed=response.replayed)

@@ -135,6 +135,10 @@ def show_decision(decision: decision_pb2.Decision, *, replayed: bool) -> None:
     table("Decision", ("", ""), rows)
 
 
+def _temporary(raised: account_pb2.TemporaryRaise) -> str:
+    return f"{amount(raised.extra)} until {raised.until.ToJsonString()}"
+
+
 def show_account(account: account_pb2.Account) -> None:
     """Print an account for people."""
     from holdline.v1 import account_pb2, money_pb2
@@ -144,6 +148,7 @@ def show_account(account: account_pb2.Account) -> None:
         ("product", account.product),
         ("status", account_pb2.AccountStatus.Name(account.status).removeprefix("ACCOUNT_STATUS_").lower()),
         ("limit", amount(account.limit)),
+        *([("of it temporary", _temporary(account.temporary_raise))] if account.HasField("temporary_raise") else []),
         ("held", amount(account.held)),
         ("outstanding", amount(account.outstanding)),
         ("available", amount(account.available)),

@@ -38,6 +38,7 @@ class Entry(NamedTuple):
 
 WORDS: Final = {
     "assign": ("首次额度", "first limit"), "raise": ("提额", "raise"), "reduce": ("降额", "cut"),
+    "temporary": ("临时提额", "temporary raise"), "until": ("至", "until"),
     "review": ("例行检视", "review"), "import": ("额度迁入", "taken over"),
     "approved": ("已调整", "changed"), "unchanged": ("保持不变", "left as it is"),
     "declined": ("未批准", "declined"), "referred": ("转人工审批", "passed to a person"),
@@ -110,7 +111,10 @@ def _decision(decision: decision_pb2.Decision, lang: Lang) -> Entry:
     playbooks = f", {', '.join(decision.activation_ids)}" if decision.activation_ids else ""
     by = f"{decision.decision_id} {decision.policy_version}{playbooks}, {decision.caller}"
     what = f"{word(output.kind(decision), lang)}, {word(output.outcome(decision), lang)}"
-    return Entry(decision.decided_at.ToJsonString(), what, f"{word('limit', lang)} {moved}", reasons, by)
+    text = f"{word('limit', lang)} {moved}"
+    if output.kind(decision) == "temporary" and decision.HasField("temporary_raise"):
+        text += f" {word('until', lang)} {decision.temporary_raise.until.ToJsonString()}"
+    return Entry(decision.decided_at.ToJsonString(), what, text, reasons, by)
 
 
 def _reasons(reasons: Iterable[decision_pb2.Reason], lang: Lang) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from holdline.v1 import draw_pb2, money_pb2
+from holdline.v1 import account_pb2, draw_pb2, money_pb2
 from holdline.v1 import limit_service_pb2 as limits
 
 from service.client import requests
@@ -32,6 +32,15 @@ class DrawClient(Caller):
         """Take a repayment off what is owed. Raises HoldlineError."""
         request = requests.repay(account_id, amount, request_id=request_id)
         return self._call(self._limits.RecordRepayment, request, request.request_id).posting
+
+    def grant_temporary_raise(
+        self, account_id: str, temporary_raise: account_pb2.TemporaryRaise, *, request_id: str = ""
+    ) -> limits.GrantTemporaryRaiseResponse:
+        """Order a temporary raise, as `requests.raise_until` makes it. Raises HoldlineError."""
+        request = limits.GrantTemporaryRaiseRequest(
+            request_id=request_id or requests.new_request_id(), account_id=account_id, temporary_raise=temporary_raise
+        )
+        return self._call(self._limits.GrantTemporaryRaise, request, request.request_id)
 
     def hold(self, account_id: str, hold_id: str) -> draw_pb2.Hold:
         """Read a hold as it stands now. Raises HoldlineError."""

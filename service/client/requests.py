@@ -68,9 +68,13 @@ def decide(
     product: str = "",
     facts: "FactValues | account_pb2.Facts | None" = None,
     expected_version: int = 0,
+    temporary_raise: account_pb2.TemporaryRaise | None = None,
     request_id: str = "",
 ) -> limit_service_pb2.DecideRequest:
-    """Make a request for one decision, with a new request id where none is given."""
+    """Make a request for one decision, with a new request id where none is given.
+
+    With the kind "temporary" goes `temporary_raise`, as `raise_until` makes it.
+    """
     return limit_service_pb2.DecideRequest(
         request_id=request_id or new_request_id(),
         account_id=account_id,
@@ -78,7 +82,17 @@ def decide(
         kind=kind_of(kind),
         facts=facts_of(facts),
         expected_version=expected_version,
+        temporary_raise=temporary_raise,
     )
+
+
+def raise_until(extra: money_pb2.Money, until: datetime) -> account_pb2.TemporaryRaise:
+    """Say how much more may be owed, and until when (with its time zone). Raises ValueError."""
+    if until.tzinfo is None:
+        raise ValueError("until needs its time zone")
+    made = account_pb2.TemporaryRaise(extra=extra)
+    made.until.FromDatetime(until)
+    return made
 
 
 def evaluate(
@@ -88,6 +102,7 @@ def evaluate(
     product: str = "",
     facts: "FactValues | account_pb2.Facts | None" = None,
     policy_version: str = "",
+    temporary_raise: account_pb2.TemporaryRaise | None = None,
 ) -> limit_service_pb2.EvaluateRequest:
     """Make a request to compute a decision."""
     return limit_service_pb2.EvaluateRequest(
@@ -96,6 +111,7 @@ def evaluate(
         kind=kind_of(kind),
         facts=facts_of(facts),
         policy_version=policy_version,
+        temporary_raise=temporary_raise,
     )
 
 

@@ -45,6 +45,13 @@ class OpenHold(NamedTuple):
     expires_us: int
 
 
+class Temporary(NamedTuple):
+    """What a limit is raised by until a time: minor units, microseconds since the epoch UTC."""
+
+    extra_minor: int
+    until_us: int
+
+
 class Account(NamedTuple):
     """One customer's line of credit; amounts in minor units of its one currency."""
 
@@ -71,6 +78,8 @@ class Account(NamedTuple):
     """Number of the newest posting, 0 before the first."""
     postings_chain: bytes = b""
     """Head of the account's hash chain of postings, opaque to the domain."""
+    temporary: Temporary | None = None
+    """A raise that ends by itself; one that is over stands here until the account is settled."""
     behaviour: Behaviour | None = None
     """What events left; None before the first."""
 
@@ -98,11 +107,21 @@ def opened(account_id: str, product: str, currency: str) -> Account:
 
 
 def settled(account: Account, now_us: int) -> Account:
-    """Give an account as it stands at a time (microseconds since the epoch UTC): expired holds count no more."""
+    """Give an account as it stands at a time (microseconds since the epoch UTC).
+
+    Expired holds count no more, and a temporary raise that is over has fallen back.
+    """
+    if account.temporary is not None and account.temporary.until_us <= now_us:
+        account = account._replace(temporary=None)
     if not account.holds or all(hold.expires_us > now_us for hold in account.holds):
         return account
     holds = tuple(hold for hold in account.holds if hold.expires_us > now_us)
     return account._replace(holds=holds, held_minor=sum(hold.left_minor for hold in holds))
+
+
+def limit_in_force(account: Account) -> int:
+    """Give what may be owed by a settled account, in minor units: its limit and what a temporary raise adds."""
+    return account.limit_minor + (account.temporary.extra_minor if account.temporary is not None else 0)
 
 
 def known(account: Account, today: int) -> Profile:

@@ -6,7 +6,7 @@ Promises that the record alone, with its policy version, is enough to decide aga
 from enum import IntEnum
 from typing import NamedTuple
 
-from service.domain.account import UNBOUNDED, Account, Growth, Status
+from service.domain.account import UNBOUNDED, Account, Growth, Status, Temporary
 from service.domain.facts import Profile
 from service.domain.policy import Ground
 
@@ -19,6 +19,7 @@ class Kind(IntEnum):
     REDUCE = 3
     REVIEW = 4
     IMPORT = 5
+    TEMPORARY = 6
 
 
 class Outcome(IntEnum):
@@ -50,6 +51,14 @@ class Moment(NamedTuple):
     """The business day of the clock where the decision counts for another one; 0 where it does not."""
 
 
+class TemporaryAsk(NamedTuple):
+    """What a temporary raise is asked for: minor units, until when (microseconds UTC), and whether by an operator."""
+
+    asked_minor: int
+    until_us: int
+    is_ordered: bool
+
+
 class DecideCommand(NamedTuple):
     """One decision to make, validated."""
 
@@ -73,6 +82,9 @@ class DecideCommand(NamedTuple):
     criticality: Criticality = Criticality.INTERACTIVE
     business_day: int = 0
     """The business day that it counts for; 0 for the day when it is decided."""
+    asked: TemporaryAsk | None = None
+    """With `Kind.TEMPORARY`."""
+    asked_currency: str = ""
 
 
 class Standing(NamedTuple):
@@ -82,6 +94,7 @@ class Standing(NamedTuple):
     exposure_minor: int
     profile: Profile
     growth: Growth
+    asked: TemporaryAsk | None = None
 
 
 class Verdict(NamedTuple):
@@ -131,6 +144,10 @@ class Decision(NamedTuple):
     """Last business day to tell the customer of an adverse action; 0 where none is owed."""
     promised_minor: int = 0
     """The raise that the policy promised for the day, before caps, budget and playbooks; 0 where none."""
+    asked: TemporaryAsk | None = None
+    """With `Kind.TEMPORARY`, whose new limit is what may be owed until then; the account's own limit stays."""
+    temporary: Temporary | None = None
+    """The temporary raise that is in force after the decision."""
 
 
 class Decided(NamedTuple):
@@ -142,12 +159,23 @@ class Decided(NamedTuple):
     replayed: bool
 
 
-def standing_of(account: Account, profile: Profile, growth: Growth) -> Standing:
+def standing_of(account: Account, profile: Profile, growth: Growth, asked: TemporaryAsk | None = None) -> Standing:
     """Give where an account stands, with a profile that may hold news."""
-    return Standing(account.limit_minor, account.held_minor + account.outstanding_minor, profile, growth)
+    return Standing(account.limit_minor, account.held_minor + account.outstanding_minor, profile, growth, asked)
+
+
+def own_limit_minor(decision: Decision) -> int:
+    """Give the account's own limit after a decision, in minor units, without what a temporary raise adds."""
+    return decision.old_limit_minor if decision.kind is Kind.TEMPORARY else decision.new_limit_minor
+
+
+def limit_after_minor(decision: Decision) -> int:
+    """Give what may be owed right after a decision, in minor units."""
+    extra = decision.temporary.extra_minor if decision.temporary is not None else 0
+    return own_limit_minor(decision) + extra
 
 
 def recorded_standing(decision: Decision) -> Standing:
     """Give where the account stood at a recorded decision."""
     exposure_minor = decision.held_minor + decision.outstanding_minor
-    return Standing(decision.old_limit_minor, exposure_minor, decision.profile, decision.growth)
+    return Standing(decision.old_limit_minor, exposure_minor, decision.profile, decision.growth, decision.asked)

@@ -8,7 +8,7 @@ never counts, whether or not anything ran since. Reads no clock and does no I/O.
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from service.domain.account import Account, OpenHold, Status, available_minor, settled
+from service.domain.account import Account, OpenHold, Status, available_minor, limit_in_force, settled
 from service.domain.decision import Criticality, Outcome
 from service.domain.errors import (
     AccountClosed,
@@ -147,7 +147,7 @@ def post(
     outcome, amount_minor = Outcome.APPROVED, command.amount_minor
     reasons: tuple[str, ...] = ()
     if command.kind is DrawKind.AUTHORIZE:
-        if amount_minor > available_minor(account.limit_minor, account.held_minor, account.outstanding_minor):
+        if amount_minor > available_minor(limit_in_force(account), account.held_minor, account.outstanding_minor):
             outcome, reasons = Outcome.DECLINED, (LIMIT_USED.reason,)
         else:
             account, hold = _authorised(command, account, now_us)
@@ -161,7 +161,7 @@ def post(
     else:
         account, hold, amount_minor = _settled_hold(command, account, hold, now_us)
     posting = Posting(
-        0, account.last_posting, account.account_id, command.kind, outcome, amount_minor, hold, account.limit_minor,
+        0, account.last_posting, account.account_id, command.kind, outcome, amount_minor, hold, limit_in_force(account),
         account.held_minor, account.outstanding_minor, reasons, policy_version, mode_id, command.caller,
         command.request_id, command.fingerprint, command.trace_id, now_us,
     )  # fmt: skip

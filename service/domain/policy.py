@@ -165,6 +165,18 @@ class Reduces:
     ground_cool_down: Ground
 
 
+class TemporaryRules(NamedTuple):
+    """How much more may be owed for a while, and how long: minor units, basis points of the limit, days."""
+
+    maximum_minor: int
+    share_bp: int
+    days_max: int
+    notice_days: int
+    """So many days before its end the customer is told."""
+    ground_amount: Ground
+    ground_days: Ground
+
+
 class Text(NamedTuple):
     """What the customer reads for a reason code."""
 
@@ -202,6 +214,8 @@ class Policy:
     notice_days: int
     """Within how many days the customer is told of an adverse action, where no trigger asks for less."""
     texts: dict[str, Text]
+    temporary: TemporaryRules | None
+    """None where the policy offers no temporary raise."""
 
 
 ASSIGNED: Final = Ground("base_limit", "LIMIT_ASSIGNED", NO_FACT, "every rule for a first limit holds")
@@ -209,6 +223,9 @@ RAISED: Final = Ground("raise", "LIMIT_RAISED", NO_FACT, "every rule for a raise
 NOTHING_DUE: Final = Ground("reduce.triggers", "NOTHING_DUE", NO_FACT, "no trigger fires")
 LIMIT_USED: Final = Ground("", "LIMIT_USED", NO_FACT, "the draw is within what is available")
 PORTFOLIO: Final = Ground("caps.portfolio_per_day_minor", "CAP_PORTFOLIO", NO_FACT, "the day's budget has room")
+TEMPORARY_GRANTED: Final = Ground("temporary", "TEMPORARY_GRANTED", NO_FACT, "every rule for a temporary raise holds")
+TEMPORARY_ORDERED: Final = Ground("", "TEMPORARY_ORDERED", NO_FACT, "ordered by a person of the lender")
+TEMPORARY_NOT_OFFERED: Final = Ground("temporary", "TEMPORARY_NOT_OFFERED", NO_FACT, "the policy offers it")
 IMPORTED: Final = Ground("", "LIMIT_IMPORTED", NO_FACT, "taken over as it was")
 
 BUILT_IN_REASONS: Final = (
@@ -227,6 +244,24 @@ DEFAULT_TEXTS: Final = {
     "CAP_PORTFOLIO": Text(
         "今天的提额总量已用完，您明天将优先获得提额。", "Today's raises are all given out; you come first tomorrow.",
         "明天无需申请，系统会优先为您提额。", "You need do nothing; tomorrow's raises begin with you.",
+    ),
+    "TEMPORARY_GRANTED": Text(
+        "您的额度已临时提高，到期后自动恢复。", "Your limit is raised for a while and falls back by itself.", "", "",
+    ),
+    "TEMPORARY_ORDERED": Text(
+        "客服为您临时提高了额度，到期后自动恢复。",
+        "A member of staff raised your limit for a while; it falls back by itself.", "", "",
+    ),
+    "TEMPORARY_NOT_OFFERED": Text(
+        "该产品不提供临时提额。", "This product has no temporary raises.",
+        "您可以申请固定额度提升。", "You can ask for a lasting raise.",
+    ),
+    "TEMPORARY_TOO_MUCH": Text(
+        "临时额度超过上限。", "A temporary raise can't be greater.",
+        "选择较小的金额。", "Choose a smaller amount.",
+    ),
+    "TEMPORARY_TOO_LONG": Text(
+        "临时额度的期限过长。", "A temporary raise can't last so long.", "选择较短的期限。", "Choose an earlier end.",
     ),
 }  # fmt: skip
 """Texts of reason codes that a policy may word itself and need not."""

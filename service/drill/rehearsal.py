@@ -13,10 +13,10 @@ from service.bootstrap import Parts
 from service.domain.account import Account, growth, opened
 from service.domain.activation import Activation, requested
 from service.domain.book import Answered
-from service.domain.decide import judge
 from service.domain.decision import DecideCommand, Decided, Moment, Standing
 from service.domain.errors import HoldlineError
 from service.domain.facts import NOTHING_KNOWN, merge
+from service.domain.judge import judge
 from service.domain.mode import EVERYBODY
 from service.domain.playbook import completed
 from service.domain.policy import Policy

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from service import bootstrap
 from service.domain.account import Status, growth_then, known
 from service.domain.daily_run import DiscrepancyKind
-from service.domain.decide import judge
 from service.domain.decision import Kind, Moment, standing_of
+from service.domain.judge import judge
 from service.domain.watch import DAY_US, MessageState
 from service.drill.rehearsal import IMPORTED, Event, Stage
 from service.drill.stage import DirectLine, staging

@@ -84,7 +84,7 @@ class Desk:
         account = self._store.account(account_id)
         if account is None:
             raise AccountNotFound(account_id)
-        if not account.holds and account.behaviour is None:
+        if not account.holds and account.behaviour is None and account.temporary is None:
             return account
         now_us = self._store.control().now_us
         today = self._calendar.business_day(now_us)

@@ -29,6 +29,7 @@ from service.domain.policy import (
     Reduces,
     Rule,
     Step,
+    TemporaryRules,
     Text,
     Trigger,
     avoidance,
@@ -153,6 +154,7 @@ def _policy(document: PolicyDocument) -> Policy:
         unit_minor=document.rounding.unit_minor,
         notice_days=document.adverse_action.notice_days,
         texts={code: Text(part.zh, part.en, part.advice_zh, part.advice_en) for code, part in document.texts.items()},
+        temporary=_temporary(document),
     )
 
 
@@ -231,6 +233,20 @@ def _reduces(document: PolicyDocument) -> Reduces:
         Ground("reduce.floor_minor", "FLOOR_REACHED", NO_FACT, "no cut below the floor or what is owed"),
         Ground("reduce.most_per_day_bp", "CUT_ENOUGH_TODAY", NO_FACT, "no more cut than the day's share"),
         Ground("reduce.cool_down_days", "CUT_LATELY", NO_FACT, f"{part.cool_down_days} days between cuts"),
+    )
+
+
+def _temporary(document: PolicyDocument) -> TemporaryRules | None:
+    part = document.temporary
+    if part is None:
+        return None
+    return TemporaryRules(
+        part.maximum_minor,
+        part.share_bp,
+        part.days_max,
+        part.notice_days,
+        Ground("temporary.maximum_minor", "TEMPORARY_TOO_MUCH", NO_FACT, "within the greatest temporary raise"),
+        Ground("temporary.days_max", "TEMPORARY_TOO_LONG", NO_FACT, f"at most {part.days_max} days"),
     )
 
 

@@ -151,6 +151,15 @@ class CapsPart(Part):
     ] = None
 
 
+class TemporaryPart(Part):
+    """How much more may be owed for a while; none is offered where this part is absent."""
+
+    maximum_minor: Minor
+    share_bp: Annotated[Ratio, Field(description="of the limit")]
+    days_max: Annotated[int, Field(ge=1, le=366, strict=True)]
+    notice_days: Annotated[int, Field(ge=1, le=30, strict=True, description="told so long before its end")]
+
+
 class ReferPart(Part):
     """What goes to a person instead of being approved."""
 
@@ -192,6 +201,7 @@ class PolicyDocument(Part):
     raise_: Annotated[RaisePart, Field(alias="raise")]
     reduce: ReducePart
     caps: CapsPart
+    temporary: TemporaryPart | None = None
     refer: ReferPart
     rounding: RoundingPart
     adverse_action: AdverseActionPart

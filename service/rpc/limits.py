@@ -37,6 +37,9 @@ class LimitCalls:
         if name == "Decide":
             request = limit_service_pb2.DecideRequest.FromString(call.body)
             return Work([validation.decide_command(request, call)], [request.request_id])
+        if name == "GrantTemporaryRaise":
+            order = limit_service_pb2.GrantTemporaryRaiseRequest.FromString(call.body)
+            return Work([validation.temporary_command(order, call)], [order.request_id])
         if name == "ImportAccounts":
             accounts = limit_service_pb2.ImportAccountsRequest.FromString(call.body).accounts
             return validation.batch(accounts, call, "accounts")
@@ -49,7 +52,8 @@ class LimitCalls:
 
     def response(self, name: str, work: Work, answers: Sequence[Answered | HoldlineError]) -> bytes:
         """Assemble the response of a call that decides; a single call's error is raised."""
-        if name == "Decide":
+        if name in ("Decide", "GrantTemporaryRaise"):
+            # Their responses have the same fields.
             if isinstance(answers[0], HoldlineError):
                 raise answers[0]
             return self._decided(answers[0])

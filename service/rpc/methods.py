@@ -81,6 +81,7 @@ METHODS: Final = (
     Method(f"{_LIMITS}GetHold", Shape.QUERY, UNARY_BYTES_MAX, _ALL, Criticality.DRAW),
     Method(f"{_LIMITS}ListPostings", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}RecordEvents", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{_LIMITS}GrantTemporaryRaise", Shape.DECISION, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_LIMITS}StreamEvents", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
     Method(f"{_POLICIES}ValidatePolicy", Shape.QUERY, BATCH_BYTES_MAX, _READERS),
     Method(f"{_POLICIES}PublishPolicy", Shape.QUERY, BATCH_BYTES_MAX, _ANALYSTS),

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from holdline.v1 import account_pb2, limit_service_pb2, money_pb2
 
-from service.domain.decision import Criticality, DecideCommand, Kind
+from service.domain.decision import Criticality, DecideCommand, Kind, TemporaryAsk
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.facts import FACTS, MONEY_FACTS
 from service.domain.money import MINOR_MAX, is_currency_code
@@ -30,7 +30,7 @@ is_version: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 is_decision_id: Final = re.compile(r"[0-9a-f]{16}").fullmatch
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_DECIDABLE: Final = {int(kind): kind for kind in (Kind.ASSIGN, Kind.RAISE, Kind.REDUCE, Kind.REVIEW)}
+_DECIDABLE: Final = {int(kind): kind for kind in Kind if kind is not Kind.IMPORT}
 _RANGES: Final = tuple((fact.lowest, fact.highest) for fact in FACTS)
 
 MODE_ID: Final = r"normal|m-[0-9a-f]{16}"
@@ -51,6 +51,10 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
     request_id, account_id, product = request.request_id, request.account_id, request.product
     kind, version = _DECIDABLE.get(request.kind), request.expected_version
     news, currencies, violations = facts_of(request.facts) if request.HasField("facts") else ((), (), [])
+    asked, asked_currency = None, ""
+    if kind is Kind.TEMPORARY or request.HasField("temporary_raise"):
+        violations += temporary_violations(request, kind)
+        asked, asked_currency = temporary_ask(request.temporary_raise, is_ordered=False)
     if (
         violations
         or kind is None
@@ -70,10 +74,54 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
                 *violations,
             )
         )
+    meant = (account_id, product, kind, news, currencies, version)
     return DecideCommand(
-        call.caller, request_id, fingerprint(account_id, product, kind, news, currencies, version), account_id,
-        product, kind, news, currencies, version, call.trace_id, 0, 0, "", CRITICALITIES[call.criticality],
+        call.caller, request_id, fingerprint(*meant) if asked is None else fingerprint(*meant, asked, asked_currency),
+        account_id, product, kind, news, currencies, version, call.trace_id, 0, 0, "",
+        CRITICALITIES[call.criticality], 0, asked, asked_currency,
     )  # fmt: skip
+
+
+def temporary_command(request: limit_service_pb2.GrantTemporaryRaiseRequest, call: Call) -> DecideCommand:
+    """Build a command that orders a temporary raise; raises InvalidRequest with every violation."""
+    refuse(
+        [
+            *request_id_violations(request.request_id),
+            *account_id_violations(request.account_id),
+            *temporary_violations(request, Kind.TEMPORARY),
+        ]
+    )
+    asked, currency = temporary_ask(request.temporary_raise, is_ordered=True)
+    return DecideCommand(
+        call.caller, request.request_id, fingerprint("temporary", request.account_id, asked, currency),
+        request.account_id, "", Kind.TEMPORARY, (), (), 0, call.trace_id, asked=asked, asked_currency=currency,
+    )  # fmt: skip
+
+
+def temporary_ask(asked: account_pb2.TemporaryRaise, *, is_ordered: bool) -> tuple[TemporaryAsk, str]:
+    """Give what is asked for, and its currency."""
+    until_us = asked.until.seconds * 1_000_000 + asked.until.nanos // 1_000
+    return TemporaryAsk(asked.extra.minor_units, until_us, is_ordered), asked.extra.currency_code
+
+
+def temporary_violations(
+    request: limit_service_pb2.DecideRequest
+    | limit_service_pb2.EvaluateRequest
+    | limit_service_pb2.GrantTemporaryRaiseRequest,
+    kind: Kind | None,
+) -> list[Violation]:
+    """Give what is wrong with a temporary raise, or with its being there or not."""
+    if kind is not Kind.TEMPORARY:
+        return [Violation("temporary_raise", "goes with DECISION_KIND_TEMPORARY only; leave it out")]
+    if not request.HasField("temporary_raise"):
+        return [Violation("temporary_raise", "say how much more and until when")]
+    asked = request.temporary_raise
+    violations = money_violations("temporary_raise.extra", asked.extra)
+    if not asked.extra.minor_units:
+        violations.append(Violation("temporary_raise.extra.minor_units", "0 raises nothing; send at least 1"))
+    if not 0 < asked.until.seconds * 1_000_000 < TIME_US_MAX:
+        violations.append(Violation("temporary_raise.until", "send when it ends"))
+    return violations
 
 
 def evaluate_command(request: limit_service_pb2.EvaluateRequest, call: Call) -> DecideCommand:
@@ -86,6 +134,10 @@ def evaluate_command(request: limit_service_pb2.EvaluateRequest, call: Call) -> 
         *kind_violations(request.kind),
         *violations,
     ]
+    asked, asked_currency = None, ""
+    if kind is Kind.TEMPORARY or request.HasField("temporary_raise"):
+        violations += temporary_violations(request, kind)
+        asked, asked_currency = temporary_ask(request.temporary_raise, is_ordered=False)
     if request.policy_version and not is_version(request.policy_version):
         violations.append(Violation("policy_version", "send 1 to 64 characters of [A-Za-z0-9._-]"))
     if request.mode_id and not is_mode_id(request.mode_id):
@@ -93,8 +145,9 @@ def evaluate_command(request: limit_service_pb2.EvaluateRequest, call: Call) -> 
     if violations or kind is None:
         raise InvalidRequest(tuple(violations))
     return DecideCommand(
-        call.caller, "", b"", request.account_id, request.product, kind, news, currencies, 0, call.trace_id
-    )
+        call.caller, "", b"", request.account_id, request.product, kind, news, currencies, 0, call.trace_id,
+        asked=asked, asked_currency=asked_currency,
+    )  # fmt: skip
 
 
 def import_command(request: limit_service_pb2.ImportAccount, call: Call) -> DecideCommand:
@@ -231,4 +284,4 @@ def kind_violations(kind: int) -> list[Violation]:
     """Give what is wrong with a decision kind."""
     if kind in _DECIDABLE:
         return []
-    return [Violation("kind", f"{kind} can't be asked for; send ASSIGN, RAISE, REDUCE or REVIEW")]
+    return [Violation("kind", f"{kind} can't be asked for; send ASSIGN, RAISE, REDUCE, REVIEW or TEMPORARY")]

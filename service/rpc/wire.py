@@ -9,8 +9,8 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final
 
-from service.domain.account import Account, available_minor
-from service.domain.decision import Decided, Decision
+from service.domain.account import Account, Temporary, available_minor, limit_in_force
+from service.domain.decision import Decided, Decision, limit_after_minor
 from service.domain.explain import NO_TEXT
 from service.domain.facts import MONEY_FACTS, Profile
 from service.domain.policy import Policy
@@ -119,30 +119,37 @@ def decision(made: Decision, currency: str, reasons: bytes) -> bytes:
             timestamp(b"\x72", made.decided_us), b"\x78", varint(made.account_version),
             field(b"\x82\x01", made.trace_id.encode()) if made.trace_id else b"",
             day(b"\x8a\x01", made.business_day), day(b"\x92\x01", made.notice_day),
+            b"\x9a\x01" + money(made.promised_minor, currency) if made.promised_minor else b"",
+            field(b"\xa2\x01", _temporary(made.temporary, currency)) if made.temporary is not None else b"",
         )
     )  # fmt: skip
+
+
+def _temporary(raised: Temporary, currency: str) -> bytes:
+    """Write the content of a TemporaryRaise."""
+    return b"\x0a" + money(raised.extra_minor, currency) + timestamp(b"\x12", raised.until_us)
 
 
 def account_after(decided: Decided) -> bytes:
     """Write the content of an Account as it was right after a decision."""
     made, product, currency, _ = decided
     return _account(
-        made.account_id, product, currency, made.status, made.new_limit_minor, made.held_minor, made.outstanding_minor,
-        made.account_version, made.profile,
+        made.account_id, product, currency, made.status, limit_after_minor(made), made.held_minor,
+        made.outstanding_minor, made.account_version, made.profile, made.temporary,
     )  # fmt: skip
 
 
 def account(found: Account) -> bytes:
     """Write the content of an Account."""
     return _account(
-        found.account_id, found.product, found.currency, found.status, found.limit_minor, found.held_minor,
-        found.outstanding_minor, found.version, found.profile,
+        found.account_id, found.product, found.currency, found.status, limit_in_force(found), found.held_minor,
+        found.outstanding_minor, found.version, found.profile, found.temporary,
     )  # fmt: skip
 
 
 def _account(
     account_id: str, product: str, currency: str, status: int, limit: int, held: int, outstanding: int, version: int,
-    profile: Profile,
+    profile: Profile, raised: Temporary | None,
 ) -> bytes:  # fmt: skip
     name = account_id.encode()
     known = facts(profile, currency)
@@ -153,6 +160,7 @@ def _account(
             b"\x22", money(limit, currency), b"\x2a", money(held, currency), b"\x32", money(outstanding, currency),
             b"\x3a", money(available, currency), b"\x40", varint(version),
             b"\x4a", varint(len(known)), known,
+            field(b"\x52", _temporary(raised, currency)) if raised is not None else b"",
         )
     )  # fmt: skip
 

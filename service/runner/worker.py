@@ -13,11 +13,12 @@ import structlog
 from service.domain.account import Account, Status, growth_then, known, settled
 from service.domain.book import Book
 from service.domain.daily_run import Discrepancy, DiscrepancyKind, Line, Shard, added, line_of
-from service.domain.decide import judge, judge_in
+from service.domain.decide import judge_in
 from service.domain.decision import Decision, Kind, Moment, Outcome, standing_of
 from service.domain.entitlement import RUN_CALLER, entitlement_of
 from service.domain.errors import EngineUnavailable, HoldlineError
 from service.domain.facts import NEVER_OBSERVED
+from service.domain.judge import judge
 from service.domain.mode import NORMAL
 from service.engine.control import Control
 from service.engine.ports import Answer, Calendar, Ledger, Store

@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from service.domain.account import Account, Growth, Movement, OpenHold, Status
+from service.domain.account import Account, Growth, Movement, OpenHold, Status, Temporary
 from service.domain.behaviour import Behaviour
 from service.domain.book import Book
-from service.domain.decision import Decided, Decision, Kind, Outcome
+from service.domain.decision import Decided, Decision, Kind, Outcome, TemporaryAsk
 from service.domain.draw import DrawKind, Hold, HoldState, Posted, Posting
 from service.domain.entitlement import RUN_CALLER, Entitlement, EntitlementState
 from service.domain.facts import Profile
@@ -24,6 +24,11 @@ from service.domain.watch import Look, look, look_at_run
 
 Row = tuple[Any, ...]
 
+CHAIN: Final = -3
+"""Where a decision's link stands, from the end of its columns: what came later stands after it."""
+CHAIN_PLACE: Final = CHAIN + 1
+"""Where the link is put into the columns without it, from their end."""
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_profile: Final = msgspec.msgpack.Decoder(Profile).decode
 _decode_growth: Final = msgspec.msgpack.Decoder(Growth).decode
@@ -31,6 +36,8 @@ _decode_points: Final = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 _decode_movements: Final = msgspec.msgpack.Decoder(tuple[int, int, tuple[Movement, ...]]).decode
 _decode_holds: Final = msgspec.msgpack.Decoder(tuple[OpenHold, ...]).decode
 _decode_behaviour: Final = msgspec.msgpack.Decoder(Behaviour).decode
+_decode_temporary: Final = msgspec.msgpack.Decoder(Temporary).decode
+_decode_asked: Final = msgspec.msgpack.Decoder(tuple[TemporaryAsk | None, Temporary | None]).decode
 _decode_hold: Final = msgspec.msgpack.Decoder(Hold).decode
 _KINDS: Final = {int(kind): kind for kind in Kind}
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
@@ -43,8 +50,10 @@ def chain_after(chain: bytes, row: Row) -> bytes:
 
 
 def _sealed(row: Row) -> Row:
-    """Give what of a decision's row its link stands for: rows of before there were promises have no last column."""
-    return row if row[-1] else row[:-1]
+    """Give what of a decision's row its link stands for: columns that came later count where they hold something."""
+    if row[-1]:
+        return row
+    return row[:-1] if row[-2] else row[:-2]
 
 
 def decision_row(decision: Decision) -> Row:
@@ -52,13 +61,13 @@ def decision_row(decision: Decision) -> Row:
     (
         number, previous, account_id, account_version, kind, outcome, status, old_limit, new_limit, held, outstanding,
         profile, growth, points, reasons, policy_version, mode_id, activations, caller, request_id, fingerprint,
-        trace_id, decided_us, business_day, notice_day, promised,
+        trace_id, decided_us, business_day, notice_day, promised, asked, temporary,
     ) = decision  # fmt: skip
     return (
         number, previous, account_id, account_version, int(kind), int(outcome), int(status), old_limit, new_limit, held,
         outstanding, profile_bytes(profile), growth_bytes(growth), _points_bytes(points), ",".join(reasons),
         policy_version, mode_id, ",".join(activations), caller, request_id, fingerprint, trace_id, decided_us,
-        business_day, notice_day, promised,
+        business_day, notice_day, promised, _encode((asked, temporary)) if asked or temporary else b"",
     )  # fmt: skip
 
 
@@ -113,17 +122,18 @@ def _points_bytes(points: tuple[int, ...]) -> bytes:
 
 
 def decided(row: Sequence[Any], *, replayed: bool) -> Decided:
-    """Read product, currency and a decision's columns, the chain before the last."""
+    """Read product, currency and a decision's columns, the chain at `CHAIN`."""
     (
         product, currency, number, previous, account_id, account_version, kind, outcome, status, old_limit, new_limit,
         held, outstanding, profile, growth, points, reasons, policy_version, mode_id, activations, caller, request_id,
-        fingerprint, trace_id, decided_us, business_day, notice_day, _, promised,
+        fingerprint, trace_id, decided_us, business_day, notice_day, _, promised, temporary,
     ) = row  # fmt: skip
     decision = Decision(
         number, previous, account_id, account_version, _KINDS[kind], _OUTCOMES[outcome], _STATUSES[status], old_limit,
         new_limit, held, outstanding, _decode_profile(profile), _decode_growth(growth), _decode_points(points),
         tuple(reasons.split(",")), policy_version, mode_id, tuple(activations.split(",")) if activations else (),
         caller, request_id, fingerprint, trace_id, decided_us, business_day, notice_day, promised,
+        *(_decode_asked(temporary) if temporary else (None, None)),
     )  # fmt: skip
     return Decided(decision, product, currency, replayed)
 
@@ -162,7 +172,7 @@ def sheet(book: Book) -> Sheet:
         return account_row(accounts[name], chains[name], postings_chains[name])
 
     return Sheet(
-        [(*row[:-1], link, row[-1]) for row, link in zip(decisions, links, strict=True)],
+        [(*row[:CHAIN_PLACE], link, *row[CHAIN_PLACE:]) for row, link in zip(decisions, links, strict=True)],
         [(*row, link) for row, link in zip(postings, posting_links, strict=True)],
         [sealed(name) for name in book.created],
         [sealed(name) for name in book.changed],
@@ -184,8 +194,8 @@ def decision_link(chain_before: bytes, row: Row) -> bytes:
 
 
 def is_intact(row: Sequence[Any], chain_before: bytes) -> bool:
-    """Claim that a stored decision (product, currency, columns, chain, promise) carries the link of its content."""
-    return decision_link(chain_before, (*row[2:-2], row[-1])) == bytes(row[-2])
+    """Claim that a stored decision (product, currency, columns) carries the link of its content."""
+    return decision_link(chain_before, (*row[2:CHAIN], *row[CHAIN + 1 :])) == bytes(row[CHAIN])
 
 
 def is_posting_intact(row: Sequence[Any], chain_before: bytes) -> bool:
@@ -206,7 +216,7 @@ def account_row(account: Account, chain: bytes, postings_chain: bytes) -> Row:
         account.held_minor, account.outstanding_minor, account.version, profile_bytes(account.profile),
         _encode((account.last_raise_day, account.last_cut_day, account.movements)),
         account.last_decision, chain, _encode(account.holds) if account.holds else b"", account.last_posting,
-        postings_chain, behaviour_bytes(account.behaviour),
+        postings_chain, behaviour_bytes(account.behaviour), _encode(account.temporary) if account.temporary else b"",
     )  # fmt: skip
 
 
@@ -214,13 +224,14 @@ def account(row: Sequence[Any]) -> Account:
     """Read an account's columns."""
     (
         account_id, product, currency, status, limit, held, outstanding, version, profile, growth, last_decision, chain,
-        holds, last_posting, postings_chain, behaviour,
+        holds, last_posting, postings_chain, behaviour, temporary,
     ) = row  # fmt: skip
     last_raise_day, last_cut_day, movements = _decode_movements(growth)
     return Account(
         account_id, product, currency, _STATUSES[status], limit, held, outstanding, version, _decode_profile(profile),
         last_raise_day, last_cut_day, movements, last_decision, chain, _decode_holds(holds) if holds else (),
-        last_posting, postings_chain, _decode_behaviour(behaviour) if behaviour else None,
+        last_posting, postings_chain, _decode_temporary(temporary) if temporary else None,
+        _decode_behaviour(behaviour) if behaviour else None,
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ class SqliteLedger:
     def _seal(self, row: Sequence[Any]) -> Sealed:
         decided = rows.decided(row, replayed=True)
         before = self._run(STATEMENTS["decision"], (decided.decision.previous,))
-        return Sealed(decided, rows.is_intact(row, before[0][-2] if before else b""), row[-2])
+        return Sealed(decided, rows.is_intact(row, before[0][rows.CHAIN] if before else b""), row[rows.CHAIN])
 
     def sealed_posting(self, number: int) -> SealedPosting | None:
         """Find one posting with the verdict on its seal."""

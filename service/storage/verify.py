@@ -8,7 +8,7 @@ every promise settled by its decision.
 from typing import NamedTuple
 
 from service.domain.account import Account
-from service.domain.decision import Outcome
+from service.domain.decision import Outcome, own_limit_minor
 from service.domain.draw import DrawKind, Posting, left_minor
 from service.engine.ports import Ledger
 
@@ -71,7 +71,7 @@ def _verify_account(ledger: Ledger, account: Account) -> tuple[int, list[str]]:
         if decision.account_id != account.account_id:
             faults.append(f"{name}: decision {number:016x} belongs to another account")
             break
-        if decision.new_limit_minor != limit:
+        if own_limit_minor(decision) != limit:
             faults.append(f"{name}: limit {limit} does not follow from decision {number:016x}")
         if decision.account_version != version:
             faults.append(f"{name}: version {version} does not follow from decision {number:016x}")

@@ -21,6 +21,7 @@ LATER_TABLES = (
 LATER_COLUMNS = (
     ("accounts", "holds"), ("accounts", "last_posting"), ("accounts", "postings_chain"),
     ("decisions", "promised_minor"), ("accounts", "behaviour"),
+    ("accounts", "temporary"), ("decisions", "temporary"),
 )  # fmt: skip
 
 

@@ -2,10 +2,10 @@
 
 from hypothesis import assume, given
 
-from service.domain.decide import judge
 from service.domain.decision import Kind, Standing
 from service.domain.explain import Advice, advice, explain
 from service.domain.facts import FACTS, Better, merge
+from service.domain.judge import judge
 from service.domain.mode import NORMAL
 from service.domain.policy import Policy
 from tests.builders import NOW, NOW_US, command, policy, standing

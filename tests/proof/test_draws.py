@@ -1,7 +1,8 @@
 """Draws, as a state machine against a plain model.
 
 Goal: exposure never exceeds the limit in force when it was authorised, money is conserved, an expired hold never
-counts, whatever order draws, captures, voids, repayments, limit changes, retries, time and crashes come in. Method:
+counts, nor a temporary raise that is over, whatever order draws, captures, voids, repayments, limit changes, retries,
+time and crashes come in. Method:
 Hypothesis draws the order; the model is a list of holds and one debt, in the fewest words. Mutation it catches: an
 expired hold that still counts, or a second capture of what was captured.
 """
@@ -14,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from service.domain import errors
-from service.domain.account import Account, available_minor
+from service.domain.account import Account, available_minor, limit_in_force
 from service.domain.book import Command
-from service.domain.decision import Decided, Kind
+from service.domain.decision import Decided, Kind, Outcome, TemporaryAsk
 from service.domain.draw import HOLDS_MAX, DrawKind, HoldState, Posted
 from service.engine.desk import PolicyOrder
 from service.storage.verify import verify
@@ -28,7 +29,7 @@ AMOUNTS = st.integers(1, 400_000) | st.integers(1_000_000, 4_000_000)
 
 
 def _available(account: Account) -> int:
-    return available_minor(account.limit_minor, account.held_minor, account.outstanding_minor)
+    return available_minor(limit_in_force(account), account.held_minor, account.outstanding_minor)
 
 
 class ModelHold:
@@ -44,7 +45,7 @@ class ModelHold:
 
 
 class Draws(RuleBasedStateMachine):
-    """Draw, capture, void, repay, cut and raise; after each step the model and the store agree."""
+    """Draw, capture, void, repay, cut and raise, for good and for a while; after each step the model and the store agree."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,6 +53,7 @@ class Draws(RuleBasedStateMachine):
         self.clock = StillClock()
         self.holds: list[ModelHold] = []
         self.owed = self.captured = self.repaid = 0
+        self.extra = self.extra_until_us = 0
         self.asked = 0
         self.past: list[tuple[Command, object]] = []
         self.crashes = 0
@@ -71,6 +73,10 @@ class Draws(RuleBasedStateMachine):
     def _held(self) -> int:
         return sum(hold.counts(self.clock.time_us) for hold in self.holds)
 
+    def _limit(self) -> int:
+        """Give what may be owed now: a temporary raise that is over counts no more, whatever ran since."""
+        return self.limit + (self.extra if self.extra_until_us > self.clock.time_us else 0)
+
     def _execute(self, asked: Command) -> object:
         (answer,) = self.bench.execute(asked)
         if isinstance(answer, Posted | errors.LimitExceeded):
@@ -79,7 +85,7 @@ class Draws(RuleBasedStateMachine):
 
     @rule(amount=AMOUNTS, hours=st.integers(1, 72))
     def authorize(self, amount: int, hours: int) -> None:
-        room = max(self.limit - self._held() - self.owed, 0)
+        room = max(self._limit() - self._held() - self.owed, 0)
         live = sum(1 for hold in self.holds if hold.counts(self.clock.time_us))
         ttl_us = hours * 3_600_000_000
         answer = self._execute(draw(amount_minor=amount, request_id=self._key(), ttl_us=ttl_us))
@@ -140,8 +146,22 @@ class Draws(RuleBasedStateMachine):
         facts = news(**{**GOOD_FACTS, "dpd_now": dpd})
         (answer,) = self.bench.execute(command(Kind.REVIEW, request_id=self._key(), news=facts))
         assert isinstance(answer, Decided)
+        if answer.decision.new_limit_minor < self.limit:
+            self.extra_until_us = 0
         self.limit = answer.decision.new_limit_minor
         assert (answer.decision.held_minor, answer.decision.outstanding_minor) == (self._held(), self.owed)
+
+    @rule(amount=AMOUNTS, hours=st.integers(1, 100), is_ordered=st.booleans())
+    def raise_for_a_while(self, amount: int, hours: int, is_ordered: bool) -> None:
+        until_us = self.clock.time_us + hours * 3_600_000_000
+        asked = TemporaryAsk(amount, until_us, is_ordered)
+        (answer,) = self.bench.execute(command(Kind.TEMPORARY, request_id=self._key(), asked=asked))
+        assert isinstance(answer, Decided)
+        decision = answer.decision
+        if decision.outcome is Outcome.APPROVED:
+            self.extra, self.extra_until_us = decision.new_limit_minor - decision.old_limit_minor, until_us
+            assert 0 < self.extra <= (amount if is_ordered else min(amount, self.limit * 3 // 10, 2_000_000))
+        assert decision.old_limit_minor == self.limit
 
     @precondition(lambda self: self.past)
     @rule(data=st.data())
@@ -173,7 +193,7 @@ class Draws(RuleBasedStateMachine):
             return
         found = self.bench.desk.account("a-1")
         assert (found.held_minor, found.outstanding_minor) == (self._held(), self.owed)
-        assert _available(found) == max(self.limit - self._held() - self.owed, 0)
+        assert _available(found) == max(self._limit() - self._held() - self.owed, 0)
         assert self.captured == self.owed + self.repaid
         for hold in self.holds:
             stored, _ = self.bench.desk.hold("a-1", hold.number)

@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 
 from service.domain.account import Account, Status, opened
 from service.domain.book import Book, key_of
-from service.domain.decide import decide, judge, principal_reasons
+from service.domain.decide import decide, principal_reasons
 from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, Verdict, recorded_standing
 from service.domain.errors import HoldlineError
 from service.domain.facts import FACTS, INDEX, Better, merge
+from service.domain.judge import judge
 from service.domain.mode import NORMAL
 from service.domain.policy import REASONS_MAX, Policy
 from tests.builders import NOW, NOW_US, TODAY, command, policy

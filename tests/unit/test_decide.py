@@ -4,9 +4,10 @@ import pytest
 
 from service.domain import errors
 from service.domain.account import NEVER, Growth, Movement, Status
-from service.domain.decide import decide, judge
+from service.domain.decide import decide
 from service.domain.decision import Kind, Outcome
 from service.domain.facts import INDEX, NEVER_OBSERVED, Profile
+from service.domain.judge import judge
 from service.domain.mode import NORMAL
 from tests.builders import DAY_US, GOOD_FACTS, NOW, NOW_US, TODAY, account, command, news, policy, standing
 

@@ -5,7 +5,7 @@ from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, money_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.account import NO_GROWTH, Status
+from service.domain.account import NO_GROWTH, Status, Temporary
 from service.domain.decision import Decided, Decision, Kind, Outcome
 from service.domain.facts import FACTS, MONEY_FACTS, NEVER_OBSERVED, Profile
 from service.rpc import wire
@@ -26,12 +26,21 @@ DECISIONS = st.builds(
     policy_version=st.just("reference-2026-1"), mode_id=st.just("normal"),
     activations=st.lists(IDS, max_size=2).map(tuple), caller=IDS, request_id=IDS, fingerprint=st.just(b""),
     trace_id=st.sampled_from(("", "4bf92f3577b34da6a3ce929d0e0e4736")), decided_us=st.integers(0, 2**52),
-    business_day=st.integers(1, 60_000), notice_day=st.integers(0, 60_000),
+    business_day=st.integers(1, 60_000), notice_day=st.integers(0, 60_000), asked=st.none(),
+    promised_minor=st.just(0) | AMOUNTS,
+    temporary=st.none() | st.builds(Temporary, st.integers(1, 10**6), st.integers(1, 2**52)),
 )  # fmt: skip
 
 
 def _money(minor_units: int) -> money_pb2.Money:
     return money_pb2.Money(minor_units=minor_units, currency_code="CNY")
+
+
+def _temporary(raised: Temporary | None) -> account_pb2.TemporaryRaise | None:
+    if raised is None:
+        return None
+    until = Timestamp(seconds=raised.until_us // 10**6, nanos=raised.until_us % 10**6 * 1_000)
+    return account_pb2.TemporaryRaise(extra=_money(raised.extra_minor), until=until)
 
 
 def _day(number: int) -> str:
@@ -61,14 +70,17 @@ def _expected(decided: Decided) -> limit_service_pb2.DecideResponse:
         request_id=made.request_id,
         decided_at=Timestamp(seconds=made.decided_us // 10**6, nanos=made.decided_us % 10**6 * 1_000),
         account_version=made.account_version, trace_id=made.trace_id, business_date=_day(made.business_day),
-        notice_due_date=_day(made.notice_day),
+        notice_due_date=_day(made.notice_day), promised=_money(made.promised_minor) if made.promised_minor else None,
+        temporary_raise=_temporary(made.temporary),
     )  # fmt: skip
-    available = max(made.new_limit_minor - made.held_minor - made.outstanding_minor, 0)
+    limit = made.old_limit_minor if made.kind is Kind.TEMPORARY else made.new_limit_minor
+    limit += made.temporary.extra_minor if made.temporary else 0
+    available = max(limit - made.held_minor - made.outstanding_minor, 0)
     account = account_pb2.Account(
         account_id=made.account_id, product=decided.product,
-        status=account_pb2.AccountStatus.ValueType(int(made.status)), limit=_money(made.new_limit_minor),
+        status=account_pb2.AccountStatus.ValueType(int(made.status)), limit=_money(limit),
         held=_money(made.held_minor), outstanding=_money(made.outstanding_minor), available=_money(available),
-        version=made.account_version, facts=facts,
+        version=made.account_version, facts=facts, temporary_raise=_temporary(made.temporary),
     )  # fmt: skip
     return limit_service_pb2.DecideResponse(decision=decision, account=account, replayed=decided.replayed)
 

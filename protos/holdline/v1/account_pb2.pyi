@@ -5,6 +5,7 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from holdline.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
@@ -61,6 +62,7 @@ class Account(_message.Message):
     AVAILABLE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
+    TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """Opaque id, 1 to 64 characters of [A-Za-z0-9._:-]."""
     product: _builtins.str
@@ -71,7 +73,7 @@ class Account(_message.Message):
     """Counts the account's decisions, from 1. Send it as `expected_version` to refuse a decision on old news."""
     @_builtins.property
     def limit(self) -> _money_pb2.Money:
-        """The most that may be owed."""
+        """The most that may be owed now, a temporary raise included."""
 
     @_builtins.property
     def held(self) -> _money_pb2.Money:
@@ -87,7 +89,11 @@ class Account(_message.Message):
 
     @_builtins.property
     def facts(self) -> Global___Facts:
-        """The stored profile: what is known of the account."""
+        """What is known of the account: the stated profile, and what events tell."""
+
+    @_builtins.property
+    def temporary_raise(self) -> Global___TemporaryRaise:
+        """The temporary raise in force, which `limit` includes; absent where there is none."""
 
     def __init__(
         self,
@@ -101,14 +107,45 @@ class Account(_message.Message):
         available: _money_pb2.Money | None = ...,
         version: _builtins.int = ...,
         facts: Global___Facts | None = ...,
+        temporary_raise: Global___TemporaryRaise | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "facts", b"facts", "held", b"held", "limit", b"limit", "outstanding", b"outstanding"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "facts", b"facts", "held", b"held", "limit", b"limit", "outstanding", b"outstanding", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "available", b"available", "facts", b"facts", "held", b"held", "limit", b"limit", "outstanding", b"outstanding", "product", b"product", "status", b"status", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "available", b"available", "facts", b"facts", "held", b"held", "limit", b"limit", "outstanding", b"outstanding", "product", b"product", "status", b"status", "temporary_raise", b"temporary_raise", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Account: _TypeAlias = Account  # noqa: Y015
+
+@_typing.final
+class TemporaryRaise(_message.Message):
+    """A raise that ends by itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXTRA_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def extra(self) -> _money_pb2.Money:
+        """How much more may be owed, in the account's currency; at least 1 minor unit."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it ends, UTC; it counts not a microsecond longer. At most 366 days ahead."""
+
+    def __init__(
+        self,
+        *,
+        extra: _money_pb2.Money | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["extra", b"extra", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["extra", b"extra", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TemporaryRaise: _TypeAlias = TemporaryRaise  # noqa: Y015
 
 @_typing.final
 class Facts(_message.Message):

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from holdline.v1 import account_pb2 as _account_pb2
 from holdline.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
@@ -39,6 +40,8 @@ class _DecisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision
     """Let the policy pick the direction: a cut where a trigger fires, else a raise where one is due, else nothing."""
     DECISION_KIND_IMPORT: _DecisionKind.ValueType  # 5
     """Take an account over with the limit it has elsewhere. Written by `ImportAccounts` only."""
+    DECISION_KIND_TEMPORARY: _DecisionKind.ValueType  # 6
+    """Raise what may be owed until a time, within the policy's bounds, or say why not. The account's own limit stays."""
 
 class DecisionKind(_DecisionKind, metaclass=_DecisionKindEnumTypeWrapper):
     """What a decision is asked to do."""
@@ -55,6 +58,8 @@ DECISION_KIND_REVIEW: DecisionKind.ValueType  # 4
 """Let the policy pick the direction: a cut where a trigger fires, else a raise where one is due, else nothing."""
 DECISION_KIND_IMPORT: DecisionKind.ValueType  # 5
 """Take an account over with the limit it has elsewhere. Written by `ImportAccounts` only."""
+DECISION_KIND_TEMPORARY: DecisionKind.ValueType  # 6
+"""Raise what may be owed until a time, within the policy's bounds, or say why not. The account's own limit stays."""
 Global___DecisionKind: _TypeAlias = DecisionKind  # noqa: Y015
 
 class _Outcome:
@@ -143,6 +148,8 @@ class Decision(_message.Message):
     TRACE_ID_FIELD_NUMBER: _builtins.int
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     NOTICE_DUE_DATE_FIELD_NUMBER: _builtins.int
+    PROMISED_FIELD_NUMBER: _builtins.int
+    TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """Unique in the store, 16 hexadecimal digits; later decisions have greater ids. Empty in answers of `Evaluate`."""
     account_id: _builtins.str
@@ -191,6 +198,16 @@ class Decision(_message.Message):
     def decided_at(self) -> _timestamp_pb2.Timestamp:
         """When it was decided, UTC, in microseconds."""
 
+    @_builtins.property
+    def promised(self) -> _money_pb2.Money:
+        """The raise that the policy promised for the date, before caps, budget and playbooks; absent where none."""
+
+    @_builtins.property
+    def temporary_raise(self) -> _account_pb2.TemporaryRaise:
+        """The temporary raise in force after the decision; absent where there is none. It is not part of `new_limit`, but
+        for `DECISION_KIND_TEMPORARY`, whose `new_limit` is what may be owed until it ends.
+        """
+
     def __init__(
         self,
         *,
@@ -212,10 +229,12 @@ class Decision(_message.Message):
         trace_id: _builtins.str = ...,
         business_date: _builtins.str = ...,
         notice_due_date: _builtins.str = ...,
+        promised: _money_pb2.Money | None = ...,
+        temporary_raise: _account_pb2.TemporaryRaise | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "new_limit", b"new_limit", "old_limit", b"old_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "new_limit", b"new_limit", "old_limit", b"old_limit", "promised", b"promised", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_version", b"account_version", "activation_ids", b"activation_ids", "business_date", b"business_date", "caller", b"caller", "decided_at", b"decided_at", "decision_id", b"decision_id", "kind", b"kind", "mode_id", b"mode_id", "new_limit", b"new_limit", "notice_due_date", b"notice_due_date", "old_limit", b"old_limit", "outcome", b"outcome", "policy_version", b"policy_version", "reasons", b"reasons", "request_id", b"request_id", "score", b"score", "trace_id", b"trace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_version", b"account_version", "activation_ids", b"activation_ids", "business_date", b"business_date", "caller", b"caller", "decided_at", b"decided_at", "decision_id", b"decision_id", "kind", b"kind", "mode_id", b"mode_id", "new_limit", b"new_limit", "notice_due_date", b"notice_due_date", "old_limit", b"old_limit", "outcome", b"outcome", "policy_version", b"policy_version", "promised", b"promised", "reasons", b"reasons", "request_id", b"request_id", "score", b"score", "temporary_raise", b"temporary_raise", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

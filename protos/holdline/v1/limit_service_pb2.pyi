@@ -36,6 +36,7 @@ class DecideRequest(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     account_id: _builtins.str
@@ -50,6 +51,10 @@ class DecideRequest(_message.Message):
     def facts(self) -> _account_pb2.Facts:
         """News about the account, merged over the stored profile."""
 
+    @_builtins.property
+    def temporary_raise(self) -> _account_pb2.TemporaryRaise:
+        """How much more and until when; required with `DECISION_KIND_TEMPORARY` and refused with others."""
+
     def __init__(
         self,
         *,
@@ -59,10 +64,11 @@ class DecideRequest(_message.Message):
         kind: _decision_pb2.DecisionKind.ValueType = ...,
         facts: _account_pb2.Facts | None = ...,
         expected_version: _builtins.int = ...,
+        temporary_raise: _account_pb2.TemporaryRaise | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "expected_version", b"expected_version", "facts", b"facts", "kind", b"kind", "product", b"product", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "expected_version", b"expected_version", "facts", b"facts", "kind", b"kind", "product", b"product", "request_id", b"request_id", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -114,6 +120,7 @@ class EvaluateRequest(_message.Message):
     FACTS_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     MODE_ID_FIELD_NUMBER: _builtins.int
+    TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account: 1 to 64 characters of [A-Za-z0-9._:-]. Need not exist for `DECISION_KIND_ASSIGN`."""
     product: _builtins.str
@@ -128,6 +135,10 @@ class EvaluateRequest(_message.Message):
     def facts(self) -> _account_pb2.Facts:
         """News about the account, merged over the stored profile for this call only."""
 
+    @_builtins.property
+    def temporary_raise(self) -> _account_pb2.TemporaryRaise:
+        """How much more and until when; required with `DECISION_KIND_TEMPORARY` and refused with others."""
+
     def __init__(
         self,
         *,
@@ -137,10 +148,11 @@ class EvaluateRequest(_message.Message):
         facts: _account_pb2.Facts | None = ...,
         policy_version: _builtins.str = ...,
         mode_id: _builtins.str = ...,
+        temporary_raise: _account_pb2.TemporaryRaise | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "facts", b"facts", "kind", b"kind", "mode_id", b"mode_id", "policy_version", b"policy_version", "product", b"product"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "facts", b"facts", "kind", b"kind", "mode_id", b"mode_id", "policy_version", b"policy_version", "product", b"product", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1071,3 +1083,69 @@ class StreamEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamEventsResponse: _TypeAlias = StreamEventsResponse  # noqa: Y015
+
+@_typing.final
+class GrantTemporaryRaiseRequest(_message.Message):
+    """A temporary raise to order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
+    account_id: _builtins.str
+    """The account: 1 to 64 characters of [A-Za-z0-9._:-]."""
+    @_builtins.property
+    def temporary_raise(self) -> _account_pb2.TemporaryRaise:
+        """How much more and until when; it takes the place of one in force."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        temporary_raise: _account_pb2.TemporaryRaise | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["temporary_raise", b"temporary_raise"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "request_id", b"request_id", "temporary_raise", b"temporary_raise"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrantTemporaryRaiseRequest: _TypeAlias = GrantTemporaryRaiseRequest  # noqa: Y015
+
+@_typing.final
+class GrantTemporaryRaiseResponse(_message.Message):
+    """The decision and the account after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True where this answers a retry."""
+    @_builtins.property
+    def decision(self) -> _decision_pb2.Decision:
+        """The decision as recorded."""
+
+    @_builtins.property
+    def account(self) -> _account_pb2.Account:
+        """The account as it was right after the decision."""
+
+    def __init__(
+        self,
+        *,
+        decision: _decision_pb2.Decision | None = ...,
+        account: _account_pb2.Account | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "decision", b"decision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "decision", b"decision", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrantTemporaryRaiseResponse: _TypeAlias = GrantTemporaryRaiseResponse  # noqa: Y015

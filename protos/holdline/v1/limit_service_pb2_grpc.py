@@ -115,6 +115,11 @@ class LimitServiceStub:
                 request_serializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsResponse.FromString,
                 _registered_method=True)
+        self.GrantTemporaryRaise = channel.unary_unary(
+                '/holdline.v1.LimitService/GrantTemporaryRaise',
+                request_serializer=holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseResponse.FromString,
+                _registered_method=True)
         self.StreamEvents = channel.stream_stream(
                 '/holdline.v1.LimitService/StreamEvents',
                 request_serializer=holdline_dot_v1_dot_limit__service__pb2.StreamEventsRequest.SerializeToString,
@@ -261,6 +266,15 @@ class LimitServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GrantTemporaryRaise(self, request, context):
+        """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
+        greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
+        Retry: safe with the same request id. Order and cost: as Decide.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StreamEvents(self, request_iterator, context):
         """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
         Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
@@ -346,6 +360,11 @@ def add_LimitServiceServicer_to_server(servicer, server):
                     servicer.RecordEvents,
                     request_deserializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsResponse.SerializeToString,
+            ),
+            'GrantTemporaryRaise': grpc.unary_unary_rpc_method_handler(
+                    servicer.GrantTemporaryRaise,
+                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseResponse.SerializeToString,
             ),
             'StreamEvents': grpc.stream_stream_rpc_method_handler(
                     servicer.StreamEvents,
@@ -764,6 +783,33 @@ class LimitService:
             '/holdline.v1.LimitService/RecordEvents',
             holdline_dot_v1_dot_limit__service__pb2.RecordEventsRequest.SerializeToString,
             holdline_dot_v1_dot_limit__service__pb2.RecordEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GrantTemporaryRaise(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.LimitService/GrantTemporaryRaise',
+            holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseRequest.SerializeToString,
+            holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseResponse.FromString,
             options,
             channel_credentials,
             insecure,

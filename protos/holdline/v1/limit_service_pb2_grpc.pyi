@@ -109,6 +109,11 @@ class LimitServiceStub:
     Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same facts.
     Cost: a fraction of as many decisions.
     """
+    GrantTemporaryRaise: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.GrantTemporaryRaiseRequest, _limit_service_pb2.GrantTemporaryRaiseResponse]
+    """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
+    greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
+    Retry: safe with the same request id. Order and cost: as Decide.
+    """
     StreamEvents: _grpc.StreamStreamMultiCallable[_limit_service_pb2.StreamEventsRequest, _limit_service_pb2.StreamEventsResponse]
     """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
     Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
@@ -194,6 +199,11 @@ class LimitServiceAsyncStub(LimitServiceStub):
     see the facts that follow, computed for the day they are made on.
     Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same facts.
     Cost: a fraction of as many decisions.
+    """
+    GrantTemporaryRaise: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.GrantTemporaryRaiseRequest, _limit_service_pb2.GrantTemporaryRaiseResponse]  # type: ignore[assignment]
+    """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
+    greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
+    Retry: safe with the same request id. Order and cost: as Decide.
     """
     StreamEvents: _aio.StreamStreamMultiCallable[_limit_service_pb2.StreamEventsRequest, _limit_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
@@ -367,6 +377,17 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         see the facts that follow, computed for the day they are made on.
         Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same facts.
         Cost: a fraction of as many decisions.
+        """
+
+    @_abc_1.abstractmethod
+    def GrantTemporaryRaise(
+        self,
+        request: _limit_service_pb2.GrantTemporaryRaiseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_service_pb2.GrantTemporaryRaiseResponse, _abc.Awaitable[_limit_service_pb2.GrantTemporaryRaiseResponse]]:
+        """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
+        greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
+        Retry: safe with the same request id. Order and cost: as Decide.
         """
 
     @_abc_1.abstractmethod

@@ -43,7 +43,7 @@ SELECT count(*) FROM decisions;
 
 -- name: insert_decision
 -- Append to the log.
-INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_key
 -- Keep a key with its decision.
@@ -51,13 +51,13 @@ INSERT INTO idempotency_keys VALUES (?, ?);
 
 -- name: insert_account
 -- Open an account.
-INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: update_account
 -- Replace what a decision or posting changes of an account. Primary key.
 UPDATE accounts
 SET status = ?, limit_minor = ?, held_minor = ?, outstanding_minor = ?, version = ?, profile = ?, growth = ?,
-    last_decision = ?, chain = ?, holds = ?, last_posting = ?, postings_chain = ?, behaviour = ?
+    last_decision = ?, chain = ?, holds = ?, last_posting = ?, postings_chain = ?, behaviour = ?, temporary = ?
 WHERE account_id = ?;
 
 -- name: keys_expired
