@@ -24,12 +24,13 @@ from service.domain.errors import PlaybookNotFound
 from service.domain.playbook import Playbook
 from service.domain.policy import DEFAULT_TEXTS, Policy
 from service.domain.policy_life import PolicyState
-from service.domain.watch import EngineSeen
+from service.domain.watch import EngineSeen, MessageState
 from service.engine.brake import Brake, BrakeLimit
 from service.engine.control import Control
 from service.engine.daily_run import RunDesk
 from service.engine.dead_man import DeadMan
 from service.engine.desk import Desk, PolicyOrder
+from service.engine.outbox_desk import OutboxDesk
 from service.engine.playbook_desk import PlaybookDesk
 from service.engine.ports import Calendar, Codec, Ledger, Playbooks, PolicyReader, Store
 from service.engine.process import Engine
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     from service.rpc.sentry import Asks
     from service.runner.worker import LedgerStore, Worker
     from service.sentry.delivery import Deliverer
+    from service.sentry.notices import NoticeStore
     from service.sentry.process import Sentry
+    from service.sentry.sinks import Sink
 
 REFERENCE_POLICIES: Final = ("reference-2026-1", "instalment-2026-1")
 CALLER: Final = "holdline"
@@ -157,7 +160,8 @@ def make_parts(store: Store, settings: Settings, reader: PolicyReader) -> Parts:
     brake = make_brake(settings, playbooks)
     lease_us = settings.run_lease_ms * 1_000
     runs = RunDesk(store, control, calendar, brake, tally, settings.run_shard_accounts, lease_us)
-    codec = ProtoCodec(desk, playbook_desk, ReportDesk(store, control, playbook_desk, tally, dead_man), runs, calendar)
+    reports = ReportDesk(store, control, playbook_desk, tally, dead_man)
+    codec = ProtoCodec(desk, playbook_desk, reports, runs, OutboxDesk(store, control), calendar)
     return Parts(control, calendar, desk, playbook_desk, runs, codec, brake, tally, dead_man)
 
 
@@ -170,19 +174,53 @@ def make_engine(store: Store, settings: Settings, meters: telemetry.EngineMeters
     )  # fmt: skip
 
 
+ALERTS_IN_HAND_MAX: Final = 64
+NOTICES_IN_HAND_MAX: Final = 1_000
+
+
 def make_sentry(
-    store: Store, line: Asks, settings: Settings, clock: Callable[[], int], meters: telemetry.SentryMeters
-) -> tuple[Sentry, Deliverer]:
-    """Wire a sentry over a store, and the deliverer of its alerts, which is not started."""
+    store: NoticeStore, line: Asks, settings: Settings, clock: Callable[[], int], meters: telemetry.SentryMeters
+) -> tuple[Sentry, list[Deliverer]]:
+    """Wire a sentry over a store, and the deliverers of alerts and notices, which are not started."""
     from service.rpc.sentry import EngineCalls
     from service.sentry.delivery import Deliverer
     from service.sentry.guards import Guards
+    from service.sentry.notices import Notices
     from service.sentry.process import Sentry
+    from service.sentry.sinks import Webhook
 
-    deliverer = Deliverer(settings.alert_webhook, settings.alert_secret, settings.alert_attempts_max, clock)
+    attempts = settings.alert_attempts_max
+    webhook = Webhook(settings.alert_webhook, settings.alert_secret, clock) if settings.alert_webhook else None
+    alerts_out = Deliverer(webhook, attempts, ALERTS_IN_HAND_MAX, clock, is_logged=True)
+    sink = notice_sink(settings, clock)
+    notices_out = Deliverer(sink, attempts, NOTICES_IN_HAND_MAX, clock, is_logged=False) if sink is not None else None
     calls = EngineCalls(line, settings.guard_ttl_seconds)
-    sentry = Sentry(store, calls, Guards(settings.guard_playbooks), deliverer, settings.guard_decisions, meters)
-    return sentry, deliverer
+    guards, notices = Guards(settings.guard_playbooks), Notices(store, make_control())
+    sentry = Sentry(store, calls, guards, alerts_out, notices_out, notices, settings.guard_decisions, meters)
+    return sentry, [alerts_out, *([notices_out] if notices_out is not None else [])]
+
+
+def notice_sink(settings: Settings, clock: Callable[[], int]) -> Sink | None:
+    """Make what takes the customers' notices; None where nothing does."""
+    from service.sentry.sinks import Kafka, LinesFile, Webhook
+
+    scheme, _, rest = settings.notice_to.partition(":")
+    if not scheme:
+        return None
+    if scheme == "file":
+        return LinesFile(Path(rest))
+    if scheme == "kafka":
+        brokers, _, topic = rest.removeprefix("//").partition("/")
+        return Kafka({"bootstrap.servers": brokers}, topic)
+    return Webhook(settings.notice_to, settings.notice_secret, clock)
+
+
+def outbox_forgets(settings: Settings) -> tuple[tuple[MessageState, ...], int]:
+    """Give which messages the outbox forgets, and after how long (microseconds): with no receiver, untold ones too."""
+    states: tuple[MessageState, ...] = (MessageState.DELIVERED, MessageState.DEAD)
+    if not settings.notice_to:
+        states = (*states, MessageState.WAITING)
+    return states, settings.outbox_retention_hours * 3_600_000_000
 
 
 def make_worker(store: LedgerStore, line: Asks, settings: Settings, holder: str) -> Worker:

@@ -73,10 +73,12 @@ def run_engine(orders: dict[str, Any]) -> int:
         retention_us = settings.key_retention_hours * 3_600_000_000
         seen = bootstrap.engine_seen(f"{socket.gethostname()}-{os.getpid()}")
         purge_max = settings.purge_keys_max
+        forgets = bootstrap.outbox_forgets(settings)
         loop.run(
             [
                 Chore(ENGINE_REPORT_SECONDS, lambda: engine.report_in(seen)),
                 Chore(PURGE_SECONDS, lambda: engine.purge(bootstrap.now_us() - retention_us, purge_max) == purge_max),
+                Chore(PURGE_SECONDS, lambda: engine.purge_outbox(forgets, purge_max) == purge_max),
             ]
         )
     checkpointer.stop()
@@ -117,8 +119,9 @@ def run_sentry(orders: dict[str, Any]) -> int:
     line = Line(orders["socket"])
     port = settings.metrics_port and settings.metrics_port + 1 + settings.gateways
     meters = telemetry.sentry_meters(telemetry.start_metrics("sentry", port, settings.otlp_endpoint))
-    sentry, deliverer = bootstrap.make_sentry(store, line, settings, bootstrap.now_us, meters)
-    deliverer.start()
+    sentry, deliverers = bootstrap.make_sentry(store, line, settings, bootstrap.now_us, meters)
+    for deliverer in deliverers:
+        deliverer.start()
     with listening(sentry_path(orders["socket"])) as server:
         loop = Loop(Answerer(SentryCodec(store, bootstrap.make_control(), sentry)), server, sys.stdin.fileno())
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
@@ -128,7 +131,8 @@ def run_sentry(orders: dict[str, Any]) -> int:
         spare_the_collector(50_000)
         report({})
         loop.run([Chore(SENTRY_TURN_SECONDS, sentry.turn)])
-    deliverer.stop()
+    for deliverer in deliverers:
+        deliverer.stop()
     line.close()
     store.close()
     listener.stop()

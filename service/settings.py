@@ -104,7 +104,16 @@ class Settings(BaseSettings):
     )
     alert_secret: str = Field("", description="Key of the alerts' signature (HMAC-SHA256); give it as a variable.")
     alert_attempts_max: int = Field(
-        12, ge=1, le=100, description="Attempts to deliver an alert, with growing pauses, before it is given up."
+        12, ge=1, le=100, description="Attempts to deliver an alert or notice, with growing pauses, before it is dead."
+    )
+    notice_to: str = Field(
+        "",
+        pattern=r"^(https?://\S+|file:\S+|kafka://[^/\s]+/[A-Za-z0-9._-]+)?$",
+        description="Where customers' notices go: a webhook, file:PATH, kafka://BROKERS/TOPIC; empty: nowhere.",
+    )
+    notice_secret: str = Field("", description="Key of the notices' signature on a webhook; give it as a variable.")
+    outbox_retention_hours: int = Field(
+        168, ge=24, le=8_784, description="How long told and dead messages are kept; untold notices where none go out."
     )
     mode_poll_ms: Milliseconds = Field(
         200, description="How often a gateway looks for a new mode, for watchers and admission, in milliseconds."
@@ -164,6 +173,8 @@ class Settings(BaseSettings):
             )
         if self.alert_webhook and not self.alert_secret:
             raise ValueError("alert_webhook: alerts are signed, so set alert_secret too")
+        if self.notice_to.startswith("http") and not self.notice_secret:
+            raise ValueError("notice_to: notices are signed, so set notice_secret too")
         try:
             ZoneInfo(self.business_time_zone)
         except (ZoneInfoNotFoundError, ValueError) as error:

@@ -11,6 +11,7 @@ from service.cli import (
     events,
     imports,
     oncall,
+    outbox,
     playbooks,
     policies,
     runs,
@@ -42,6 +43,7 @@ app.command("events")(events.events)
 app.add_typer(imports.app, name="import")
 app.add_typer(policies.app, name="policy")
 app.add_typer(playbooks.app, name="playbook")
+app.add_typer(outbox.app, name="outbox")
 app.command("mode")(oncall.mode)
 app.command("oncall")(oncall.oncall)
 app.command("drill")(drill.drill)

@@ -17,7 +17,7 @@ from service.domain.money import display
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-    from holdline.v1 import account_pb2, decision_pb2, draw_pb2, money_pb2
+    from holdline.v1 import account_pb2, decision_pb2, draw_pb2, money_pb2, outbox_service_pb2
     from holdline.v1 import playbook_service_pb2 as pb
 
     from service.client import Client
@@ -103,6 +103,13 @@ def posting_kind(posting: draw_pb2.Posting) -> str:
     from holdline.v1 import draw_pb2
 
     return draw_pb2.PostingKind.Name(posting.kind).removeprefix("POSTING_KIND_").lower()
+
+
+def message_state(message: outbox_service_pb2.OutboxMessage) -> str:
+    """Give a message's state in small letters."""
+    from holdline.v1 import outbox_service_pb2
+
+    return outbox_service_pb2.MessageState.Name(message.state).removeprefix("MESSAGE_STATE_").lower()
 
 
 def outcome_name(number: decision_pb2.Outcome.ValueType) -> str:

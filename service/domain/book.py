@@ -11,6 +11,7 @@ from service.domain.decision import DecideCommand, Decided, Decision
 from service.domain.draw import DrawCommand, Hold, Posted, Posting
 from service.domain.entitlement import Entitlement
 from service.domain.event import EventCommand, Taken
+from service.domain.notice import Notice
 
 Command = DecideCommand | DrawCommand | EventCommand
 Recorded = Decided | Posted
@@ -50,7 +51,7 @@ class Book:
 
     __slots__ = (
         "accounts", "answers", "behaved", "changed", "changed_holds", "created", "decisions", "entitlements", "events",
-        "holds", "last_number", "postings", "taken",
+        "holds", "last_number", "notices", "now_us", "postings", "taken", "withdrawn",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +83,12 @@ class Book:
         """New events, in order."""
         self.behaved: set[str] = set()
         """Accounts whose behaviour has new content."""
+        self.notices: list[Notice] = []
+        """What customers are to be told, in order."""
+        self.withdrawn: set[str] = set()
+        """Accounts whose announced end of a temporary raise is taken back."""
+        self.now_us = 0
+        """When the notices were made."""
 
     @property
     def is_blank(self) -> bool:
@@ -127,6 +134,11 @@ class Book:
         self.behaved.add(account.account_id)
         self.accounts[account.account_id] = account
         return Taken(event.request_id, replayed=False)
+
+    def tell(self, kind: str, account_id: str, record: int, now_us: int) -> None:
+        """Enter a notice about a decision or posting, due at once."""
+        self.notices.append(Notice(kind, account_id, record, now_us))
+        self.now_us = now_us
 
     def _next_number(self, now_us: int) -> int:
         self.last_number = max(self.last_number + 1, now_us << NUMBER_SHIFT)

@@ -248,6 +248,12 @@ DEFAULT_TEXTS: Final = {
     "TEMPORARY_GRANTED": Text(
         "您的额度已临时提高，到期后自动恢复。", "Your limit is raised for a while and falls back by itself.", "", "",
     ),
+    "TEMPORARY_ENDS": Text(
+        "您的临时额度即将到期，到期后恢复为原额度。",
+        "Your temporary raise ends soon; your limit is then what it was before.",
+        "如已使用临时额度，请留意还款。",
+        "If you have used it, mind that what is above your limit has to be paid back.",
+    ),
     "TEMPORARY_ORDERED": Text(
         "客服为您临时提高了额度，到期后自动恢复。",
         "A member of staff raised your limit for a while; it falls back by itself.", "", "",

@@ -38,11 +38,15 @@ class Message(NamedTuple):
     severity: str
     """"info", "warning" or "critical"."""
     body: str
-    """JSON."""
+    """An alert's JSON, or a notice's kind: its text is made of the record when it leaves."""
     created_us: int
     due_us: int
     attempts: int
     state: MessageState
+    account_id: str = ""
+    """Whom a notice is for; empty for alerts."""
+    record: int = 0
+    """Number of the decision or posting that a notice is about; 0 for alerts."""
 
 
 class EngineSeen(NamedTuple):

@@ -23,10 +23,11 @@ from service.domain.policy import Policy
 from service.domain.watch import DAY_US, MessageState
 from service.drill.scenarios import GOOD_VERSION, Bug, Scenario, Step
 from service.drill.traffic import Feed, Person, Traffic, pairs
+from service.engine import alerts
 from service.engine.desk import PolicyOrder
 from service.engine.execute import execute
 from service.engine.playbook_desk import ActivationOrder
-from service.engine.ports import Store
+from service.engine.ports import NUMBER_MAX, Store
 from service.engine.preview import newest, preview
 from service.sentry.process import Sentry
 
@@ -193,9 +194,9 @@ class Rehearsal:
         sentry = self._stage.sentry
         sentry.keep(sentry.learn(self._stage.product, LEARNED, ONCALL))
         sentry.turn()
-        changes, messages = self._stage.store.playbooks, MessageState.WAITING
-        self._change_seen = changes.last_change()
-        self._message_seen = max((one.sequence for one in changes.messages(messages, 1)), default=0)
+        self._change_seen = self._stage.store.playbooks.last_change()
+        last_told = self._stage.store.outbox.messages(alerts.TOPIC, MessageState.WAITING, NUMBER_MAX, 1)
+        self._message_seen = max((one.sequence for one in last_told), default=0)
 
     def _make(self, count: int, advance: Callable[[int], None]) -> None:
         """Decide so many, with a look of the guards after each batch."""
@@ -242,7 +243,8 @@ class Rehearsal:
     def _hear(self) -> None:
         """Take note of alerts and of what guards have put in force since the last look."""
         store = self._stage.store.playbooks
-        for message in reversed(store.messages(MessageState.WAITING, 100)):
+        outbox = self._stage.store.outbox
+        for message in reversed(outbox.messages(alerts.TOPIC, MessageState.WAITING, NUMBER_MAX, 100)):
             if message.sequence > self._message_seen:
                 self._message_seen = message.sequence
                 facts = json.loads(message.body)

@@ -14,7 +14,7 @@ from service.domain.account import Status, growth_then, known
 from service.domain.daily_run import DiscrepancyKind
 from service.domain.decision import Kind, Moment, standing_of
 from service.domain.judge import judge
-from service.domain.watch import DAY_US, MessageState
+from service.domain.watch import DAY_US
 from service.drill.rehearsal import IMPORTED, Event, Stage
 from service.drill.stage import DirectLine, staging
 from service.drill.traffic import Traffic
@@ -95,7 +95,7 @@ def rehearse(source: str, seed: int, advance: Callable[[int], None]) -> SkipRehe
         _work(stage, DirectLine(stage.parts.codec), advance)
         found = runs.closing(day, "", len(promised) + 1)
         listed = frozenset(one.account_id for one in found.discrepancies if one.kind is DiscrepancyKind.MISSING)
-        alerts = [json.loads(message.body) for message in store.playbooks.messages(MessageState.WAITING, 10)]
+        alerts = [json.loads(message.body) for message in store.outbox.due("alert", stage.clock.time_us, 10)]
         is_told = any(alert["what"] == "day_does_not_add_up" for alert in alerts)
         events.append(Event(2, "detected", f"the closing lists {len(listed):,} customers; on-call told: {is_told}"))
         runs.make_good(day)

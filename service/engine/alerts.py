@@ -6,7 +6,7 @@ Promises no account, no customer and no secret in an alert. `service.sentry.deli
 import json
 from typing import Final
 
-from service.engine.ports import PlaybookStore
+from service.engine.ports import Outbox
 
 TOPIC: Final = "alert"
 INFO: Final = "info"
@@ -14,6 +14,6 @@ WARNING: Final = "warning"
 CRITICAL: Final = "critical"
 
 
-def send(store: PlaybookStore, severity: str, what: str, now_us: int, **facts: str | int) -> None:
+def send(outbox: Outbox, severity: str, what: str, now_us: int, **facts: str | int) -> None:
     """Put an alert in the outbox: what happened, in one word, and its facts."""
-    store.send(TOPIC, severity, json.dumps({"what": what, **facts}, ensure_ascii=False), now_us)
+    outbox.send(TOPIC, severity, json.dumps({"what": what, **facts}, ensure_ascii=False), now_us)

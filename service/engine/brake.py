@@ -69,6 +69,4 @@ class Brake:
 
     def pull(self, trip: BrakeTripped, store: Store, now_us: int) -> None:
         """Put the safe mode in force and tell the outside, inside a transaction."""
-        safe_mode.enter(
-            store.playbooks, self._safe_mode, self._ttl_seconds, CALLER, str(trip), "growth_brake_tripped", now_us
-        )
+        safe_mode.enter(store, self._safe_mode, self._ttl_seconds, CALLER, str(trip), "growth_brake_tripped", now_us)

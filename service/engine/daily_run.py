@@ -328,7 +328,7 @@ class RunDesk:
         incident = f"day-{iso(business_day)}"
         facts = {count.kind.name.lower(): count.accounts for count in counts}
         alerts.send(
-            self._store.playbooks, alerts.CRITICAL, "day_does_not_add_up", now_us, business_date=iso(business_day),
+            self._store.outbox, alerts.CRITICAL, "day_does_not_add_up", now_us, business_date=iso(business_day),
             incident=incident, **facts,
         )  # fmt: skip
         return incident

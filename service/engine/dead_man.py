@@ -47,11 +47,9 @@ class DeadMan:
         seconds = (now_us - self._heard_us) // 1_000_000
         if not self._has_alarmed:
             self._has_alarmed = True
-            alerts.send(store.playbooks, alerts.CRITICAL, "guards_silent", row.now_us, seconds=seconds)
+            alerts.send(store.outbox, alerts.CRITICAL, "guards_silent", row.now_us, seconds=seconds)
             return "alerted"
         assert self._safe_mode is not None
         self._has_acted = True
         why = f"the guards have been silent for {seconds} seconds"
-        return safe_mode.enter(
-            store.playbooks, self._safe_mode, self._ttl_seconds, CALLER, why, "dead_man_acted", row.now_us
-        )
+        return safe_mode.enter(store, self._safe_mode, self._ttl_seconds, CALLER, why, "dead_man_acted", row.now_us)

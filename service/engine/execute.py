@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from service.domain import notice
 from service.domain.account import Account, known, opened
 from service.domain.book import Answered, Book, Command, Recorded, key_of, wanted
 from service.domain.decide import decide
@@ -130,7 +131,10 @@ def answer(
         after, posting = post(command, account, hold, policy.version, control.mode.mode_id, moment.now_us)
     except HoldlineError as refusal:
         return refusal
-    return _final(book.enter_posting(key, after, posting))
+    posted = book.enter_posting(key, after, posting)
+    if posting.outcome is Outcome.DECLINED:
+        book.tell(notice.DRAW_DECLINED, posting.account_id, posted.posting.number, moment.now_us)
+    return _final(posted)
 
 
 def _enter_decision(
@@ -145,6 +149,13 @@ def _enter_decision(
     after, decision = decide(command, account, policy, control.mode, moment)
     made = book.enter(key, after, decision)
     decision = made.decision
+    if kind := notice.kind_of(decision):
+        book.tell(kind, decision.account_id, decision.number, moment.now_us)
+    if account.temporary is not None and after.temporary != account.temporary:
+        book.withdrawn.add(account.account_id)
+    if (ending := notice.ending(decision, policy)) is not None:
+        book.notices = [one for one in book.notices if (one.kind, one.account_id) != (ending.kind, ending.account_id)]
+        book.notices.append(ending)
     if decision.promised_minor:
         decided_by = control.mode.policies.get(decision.policy_version, policy)
         entitlement = entitlement_of(decision, decided_by)

@@ -236,7 +236,7 @@ class PlaybookDesk:
         """Alert: glass broken, a mix forced and a guard's act are critical, everything else is told as well."""
         loud = order.action == "activate" and (activation.is_break_glass or activation.is_forced or order.is_automatic)
         alerts.send(
-            self._store.playbooks,
+            self._store.outbox,
             alerts.CRITICAL if loud else alerts.WARNING,
             f"playbook_{order.action}",
             now_us,

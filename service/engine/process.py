@@ -14,7 +14,7 @@ from service.domain.behaviour import KEPT_DAYS
 from service.domain.book import Answered, Command, outcome_of
 from service.domain.errors import DeadlineExpired, HoldlineError, InternalError, StoreUnavailable, Unavailable
 from service.domain.policy import DAY_US
-from service.domain.watch import EngineSeen
+from service.domain.watch import EngineSeen, MessageState
 from service.engine.brake import Brake
 from service.engine.control import Control
 from service.engine.dead_man import DeadMan
@@ -162,6 +162,16 @@ class Engine:
         except Unavailable:
             log.warning("engine not reported: the store takes no writes")
         return False
+
+    def purge_outbox(self, forgets: tuple[tuple[MessageState, ...], int], count: int) -> int:
+        """Forget messages of some states older than so long (microseconds), at most `count`; gives how many."""
+        states, age_us = forgets
+        try:
+            with transaction(self._store, self._control) as row:
+                return self._store.outbox.purge(states, row.now_us - age_us, count)
+        except StoreUnavailable:
+            log.warning("outbox not purged: the store takes no writes")
+            return 0
 
     def purge(self, before_us: int, count: int) -> int:
         """Forget keys of decisions before a time (microseconds UTC), at most `count`; gives how many it looked at."""

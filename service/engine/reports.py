@@ -117,11 +117,11 @@ class ReportDesk:
         return Pulse(tally.answers, tally.failures, tally.commits, tally.commit_us, version)
 
     def _write(self, report: Report, now_us: int) -> int:
-        store = self._store.playbooks
+        store, outbox = self._store.playbooks, self._store.outbox
         for delivery in report.deliveries:
-            store.update_message(*delivery)
+            outbox.update(*delivery)
         for alarm in report.alarms:
-            alerts.send(store, alarm.severity, alarm.what, now_us, **alarm.facts)
+            alerts.send(outbox, alarm.severity, alarm.what, now_us, **alarm.facts)
         if report.baseline is None:
             return 0
         store.keep_baseline(report.baseline._replace(learned_us=now_us))

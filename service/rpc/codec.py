@@ -12,6 +12,7 @@ from service.domain.book import Answered
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.engine.daily_run import RunDesk
 from service.engine.desk import Desk
+from service.engine.outbox_desk import OutboxDesk
 from service.engine.playbook_desk import PlaybookDesk
 from service.engine.ports import Answer, Calendar, Call, Work
 from service.engine.reports import ReportDesk
@@ -21,6 +22,7 @@ from service.rpc.events import NAMES as EVENTS
 from service.rpc.events import EventCalls
 from service.rpc.limits import LimitCalls
 from service.rpc.methods import METHODS, Shape
+from service.rpc.outbox import OutboxCalls
 from service.rpc.playbooks import PlaybookCalls
 from service.rpc.policies import PolicyCalls
 from service.rpc.runs import RunCalls
@@ -33,7 +35,13 @@ class ProtoCodec:
     """Translates for the methods of `rpc.methods`."""
 
     def __init__(
-        self, desk: Desk, playbooks: PlaybookDesk, reports: ReportDesk, runs: RunDesk, calendar: Calendar
+        self,
+        desk: Desk,
+        playbooks: PlaybookDesk,
+        reports: ReportDesk,
+        runs: RunDesk,
+        outbox: OutboxDesk,
+        calendar: Calendar,
     ) -> None:
         limits, draws, events = LimitCalls(desk), DrawCalls(desk), EventCalls(calendar)
         queries = {
@@ -42,6 +50,7 @@ class ProtoCodec:
             **PolicyCalls(desk).queries,
             **PlaybookCalls(playbooks).queries,
             **RunCalls(runs).queries,
+            **OutboxCalls(outbox).queries,
         }
         queries["Report"] = lambda call: reports.answer(call.body)
         self._names = [method.path.rpartition("/")[2] for method in METHODS]

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from holdline.v1 import limit_service_pb2, playbook_service_pb2, policy_service_pb2, run_service_pb2
+from holdline.v1 import limit_service_pb2, outbox_service_pb2, playbook_service_pb2, policy_service_pb2, run_service_pb2
 
 SERVICE_NAMES: Final = tuple(
     str(service.full_name)
@@ -11,6 +11,7 @@ SERVICE_NAMES: Final = tuple(
         policy_service_pb2.DESCRIPTOR,
         playbook_service_pb2.DESCRIPTOR,
         run_service_pb2.DESCRIPTOR,
+        outbox_service_pb2.DESCRIPTOR,
     )
     for service in file.services_by_name.values()
 )

@@ -57,6 +57,7 @@ _LIMITS: Final = "/holdline.v1.LimitService/"
 _POLICIES: Final = "/holdline.v1.PolicyService/"
 _PLAYBOOKS: Final = "/holdline.v1.PlaybookService/"
 _RUNS: Final = "/holdline.v1.RunService/"
+_OUTBOX: Final = "/holdline.v1.OutboxService/"
 _INTERNAL: Final = "/holdline.internal/"
 
 _CALLERS: Final = (Role.CALLER,)
@@ -109,6 +110,8 @@ METHODS: Final = (
     Method(f"{_RUNS}MakeGoodBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}ListDiscrepancies", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
     Method(f"{_RUNS}ListEntitlements", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_OUTBOX}ListMessages", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_OUTBOX}RedriveMessages", Shape.QUERY, BATCH_BYTES_MAX, _ON_CALL),
     Method(f"{_INTERNAL}Glance", Shape.INTERNAL, UNARY_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Report", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Work", Shape.INTERNAL, BATCH_BYTES_MAX, ()),

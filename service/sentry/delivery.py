@@ -1,47 +1,45 @@
-"""Take alerts out of the outbox: to the log, and to a signed webhook where one is configured.
+"""Take messages out of the outbox: alerts to the log and a webhook, notices to wherever customers are told from.
 
-Promises at-least-once delivery with the message's sequence as its id, growing pauses, and an end after so many
-attempts. A thread of its own waits for slow receivers; the engine writes down what became of each message.
+Promises at-least-once delivery with the message's sequence as its id, growing pauses, an end after so many attempts,
+and that a notice waits while an earlier one of its account fails. A thread of its own waits for slow receivers; the
+engine writes down what became of each message.
 """
 
-import hmac
 import queue
 import threading
 from collections.abc import Callable, Iterable
-from hashlib import sha256
 from typing import Final
 
 import structlog
 
 from service.domain.watch import Message, MessageState
 from service.engine.reports import Delivery
+from service.sentry.sinks import TIMEOUT_SECONDS, Sink
 
-TIMEOUT_SECONDS: Final = (2.0, 3.0)
-"""Longest wait for a connection, and for an answer."""
 PAUSE_US_FIRST: Final = 1_000_000
 PAUSE_US_MAX: Final = 300_000_000
-IN_HAND_MAX: Final = 64
+STOP_SECONDS: Final = sum(TIMEOUT_SECONDS) + 2
 
-log = structlog.get_logger("holdline.alerts")
-
-
-def signature(secret: str, timestamp_s: int, body: str) -> str:
-    """Give the value of Holdline-Signature: HMAC-SHA256 over "timestamp.body", as receivers compute it."""
-    digest = hmac.new(secret.encode(), f"{timestamp_s}.{body}".encode(), sha256).hexdigest()
-    return f"t={timestamp_s},v1={digest}"
+log = structlog.get_logger("holdline.outbox")
 
 
 class Deliverer:
-    """Delivers messages one after the other, in their order."""
+    """Delivers one topic's messages, one after the other."""
 
-    def __init__(self, url: str, secret: str, attempts_max: int, now_us: Callable[[], int]) -> None:
-        self._url = url
-        self._secret = secret
+    def __init__(
+        self, sink: Sink | None, attempts_max: int, in_hand_max: int, now_us: Callable[[], int], *, is_logged: bool
+    ) -> None:
+        """Deliver to a sink; without one the log is the receiver, and `is_logged` must be."""
+        self._sink = sink
         self._attempts_max = attempts_max
+        self.in_hand_max = in_hand_max
         self._now_us = now_us
-        self._waiting: queue.Queue[Message | None] = queue.Queue(IN_HAND_MAX)
+        self._is_logged = is_logged
+        self._waiting: queue.Queue[Message | None] = queue.Queue()
         self._done: queue.Queue[Delivery] = queue.Queue()
         self._in_hand: set[int] = set()
+        self._failing: dict[str, int] = {}
+        self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="deliverer", daemon=True)
 
     def start(self) -> None:
@@ -50,14 +48,21 @@ class Deliverer:
 
     def stop(self) -> None:
         """End after the message in hand."""
+        self._is_over.set()
         self._waiting.put(None)
-        self._thread.join(sum(TIMEOUT_SECONDS) + 1)
+        self._thread.join(STOP_SECONDS)
+
+    def room(self) -> int:
+        """Give how many more messages may be taken."""
+        return self.in_hand_max - len(self._in_hand)
+
+    def wanted(self, messages: Iterable[Message]) -> list[Message]:
+        """Give the messages that are not in hand, as many as there is room for."""
+        return [message for message in messages if message.sequence not in self._in_hand][: self.room()]
 
     def take(self, messages: Iterable[Message]) -> None:
-        """Take messages to deliver; those in hand already, or too many, are left for the next time."""
-        for message in messages:
-            if message.sequence in self._in_hand or len(self._in_hand) >= IN_HAND_MAX:
-                continue
+        """Take messages to deliver, whose bodies are what receivers get."""
+        for message in self.wanted(messages):
             self._in_hand.add(message.sequence)
             self._waiting.put_nowait(message)
 
@@ -73,42 +78,26 @@ class Deliverer:
         self._in_hand -= {outcome.sequence for outcome in outcomes}
 
     def _run(self) -> None:
-        while (message := self._waiting.get()) is not None:
+        while (message := self._waiting.get()) is not None and not self._is_over.is_set():
             self._done.put(self.deliver(message))
 
     def deliver(self, message: Message) -> Delivery:
         """Deliver one message and give what became of it."""
+        first_failed = self._failing.get(message.account_id)
+        if first_failed is not None and first_failed < message.sequence:
+            # It was taken beside one that failed since; it comes again after that one.
+            return Delivery(message.sequence, message.due_us, message.attempts, MessageState.WAITING)
         attempts = message.attempts + 1
-        if attempts == 1:
+        if attempts == 1 and self._is_logged:
             log.warning("alert", id=message.sequence, severity=message.severity, body=message.body)
-        if not self._url or self._post(message):
+        if self._sink is None or self._sink.accept(message):
+            self._failing.pop(message.account_id, None)
             return Delivery(message.sequence, message.due_us, attempts, MessageState.DELIVERED)
         if attempts >= self._attempts_max:
-            log.error("alert given up", id=message.sequence, attempts=attempts)
+            log.error("given up", topic=message.topic, id=message.sequence, attempts=attempts)
+            self._failing.pop(message.account_id, None)
             return Delivery(message.sequence, message.due_us, attempts, MessageState.DEAD)
+        if message.account_id:
+            self._failing[message.account_id] = message.sequence
         pause_us = min(PAUSE_US_FIRST << min(attempts - 1, 20), PAUSE_US_MAX)
         return Delivery(message.sequence, self._now_us() + pause_us, attempts, MessageState.WAITING)
-
-    def _post(self, message: Message) -> bool:
-        # Half a second to load, and most servers post nothing.
-        import requests
-
-        now_s = self._now_us() // 1_000_000
-        headers = {
-            "Content-Type": "application/json",
-            "Holdline-Message-Id": str(message.sequence),
-            "Holdline-Severity": message.severity,
-            "Holdline-Signature": signature(self._secret, now_s, message.body),
-        }
-        try:
-            answer = requests.post(
-                self._url, data=message.body.encode(), headers=headers, timeout=TIMEOUT_SECONDS, allow_redirects=False
-            )
-        except requests.RequestException as error:
-            log.warning("alert not delivered", id=message.sequence, kind=type(error).__name__)
-            return False
-        # A redirection is no receipt; `answer.ok` would take it for one.
-        is_accepted = 200 <= answer.status_code < 300
-        if not is_accepted:
-            log.warning("alert not accepted", id=message.sequence, status=answer.status_code)
-        return is_accepted

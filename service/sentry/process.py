@@ -12,13 +12,15 @@ import structlog
 
 from service.domain.activation import Activation, ActivationState, is_in_force, state_of
 from service.domain.errors import DeadlineExpired, HoldlineError, InternalError
+from service.domain.notice import TOPIC
 from service.domain.watch import Baseline, look_at
 from service.engine import alerts
 from service.engine.ports import NUMBER_MAX, Answer, Call, Store
 from service.engine.preview import newest
 from service.engine.reports import Alarm, Pulse, Report
-from service.sentry.delivery import IN_HAND_MAX, Deliverer
+from service.sentry.delivery import Deliverer
 from service.sentry.guards import Act, Guards, Signal, learned
+from service.sentry.notices import Notices
 from service.sentry.pulse import PulseGuards
 from service.telemetry import SentryMeters
 
@@ -55,14 +57,18 @@ class Sentry:
         store: Store,
         engine: Engine,
         guards: Guards,
-        deliverer: Deliverer,
+        alerts_out: Deliverer,
+        notices_out: Deliverer | None,
+        notices: Notices,
         learn_from: int,
         meters: SentryMeters,
     ) -> None:
         self._store = store
         self._engine = engine
         self.guards = guards
-        self._deliverer = deliverer
+        self._alerts_out = alerts_out
+        self._notices_out = notices_out
+        self._notices = notices
         self._learn_from = learn_from
         self._meters = meters
         self._in_force: set[str] = set()
@@ -106,20 +112,31 @@ class Sentry:
         for signal in news:
             log.warning("guard alarms", signal=signal.name, product=signal.product, recommends=signal.recommends)
             self._untold.append(_alarm(signal))
-        outcomes = self._deliverer.outcomes()
+        alerted = self._alerts_out.outcomes()
+        told = self._notices_out.outcomes() if self._notices_out is not None else []
         baseline = self._first_baseline()
-        report = Report(self.watermark, tuple(outcomes), tuple(self._untold), self._lapsed(now_us), baseline)
+        report = Report(self.watermark, (*alerted, *told), tuple(self._untold), self._lapsed(now_us), baseline)
         pulse = self._engine.report(report)
         self._untold.clear()
-        self._deliverer.settled(outcomes)
+        self._alerts_out.settled(alerted)
         self._lapses_told.update(report.lapsed)
         self.guards.others = self._pulses.signals(pulse, now_us)
-        self._deliverer.take(self._store.playbooks.messages_due(now_us, IN_HAND_MAX))
+        self._alerts_out.take(self._store.outbox.due(alerts.TOPIC, now_us, self._alerts_out.in_hand_max))
+        if self._notices_out is not None:
+            self._notices_out.settled(told)
+            self._hand_out(self._notices_out, now_us)
         # An alarm is durable before its guard acts on it.
         activations = self._store.playbooks.activations_newest(NUMBER_MAX, ACTIVATIONS_LOOKED_AT)
         for act in self.guards.acts(news, activations, now_us):
             self._act(act)
         self._measure([one for one in activations if is_in_force(one, now_us)])
+
+    def _hand_out(self, notices_out: Deliverer, now_us: int) -> None:
+        """Hand notices that are due to their deliverer, written out."""
+        if notices_out.room() < notices_out.in_hand_max // 2:
+            return
+        due = self._store.outbox.due(TOPIC, now_us, notices_out.in_hand_max)
+        notices_out.take([self._notices.written(message) for message in notices_out.wanted(due)])
 
     def _measure(self, in_force: list[Activation]) -> None:
         if self._meters.guard_level is None or self._meters.in_force is None:

@@ -14,6 +14,7 @@ from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.domain.watch import Look, look_at
 from service.engine.ports import ControlRow, Sealed, SealedPosting
 from service.storage import rows
+from service.storage.memory_outbox import MemoryOutbox
 from service.storage.memory_playbooks import MemoryPlaybooks
 from service.storage.memory_runs import MemoryRuns
 
@@ -25,6 +26,8 @@ class MemoryStore:
         """Make an empty store; `now_us` is its clock (microseconds since the epoch UTC)."""
         self.now_us = now_us
         self.playbooks = MemoryPlaybooks()
+        self.outbox = MemoryOutbox()
+        self._outbox_before: dict[str, object] = {}
         self._before: dict[str, object] = {}
         self._runs_before: dict[str, object] = {}
         self._accounts: dict[str, Account] = {}
@@ -47,6 +50,7 @@ class MemoryStore:
         assert not self._pending, "one transaction at a time"
         self._before = self.playbooks.snapshot()
         self._runs_before = self.runs.snapshot()
+        self._outbox_before = self.outbox.snapshot()
 
     def commit(self) -> None:
         """Take over what the transaction wrote."""
@@ -56,13 +60,14 @@ class MemoryStore:
             self._policies.update({record.version: record for record in reversed(records)})
             self._changes[change.key] = change
             self._generation += 1
-        self._before = self._runs_before = {}
+        self._before = self._runs_before = self._outbox_before = {}
         self.rollback()
 
     def rollback(self) -> None:
         """Drop what the transaction wrote."""
         self.playbooks.restore(self._before)
         self.runs.restore(self._runs_before)
+        self.outbox.restore(self._outbox_before)
         self._pending.clear()
         self._pending_policies.clear()
 
@@ -108,6 +113,7 @@ class MemoryStore:
         """Write a book's decisions, postings, keys, accounts, holds and entitlements."""
         self._pending.append(book)
         self.runs.settle(book.entitlements)
+        self.outbox.tell(book.notices, book.withdrawn, book.now_us)
 
     def account(self, account_id: str) -> Account | None:
         """Find one account."""

@@ -1,9 +1,9 @@
-"""Playbooks, guards and their messages in memory, by the same rules as the durable stores."""
+"""Playbooks and guards in memory, by the same rules as the durable stores."""
 
 from copy import copy
 
 from service.domain.activation import Activation, ActivationChange
-from service.domain.watch import Baseline, EngineSeen, Message, MessageState
+from service.domain.watch import Baseline, EngineSeen
 
 
 class MemoryPlaybooks:
@@ -12,7 +12,6 @@ class MemoryPlaybooks:
     def __init__(self) -> None:
         self._activations: dict[int, Activation] = {}
         self._changes: dict[str, ActivationChange] = {}
-        self._messages: dict[int, Message] = {}
         self._engines: dict[str, EngineSeen] = {}
         self._growth: dict[tuple[str, int], int] = {}
         self._baselines: list[Baseline] = []
@@ -61,24 +60,6 @@ class MemoryPlaybooks:
         self._activations[activation.number] = activation
         self._changes[change.key] = change._replace(sequence=len(self._changes) + 1)
         self.generation += 1
-
-    def send(self, topic: str, severity: str, body: str, now_us: int) -> None:
-        """Put a message in the outbox."""
-        sequence = len(self._messages) + 1
-        self._messages[sequence] = Message(sequence, topic, severity, body, now_us, now_us, 0, MessageState.WAITING)
-
-    def messages_due(self, now_us: int, count: int) -> list[Message]:
-        """Read messages that are due, oldest first."""
-        waiting = [one for one in self._messages.values() if one.state is MessageState.WAITING]
-        return [one for one in waiting if one.due_us <= now_us][:count]
-
-    def messages(self, state: MessageState, count: int) -> list[Message]:
-        """Read messages of a state, newest first."""
-        return [one for one in reversed(self._messages.values()) if one.state is state][:count]
-
-    def update_message(self, sequence: int, due_us: int, attempts: int, state: MessageState) -> None:
-        """Note what became of a message."""
-        self._messages[sequence] = self._messages[sequence]._replace(due_us=due_us, attempts=attempts, state=state)
 
     def engines(self, since_us: int) -> list[EngineSeen]:
         """Read the engines seen since a time."""

@@ -29,6 +29,7 @@ from service.storage import rows
 from service.storage.migrate import StoreRefused, migrate, refuse_newer
 from service.storage.sqlite_events import SqliteEvents
 from service.storage.sqlite_ledger import SqliteLedger
+from service.storage.sqlite_outbox import SqliteOutbox
 from service.storage.sqlite_playbooks import SqlitePlaybooks
 from service.storage.sqlite_runs import SqliteRuns
 from service.storage.statements import STATEMENTS
@@ -81,6 +82,7 @@ class SqliteStore(SqliteLedger):
         self.now_us = now_us
         self.playbooks = SqlitePlaybooks(self._run)
         self.runs = SqliteRuns(self._run)
+        self.outbox = SqliteOutbox(self._run, self._run_many)
         self._events = SqliteEvents(self._run, self._run_many)
         self._path = path
         self._read_only = read_only
@@ -221,6 +223,7 @@ class SqliteStore(SqliteLedger):
             self._run_many("enter_hold", [book.holds[number] for number in book.changed_holds])
         if book.entitlements:
             self._run_many("enter_entitlement", book.entitlements)
+        self.outbox.tell(book.notices, book.withdrawn, book.now_us)
         self._events.write(book)
 
     def account(self, account_id: str) -> Account | None:

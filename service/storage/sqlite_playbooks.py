@@ -11,7 +11,7 @@ import msgspec
 from service.domain.activation import Activation, ActivationChange
 from service.domain.mode import Scope
 from service.domain.playbook import Value
-from service.domain.watch import Baseline, EngineSeen, Message, MessageState
+from service.domain.watch import Baseline, EngineSeen
 from service.storage.statements import STATEMENTS
 
 Run = Callable[[str, Sequence[Any]], list[Any]]
@@ -71,22 +71,6 @@ class SqlitePlaybooks:
         self._run(STATEMENTS["insert_activation_change"], change[1:])
         self._run(STATEMENTS["next_generation"], ())
 
-    def send(self, topic: str, severity: str, body: str, now_us: int) -> None:
-        """Put a message in the outbox."""
-        self._run(STATEMENTS["insert_message"], (topic, severity, body, now_us, now_us, 0, int(MessageState.WAITING)))
-
-    def messages_due(self, now_us: int, count: int) -> list[Message]:
-        """Read messages that are due, oldest first."""
-        return [_message(row) for row in self._run(STATEMENTS["messages_due"], (now_us, count))]
-
-    def messages(self, state: MessageState, count: int) -> list[Message]:
-        """Read messages of a state, newest first."""
-        return [_message(row) for row in self._run(STATEMENTS["messages"], (int(state), count))]
-
-    def update_message(self, sequence: int, due_us: int, attempts: int, state: MessageState) -> None:
-        """Note what became of a message."""
-        self._run(STATEMENTS["update_message"], (due_us, attempts, int(state), sequence))
-
     def engines(self, since_us: int) -> list[EngineSeen]:
         """Read the engines seen since a time."""
         return [EngineSeen(*row) for row in self._run(STATEMENTS["engines"], (since_us,))]
@@ -117,7 +101,3 @@ class SqlitePlaybooks:
 def _activation(row: Sequence[Any]) -> Activation:
     decoded = [_parameters(row[4]), _scope(row[5]), *row[6:12], _names(row[12]), bool(row[13]), bool(row[14])]
     return Activation._make([*row[:4], *decoded, *row[15:]])
-
-
-def _message(row: Sequence[Any]) -> Message:
-    return Message._make([*row[:7], MessageState(row[7])])

@@ -10,6 +10,7 @@ from service.domain.mode import Scope
 from service.domain.watch import Baseline, EngineSeen, MessageState, look_at
 from service.engine.execute import transaction
 from service.engine.playbook_desk import PlaybookDesk
+from service.engine.ports import NUMBER_MAX
 from service.engine.replay import replay
 from service.storage.memory import MemoryStore
 from service.storage.sqlite import SqliteStore
@@ -137,7 +138,9 @@ def test_a_mix_of_builds_is_refused_unless_forced_and_forcing_is_loud(bench: Ben
     assert "engine-1" in caught.value.metadata["engines"]
     assert "engine-2" in caught.value.metadata["engines"]
     assert forced.activation.is_forced
-    assert [one.severity for one in bench.store.playbooks.messages(MessageState.WAITING, 1)] == ["critical"]
+    assert [one.severity for one in bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 1)] == [
+        "critical"
+    ]
     bench.clock.time_us += 2 * MINUTE_US
     assert bench.order("activate", "k3", playbook="freeze_reductions").activation.number == 2
 
@@ -197,7 +200,10 @@ def test_no_mode_id_is_used_twice_and_no_batch_mixes_modes(bench: Bench) -> None
 
 def test_a_refused_change_leaves_no_mark(bench: Bench) -> None:
     bench.order("activate", "k", playbook="freeze_raises")
-    before = (bench.store.playbooks.last_change(), bench.store.playbooks.messages(MessageState.WAITING, 9))
+    before = (
+        bench.store.playbooks.last_change(),
+        bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 9),
+    )
 
     for action, key, said in (
         ("activate", "a", {"playbook": "freeze_raises"}),
@@ -209,7 +215,10 @@ def test_a_refused_change_leaves_no_mark(bench: Bench) -> None:
         with pytest.raises(errors.HoldlineError):
             bench.order(action, key, **said)
 
-    assert before == (bench.store.playbooks.last_change(), bench.store.playbooks.messages(MessageState.WAITING, 9))
+    assert before == (
+        bench.store.playbooks.last_change(),
+        bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 9),
+    )
 
 
 def test_a_key_that_was_used_answers_with_what_became_of_its_activation(bench: Bench) -> None:
@@ -227,7 +236,7 @@ def test_a_key_that_was_used_answers_with_what_became_of_its_activation(bench: B
 def test_changes_that_roll_back_are_gone(bench: Bench) -> None:
     def fail() -> None:
         with transaction(bench.store, bench.control):
-            bench.store.playbooks.send("alert", "info", "{}", NOW_US)
+            bench.store.outbox.send("alert", "info", "{}", NOW_US)
             bench.store.playbooks.add_growth("CNY", 1, 5, 0)
             bench.store.playbooks.keep_baseline(Baseline(0, "revolving", 1, 2, "me", "{}"))
             raise errors.StoreUnavailable(kind="test")
@@ -235,28 +244,30 @@ def test_changes_that_roll_back_are_gone(bench: Bench) -> None:
     with pytest.raises(errors.StoreUnavailable):
         fail()
 
-    assert bench.store.playbooks.messages(MessageState.WAITING, 9) == []
+    assert bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 9) == []
     assert bench.store.playbooks.growth(0) == []
     assert bench.store.playbooks.baselines() == []
 
 
 def test_messages_wait_in_order_until_they_are_delivered_or_given_up(bench: Bench) -> None:
-    store = bench.store.playbooks
+    store = bench.store.outbox
     with transaction(bench.store, bench.control):
         for place in range(3):
             store.send("alert", "info", f'"{place}"', NOW_US)
         store.send("alert", "info", '"later"', NOW_US + 1)
-    first, second, third = store.messages_due(NOW_US, 10)
+    first, second, third = store.due("alert", NOW_US, 10)
     with transaction(bench.store, bench.control):
-        store.update_message(first.sequence, NOW_US, 1, MessageState.DELIVERED)
-        store.update_message(second.sequence, NOW_US + MINUTE_US, 1, MessageState.WAITING)
-        store.update_message(third.sequence, NOW_US, 12, MessageState.DEAD)
+        store.update(first.sequence, NOW_US, 1, MessageState.DELIVERED)
+        store.update(second.sequence, NOW_US + MINUTE_US, 1, MessageState.WAITING)
+        store.update(third.sequence, NOW_US, 12, MessageState.DEAD)
 
     assert [one.body for one in (first, second, third)] == ['"0"', '"1"', '"2"']
     assert first.sequence < second.sequence < third.sequence
-    assert store.messages_due(NOW_US, 10) == []
-    assert [one.body for one in store.messages_due(NOW_US + MINUTE_US, 10)] == ['"1"', '"later"']
-    assert [(one.body, one.attempts) for one in store.messages(MessageState.DEAD, 10)] == [('"2"', 12)]
+    assert store.due("alert", NOW_US, 10) == []
+    assert [one.body for one in store.due("alert", NOW_US + MINUTE_US, 10)] == ['"later"', '"1"']
+    assert [(one.body, one.attempts) for one in store.messages("alert", MessageState.DEAD, NUMBER_MAX, 10)] == [
+        ('"2"', 12)
+    ]
 
 
 def test_growth_adds_up_by_currency_and_minute_and_old_minutes_go(bench: Bench) -> None:

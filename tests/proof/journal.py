@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -76,7 +77,8 @@ class Journal:
                     self.unknown[key] = request
                 else:
                     self.unexpected.append(f"{key}: {error.reason} {error}")
-            time.sleep(0.01)
+            # While a process is away nothing is learned from asking more often.
+            time.sleep(0.05)
             return
         with self._lock:
             self.acknowledged[key] = (request, response.decision.decision_id)
@@ -96,17 +98,22 @@ class Journal:
             assert before.get(key) == decision_id, f"{key} was acknowledged and is not in the store as told"
         for key in self.failed:
             assert key not in before, f"{key} was refused and is in the store"
+        with ExitStack() as stack:
+            names = {key.partition("/")[0] for key in (*self.acknowledged, *self.unknown, *self.failed)}
+            clients = {name: stack.enter_context(Client(listen, caller=name)) for name in names}
+            self._ask_again(clients, before, path)
+
+    def _ask_again(self, clients: dict[str, Client], before: dict[str, str], path: Path) -> None:
         for key, request in {**self.unknown, **self.failed}.items():
-            with Client(listen, caller=key.partition("/")[0]) as client:
-                first, second = client.send(request), client.send(request)
+            client = clients[key.partition("/")[0]]
+            first, second = client.send(request), client.send(request)
             assert first.decision == second.decision
             assert first.replayed == (key in before)
             assert second.replayed
         after = _keys(path)
         assert len(after) == len(self.acknowledged) + len(self.unknown) + len(self.failed)
         for key, (request, decision_id) in list(self.acknowledged.items())[-200:]:
-            with Client(listen, caller=key.partition("/")[0]) as client:
-                again = client.send(request)
+            again = clients[key.partition("/")[0]].send(request)
             assert (again.replayed, again.decision.decision_id) == (True, decision_id)
 
 

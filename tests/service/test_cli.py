@@ -1,9 +1,6 @@
 """The command line as a person and as a script use it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ import pytest
 from service import population
 from service.cli.demonstration import Server
 from tests.builders import document
+from tests.service.command_line import invoked
 from tests.service.wire import fresh
 
 FACTS = [
@@ -20,16 +18,8 @@ FACTS = [
 ]  # fmt: skip
 
 
-def holdline(*arguments: str, server: Server | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "200", "HOLDLINE_SERVER": server.listen if server else "127.0.0.1:1"}
-    return subprocess.run(
-        [sys.executable, "-m", "service.cli.main", *arguments],
-        capture_output=True, text=True, check=False, timeout=60, env=environment,
-    )  # fmt: skip
-
-
 def test_help_names_every_command_and_the_exit_codes() -> None:
-    run = holdline("--help")
+    run = invoked("--help")
 
     assert run.returncode == 0
     for name in (
@@ -53,7 +43,7 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
     "name", ["serve", "decide", "evaluate", "explain", "decisions", "account", "verify", "replay", "demo"]
 )
 def test_every_command_has_help_that_starts_with_a_sentence(name: str) -> None:
-    run = holdline(name, "--help")
+    run = invoked(name, "--help")
 
     assert run.returncode == 0
     assert "." in run.stdout
@@ -63,13 +53,13 @@ def test_a_decision_is_made_listed_explained_and_shown(server: Server) -> None:
     account = fresh("cli")
 
     made = json.loads(
-        holdline("decide", account, "assign", "--product", "revolving", *FACTS, "--json", server=server).stdout
+        invoked("decide", account, "assign", "--product", "revolving", *FACTS, "--json", server=server).stdout
     )
     decision_id = made["decision"]["decision_id"]
-    shown = holdline("account", "show", account, server=server)
-    listed = json.loads(holdline("decisions", account, "--json", server=server).stdout)
-    explained = holdline("explain", decision_id, server=server)
-    evaluated = holdline("evaluate", account, "raise", server=server)
+    shown = invoked("account", "show", account, server=server)
+    listed = json.loads(invoked("decisions", account, "--json", server=server).stdout)
+    explained = invoked("explain", decision_id, server=server)
+    evaluated = invoked("evaluate", account, "raise", server=server)
 
     assert made["decision"]["outcome"] == "OUTCOME_APPROVED"
     assert "CNY 36,000.00" in shown.stdout
@@ -82,14 +72,14 @@ def test_a_decision_is_made_listed_explained_and_shown(server: Server) -> None:
 def test_the_same_request_id_answers_from_the_record(server: Server) -> None:
     arguments = ("decide", fresh("cli"), "assign", "--product", "revolving", *FACTS, "--request-id", fresh("key"))
 
-    holdline(*arguments, server=server)
-    again = holdline(*arguments, server=server)
+    invoked(*arguments, server=server)
+    again = invoked(*arguments, server=server)
 
     assert "answered from the record" in again.stdout
 
 
 def test_a_refusal_ends_with_3_and_names_the_fields(server: Server) -> None:
-    run = holdline("decide", "!", "raise", "--fact", "dpd_now=-1", server=server)
+    run = invoked("decide", "!", "raise", "--fact", "dpd_now=-1", server=server)
 
     assert run.returncode == 3
     assert "account_id:" in run.stderr
@@ -97,27 +87,27 @@ def test_a_refusal_ends_with_3_and_names_the_fields(server: Server) -> None:
 
 
 def test_nobody_there_ends_with_4() -> None:
-    assert holdline("account", "show", "a").returncode == 4
+    assert invoked("account", "show", "a").returncode == 4
 
 
 def test_a_wrong_command_line_ends_with_2() -> None:
-    assert holdline("decide", "a", "enlarge").returncode == 2
-    assert holdline("serve", "--set", "no_such_setting=1").returncode == 2
-    assert holdline("serve", "--listen", "0.0.0.0:0").returncode == 2
+    assert invoked("decide", "a", "enlarge").returncode == 2
+    assert invoked("serve", "--set", "no_such_setting=1").returncode == 2
+    assert invoked("serve", "--listen", "0.0.0.0:0").returncode == 2
 
 
 def test_verify_and_replay_run_beside_a_server(server: Server, folder: Path) -> None:
     store = f"sqlite:///{folder / 'holdline.db'}"
-    holdline("decide", fresh("cli"), "assign", "--product", "revolving", *FACTS, server=server)
+    invoked("decide", fresh("cli"), "assign", "--product", "revolving", *FACTS, server=server)
 
-    verified = json.loads(holdline("verify", "--store", store, "--json").stdout)
-    replayed = holdline("replay", "--store", store)
+    verified = json.loads(invoked("verify", "--store", store, "--json").stdout)
+    replayed = invoked("replay", "--store", store)
 
     assert verified["faults"] == []
     assert verified["decisions"] > 0
     assert replayed.returncode == 0
     assert " 0 differ" in replayed.stdout
-    assert holdline("verify", "--store", "sqlite:////nowhere/at.all").returncode == 4
+    assert invoked("verify", "--store", "sqlite:////nowhere/at.all").returncode == 4
 
 
 def test_a_policy_is_validated_published_promoted_listed_shown_and_rolled_back(server: Server, tmp_path: Path) -> None:
@@ -127,13 +117,13 @@ def test_a_policy_is_validated_published_promoted_listed_shown_and_rolled_back(s
     bad = tmp_path / "bad.yaml"
     bad.write_text(document().replace("unit_minor: 1000", "unit_minor: zero"), encoding="utf-8")
 
-    validated = holdline("policy", "validate", str(file))
-    refused = holdline("policy", "validate", str(bad))
-    published = holdline("policy", "publish", str(file), "--json", server=server)
-    promoted = json.loads(holdline("policy", "promote", name, "--reason", "test", "--json", server=server).stdout)
-    listed = holdline("policy", "list", server=server)
-    shown = holdline("policy", "show", name, server=server)
-    back = json.loads(holdline("policy", "rollback", "revolving", "--json", server=server).stdout)
+    validated = invoked("policy", "validate", str(file))
+    refused = invoked("policy", "validate", str(bad))
+    published = invoked("policy", "publish", str(file), "--json", server=server)
+    promoted = json.loads(invoked("policy", "promote", name, "--reason", "test", "--json", server=server).stdout)
+    listed = invoked("policy", "list", server=server)
+    shown = invoked("policy", "show", name, server=server)
+    back = json.loads(invoked("policy", "rollback", "revolving", "--json", server=server).stdout)
 
     assert validated.returncode == 0
     assert refused.returncode == 3
@@ -156,9 +146,9 @@ def test_card_clients_are_imported_once_with_facts_and_the_rest_aside(server: Se
     file.write_text(CLIENTS, encoding="utf-8")
     arguments = ("import", "credit-card-clients", str(file), "--aside", str(aside), "--json")
 
-    first = json.loads(holdline(*arguments, server=server).stdout)
-    again = json.loads(holdline(*arguments, server=server).stdout)
-    account = json.loads(holdline("account", "show", "ccc-1", "--json", server=server).stdout)
+    first = json.loads(invoked(*arguments, server=server).stdout)
+    again = json.loads(invoked(*arguments, server=server).stdout)
+    account = json.loads(invoked("account", "show", "ccc-1", "--json", server=server).stdout)
 
     assert (first["imported"], again["imported"], again["imported_before"]) == (2, 0, 2)
     assert account["limit"]["minor_units"] == "500000"

@@ -13,20 +13,16 @@ from service.cli import oncall
 from service.cli.demonstration import Server
 from service.domain.playbook import Playbook
 from tests.builders import PLAYBOOKS
+from tests.service.command_line import Run, invoked
 from tests.service.oncall import As
-from tests.service.test_cli import holdline
 from tests.service.wire import assign, fresh
 
 
-def _as(caller: str, *arguments: str, server: Server, answers: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "200", "HOLDLINE_SERVER": server.listen}
-    return subprocess.run(
-        [sys.executable, "-m", "service.cli.main", *arguments, "--caller", caller],
-        input=answers, capture_output=True, text=True, check=False, timeout=60, env=environment,
-    )  # fmt: skip
+def _as(caller: str, *arguments: str, server: Server, answers: str = "") -> Run:
+    return invoked(*arguments, "--caller", caller, server=server, answers=answers)
 
 
-def _activated(run: subprocess.CompletedProcess[str]) -> str:
+def _activated(run: Run) -> str:
     assert run.returncode == 0, run.stderr
     return str(json.loads(run.stdout)["activation"]["activation_id"])
 
@@ -112,7 +108,7 @@ def test_a_segment_and_a_share_are_given_as_words(guarded: Server, as_: As) -> N
     ],
 )
 def test_a_wrong_command_line_is_told_apart(wrong: list[str]) -> None:
-    run = holdline(*wrong)
+    run = invoked(*wrong)
 
     assert run.returncode == 2
     assert run.stderr
@@ -169,7 +165,7 @@ def test_what_the_guards_recommend_now_comes_first() -> None:
 
 
 def test_drills_are_listed_with_what_goes_wrong() -> None:
-    run = holdline("drill")
+    run = invoked("drill")
 
     assert run.returncode == 0
     for name in ("scorecard-sign-flipped", "behaviour-stale", "policy-tightened", "bureau-zeros", "clock-jumped"):
@@ -177,7 +173,7 @@ def test_drills_are_listed_with_what_goes_wrong() -> None:
 
 
 def test_a_drill_prints_its_timeline_and_ends_with_its_verdict() -> None:
-    run = holdline("drill", "bureau-zeros", "--json")
+    run = invoked("drill", "bureau-zeros", "--json")
 
     found = json.loads(run.stdout)[0]
     assert run.returncode == 0, run.stderr
@@ -252,7 +248,7 @@ def test_a_playbook_made_by_the_command_passes_its_own_test(tmp_path: Path) -> N
 def test_settings_that_name_what_is_not_there_stop_the_server_before_it_starts(
     tmp_path: Path, setting: str, said: str
 ) -> None:
-    run = holdline("serve", "--store", f"sqlite:///{tmp_path / 'h.db'}", "--listen", "127.0.0.1:0", "--set", setting)
+    run = invoked("serve", "--store", f"sqlite:///{tmp_path / 'h.db'}", "--listen", "127.0.0.1:0", "--set", setting)
 
     assert run.returncode == 2
     assert said in " ".join(run.stderr.replace("│", " ").split())

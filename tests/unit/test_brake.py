@@ -10,6 +10,7 @@ from service.domain.decision import Decided, Kind, Outcome
 from service.domain.watch import MessageState
 from service.engine.dead_man import DeadMan
 from service.engine.execute import transaction
+from service.engine.ports import NUMBER_MAX
 from service.storage.memory import MemoryStore
 from tests.builders import GOOD_FACTS, NOW_US, PLAYBOOKS, Bench, StillClock, command, news
 
@@ -39,7 +40,7 @@ def test_the_batch_that_would_pass_the_brake_is_decided_in_the_safe_mode_and_eve
     within = _assign(bench, "a", "b")
     beyond = _assign(bench, "c", "d")
     (change,) = bench.store.playbooks.changes(0, 9)
-    (message,) = bench.store.playbooks.messages(MessageState.WAITING, 9)
+    (message,) = bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 9)
 
     assert _grown(within) == 2 * FIRST_LIMIT
     assert {(one.decision.outcome, one.decision.activations) for one in beyond} == {
@@ -156,7 +157,10 @@ def test_silent_guards_raise_an_alarm_and_then_the_safe_mode_once() -> None:
 
     assert done == ["", "", "alerted", "", "", "A1@freeze_raises/v1", ""]
     assert held[0].decision.activations == ("A1@freeze_raises/v1",)
-    words = [json.loads(one.body)["what"] for one in bench.store.playbooks.messages(MessageState.WAITING, 9)]
+    words = [
+        json.loads(one.body)["what"]
+        for one in bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 9)
+    ]
     assert words == ["dead_man_acted", "guards_silent"]
 
 

@@ -15,7 +15,8 @@ import pytest
 from service.cli.demonstration import running_server
 from service.client import Client
 from service.domain.watch import Message, MessageState
-from service.sentry.delivery import PAUSE_US_FIRST, PAUSE_US_MAX, Deliverer, signature
+from service.sentry.delivery import PAUSE_US_FIRST, PAUSE_US_MAX, Deliverer
+from service.sentry.sinks import Webhook, signature
 from tests.builders import NOW_US
 from tests.proof.journal import wait_until
 
@@ -63,7 +64,8 @@ def _message(sequence: int = 7, attempts: int = 0) -> Message:
 
 
 def _deliverer(url: str, attempts_max: int = 12) -> Deliverer:
-    return Deliverer(url, SECRET, attempts_max, lambda: NOW_US)
+    sink = Webhook(url, SECRET, lambda: NOW_US) if url else None
+    return Deliverer(sink, attempts_max, 64, lambda: NOW_US, is_logged=True)
 
 
 def test_a_delivered_alert_is_signed_over_its_time_and_body_and_bears_its_id() -> None:

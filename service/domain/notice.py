@@ -1,0 +1,96 @@
+"""Notices: what a customer is told of an outcome, in both languages, with reasons and advice and no internals.
+
+Promises that whatever moves a customer's limit, refuses what was asked, or passes it to a person, has a notice, and
+that a notice names no policy, score, mode or caller.
+"""
+
+from typing import Final, NamedTuple
+
+from service.domain.decision import Decision, Kind, Outcome
+from service.domain.draw import Posting
+from service.domain.policy import DAY_US, Policy, Text
+
+TOPIC: Final = "notice"
+TEMPORARY_ENDS: Final = "temporary_ends"
+DRAW_DECLINED: Final = "draw_declined"
+NOTICE_DAYS: Final = 3
+"""So long before the end of a temporary raise the customer is told, where the policy says nothing."""
+_MOVED: Final = {Kind.ASSIGN: "limit_assigned", Kind.TEMPORARY: "temporary_granted"}
+_ASKED: Final = (Kind.ASSIGN, Kind.RAISE, Kind.TEMPORARY)
+
+
+class Notice(NamedTuple):
+    """One notice to be told: the decision or posting that it is about, and when it is due (microseconds UTC)."""
+
+    kind: str
+    account_id: str
+    record: int
+    due_us: int
+
+
+class Reason(NamedTuple):
+    """A reason as the customer reads it."""
+
+    code: str
+    text: Text
+
+
+class Told(NamedTuple):
+    """A notice as it leaves; amounts in minor units, times in microseconds since the epoch UTC."""
+
+    kind: str
+    account_id: str
+    record: int
+    at_us: int
+    currency: str
+    limit_before_minor: int
+    limit_after_minor: int
+    until_us: int
+    """When a temporary raise ends; 0 where there is none."""
+    tell_by_day: int
+    """Last business day to tell it; 0 where none is set."""
+    reasons: tuple[Reason, ...]
+
+
+def kind_of(decision: Decision) -> str:
+    """Name the notice that a decision leads to; empty where the customer need not hear of it."""
+    change = decision.new_limit_minor - decision.old_limit_minor
+    if decision.kind is Kind.IMPORT or decision.outcome is Outcome.UNCHANGED:
+        return ""
+    if decision.outcome is Outcome.APPROVED:
+        return _MOVED.get(decision.kind, "limit_raised" if change > 0 else "limit_cut") if change else ""
+    if decision.kind not in _ASKED:
+        # A review that finds nothing due, or a cut that playbooks hold back, changes nothing for the customer.
+        return ""
+    return f"{decision.kind.name.lower()}_{decision.outcome.name.lower()}"
+
+
+def ending(decision: Decision, policy: Policy) -> Notice | None:
+    """Give the notice that tells beforehand of the end of the temporary raise that a decision grants, if it does."""
+    if decision.kind is not Kind.TEMPORARY or decision.outcome is not Outcome.APPROVED or decision.temporary is None:
+        return None
+    days = policy.temporary.notice_days if policy.temporary is not None else NOTICE_DAYS
+    due_us = max(decision.temporary.until_us - days * DAY_US, decision.decided_us)
+    return Notice(TEMPORARY_ENDS, decision.account_id, decision.number, due_us)
+
+
+def told_of_decision(kind: str, decision: Decision, policy: Policy, currency: str) -> Told:
+    """Write the notice of a decision."""
+    temporary = decision.temporary if decision.kind is Kind.TEMPORARY else None
+    before, after, codes = decision.old_limit_minor, decision.new_limit_minor, decision.reasons
+    if kind == TEMPORARY_ENDS:
+        before, after, codes = after, before, ("TEMPORARY_ENDS",)
+    reasons = tuple(Reason(code, policy.texts[code]) for code in codes if code in policy.texts)
+    return Told(
+        kind, decision.account_id, decision.number, decision.decided_us, currency, before, after,
+        temporary.until_us if temporary is not None else 0, decision.notice_day, reasons,
+    )  # fmt: skip
+
+
+def told_of_posting(kind: str, posting: Posting, policy: Policy, currency: str) -> Told:
+    """Write the notice of a declined draw."""
+    reasons = tuple(Reason(code, policy.texts[code]) for code in posting.reasons if code in policy.texts)
+    return Told(
+        kind, posting.account_id, posting.number, posting.posted_us, currency, posting.limit_minor, posting.limit_minor,
+        0, 0, reasons,
+    )  # fmt: skip

@@ -1,0 +1,40 @@
+"""The outbox as people look at it: what waits, what was told, what was given up and is to be told again."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from service.domain.errors import AccountNotFound
+from service.domain.watch import Message, MessageState
+from service.engine.control import Control
+from service.engine.execute import transaction
+from service.engine.ports import Store
+
+RECORDS_MAX: Final = 1_000
+"""So many decisions, and as many postings, of an account are looked at for notices."""
+
+
+class OutboxDesk:
+    """Reads the outbox, and redrives dead messages."""
+
+    def __init__(self, store: Store, control: Control) -> None:
+        self._store = store
+        self._control = control
+
+    def messages(self, topic: str, state: MessageState, before: int, count: int) -> list[Message]:
+        """Give a topic's messages of a state, newest first, from before a sequence."""
+        return self._store.outbox.messages(topic, state, before, count)
+
+    def of_account(self, account_id: str, before: int, count: int) -> list[Message]:
+        """Give an account's notices, newest first, from before a sequence; raises AccountNotFound."""
+        if self._store.account(account_id) is None:
+            raise AccountNotFound(account_id)
+        decisions = self._store.account_decisions(account_id, 0, RECORDS_MAX)
+        postings = self._store.account_postings(account_id, 0, RECORDS_MAX)
+        numbers = [one.decision.number for one in decisions] + [one.posting.number for one in postings]
+        found = [one for one in self._store.outbox.of_records(numbers) if one.sequence < before]
+        return found[::-1][:count]
+
+    def redrive(self, sequences: Sequence[int]) -> int:
+        """Let dead messages be told again, durably; gives how many there were. Raises StoreUnavailable."""
+        with transaction(self._store, self._control) as row:
+            return self._store.outbox.redrive(sequences, row.now_us)

@@ -1,0 +1,75 @@
+"""The outbox in SQLite: alerts and notices that wait to be told, and what became of them.
+
+Promises the same transaction as the rest of the store: it runs statements through the store that owns the connection.
+"""
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apsw
+
+from service.domain.notice import TOPIC, Notice
+from service.domain.watch import Message, MessageState
+from service.storage.statements import STATEMENTS
+
+Execute = Callable[[str, Sequence[Any]], list[Any]]
+ExecuteMany = Callable[[str, Sequence[Sequence[Any]]], None]
+
+
+class SqliteOutbox:
+    """The statements of the table `outbox`."""
+
+    def __init__(self, run: Execute, run_many: ExecuteMany) -> None:
+        self._run = run
+        self._run_many = run_many
+
+    def send(self, topic: str, severity: str, body: str, now_us: int) -> None:
+        """Put a message in the outbox."""
+        self._run(STATEMENTS["insert_message"], (topic, severity, body, now_us, now_us, 0, 0, "", 0))
+
+    def tell(self, notices: Sequence[Notice], withdrawn: set[str], now_us: int) -> None:
+        """Put notices in the outbox, after taking back the announced ends of some accounts' temporary raises."""
+        if withdrawn:
+            self._run_many("withdraw_endings", [(name,) for name in withdrawn])
+        if notices:
+            rows = [(TOPIC, "info", one.kind, now_us, one.due_us, 0, 0, one.account_id, one.record) for one in notices]
+            self._run_many("insert_message", rows)
+
+    def due(self, topic: str, now_us: int, count: int) -> list[Message]:
+        """Read messages of a topic that are due, in order; none of an account one of whose earlier ones failed."""
+        return [_message(row) for row in self._run(STATEMENTS["messages_due"], (topic, now_us, count))]
+
+    def messages(self, topic: str, state: MessageState, before: int, count: int) -> list[Message]:
+        """Read a topic's messages of a state, newest first, from before a sequence."""
+        return [_message(row) for row in self._run(STATEMENTS["messages"], (topic, int(state), before, count))]
+
+    def of_records(self, numbers: Sequence[int]) -> list[Message]:
+        """Read the messages about some decisions and postings, oldest first."""
+        if not numbers:
+            # An array of none can't be bound.
+            return []
+        return [_message(row) for row in self._run(STATEMENTS["messages_of"], (_numbers(numbers),))]
+
+    def update(self, sequence: int, due_us: int, attempts: int, state: MessageState) -> None:
+        """Note what became of a message."""
+        self._run(STATEMENTS["update_message"], (due_us, attempts, int(state), sequence))
+
+    def redrive(self, sequences: Sequence[int], now_us: int) -> int:
+        """Let messages that were given up be told again; gives how many there were."""
+        found = self._run(STATEMENTS["redrive"], (now_us, _numbers(sequences))) if sequences else []
+        return len(found)
+
+    def purge(self, states: Sequence[MessageState], before_us: int, count: int) -> int:
+        """Forget at most `count` messages of some states that were made before a time; gives how many."""
+        found = self._run(STATEMENTS["purge_messages"], (before_us, _numbers(states), count))
+        return len(found)
+
+
+def _numbers(numbers: Sequence[int]) -> Any:
+    # Of numbers apsw binds a buffer, of strings a tuple.
+    return apsw.carray(array("q", numbers))
+
+
+def _message(row: Sequence[Any]) -> Message:
+    return Message._make([*row[:7], MessageState(row[7]), *row[8:]])
