@@ -30,6 +30,7 @@ from service.engine.control import Control
 from service.engine.daily_run import RunDesk
 from service.engine.dead_man import DeadMan
 from service.engine.desk import Desk, PolicyOrder
+from service.engine.feedback_desk import FeedbackDesk
 from service.engine.outbox_desk import OutboxDesk
 from service.engine.playbook_desk import PlaybookDesk
 from service.engine.ports import Calendar, Codec, Ledger, Playbooks, PolicyReader, Store
@@ -161,7 +162,9 @@ def make_parts(store: Store, settings: Settings, reader: PolicyReader) -> Parts:
     lease_us = settings.run_lease_ms * 1_000
     runs = RunDesk(store, control, calendar, brake, tally, settings.run_shard_accounts, lease_us)
     reports = ReportDesk(store, control, playbook_desk, tally, dead_man)
-    codec = ProtoCodec(desk, playbook_desk, reports, runs, OutboxDesk(store, control), calendar)
+    appeal_us = settings.appeal_hours * 3_600_000_000
+    feedback = FeedbackDesk(store, control, calendar, brake, appeal_us, settings.appeal_rooms)
+    codec = ProtoCodec(desk, playbook_desk, reports, runs, OutboxDesk(store, control), feedback, calendar)
     return Parts(control, calendar, desk, playbook_desk, runs, codec, brake, tally, dead_man)
 
 

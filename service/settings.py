@@ -112,6 +112,14 @@ class Settings(BaseSettings):
         description="Where customers' notices go: a webhook, file:PATH, kafka://BROKERS/TOPIC; empty: nowhere.",
     )
     notice_secret: str = Field("", description="Key of the notices' signature on a webhook; give it as a variable.")
+    appeal_hours: int = Field(
+        120, ge=1, le=8_784, description="Service level of appeals: hours until they are overdue."
+    )
+    appeal_alone: str = Field(
+        "",
+        pattern=r"^([A-Z]{3}=\d{1,15}(,[A-Z]{3}=\d{1,15})*)?$",
+        description="By how much one reviewer alone may raise a limit, CUR=MINOR,…; other currencies need two people.",
+    )
     outbox_retention_hours: int = Field(
         168, ge=24, le=8_784, description="How long told and dead messages are kept; untold notices where none go out."
     )
@@ -186,6 +194,12 @@ class Settings(BaseSettings):
         """Most growth a minute and an hour, in minor units, by currency."""
         pairs = (part.split("=") for part in self.brake.split(",") if part)
         return {currency: (int(bounds.split("/")[0]), int(bounds.split("/")[1])) for currency, bounds in pairs}
+
+    @property
+    def appeal_rooms(self) -> dict[str, int]:
+        """By how much one reviewer alone may raise a limit, in minor units, by currency."""
+        pairs = (part.split("=") for part in self.appeal_alone.split(",") if part)
+        return {currency: int(minor) for currency, minor in pairs}
 
     @property
     def guard_playbooks(self) -> dict[str, str]:

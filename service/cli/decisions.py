@@ -22,7 +22,8 @@ Product = Annotated[str, typer.Option(help="The product, needed for assign.")]
 KINDS = ("assign", "raise", "reduce", "review")
 
 
-def _facts(pairs: list[str] | None) -> dict[str, int | money_pb2.Money]:
+def facts_said(pairs: list[str] | None) -> dict[str, int | money_pb2.Money]:
+    """Read facts as they are said on the command line, name=value or name=CURRENCY:MINOR."""
     facts: dict[str, int | money_pb2.Money] = {}
     for pair in pairs or []:
         name, _, value = pair.partition("=")
@@ -59,7 +60,7 @@ def decide(
             account_id,
             _kind(kind),
             product=product,
-            facts=_facts(fact),
+            facts=facts_said(fact),
             request_id=request_id,
             expected_version=expected_version,
         )
@@ -82,7 +83,7 @@ def evaluate(
     """Compute what decide would answer, and write nothing."""
     with output.connected(server, caller) as client:
         response = client.evaluate(
-            account_id, _kind(kind), product=product, facts=_facts(fact), policy_version=policy_version
+            account_id, _kind(kind), product=product, facts=facts_said(fact), policy_version=policy_version
         )
     if as_json:
         output.print_json(response)

@@ -9,6 +9,7 @@ from service.cli import (
     draws,
     drill,
     events,
+    feedback,
     imports,
     oncall,
     outbox,
@@ -40,6 +41,8 @@ app.command("replay")(stores.replay)
 app.add_typer(runs.app, name="run")
 app.add_typer(draws.app, name="draw")
 app.command("events")(events.events)
+app.add_typer(feedback.app, name="feedback")
+app.add_typer(feedback.appeals, name="appeal")
 app.add_typer(imports.app, name="import")
 app.add_typer(policies.app, name="policy")
 app.add_typer(playbooks.app, name="playbook")

@@ -17,7 +17,7 @@ from service.domain.money import display
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-    from holdline.v1 import account_pb2, decision_pb2, draw_pb2, money_pb2, outbox_service_pb2
+    from holdline.v1 import account_pb2, decision_pb2, draw_pb2, feedback_service_pb2, money_pb2, outbox_service_pb2
     from holdline.v1 import playbook_service_pb2 as pb
 
     from service.client import Client
@@ -110,6 +110,13 @@ def message_state(message: outbox_service_pb2.OutboxMessage) -> str:
     from holdline.v1 import outbox_service_pb2
 
     return outbox_service_pb2.MessageState.Name(message.state).removeprefix("MESSAGE_STATE_").lower()
+
+
+def case_state(case: feedback_service_pb2.Case) -> str:
+    """Give a case's state in small letters."""
+    from holdline.v1 import feedback_service_pb2
+
+    return feedback_service_pb2.CaseState.Name(case.state).removeprefix("CASE_STATE_").lower()
 
 
 def outcome_name(number: decision_pb2.Outcome.ValueType) -> str:

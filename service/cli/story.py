@@ -15,7 +15,7 @@ from service.cli.output import CALLER, SERVER, Caller, Json, Server
 from service.domain.money import display
 
 if TYPE_CHECKING:
-    from holdline.v1 import decision_pb2, draw_pb2, run_service_pb2
+    from holdline.v1 import decision_pb2, draw_pb2, feedback_service_pb2, outbox_service_pb2, run_service_pb2
 
     from service.client import Client
 
@@ -45,12 +45,24 @@ WORDS: Final = {
     "authorize": ("预授权", "amount held"), "capture": ("入账", "captured"), "void": ("撤销预授权", "hold released"),
     "repay": ("还款", "repaid"),
     "promise": ("承诺提额", "promised raise"), "granted": ("已兑现", "granted"), "withheld": ("暂缓", "withheld"),
+    "appeal": ("申诉", "appeal"), "submitted": ("已提交", "submitted"), "upheld": ("维持原决定", "upheld"),
+    "overturned": ("已更改", "overturned"), "notice": ("通知", "notice"),
+    "waiting": ("待发送", "not told yet"), "delivered": ("已送达", "told"), "dead": ("未能送达", "could not be told"),
     "limit": ("额度", "limit"), "available": ("可用", "available"), "for": ("业务日", "for"),
     "story": ("账户经过", "Story of account"), "when": ("时间 (UTC)", "when (UTC)"),
     "happened": ("事件", "what happened"),
     "record": ("依据", "record"), "earlier": ("更早的记录未列出", "Earlier records are not shown."),
 }  # fmt: skip
 """What a story is told in: Chinese, English."""
+
+NOTICES: Final = {
+    "limit_assigned": "额度已核定", "limit_raised": "额度已提高", "limit_cut": "额度已下调",
+    "temporary_granted": "临时额度已生效", "temporary_ends": "临时额度即将到期", "draw_declined": "交易未通过",
+    "assign_declined": "首次额度未批准", "raise_declined": "提额未批准", "temporary_declined": "临时提额未批准",
+    "assign_referred": "首次额度转人工", "raise_referred": "提额转人工", "temporary_referred": "临时提额转人工",
+    "appeal_received": "申诉已收到", "appeal_upheld": "申诉维持原决定", "appeal_overturned": "申诉成功",
+}  # fmt: skip
+"""Kinds of notices in Chinese; in English their names are words."""
 
 
 def word(key: str, lang: Lang) -> str:
@@ -66,7 +78,7 @@ def story(
     caller: Caller = CALLER,
     as_json: Json = False,
 ) -> None:
-    """Tell one customer's whole history: promises, raises, cuts, reasons, draws, repayments, oldest first."""
+    """Tell one customer's whole history, oldest first: promises, decisions, reasons, draws, notices, appeals."""
     if lang not in ("zh", "en"):
         raise typer.BadParameter(f"{lang} is not told; choose zh or en")
     told: Lang = "zh" if lang == "zh" else "en"
@@ -90,6 +102,8 @@ def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry]
     decisions = list(islice(client.decisions(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     postings = list(islice(client.postings(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     promises = list(islice(client.entitlements(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
+    cases = list(islice(client.cases(account_id=account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
+    notices = list(islice(client.messages(account_id=account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     decided_at = {decision.decision_id: decision.decided_at.ToJsonString() for decision in decisions}
     entries = [
         *(_decision(decision, lang) for decision in decisions),
@@ -98,8 +112,10 @@ def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry]
             _promise(one, decided_at.get(one.decision_id, one.business_date), account.limit.currency_code, lang)
             for one in promises
         ),
+        *(entry for case in cases for entry in _case(case, lang)),
+        *(_notice(one, lang) for one in notices),
     ]
-    is_cut_off = any(len(found) == ENTRIES_MAX for found in (decisions, postings, promises))
+    is_cut_off = any(len(found) == ENTRIES_MAX for found in (decisions, postings, promises, cases, notices))
     # Records of one transaction have one time; the promise comes before what became of it.
     return sorted(entries, key=lambda entry: entry.at), is_cut_off
 
@@ -137,6 +153,24 @@ def _promise(promise: run_service_pb2.Entitlement, at: str, currency: str, lang:
     granted, promised = display(promise.granted_minor, currency), display(promise.promised_minor, currency)
     text = f"{word('for', lang)} {promise.business_date}: {granted} / {promised}"
     return Entry(at, what, text, (promise.reason_code,), f"{promise.decision_id} {promise.policy_version}")
+
+
+def _case(case: feedback_service_pb2.Case, lang: Lang) -> list[Entry]:
+    name, by = word("appeal", lang), f"{case.case_id}, {case.submitted_by}"
+    submitted = f"{name}, {word('submitted', lang)}"
+    entries = [Entry(case.submitted_at.ToJsonString(), submitted, case.statement, (), f"{case.decision_id}, {by}")]
+    if case.HasField("resolved_at"):
+        what = f"{name}, {word(output.case_state(case), lang)}"
+        by = f"{case.case_id}, {case.resolved_by}"
+        entries.append(Entry(case.resolved_at.ToJsonString(), what, case.result_decision_id, (), by))
+    return entries
+
+
+def _notice(message: outbox_service_pb2.OutboxMessage, lang: Lang) -> Entry:
+    kind = NOTICES.get(message.kind, message.kind) if lang == "zh" else message.kind.replace("_", " ")
+    what = f"{word('notice', lang)}, {kind}"
+    told = word(output.message_state(message), lang)
+    return Entry(message.due_at.ToJsonString(), what, told, (), f"{message.record_id}, n-{int(message.message_id, 16)}")
 
 
 def page(account_id: str, entries: list[Entry], lang: Lang, *, is_cut_off: bool) -> str:

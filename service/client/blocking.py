@@ -16,12 +16,13 @@ from holdline.v1 import policy_service_pb2 as policies
 from service.client import errors, requests
 from service.client.draw_client import DrawClient
 from service.client.event_client import EventClient
+from service.client.feedback_client import FeedbackClient
 from service.client.outbox_client import OutboxClient
 from service.client.retry import RESUME_SECONDS, Outage
 from service.client.run_client import RunClient
 
 
-class Client(DrawClient, EventClient, RunClient, OutboxClient):
+class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
     """Calls Holdline over one channel; see Caller for the arguments."""
 
     def decide(self, account_id: str, kind: str | int, **arguments_of_decide: Any) -> limits.DecideResponse:

@@ -11,6 +11,7 @@ from typing import Protocol, Self, TypeVar
 
 import grpc
 import tenacity
+from holdline.v1 import feedback_service_pb2_grpc as feedback_grpc
 from holdline.v1 import limit_service_pb2_grpc as limits_grpc
 from holdline.v1 import outbox_service_pb2_grpc as outbox_grpc
 from holdline.v1 import playbook_service_pb2_grpc as playbooks_grpc
@@ -61,6 +62,7 @@ class Caller:
         self._policies = policies_grpc.PolicyServiceStub(self._channel)
         self._playbooks = playbooks_grpc.PlaybookServiceStub(self._channel)
         self._runs = runs_grpc.RunServiceStub(self._channel)
+        self._feedback = feedback_grpc.FeedbackServiceStub(self._channel)
         self._outbox = outbox_grpc.OutboxServiceStub(self._channel)
         self._metadata = requests.metadata(caller, is_batch=is_batch)
         self._timeout_seconds = timeout_seconds

@@ -104,7 +104,11 @@ def check(command: DecideCommand, account: Account, now_us: int) -> None:
         violations.append(
             Violation("product", f"the account's product is {account.product}; leave this out or mend it")
         )
-    if command.asked is not None and not now_us < command.asked.until_us <= now_us + TEMPORARY_DAYS_MAX * DAY_US:
+    if (
+        command.kind is Kind.TEMPORARY
+        and command.asked is not None
+        and not now_us < command.asked.until_us <= now_us + TEMPORARY_DAYS_MAX * DAY_US
+    ):
         what = f"send a time that lies ahead, by at most {TEMPORARY_DAYS_MAX} days"
         violations.append(Violation("temporary_raise.until", what))
     if command.asked_currency and command.asked_currency != account.currency:
@@ -115,12 +119,14 @@ def check(command: DecideCommand, account: Account, now_us: int) -> None:
     if violations:
         raise InvalidRequest(tuple(violations))
     if account.status is Status.CLOSED:
-        raise AccountClosed(account.account_id)
+        raise AccountClosed(account_id=account.account_id)
     opens = command.kind is Kind.ASSIGN or command.kind is Kind.IMPORT
+    if command.kind is Kind.APPEAL:
+        return
     if opens and account.status is Status.ACTIVE:
-        raise AccountExists(account.account_id)
+        raise AccountExists(account_id=account.account_id)
     if not opens and account.status is Status.APPLICANT:
-        raise NoLimitAssigned(account.account_id)
+        raise NoLimitAssigned(account_id=account.account_id)
 
 
 def principal_reasons(grounds: tuple[Ground, ...]) -> tuple[str, ...]:
@@ -161,7 +167,7 @@ def _record(
 def _temporary_after(command: DecideCommand, account: Account, verdict: Verdict) -> Temporary | None:
     """Give the temporary raise after a verdict: a new one takes the place of one in force, a cut ends it."""
     if verdict.outcome is Outcome.APPROVED:
-        if command.asked is not None:
+        if command.kind is Kind.TEMPORARY and command.asked is not None:
             return Temporary(verdict.new_limit_minor - account.limit_minor, command.asked.until_us)
         if verdict.new_limit_minor < account.limit_minor:
             return None

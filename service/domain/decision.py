@@ -20,6 +20,7 @@ class Kind(IntEnum):
     REVIEW = 4
     IMPORT = 5
     TEMPORARY = 6
+    APPEAL = 7
 
 
 class Outcome(IntEnum):
@@ -51,12 +52,15 @@ class Moment(NamedTuple):
     """The business day of the clock where the decision counts for another one; 0 where it does not."""
 
 
-class TemporaryAsk(NamedTuple):
-    """What a temporary raise is asked for: minor units, until when (microseconds UTC), and whether by an operator."""
+class Ask(NamedTuple):
+    """What a decision is asked to give where no rule says how much; minor units, microseconds since the epoch UTC."""
 
     asked_minor: int
+    """How much more (TEMPORARY), or the limit to give (APPEAL)."""
     until_us: int
+    """When a temporary raise ends; 0 with an appeal."""
     is_ordered: bool
+    """By a person of the lender."""
 
 
 class DecideCommand(NamedTuple):
@@ -82,8 +86,8 @@ class DecideCommand(NamedTuple):
     criticality: Criticality = Criticality.INTERACTIVE
     business_day: int = 0
     """The business day that it counts for; 0 for the day when it is decided."""
-    asked: TemporaryAsk | None = None
-    """With `Kind.TEMPORARY`."""
+    asked: Ask | None = None
+    """With `Kind.TEMPORARY` and `Kind.APPEAL`."""
     asked_currency: str = ""
 
 
@@ -94,7 +98,7 @@ class Standing(NamedTuple):
     exposure_minor: int
     profile: Profile
     growth: Growth
-    asked: TemporaryAsk | None = None
+    asked: Ask | None = None
 
 
 class Verdict(NamedTuple):
@@ -144,8 +148,8 @@ class Decision(NamedTuple):
     """Last business day to tell the customer of an adverse action; 0 where none is owed."""
     promised_minor: int = 0
     """The raise that the policy promised for the day, before caps, budget and playbooks; 0 where none."""
-    asked: TemporaryAsk | None = None
-    """With `Kind.TEMPORARY`, whose new limit is what may be owed until then; the account's own limit stays."""
+    asked: Ask | None = None
+    """With `Kind.APPEAL` and `Kind.TEMPORARY`; the latter's new limit is what may be owed until then, its own stays."""
     temporary: Temporary | None = None
     """The temporary raise that is in force after the decision."""
 
@@ -159,7 +163,7 @@ class Decided(NamedTuple):
     replayed: bool
 
 
-def standing_of(account: Account, profile: Profile, growth: Growth, asked: TemporaryAsk | None = None) -> Standing:
+def standing_of(account: Account, profile: Profile, growth: Growth, asked: Ask | None = None) -> Standing:
     """Give where an account stands, with a profile that may hold news."""
     return Standing(account.limit_minor, account.held_minor + account.outstanding_minor, profile, growth, asked)
 

@@ -175,9 +175,9 @@ def _check(command: DrawCommand, account: Account) -> None:
         raise InvalidRequest((Violation("amount.currency_code", what),))
     # What is owed on a closed account can still be paid back, and what it holds be settled.
     if account.status is Status.CLOSED and command.kind is DrawKind.AUTHORIZE:
-        raise AccountClosed(account.account_id)
+        raise AccountClosed(account_id=account.account_id)
     if account.status is Status.APPLICANT:
-        raise NoLimitAssigned(account.account_id)
+        raise NoLimitAssigned(account_id=account.account_id)
 
 
 def _authorised(command: DrawCommand, account: Account, now_us: int) -> tuple[Account, Hold]:

@@ -8,6 +8,7 @@
     │   ├── DecisionNotFound
     │   ├── HoldNotFound
     │   ├── RunNotFound
+    │   ├── CaseNotFound
     │   ├── PolicyNotFound
     │   ├── PlaybookNotFound
     │   └── ActivationNotFound
@@ -15,7 +16,8 @@
     │   ├── IdempotencyKeyReused
     │   ├── AccountExists
     │   ├── PolicyVersionExists
-    │   └── ActivationExists
+    │   ├── ActivationExists
+    │   └── AppealExists
     ├── VersionMismatch         read again, decide again
     ├── Refused                 retrying unchanged won't help
     │   ├── AccountClosed
@@ -33,6 +35,9 @@
     │   ├── ActivationOver
     │   ├── ApprovalRefused
     │   ├── BuildMix
+    │   ├── NothingToAppeal
+    │   ├── CaseOver
+    │   ├── AppealHeld
     │   ├── EventTooOld
     │   ├── BehaviourFull
     │   └── ModeReadOnly
@@ -106,9 +111,6 @@ class AccountNotFound(NotFound):
 
     reason = "ACCOUNT_NOT_FOUND"
 
-    def __init__(self, account_id: str) -> None:
-        super().__init__(account_id=account_id)
-
 
 class DecisionNotFound(NotFound):
     """No such decision."""
@@ -120,6 +122,12 @@ class HoldNotFound(NotFound):
     """The account has no such hold."""
 
     reason = "HOLD_NOT_FOUND"
+
+
+class CaseNotFound(NotFound):
+    """No such case."""
+
+    reason = "CASE_NOT_FOUND"
 
 
 class RunNotFound(NotFound):
@@ -158,17 +166,11 @@ class IdempotencyKeyReused(AlreadyExists):
 
     reason = "IDEMPOTENCY_KEY_REUSED"
 
-    def __init__(self, request_id: str) -> None:
-        super().__init__(request_id=request_id)
-
 
 class AccountExists(AlreadyExists):
     """The account has a limit already; ask for RAISE, REDUCE or REVIEW."""
 
     reason = "ACCOUNT_EXISTS"
-
-    def __init__(self, account_id: str) -> None:
-        super().__init__(account_id=account_id)
 
 
 class PolicyVersionExists(AlreadyExists):
@@ -176,14 +178,17 @@ class PolicyVersionExists(AlreadyExists):
 
     reason = "POLICY_VERSION_EXISTS"
 
-    def __init__(self, version: str, content_hash: str) -> None:
-        super().__init__(version=version, content_hash=content_hash)
-
 
 class ActivationExists(AlreadyExists):
     """The same playbook is active or waits for approval in an overlapping scope; extend, approve or end that one."""
 
     reason = "ACTIVATION_EXISTS"
+
+
+class AppealExists(AlreadyExists):
+    """The decision is appealed already; look at its case."""
+
+    reason = "APPEAL_EXISTS"
 
 
 class VersionMismatch(HoldlineError):
@@ -204,17 +209,11 @@ class AccountClosed(Refused):
 
     reason = "ACCOUNT_CLOSED"
 
-    def __init__(self, account_id: str) -> None:
-        super().__init__(account_id=account_id)
-
 
 class NoLimitAssigned(Refused):
     """The account has no first limit yet; ask for ASSIGN."""
 
     reason = "NO_LIMIT_ASSIGNED"
-
-    def __init__(self, account_id: str) -> None:
-        super().__init__(account_id=account_id)
 
 
 class LimitExceeded(Refused):
@@ -301,6 +300,24 @@ class BuildMix(Refused):
     """Engines of different builds serve this store, so a playbook may mean different things; end the roll-out first."""
 
     reason = "BUILD_MIX"
+
+
+class NothingToAppeal(Refused):
+    """The decision refused and cut nothing; give feedback instead."""
+
+    reason = "NOTHING_TO_APPEAL"
+
+
+class CaseOver(Refused):
+    """The case is resolved already."""
+
+    reason = "CASE_OVER"
+
+
+class AppealHeld(Refused):
+    """The limit can't be raised now: a playbook in force holds it, or it is as great already; resolve it later."""
+
+    reason = "APPEAL_HELD"
 
 
 class EventTooOld(Refused):

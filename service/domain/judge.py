@@ -24,6 +24,7 @@ from service.domain.decision import (
 from service.domain.facts import INDEX
 from service.domain.money import round_down, round_up, share
 from service.domain.policy import (
+    APPEAL_OVERTURNED,
     ASSIGNED,
     DAY_US,
     NOTHING_DUE,
@@ -50,6 +51,8 @@ def judge(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> Ver
     values.append(utilisation_bp(standing.limit_minor, standing.exposure_minor))
     if kind is Kind.ASSIGN:
         return _assign(standing, policy, values, broken)
+    if kind is Kind.APPEAL:
+        return _overturned(standing, policy)
     if kind is Kind.TEMPORARY:
         return _temporary(standing, policy, values, broken, moment.now_us)
     cut = _cut(standing, policy, values, moment.business_day)
@@ -179,6 +182,18 @@ def _temporary(
     return Verdict(
         Outcome.APPROVED, limit + extra, (), grounds if room >= asked.asked_minor else (*grounds, binding), 0
     )
+
+
+def _overturned(standing: Standing, policy: Policy) -> Verdict:
+    """Give the limit that an appeal has won, within the policy's greatest limit; nothing where it is not more."""
+    assert standing.asked is not None, "an overturned decision says which limit to give"
+    limit, greatest = standing.limit_minor, policy.caps.absolute
+    given = round_down(min(standing.asked.asked_minor, greatest.bound), policy.unit_minor)
+    if given <= limit:
+        grounds = (greatest.ground,) if standing.asked.asked_minor > greatest.bound else (APPEAL_OVERTURNED,)
+        return Verdict(Outcome.UNCHANGED, limit, (), grounds, 0)
+    bound = () if given == standing.asked.asked_minor else (greatest.ground,)
+    return Verdict(Outcome.APPROVED, given, (), (APPEAL_OVERTURNED, *bound), 0)
 
 
 def _cut(standing: Standing, policy: Policy, values: list[int | None], day: int) -> Verdict:

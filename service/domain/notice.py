@@ -15,7 +15,11 @@ TEMPORARY_ENDS: Final = "temporary_ends"
 DRAW_DECLINED: Final = "draw_declined"
 NOTICE_DAYS: Final = 3
 """So long before the end of a temporary raise the customer is told, where the policy says nothing."""
-_MOVED: Final = {Kind.ASSIGN: "limit_assigned", Kind.TEMPORARY: "temporary_granted"}
+_MOVED: Final = {
+    Kind.ASSIGN: "limit_assigned", Kind.TEMPORARY: "temporary_granted", Kind.APPEAL: "appeal_overturned",
+}  # fmt: skip
+APPEAL_RECEIVED: Final = "appeal_received"
+APPEAL_UPHELD: Final = "appeal_upheld"
 _ASKED: Final = (Kind.ASSIGN, Kind.RAISE, Kind.TEMPORARY)
 
 
@@ -80,6 +84,9 @@ def told_of_decision(kind: str, decision: Decision, policy: Policy, currency: st
     before, after, codes = decision.old_limit_minor, decision.new_limit_minor, decision.reasons
     if kind == TEMPORARY_ENDS:
         before, after, codes = after, before, ("TEMPORARY_ENDS",)
+    if kind in (APPEAL_RECEIVED, APPEAL_UPHELD):
+        # What is told is about the appeal; the reasons of what was appealed follow.
+        before, codes = after, (kind.upper(), *codes)
     reasons = tuple(Reason(code, policy.texts[code]) for code in codes if code in policy.texts)
     return Told(
         kind, decision.account_id, decision.number, decision.decided_us, currency, before, after,

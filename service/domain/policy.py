@@ -225,6 +225,7 @@ LIMIT_USED: Final = Ground("", "LIMIT_USED", NO_FACT, "the draw is within what i
 PORTFOLIO: Final = Ground("caps.portfolio_per_day_minor", "CAP_PORTFOLIO", NO_FACT, "the day's budget has room")
 TEMPORARY_GRANTED: Final = Ground("temporary", "TEMPORARY_GRANTED", NO_FACT, "every rule for a temporary raise holds")
 TEMPORARY_ORDERED: Final = Ground("", "TEMPORARY_ORDERED", NO_FACT, "ordered by a person of the lender")
+APPEAL_OVERTURNED: Final = Ground("", "APPEAL_OVERTURNED", NO_FACT, "an appeal was overturned")
 TEMPORARY_NOT_OFFERED: Final = Ground("temporary", "TEMPORARY_NOT_OFFERED", NO_FACT, "the policy offers it")
 IMPORTED: Final = Ground("", "LIMIT_IMPORTED", NO_FACT, "taken over as it was")
 
@@ -247,6 +248,15 @@ DEFAULT_TEXTS: Final = {
     ),
     "TEMPORARY_GRANTED": Text(
         "您的额度已临时提高，到期后自动恢复。", "Your limit is raised for a while and falls back by itself.", "", "",
+    ),
+    "APPEAL_RECEIVED": Text(
+        "我们已收到您的申诉，会尽快答复。", "We have your appeal and will answer it soon.", "", "",
+    ),
+    "APPEAL_UPHELD": Text(
+        "经人工复核，原决定维持不变。", "A person looked at it again; the decision stands.", "", "",
+    ),
+    "APPEAL_OVERTURNED": Text(
+        "经复核，原决定已更改。", "It was looked at again, and the decision was changed.", "", "",
     ),
     "TEMPORARY_ENDS": Text(
         "您的临时额度即将到期，到期后恢复为原额度。",

@@ -184,7 +184,7 @@ class RunDesk:
     def entitlements(self, account_id: str, before_day: int, count: int) -> list[Entitlement]:
         """Give an account's promises, newest first, from before a day; raises AccountNotFound."""
         if self._store.account(account_id) is None:
-            raise AccountNotFound(account_id)
+            raise AccountNotFound(account_id=account_id)
         return self._runs.entitlements(account_id, before_day, count)
 
     def answer(self, ask: Ask) -> Reply:

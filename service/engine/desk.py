@@ -83,7 +83,7 @@ class Desk:
         """Give an account as it stands now; raises AccountNotFound."""
         account = self._store.account(account_id)
         if account is None:
-            raise AccountNotFound(account_id)
+            raise AccountNotFound(account_id=account_id)
         if not account.holds and account.behaviour is None and account.temporary is None:
             return account
         now_us = self._store.control().now_us
@@ -170,7 +170,7 @@ class Desk:
             recorded = self._store.policy_change(order.key)
             if recorded is not None:
                 if recorded.fingerprint != order.fingerprint:
-                    raise IdempotencyKeyReused(order.key.partition("/")[2])
+                    raise IdempotencyKeyReused(request_id=order.key.partition("/")[2])
                 return PolicyChanged(self.policy_record(recorded.version), recorded.previous_version, replayed=True)
             now_us = row.now_us
             if order.action == "publish":
@@ -182,7 +182,7 @@ class Desk:
         existing = self._store.policy(policy.version)
         if existing is not None:
             if existing.content_hash != content_hash:
-                raise PolicyVersionExists(existing.version, existing.content_hash)
+                raise PolicyVersionExists(version=existing.version, content_hash=existing.content_hash)
             return PolicyChanged(existing, "", replayed=True)
         record = PolicyRecord(
             policy.version, policy.product, policy.currency, content_hash, order.document, PolicyState.DRAFT,

@@ -85,12 +85,12 @@ def _taken(event: EventCommand, book: Book, control: Control, moment: Moment) ->
     before = book.taken.get(event.key)
     if before is not None:
         same = before == event.fingerprint
-        return Taken(event.request_id, replayed=True) if same else IdempotencyKeyReused(event.request_id)
+        return Taken(event.request_id, replayed=True) if same else IdempotencyKeyReused(request_id=event.request_id)
     if control.refusal is not None:
         return control.refusal
     account = book.accounts.get(event.account_id)
     if account is None:
-        return AccountNotFound(event.account_id)
+        return AccountNotFound(account_id=event.account_id)
     try:
         if control.mode.measures:
             admit(
@@ -115,7 +115,7 @@ def answer(
     if recorded is not None:
         record = recorded.posting if isinstance(recorded, Posted) else recorded.decision
         if record.fingerprint != command.fingerprint:
-            return IdempotencyKeyReused(command.request_id)
+            return IdempotencyKeyReused(request_id=command.request_id)
         return _final(recorded)
     if control.refusal is not None:
         return control.refusal
@@ -177,7 +177,7 @@ def _final(recorded: Recorded) -> Recorded | HoldlineError:
 def newcomer(command: DecideCommand | DrawCommand, control: Control) -> Account:
     """Open an account for a first limit or an import; raises AccountNotFound for other commands, or PolicyNotFound."""
     if not isinstance(command, DecideCommand) or command.kind not in _OPENING:
-        raise AccountNotFound(command.account_id)
+        raise AccountNotFound(account_id=command.account_id)
     policy = control.active(command.product)
     return opened(command.account_id, policy.product, policy.currency)
 

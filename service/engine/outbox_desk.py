@@ -27,7 +27,7 @@ class OutboxDesk:
     def of_account(self, account_id: str, before: int, count: int) -> list[Message]:
         """Give an account's notices, newest first, from before a sequence; raises AccountNotFound."""
         if self._store.account(account_id) is None:
-            raise AccountNotFound(account_id)
+            raise AccountNotFound(account_id=account_id)
         decisions = self._store.account_decisions(account_id, 0, RECORDS_MAX)
         postings = self._store.account_postings(account_id, 0, RECORDS_MAX)
         numbers = [one.decision.number for one in decisions] + [one.posting.number for one in postings]

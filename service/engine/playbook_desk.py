@@ -137,7 +137,7 @@ class PlaybookDesk:
             recorded = store.change(order.key)
             if recorded is not None:
                 if recorded.fingerprint != order.fingerprint:
-                    raise IdempotencyKeyReused(order.key.partition("/")[2])
+                    raise IdempotencyKeyReused(request_id=order.key.partition("/")[2])
                 activation = self.activation(recorded.number)
             else:
                 activation = self._after(order, now_us)

@@ -12,6 +12,7 @@ from service.domain.book import Answered
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.engine.daily_run import RunDesk
 from service.engine.desk import Desk
+from service.engine.feedback_desk import FeedbackDesk
 from service.engine.outbox_desk import OutboxDesk
 from service.engine.playbook_desk import PlaybookDesk
 from service.engine.ports import Answer, Calendar, Call, Work
@@ -20,6 +21,7 @@ from service.rpc.draws import NAMES as DRAWS
 from service.rpc.draws import DrawCalls
 from service.rpc.events import NAMES as EVENTS
 from service.rpc.events import EventCalls
+from service.rpc.feedback import FeedbackCalls
 from service.rpc.limits import LimitCalls
 from service.rpc.methods import METHODS, Shape
 from service.rpc.outbox import OutboxCalls
@@ -41,6 +43,7 @@ class ProtoCodec:
         reports: ReportDesk,
         runs: RunDesk,
         outbox: OutboxDesk,
+        feedback: FeedbackDesk,
         calendar: Calendar,
     ) -> None:
         limits, draws, events = LimitCalls(desk), DrawCalls(desk), EventCalls(calendar)
@@ -51,6 +54,7 @@ class ProtoCodec:
             **PlaybookCalls(playbooks).queries,
             **RunCalls(runs).queries,
             **OutboxCalls(outbox).queries,
+            **FeedbackCalls(feedback).queries,
         }
         queries["Report"] = lambda call: reports.answer(call.body)
         self._names = [method.path.rpartition("/")[2] for method in METHODS]

@@ -38,6 +38,8 @@ class Role(Enum):
     ON_CALL = "on_call"
     APPROVER = "approver"
     AUDITOR = "auditor"
+    REVIEWER = "reviewer"
+    """Resolves appeals."""
     ADMIN = "admin"
     """May do everything."""
 
@@ -57,11 +59,12 @@ _LIMITS: Final = "/holdline.v1.LimitService/"
 _POLICIES: Final = "/holdline.v1.PolicyService/"
 _PLAYBOOKS: Final = "/holdline.v1.PlaybookService/"
 _RUNS: Final = "/holdline.v1.RunService/"
+_FEEDBACK: Final = "/holdline.v1.FeedbackService/"
 _OUTBOX: Final = "/holdline.v1.OutboxService/"
 _INTERNAL: Final = "/holdline.internal/"
 
 _CALLERS: Final = (Role.CALLER,)
-_READERS: Final = (Role.ANALYST, Role.ON_CALL, Role.APPROVER, Role.AUDITOR)
+_READERS: Final = (Role.ANALYST, Role.ON_CALL, Role.APPROVER, Role.AUDITOR, Role.REVIEWER)
 _ALL: Final = (Role.CALLER, *_READERS)
 _ANALYSTS: Final = (Role.ANALYST,)
 _ON_CALL: Final = (Role.ON_CALL,)
@@ -110,7 +113,14 @@ METHODS: Final = (
     Method(f"{_RUNS}MakeGoodBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}ListDiscrepancies", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
     Method(f"{_RUNS}ListEntitlements", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_OUTBOX}ListMessages", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_FEEDBACK}SubmitFeedback", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
+    Method(f"{_FEEDBACK}SubmitSurvey", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
+    Method(f"{_FEEDBACK}SubmitAppeal", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
+    Method(f"{_FEEDBACK}ResolveAppeal", Shape.QUERY, UNARY_BYTES_MAX, (Role.REVIEWER,)),
+    Method(f"{_FEEDBACK}GetCase", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_FEEDBACK}ListCases", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_FEEDBACK}GetFeedbackReport", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_OUTBOX}ListMessages", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_OUTBOX}RedriveMessages", Shape.QUERY, BATCH_BYTES_MAX, _ON_CALL),
     Method(f"{_INTERNAL}Glance", Shape.INTERNAL, UNARY_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Report", Shape.INTERNAL, BATCH_BYTES_MAX, ()),

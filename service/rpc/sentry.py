@@ -11,11 +11,14 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from holdline.v1 import decision_pb2, money_pb2
 from holdline.v1 import playbook_service_pb2 as pb
+from holdline.v1.feedback_service_pb2 import GetFeedbackReportRequest
 
 from service.domain.activation import requested
+from service.domain.case import report_of
 from service.domain.errors import HoldlineError, InvalidRequest, Refused, Violation
 from service.domain.mode import Mode
 from service.domain.playbook import completed
+from service.domain.policy import DAY_US
 from service.domain.watch import Baseline
 from service.engine import reports
 from service.engine.control import Control
@@ -24,6 +27,7 @@ from service.engine.preview import Changed, Preview, newest, preview
 from service.engine.reports import Pulse, Report
 from service.rpc import playbook_messages as messages
 from service.rpc import validation
+from service.rpc.feedback import report_message
 from service.rpc.methods import INDEX_OF, METHODS, REPORT
 from service.rpc.pages import timestamp
 from service.rpc.status import status_of
@@ -31,6 +35,9 @@ from service.sentry.guards import CALLER, Guards, Signal
 
 PREVIEW_DECISIONS: Final = 10_000
 PREVIEW_DECISIONS_MAX: Final = 100_000
+REPORT_DAYS: Final = 30
+REPORT_DAYS_MAX: Final = 366
+VOICES_MAX: Final = 100_000
 BASELINE_DECISIONS: Final = 20_000
 BASELINE_DECISIONS_LEAST: Final = 1_000
 ACTIVATE: Final = INDEX_OF["/holdline.v1.PlaybookService/ActivatePlaybook"]
@@ -58,6 +65,7 @@ class SentryCodec:
             "PreviewPlaybook": self._preview,
             "GetSignals": self._signals,
             "LearnBaseline": self._learn,
+            "GetFeedbackReport": self._feedback_report,
         }
 
     def query(self, call: Call) -> Answer:
@@ -104,6 +112,19 @@ class SentryCodec:
             as_of=timestamp(self._watcher.looked_us),
         )
         return response.SerializeToString()
+
+    def _feedback_report(self, call: Call) -> bytes:
+        request = GetFeedbackReportRequest.FromString(call.body)
+        violations = validation.product_violations(request.product, needed=False)
+        if not 0 <= request.days <= REPORT_DAYS_MAX:
+            violations.append(Violation("days", f"{request.days} is out of range; send 0 to {REPORT_DAYS_MAX}"))
+        validation.refuse(violations)
+        period_us = (request.days or REPORT_DAYS) * DAY_US
+        now_us = self._store.now_us()
+        found = self._store.cases.voices_since(now_us - 2 * period_us, VOICES_MAX)
+        counted = [voice for voice in found if request.product in ("", voice.product)]
+        report = report_of(counted, now_us - period_us)
+        return report_message(report, is_cut_off=len(found) == VOICES_MAX).SerializeToString()
 
     def _learn(self, call: Call) -> bytes:
         request = pb.LearnBaselineRequest.FromString(call.body)

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from holdline.v1 import account_pb2, limit_service_pb2, money_pb2
 
-from service.domain.decision import Criticality, DecideCommand, Kind, TemporaryAsk
+from service.domain.decision import Ask, Criticality, DecideCommand, Kind
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.facts import FACTS, MONEY_FACTS
 from service.domain.money import MINOR_MAX, is_currency_code
@@ -30,7 +30,7 @@ is_version: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 is_decision_id: Final = re.compile(r"[0-9a-f]{16}").fullmatch
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_DECIDABLE: Final = {int(kind): kind for kind in Kind if kind is not Kind.IMPORT}
+_DECIDABLE: Final = {int(kind): kind for kind in Kind if kind not in (Kind.IMPORT, Kind.APPEAL)}
 _RANGES: Final = tuple((fact.lowest, fact.highest) for fact in FACTS)
 
 MODE_ID: Final = r"normal|m-[0-9a-f]{16}"
@@ -98,10 +98,10 @@ def temporary_command(request: limit_service_pb2.GrantTemporaryRaiseRequest, cal
     )  # fmt: skip
 
 
-def temporary_ask(asked: account_pb2.TemporaryRaise, *, is_ordered: bool) -> tuple[TemporaryAsk, str]:
+def temporary_ask(asked: account_pb2.TemporaryRaise, *, is_ordered: bool) -> tuple[Ask, str]:
     """Give what is asked for, and its currency."""
     until_us = asked.until.seconds * 1_000_000 + asked.until.nanos // 1_000
-    return TemporaryAsk(asked.extra.minor_units, until_us, is_ordered), asked.extra.currency_code
+    return Ask(asked.extra.minor_units, until_us, is_ordered), asked.extra.currency_code
 
 
 def temporary_violations(

@@ -5,6 +5,7 @@ Promises the behaviour of the durable stores, by the same conformance suite, as 
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, takewhile
+from typing import Protocol
 
 from service.domain.account import Account
 from service.domain.book import NUMBER_SHIFT, Book, Recorded, Wanted, key_of
@@ -14,9 +15,17 @@ from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.domain.watch import Look, look_at
 from service.engine.ports import ControlRow, Sealed, SealedPosting
 from service.storage import rows
+from service.storage.memory_cases import MemoryCases
 from service.storage.memory_outbox import MemoryOutbox
 from service.storage.memory_playbooks import MemoryPlaybooks
 from service.storage.memory_runs import MemoryRuns
+
+
+class Part(Protocol):
+    """A part of the store that takes part in its transactions."""
+
+    def snapshot(self) -> dict[str, object]: ...  # noqa: D102 - the class docstring covers it.
+    def restore(self, snapshot: dict[str, object]) -> None: ...  # noqa: D102 - the same.
 
 
 class MemoryStore:
@@ -27,12 +36,12 @@ class MemoryStore:
         self.now_us = now_us
         self.playbooks = MemoryPlaybooks()
         self.outbox = MemoryOutbox()
-        self._outbox_before: dict[str, object] = {}
-        self._before: dict[str, object] = {}
-        self._runs_before: dict[str, object] = {}
+        self.cases = MemoryCases()
         self._accounts: dict[str, Account] = {}
         self._decisions: dict[int, Decided] = {}
         self.runs = MemoryRuns(self._accounts, self._decisions)
+        self._parts: tuple[Part, ...] = self.playbooks, self.outbox, self.cases, self.runs
+        self._parts_before: list[dict[str, object]] = []
         self._postings: dict[int, Posted] = {}
         self._holds: dict[int, Hold] = {}
         self._links: dict[int, bytes] = {}
@@ -48,9 +57,7 @@ class MemoryStore:
     def begin(self) -> None:
         """Start a transaction."""
         assert not self._pending, "one transaction at a time"
-        self._before = self.playbooks.snapshot()
-        self._runs_before = self.runs.snapshot()
-        self._outbox_before = self.outbox.snapshot()
+        self._parts_before = [part.snapshot() for part in self._parts]
 
     def commit(self) -> None:
         """Take over what the transaction wrote."""
@@ -60,14 +67,14 @@ class MemoryStore:
             self._policies.update({record.version: record for record in reversed(records)})
             self._changes[change.key] = change
             self._generation += 1
-        self._before = self._runs_before = self._outbox_before = {}
+        self._parts_before = []
         self.rollback()
 
     def rollback(self) -> None:
         """Drop what the transaction wrote."""
-        self.playbooks.restore(self._before)
-        self.runs.restore(self._runs_before)
-        self.outbox.restore(self._outbox_before)
+        # After a commit there is nothing to go back to.
+        for part, before in zip(self._parts, self._parts_before, strict=False):
+            part.restore(before)
         self._pending.clear()
         self._pending_policies.clear()
 

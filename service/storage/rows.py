@@ -15,7 +15,7 @@ import msgspec
 from service.domain.account import Account, Growth, Movement, OpenHold, Status, Temporary
 from service.domain.behaviour import Behaviour
 from service.domain.book import Book
-from service.domain.decision import Decided, Decision, Kind, Outcome, TemporaryAsk
+from service.domain.decision import Ask, Decided, Decision, Kind, Outcome
 from service.domain.draw import DrawKind, Hold, HoldState, Posted, Posting
 from service.domain.entitlement import RUN_CALLER, Entitlement, EntitlementState
 from service.domain.facts import Profile
@@ -37,7 +37,8 @@ _decode_movements: Final = msgspec.msgpack.Decoder(tuple[int, int, tuple[Movemen
 _decode_holds: Final = msgspec.msgpack.Decoder(tuple[OpenHold, ...]).decode
 _decode_behaviour: Final = msgspec.msgpack.Decoder(Behaviour).decode
 _decode_temporary: Final = msgspec.msgpack.Decoder(Temporary).decode
-_decode_asked: Final = msgspec.msgpack.Decoder(tuple[TemporaryAsk | None, Temporary | None]).decode
+_decode_asked: Final = msgspec.msgpack.Decoder(tuple[Ask | None, Temporary | None]).decode
+_decode_news: Final = msgspec.msgpack.Decoder(tuple[tuple[int, int], ...]).decode
 _decode_hold: Final = msgspec.msgpack.Decoder(Hold).decode
 _KINDS: Final = {int(kind): kind for kind in Kind}
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
@@ -103,6 +104,16 @@ def hold(row: Sequence[Any]) -> Hold:
 def profile_bytes(profile: Profile) -> bytes:
     """Write a profile; cached because a decision and its account hold the same one."""
     return _encode(profile)
+
+
+def news_bytes(news: tuple[tuple[int, int], ...]) -> bytes:
+    """Write pairs of fact index and value."""
+    return _encode(news)
+
+
+def news_of(content: bytes) -> tuple[tuple[int, int], ...]:
+    """Read pairs of fact index and value."""
+    return _decode_news(content)
 
 
 def behaviour_bytes(behaviour: Behaviour | None) -> bytes:

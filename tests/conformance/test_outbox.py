@@ -3,7 +3,7 @@
 import pytest
 
 from service.domain import errors
-from service.domain.decision import Decided, Kind, TemporaryAsk
+from service.domain.decision import Ask, Decided, Kind
 from service.domain.notice import TOPIC
 from service.domain.watch import Message, MessageState
 from service.engine.execute import transaction
@@ -46,7 +46,7 @@ def test_the_end_of_a_temporary_raise_is_told_beforehand_unless_it_is_taken_back
     bench.execute(command())
 
     def ask(days: int, request_id: str) -> None:
-        asked = TemporaryAsk(100_000, NOW_US + days * DAY_US, is_ordered=False)
+        asked = Ask(100_000, NOW_US + days * DAY_US, is_ordered=False)
         bench.execute(command(Kind.TEMPORARY, request_id=request_id, asked=asked))
 
     ask(10, "t-1")

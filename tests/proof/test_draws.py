@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from service.domain import errors
 from service.domain.account import Account, available_minor, limit_in_force
 from service.domain.book import Command
-from service.domain.decision import Decided, Kind, Outcome, TemporaryAsk
+from service.domain.decision import Ask, Decided, Kind, Outcome
 from service.domain.draw import HOLDS_MAX, DrawKind, HoldState, Posted
 from service.engine.desk import PolicyOrder
 from service.storage.verify import verify
@@ -154,7 +154,7 @@ class Draws(RuleBasedStateMachine):
     @rule(amount=AMOUNTS, hours=st.integers(1, 100), is_ordered=st.booleans())
     def raise_for_a_while(self, amount: int, hours: int, is_ordered: bool) -> None:
         until_us = self.clock.time_us + hours * 3_600_000_000
-        asked = TemporaryAsk(amount, until_us, is_ordered)
+        asked = Ask(amount, until_us, is_ordered)
         (answer,) = self.bench.execute(command(Kind.TEMPORARY, request_id=self._key(), asked=asked))
         assert isinstance(answer, Decided)
         decision = answer.decision

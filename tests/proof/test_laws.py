@@ -3,12 +3,12 @@
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from service.domain.account import Account, Status, opened
+from service.domain.account import NO_GROWTH, Account, Status, opened
 from service.domain.book import Book, key_of
 from service.domain.decide import decide, principal_reasons
 from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, Verdict, recorded_standing
 from service.domain.errors import HoldlineError
-from service.domain.facts import FACTS, INDEX, Better, merge
+from service.domain.facts import FACTS, INDEX, NOTHING_KNOWN, Better, merge
 from service.domain.judge import judge
 from service.domain.mode import NORMAL
 from service.domain.policy import REASONS_MAX, Policy
@@ -52,13 +52,14 @@ def test_the_drawn_world_reaches_what_the_laws_are_about() -> None:
     reached: set[str] = set()
 
     @settings(max_examples=100, phases=[Phase.generate], derandomize=True, database=None)
-    @given(policies(), st.lists(standings(), min_size=10, max_size=10))
-    def draw(rules: Policy, drawn: list[Standing]) -> None:
-        # A policy takes far longer to draw than a standing.
+    @given(policies(), st.lists(standings(), min_size=5, max_size=5), st.integers(10_000, 1_000_000))
+    def draw(rules: Policy, drawn: list[Standing], limit: int) -> None:
+        # A policy takes far longer to draw than a standing; one is of a customer whom only caps can hold.
+        best = Standing(limit, 0, merge(NOTHING_KNOWN, best_news(), NOW_US), NO_GROWTH)
         reached.update(
             _reached(kind, judge(kind, _fitting(standing, kind), rules, NOW))
             for kind in (Kind.ASSIGN, Kind.RAISE, Kind.REDUCE)
-            for standing in drawn
+            for standing in (*drawn, best)
         )
 
     draw()

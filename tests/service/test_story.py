@@ -38,14 +38,19 @@ def _told(server: Server, *arguments: str) -> str:
 def test_a_story_tells_everything_in_its_order(server: Server, account_id: str) -> None:
     entries = json.loads(_told(server, account_id, "--json"))
 
-    assert [entry["what"] for entry in entries if not entry["what"].startswith("promised")] == [
+    notices = [entry["what"] for entry in entries if entry["what"].startswith("notice")]
+    assert [entry["what"] for entry in entries if not entry["what"].startswith(("promised", "notice"))] == [
         "first limit, changed", "raise, changed", "amount held", "captured", "amount held, declined", "repaid",
         "raise, declined",
     ]  # fmt: skip
     (promise,) = (entry for entry in entries if entry["what"].startswith("promised"))
     assert promise["what"] == "promised raise, granted"
     assert [entry["at"] for entry in entries] == sorted(entry["at"] for entry in entries)
-    assert "(LIMIT_USED)" in entries[-3]["reasons"][0]
+    assert notices == [
+        "notice, limit assigned", "notice, limit raised", "notice, draw declined", "notice, raise declined",
+    ]  # fmt: skip
+    (declined,) = (entry for entry in entries if entry["what"] == "amount held, declined")
+    assert "(LIMIT_USED)" in declined["reasons"][0]
     assert all(entry["text"] and entry["by"] for entry in entries)
 
 
@@ -57,8 +62,8 @@ def test_a_story_is_told_in_chinese_and_as_a_page_that_needs_nothing_else(
     text = target.read_text(encoding="utf-8")
 
     assert '<html lang="zh">' in text
-    assert text.count("<li>") == 8
-    for key in ("raise", "authorize", "declined", "promise", "story"):
+    assert text.count("<li>") == 12
+    for key in ("raise", "authorize", "declined", "promise", "story", "notice"):
         assert WORDS[key][0] in text
     assert "http" not in text
     assert "<script" not in text

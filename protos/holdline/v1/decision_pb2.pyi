@@ -42,6 +42,8 @@ class _DecisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision
     """Take an account over with the limit it has elsewhere. Written by `ImportAccounts` only."""
     DECISION_KIND_TEMPORARY: _DecisionKind.ValueType  # 6
     """Raise what may be owed until a time, within the policy's bounds, or say why not. The account's own limit stays."""
+    DECISION_KIND_APPEAL: _DecisionKind.ValueType  # 7
+    """Give the limit that an appeal has won. Written by `FeedbackService` only."""
 
 class DecisionKind(_DecisionKind, metaclass=_DecisionKindEnumTypeWrapper):
     """What a decision is asked to do."""
@@ -60,6 +62,8 @@ DECISION_KIND_IMPORT: DecisionKind.ValueType  # 5
 """Take an account over with the limit it has elsewhere. Written by `ImportAccounts` only."""
 DECISION_KIND_TEMPORARY: DecisionKind.ValueType  # 6
 """Raise what may be owed until a time, within the policy's bounds, or say why not. The account's own limit stays."""
+DECISION_KIND_APPEAL: DecisionKind.ValueType  # 7
+"""Give the limit that an appeal has won. Written by `FeedbackService` only."""
 Global___DecisionKind: _TypeAlias = DecisionKind  # noqa: Y015
 
 class _Outcome:

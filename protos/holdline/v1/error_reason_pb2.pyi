@@ -217,6 +217,28 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     The caller looks at the feed, which sends too much.
     Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "statements", "most": "64"}}
     """
+    ERROR_REASON_CASE_NOT_FOUND: _ErrorReason.ValueType  # 41
+    """NOT_FOUND: no such case. Metadata: case_id. The caller mends the name.
+    Example: {"reason": "CASE_NOT_FOUND", "metadata": {"case_id": "C17"}}
+    """
+    ERROR_REASON_APPEAL_EXISTS: _ErrorReason.ValueType  # 42
+    """ALREADY_EXISTS: the decision is appealed already. Metadata: case_id, decision_id. The caller looks at that case.
+    Example: {"reason": "APPEAL_EXISTS", "metadata": {"case_id": "C17", "decision_id": "0660d45cd15fc801"}}
+    """
+    ERROR_REASON_NOTHING_TO_APPEAL: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION: the decision refused and cut nothing. Metadata: decision_id, outcome.
+    The caller gives feedback instead.
+    Example: {"reason": "NOTHING_TO_APPEAL", "metadata": {"outcome": "approved"}}
+    """
+    ERROR_REASON_CASE_OVER: _ErrorReason.ValueType  # 44
+    """FAILED_PRECONDITION: the case is resolved already. Metadata: case_id, state. The caller does nothing.
+    Example: {"reason": "CASE_OVER", "metadata": {"case_id": "C17", "state": "upheld"}}
+    """
+    ERROR_REASON_APPEAL_HELD: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION: the limit can't be raised now, because a playbook in force holds it or it is as great
+    already. Metadata: case_id, reasons. The caller resolves the case later.
+    Example: {"reason": "APPEAL_HELD", "metadata": {"case_id": "C17", "reasons": "RAISES_FROZEN"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` (without the prefix), domain "holdline". Each says its status, its
@@ -417,5 +439,27 @@ ERROR_REASON_BEHAVIOUR_FULL: ErrorReason.ValueType  # 40
 """FAILED_PRECONDITION: the account has more open statements or findings than its state holds. Metadata: what, most.
 The caller looks at the feed, which sends too much.
 Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "statements", "most": "64"}}
+"""
+ERROR_REASON_CASE_NOT_FOUND: ErrorReason.ValueType  # 41
+"""NOT_FOUND: no such case. Metadata: case_id. The caller mends the name.
+Example: {"reason": "CASE_NOT_FOUND", "metadata": {"case_id": "C17"}}
+"""
+ERROR_REASON_APPEAL_EXISTS: ErrorReason.ValueType  # 42
+"""ALREADY_EXISTS: the decision is appealed already. Metadata: case_id, decision_id. The caller looks at that case.
+Example: {"reason": "APPEAL_EXISTS", "metadata": {"case_id": "C17", "decision_id": "0660d45cd15fc801"}}
+"""
+ERROR_REASON_NOTHING_TO_APPEAL: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION: the decision refused and cut nothing. Metadata: decision_id, outcome.
+The caller gives feedback instead.
+Example: {"reason": "NOTHING_TO_APPEAL", "metadata": {"outcome": "approved"}}
+"""
+ERROR_REASON_CASE_OVER: ErrorReason.ValueType  # 44
+"""FAILED_PRECONDITION: the case is resolved already. Metadata: case_id, state. The caller does nothing.
+Example: {"reason": "CASE_OVER", "metadata": {"case_id": "C17", "state": "upheld"}}
+"""
+ERROR_REASON_APPEAL_HELD: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION: the limit can't be raised now, because a playbook in force holds it or it is as great
+already. Metadata: case_id, reasons. The caller resolves the case later.
+Example: {"reason": "APPEAL_HELD", "metadata": {"case_id": "C17", "reasons": "RAISES_FROZEN"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

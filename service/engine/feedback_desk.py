@@ -1,0 +1,315 @@
+"""What customers say: feedback, surveys and appeals, taken once for a key, and appeals resolved.
+
+Promises that a case, its change and the decision that overturns it commit in one transaction, and that an appeal is
+judged again by the policy and the mode that made the decision.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from service.domain import notice
+from service.domain.account import Account
+from service.domain.book import Answered
+from service.domain.case import (
+    Case,
+    CaseChange,
+    CaseState,
+    Resolution,
+    Voice,
+    VoiceKind,
+    refuse_appeal,
+    resolved,
+)
+from service.domain.decide import judge_in
+from service.domain.decision import Ask, DecideCommand, Decided, Kind, Moment, Outcome, recorded_standing
+from service.domain.errors import (
+    AccountNotFound,
+    AppealExists,
+    AppealHeld,
+    CaseNotFound,
+    DecisionNotFound,
+    HoldlineError,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    Violation,
+)
+from service.domain.explain import Explanation, explain
+from service.domain.facts import MONEY_FACTS, merge
+from service.domain.notice import Notice
+from service.domain.policy import Policy
+from service.engine.brake import Brake
+from service.engine.control import Control
+from service.engine.execute import execute_beside, transaction
+from service.engine.ports import Calendar, ControlRow, Store
+
+APPEALS_CALLER: Final = "holdline:appeals"
+NOBODY: Final = "holdline:corrected-facts"
+"""Who resolves a case whose corrected facts settle it."""
+OPEN_STATES: Final = (CaseState.OPEN, CaseState.AWAITING_SECOND)
+FAR_US: Final = 1 << 62
+
+
+class Said(NamedTuple):
+    """What a caller sends of a customer's words; which fields count depends on the kind."""
+
+    kind: VoiceKind
+    key: str
+    fingerprint: bytes
+    caller: str
+    account_id: str
+    decision: int
+    text: str
+    category: int = 0
+    score: int = 0
+    news: tuple[tuple[int, int], ...] = ()
+    news_currencies: tuple[tuple[int, str], ...] = ()
+
+
+class Word(NamedTuple):
+    """A person's word on a case."""
+
+    key: str
+    fingerprint: bytes
+    caller: str
+    number: int
+    resolution: Resolution
+    limit_minor: int
+    currency: str
+    note: str
+
+
+class Told(NamedTuple):
+    """A case as it stands, its currency, and whether the call had been answered before."""
+
+    case: Case
+    currency: str
+    replayed: bool
+
+
+class FeedbackDesk:
+    """Takes what customers say, and resolves appeals."""
+
+    def __init__(
+        self, store: Store, control: Control, calendar: Calendar, brake: Brake, appeal_us: int,
+        rooms_minor: Mapping[str, int],
+    ) -> None:  # fmt: skip
+        """`appeal_us` is the service level; `rooms_minor` by how much one person alone may raise, by currency."""
+        self._store = store
+        self._control = control
+        self._calendar = calendar
+        self._brake = brake
+        self._appeal_us = appeal_us
+        self._rooms_minor = rooms_minor
+
+    def now_us(self) -> int:
+        """Give the store's time in microseconds since the epoch UTC."""
+        return self._store.control().now_us
+
+    def say(self, said: Said) -> tuple[int, bool]:
+        """Record feedback or a survey; gives its number and whether it was recorded before.
+
+        Raises AccountNotFound, DecisionNotFound or IdempotencyKeyReused.
+        """
+        with transaction(self._store, self._control) as row:
+            return self._say(said, row.now_us)
+
+    def _say(self, said: Said, now_us: int) -> tuple[int, bool]:
+        recorded = self._store.cases.voice(said.key)
+        if recorded is not None:
+            if recorded.fingerprint != said.fingerprint:
+                raise IdempotencyKeyReused(request_id=said.key.partition("/")[2])
+            return recorded.number, True
+        account = self._account(said.account_id)
+        version = ""
+        reasons: tuple[str, ...] = ()
+        if said.decision:
+            decision = self._decision(said.account_id, said.decision).decision
+            version, reasons = decision.policy_version, decision.reasons
+        voice = Voice(
+            0, said.key, said.fingerprint, said.kind, said.account_id, said.decision, account.product, version,
+            reasons, said.category, said.score, said.text, now_us,
+        )  # fmt: skip
+        return self._store.cases.enter_voice(voice), False
+
+    def appeal(self, said: Said) -> Told:
+        """Open a case, and settle it where its corrected facts do so within what one person may grant.
+
+        Raises AccountNotFound, DecisionNotFound, NothingToAppeal, AppealExists, InvalidRequest or IdempotencyKeyReused.
+        """
+        told = self._open(said)
+        case = told.case
+        if told.replayed or not case.suggested_minor:
+            return told
+        account = self._account(case.account_id)
+        if case.suggested_minor - account.limit_minor > self._rooms_minor.get(account.currency, 0):
+            return told
+        settled = case._replace(state=CaseState.OVERTURNED, resolved_by=NOBODY, resolved_us=self.now_us())
+        change = CaseChange(f"{NOBODY}/{case.name}", b"", case.number, "settle", NOBODY, settled.resolved_us)
+        try:
+            return told._replace(case=self._overturned(settled, case.suggested_minor, change))
+        except AppealHeld:
+            # A person decides when nothing holds it any more.
+            return told
+
+    def _open(self, said: Said) -> Told:
+        with transaction(self._store, self._control) as row:
+            account = self._account(said.account_id)
+            number, is_known = self._say(said, row.now_us)
+            decided = self._decision(said.account_id, said.decision)
+            existing = self._store.cases.of_decision(said.decision)
+            if is_known and existing is not None:
+                return Told(existing, account.currency, replayed=True)
+            if existing is not None:
+                raise AppealExists(case_id=existing.name, decision_id=f"{said.decision:016x}")
+            refuse_appeal(decided.decision)
+            self._refuse_currencies(said, account)
+            suggested = self._suggested(said, decided, account)
+            case = self._store.cases.enter(
+                Case(
+                    0,
+                    said.account_id,
+                    said.decision,
+                    CaseState.OPEN,
+                    said.text,
+                    said.news,
+                    said.caller,
+                    row.now_us,
+                    row.now_us + self._appeal_us,
+                    suggested,
+                )
+            )
+            change = CaseChange(said.key, said.fingerprint, case.number, f"submit F{number}", said.caller, row.now_us)
+            self._store.cases.enter_change(change)
+            received = Notice(notice.APPEAL_RECEIVED, said.account_id, said.decision, row.now_us)
+            self._store.outbox.tell([received], set(), row.now_us)
+            return Told(case, account.currency, replayed=False)
+
+    def _suggested(self, said: Said, decided: Decided, account: Account) -> int:
+        """Give the limit that corrected facts give, 0 where they change nothing.
+
+        It is the present one and by how much more the recorded decision, judged again by them, would have given.
+        """
+        if not said.news:
+            return 0
+        decision = decided.decision
+        policy = self._control.version(self._store, decision.policy_version)
+        mode = self._control.recorded_mode(self._store, decision.activations)
+        standing = recorded_standing(decision)
+        standing = standing._replace(profile=merge(standing.profile, said.news, decision.decided_us))
+        moment = Moment(decision.decided_us, decision.business_day)
+        verdict = judge_in(mode, decision.kind, decision.account_id, decided.product, standing, policy, moment).verdict
+        more = verdict.new_limit_minor - decision.new_limit_minor
+        return account.limit_minor + more if more > 0 and decision.kind is not Kind.TEMPORARY else 0
+
+    def resolve(self, word: Word) -> Told:
+        """Take a person's word on a case.
+
+        Raises CaseNotFound, CaseOver, ApprovalRefused, AppealHeld, InvalidRequest or IdempotencyKeyReused.
+        """
+        recorded = self._store.cases.change(word.key)
+        case = self.case(word.number)
+        account = self._account(case.account_id)
+        if recorded is not None:
+            if recorded.fingerprint != word.fingerprint:
+                raise IdempotencyKeyReused(request_id=word.key.partition("/")[2])
+            return Told(case, account.currency, replayed=True)
+        if word.resolution is Resolution.OVERTURN:
+            _refuse_limit(word, account)
+        now_us = self.now_us()
+        room = self._rooms_minor.get(account.currency, 0)
+        after = resolved(
+            case, word.resolution, word.limit_minor, word.caller, word.note, room, now_us, account.limit_minor
+        )
+        change = CaseChange(word.key, word.fingerprint, case.number, after.state.name.lower(), word.caller, now_us)
+        if after.state is CaseState.OVERTURNED:
+            return Told(self._overturned(after, word.limit_minor, change), account.currency, replayed=False)
+        with transaction(self._store, self._control) as row:
+            self._store.cases.enter(after)
+            self._store.cases.enter_change(change)
+            if after.state is CaseState.UPHELD:
+                upheld = Notice(notice.APPEAL_UPHELD, case.account_id, case.decision, row.now_us)
+                self._store.outbox.tell([upheld], set(), row.now_us)
+        return Told(after, account.currency, replayed=False)
+
+    def _overturned(self, case: Case, limit_minor: int, change: CaseChange) -> Case:
+        """Give the limit by an ordinary decision that cites the case, and enter both; raises AppealHeld."""
+        command = DecideCommand(
+            APPEALS_CALLER, f"appeal/{case.name}", change.fingerprint, case.account_id, "", Kind.APPEAL, case.news, (),
+            0, "", asked=Ask(limit_minor, 0, is_ordered=True),
+        )  # fmt: skip
+        entered: list[Case] = []
+
+        def enter(_: ControlRow, answers: Sequence[Answered | HoldlineError]) -> None:
+            (answer,) = answers
+            if isinstance(answer, HoldlineError):
+                raise answer
+            assert isinstance(answer, Decided), "a decision command is answered by a decision"
+            decision = answer.decision
+            if decision.outcome is not Outcome.APPROVED:
+                raise AppealHeld(case_id=case.name, reasons=",".join(decision.reasons))
+            entered.append(self._store.cases.enter(case._replace(result=decision.number)))
+            self._store.cases.enter_change(change)
+
+        execute_beside([command], self._store, self._control, self._calendar, self._brake, enter)
+        return entered[-1]
+
+    def case(self, number: int) -> Case:
+        """Give a case; raises CaseNotFound."""
+        case = self._store.cases.case(number)
+        if case is None:
+            raise CaseNotFound(case_id=f"C{number}")
+        return case
+
+    def explained(self, number: int) -> tuple[Told, Decided, Policy, Explanation]:
+        """Give a case with the decision that it appeals, its policy and why; raises CaseNotFound."""
+        case = self.case(number)
+        decided = self._decision(case.account_id, case.decision)
+        policy = self._control.version(self._store, decided.decision.policy_version)
+        mode = self._control.recorded_mode(self._store, decided.decision.activations)
+        return Told(case, decided.currency, replayed=False), decided, policy, explain(decided.decision, policy, mode)
+
+    def of_account(self, account_id: str, before: int, count: int) -> list[Told]:
+        """Give an account's cases, newest first, from before a number; raises AccountNotFound."""
+        currency = self._account(account_id).currency
+        return [
+            Told(case, currency, replayed=False) for case in self._store.cases.of_account(account_id, before, count)
+        ]
+
+    def of_states(self, states: Sequence[CaseState], before: int, count: int, *, only_overdue: bool) -> list[Told]:
+        """Give cases of up to two states, newest first, from before a number."""
+        due_before_us = self.now_us() if only_overdue else FAR_US
+        found = self._store.cases.of_states(states, due_before_us, before, count)
+        return [Told(case, self._account(case.account_id).currency, replayed=False) for case in found]
+
+    def _account(self, account_id: str) -> Account:
+        account = self._store.account(account_id)
+        if account is None:
+            raise AccountNotFound(account_id=account_id)
+        return account
+
+    def _decision(self, account_id: str, number: int) -> Decided:
+        """Find one of an account's decisions; another's is as unknown as one that is not there."""
+        decided = self._store.decision(number)
+        if decided is None or decided.decision.account_id != account_id:
+            raise DecisionNotFound(decision_id=f"{number:016x}", account_id=account_id)
+        return decided
+
+    @staticmethod
+    def _refuse_currencies(said: Said, account: Account) -> None:
+        wrong = [fact for fact, currency in said.news_currencies if currency != account.currency]
+        assert all(fact in MONEY_FACTS for fact in wrong), "only amounts have a currency"
+        if wrong:
+            what = f"an amount is not in the account's currency; send {account.currency}"
+            raise InvalidRequest((Violation("corrected_facts", what),))
+
+
+def _refuse_limit(word: Word, account: Account) -> None:
+    """Refuse a limit that overturns nothing; raises InvalidRequest."""
+    violations = []
+    if word.currency != account.currency:
+        violations.append(Violation("new_limit.currency_code", f"the account's currency is {account.currency}"))
+    if word.limit_minor <= account.limit_minor:
+        what = f"{word.limit_minor} is not more than the present limit of {account.limit_minor}"
+        violations.append(Violation("new_limit.minor_units", what))
+    if violations:
+        raise InvalidRequest(tuple(violations))

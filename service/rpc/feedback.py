@@ -1,0 +1,235 @@
+"""FeedbackService: what customers say, appeals and their resolution; and the report of it.
+
+Promises the four moves of an adapter: check, build, call, assemble.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from holdline.v1 import account_pb2, decision_pb2, money_pb2
+from holdline.v1 import feedback_service_pb2 as pb
+
+from service.domain import explain
+from service.domain.book import key_of
+from service.domain.case import (
+    SCORE_MAX,
+    TEXT_MAX,
+    CaseState,
+    Category,
+    FeedbackReport,
+    Resolution,
+    VoiceKind,
+)
+from service.domain.errors import Violation
+from service.domain.facts import FACTS, MONEY_FACTS
+from service.engine.feedback_desk import OPEN_STATES, FeedbackDesk, Said, Told, Word
+from service.engine.ports import NUMBER_MAX, Call
+from service.rpc import pages, validation, wire
+
+_CATEGORIES: Final = frozenset(int(one) for one in Category)
+_RESOLUTIONS: Final = frozenset(int(one) for one in Resolution)
+_STATES: Final = frozenset(int(one) for one in CaseState)
+is_case_id: Final = re.compile(r"C([1-9][0-9]{0,17})").fullmatch
+
+
+class FeedbackCalls:
+    """The calls of FeedbackService that the engine answers, in bytes."""
+
+    def __init__(self, desk: FeedbackDesk) -> None:
+        self._desk = desk
+        self._reasons = wire.Reasons()
+        self.queries: dict[str, Callable[[Call], bytes]] = {
+            "SubmitFeedback": self._feedback,
+            "SubmitSurvey": self._survey,
+            "SubmitAppeal": self._appeal,
+            "ResolveAppeal": self._resolve,
+            "GetCase": self._get,
+            "ListCases": self._list,
+        }
+
+    def _feedback(self, call: Call) -> bytes:
+        request = pb.SubmitFeedbackRequest.FromString(call.body)
+        violations = _said_violations(request, text_least=0)
+        if request.category not in _CATEGORIES:
+            violations.append(Violation("category", "say what it is about"))
+        validation.refuse(violations)
+        said = _said(VoiceKind.FEEDBACK, request, call, request.text, category=request.category)
+        number, replayed = self._desk.say(said)
+        return pb.SubmitFeedbackResponse(feedback_id=f"F{number}", replayed=replayed).SerializeToString()
+
+    def _survey(self, call: Call) -> bytes:
+        request = pb.SubmitSurveyRequest.FromString(call.body)
+        violations = _said_violations(request, text_least=0)
+        if not 1 <= request.score <= SCORE_MAX:
+            violations.append(Violation("score", f"{request.score} is out of range; send 1 to {SCORE_MAX}"))
+        validation.refuse(violations)
+        number, replayed = self._desk.say(_said(VoiceKind.SURVEY, request, call, request.text, score=request.score))
+        return pb.SubmitSurveyResponse(feedback_id=f"F{number}", replayed=replayed).SerializeToString()
+
+    def _appeal(self, call: Call) -> bytes:
+        request = pb.SubmitAppealRequest.FromString(call.body)
+        news, currencies, wrong = validation.facts_of(request.corrected_facts)
+        violations = _said_violations(request, text_least=1)
+        violations += [Violation(f"corrected_{one.field}", one.description) for one in wrong]
+        validation.refuse(violations)
+        said = _said(VoiceKind.APPEAL, request, call, request.statement, news=news, currencies=currencies)
+        told = self._desk.appeal(said)
+        case = _case(told, self._desk.now_us())
+        return pb.SubmitAppealResponse(case=case, replayed=told.replayed).SerializeToString()
+
+    def _resolve(self, call: Call) -> bytes:
+        request = pb.ResolveAppealRequest.FromString(call.body)
+        violations = [*validation.request_id_violations(request.request_id), *_case_id_violations(request.case_id)]
+        if request.resolution not in _RESOLUTIONS:
+            violations.append(Violation("resolution", "uphold the decision, or overturn it"))
+        is_overturn = request.resolution == pb.RESOLUTION_OVERTURN
+        if is_overturn:
+            violations += validation.money_violations("new_limit", request.new_limit)
+        elif request.HasField("new_limit"):
+            violations.append(Violation("new_limit", "goes with RESOLUTION_OVERTURN only; leave it out"))
+        violations += _text_violations("note", request.note, 1)
+        validation.refuse(violations)
+        limit, currency = request.new_limit.minor_units, request.new_limit.currency_code
+        meant = (request.case_id, request.resolution, limit, currency, request.note)
+        told = self._desk.resolve(
+            Word(
+                key_of(call.caller, request.request_id), validation.fingerprint("resolve", *meant), call.caller,
+                _number(request.case_id), Resolution(request.resolution), limit, currency, request.note,
+            )
+        )  # fmt: skip
+        case = _case(told, self._desk.now_us())
+        return pb.ResolveAppealResponse(case=case, replayed=told.replayed).SerializeToString()
+
+    def _get(self, call: Call) -> bytes:
+        request = pb.GetCaseRequest.FromString(call.body)
+        validation.refuse(_case_id_violations(request.case_id))
+        told, decided, policy, why = self._desk.explained(_number(request.case_id))
+        decision = decided.decision
+        summary_zh, summary_en = explain.summaries(decision, policy, decided.currency, why.advice)
+        reasons = self._reasons.written(decision.reasons, policy)
+        return pb.GetCaseResponse(
+            case=_case(told, self._desk.now_us()),
+            decision=decision_pb2.Decision.FromString(wire.decision(decision, decided.currency, reasons)),
+            facts=account_pb2.Facts.FromString(wire.facts(decision.profile, decided.currency)),
+            summary_zh=summary_zh,
+            summary_en=summary_en,
+        ).SerializeToString()
+
+    def _list(self, call: Call) -> bytes:
+        request = pb.ListCasesRequest.FromString(call.body)
+        violations = validation.account_id_violations(request.account_id) if request.account_id else []
+        if request.state and request.state not in _STATES:
+            violations.append(Violation("state", f"{request.state} is no state"))
+        page = pages.asked(request.page_size, request.page_token, violations)
+        before = page.before or NUMBER_MAX
+        if request.account_id:
+            found = self._desk.of_account(request.account_id, before, page.size)
+        else:
+            states = (CaseState(request.state),) if request.state else OPEN_STATES
+            found = self._desk.of_states(states, before, page.size, only_overdue=request.only_overdue)
+        now_us = self._desk.now_us()
+        return pb.ListCasesResponse(
+            cases=[_case(told, now_us) for told in found],
+            next_page_token=f"{found[-1].case.number:016x}" if len(found) == page.size else "",
+        ).SerializeToString()
+
+
+Request = pb.SubmitFeedbackRequest | pb.SubmitSurveyRequest | pb.SubmitAppealRequest
+
+
+def _said_violations(request: Request, text_least: int) -> list[Violation]:
+    violations = [
+        *validation.request_id_violations(request.request_id),
+        *validation.account_id_violations(request.account_id),
+    ]
+    needs_decision = isinstance(request, pb.SubmitAppealRequest)
+    if (request.decision_id or needs_decision) and not _is_number(request.decision_id):
+        violations.append(Violation("decision_id", "send 16 hexadecimal digits, lower case"))
+    if isinstance(request, pb.SubmitAppealRequest):
+        return violations + _text_violations("statement", request.statement, text_least)
+    return violations + _text_violations("text", request.text, text_least)
+
+
+def _text_violations(field: str, text: str, least: int) -> list[Violation]:
+    if least <= len(text) <= TEXT_MAX:
+        return []
+    return [Violation(field, f"{len(text)} characters; send {least} to {TEXT_MAX}")]
+
+
+def _is_number(decision_id: str) -> bool:
+    return bool(validation.is_decision_id(decision_id)) and int(decision_id, 16) < 1 << 63
+
+
+def _case_id_violations(case_id: str) -> list[Violation]:
+    return [] if is_case_id(case_id) else [Violation("case_id", "send C and the number of the case")]
+
+
+def _number(case_id: str) -> int:
+    return int(case_id[1:])
+
+
+def _said(
+    kind: VoiceKind, request: Request, call: Call, text: str, *, category: int = 0, score: int = 0,
+    news: validation.News = (), currencies: validation.Currencies = (),
+) -> Said:  # fmt: skip
+    meant = (request.account_id, request.decision_id, text, category, score, news, currencies)
+    return Said(
+        kind, key_of(call.caller, request.request_id), validation.fingerprint("say", int(kind), *meant), call.caller,
+        request.account_id, int(request.decision_id or "0", 16), text, category, score, news, currencies,
+    )  # fmt: skip
+
+
+def _case(told: Told, now_us: int) -> pb.Case:
+    case = told.case
+
+    def money(minor_units: int) -> money_pb2.Money | None:
+        return money_pb2.Money(minor_units=minor_units, currency_code=told.currency) if minor_units else None
+
+    facts = account_pb2.Facts()
+    for fact, value in case.news:
+        if fact in MONEY_FACTS:
+            getattr(facts, FACTS[fact].name).CopyFrom(money_pb2.Money(minor_units=value, currency_code=told.currency))
+        else:
+            setattr(facts, FACTS[fact].name, value)
+    is_open = case.state in OPEN_STATES
+    waits = case.state is CaseState.AWAITING_SECOND
+    return pb.Case(
+        case_id=case.name,
+        account_id=case.account_id,
+        decision_id=f"{case.decision:016x}",
+        state=pb.CaseState.ValueType(case.state),
+        statement=case.statement,
+        corrected_facts=facts if case.news else None,
+        submitted_by=case.submitted_by,
+        submitted_at=pages.timestamp(case.submitted_us),
+        due_at=pages.timestamp(case.due_us),
+        is_overdue=is_open and case.due_us < now_us,
+        suggested_limit=money(case.suggested_minor),
+        proposed_limit=money(case.proposed_minor) if waits else None,
+        proposed_by=case.proposed_by if waits else "",
+        resolved_by=case.resolved_by,
+        resolved_at=pages.timestamp(case.resolved_us),
+        note=case.note,
+        result_decision_id=f"{case.result:016x}" if case.result else "",
+    )
+
+
+def report_message(report: FeedbackReport, *, is_cut_off: bool) -> pb.GetFeedbackReportResponse:
+    """Give a report as its message."""
+    return pb.GetFeedbackReportResponse(
+        lines=[
+            pb.FeedbackLine(
+                reason_code=line.reason,
+                policy_version=line.policy_version,
+                complaints=line.complaints,
+                appeals=line.appeals,
+                complaints_before=line.complaints_before,
+            )
+            for line in report.lines
+        ],
+        voices=report.voices,
+        complaints=report.complaints,
+        surveys=report.surveys,
+        is_cut_off=is_cut_off,
+    )
