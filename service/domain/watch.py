@@ -91,6 +91,13 @@ class Look(NamedTuple):
     """Made by the daily run: only accounts that are due are decided there, so its rates say nothing of the others."""
 
 
+class Complaint(NamedTuple):
+    """That a customer of a product is upset, in microseconds since the epoch UTC."""
+
+    product: str
+    said_us: int
+
+
 def look_at_run(number: int, product: str, kind: Kind, change_minor: int, decided_us: int) -> Look:
     """Give what guards see of a decision of the daily run: that it was made."""
     move = (change_minor > 0) - (change_minor < 0)

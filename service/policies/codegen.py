@@ -57,14 +57,28 @@ def _condition(rule: Rule) -> str:
     return " and ".join(parts)
 
 
-def sift(rules: Sequence[tuple[Rule, Found]], *, holding: bool = True) -> Sift[Found]:
-    """Make the function that gives what stands for the rules that hold (or do not), in their order."""
+def unmet(rules: Sequence[tuple[Rule, Found, Found]]) -> Sift[Found]:
+    """Make the function that gives what stands for the rules that do not hold, in their order.
+
+    Of a rule whose fact is missing the second one is given: nothing is known then that would speak against it.
+    """
+    lines = ["def unmet(values):", "    found = ()"]
+    constants: dict[str, object] = {}
+    for position, (rule, known, unknown) in enumerate(rules):
+        constants[f"known_{position}"], constants[f"unknown_{position}"] = known, unknown
+        lines.append(f"    if values[{rule.fact}] is None: found += (unknown_{position},)")
+        lines.append(f"    elif not ({_condition(rule)}): found += (known_{position},)")
+    made: Sift[Found] = _made("unmet", [*lines, "    return found"], constants)
+    return made
+
+
+def sift(rules: Sequence[tuple[Rule, Found]]) -> Sift[Found]:
+    """Make the function that gives what stands for the rules that hold, in their order."""
     lines = ["def sift(values):", "    found = ()"]
     constants: dict[str, object] = {}
     for position, (rule, stands_for) in enumerate(rules):
         constants[f"found_{position}"] = stands_for
-        condition = _condition(rule) if holding else f"not ({_condition(rule)})"
-        lines.append(f"    if {condition}: found += (found_{position},)")
+        lines.append(f"    if {_condition(rule)}: found += (found_{position},)")
     made: Sift[Found] = _made("sift", [*lines, "    return found"], constants)
     return made
 

@@ -128,6 +128,7 @@ def _policy(document: PolicyDocument) -> Policy:
     eligibility = [
         _rule(f"raise.eligibility[{at}]", part, requirement) for at, part in enumerate(document.raise_.eligibility)
     ]
+    unknown = {fact_rule.fact: fact_rule.ground for fact_rule in facts}
     triggers = [
         Trigger(_rule(f"reduce.triggers[{at}]", part), part.cut_bp, part.notice_days)
         for at, part in enumerate(document.reduce.triggers)
@@ -143,7 +144,7 @@ def _policy(document: PolicyDocument) -> Policy:
         points=codegen.points(scorecard),
         knocked_out_of_first=codegen.sift([(rule, rule.ground) for rule, kinds in knock_outs if "assign" in kinds]),
         knocked_out_of_raise=codegen.sift([(rule, rule.ground) for rule, kinds in knock_outs if "raise" in kinds]),
-        ineligible=codegen.sift([(rule, rule.ground) for rule in eligibility], holding=False),
+        ineligible=codegen.unmet([(rule, rule.ground, unknown.get(rule.fact, rule.ground)) for rule in eligibility]),
         fired=codegen.sift([(trigger.rule, trigger) for trigger in triggers]),
         referred=codegen.sift([(rule, rule.ground) for rule in referrals]),
         bands=tuple(_band(part) for part in document.bands),

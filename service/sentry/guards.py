@@ -14,7 +14,7 @@ import msgspec
 from service.domain.activation import Activation, is_in_force
 from service.domain.decision import Kind
 from service.domain.facts import FACTS
-from service.domain.watch import Baseline, Look
+from service.domain.watch import Baseline, Complaint, Look
 from service.sentry.statistics import (
     PSI_ALARM,
     RATE_MOST,
@@ -41,12 +41,15 @@ RATES: Final[dict[str, tuple[tuple[Kind, ...], bool]]] = {
     "assign_refusal_rate": ((Kind.ASSIGN,), False),
 }
 """Signals of a rate: the kinds that count, and whether a rise of the limit is the hit."""
+COMPLAINTS: Final = "complaint_rate"
+"""Signal of upset customers: complaints among complaints and decisions."""
 RECOMMENDS: Final = {
     "cut_rate": "freeze_reductions",
     "raise_rate": "cap_growth",
     "raise_refusal_rate": "hold_last_known_good",
     "assign_rate": "cap_growth",
     "assign_refusal_rate": "hold_last_known_good",
+    COMPLAINTS: "hold_last_known_good",
     "score_psi": "hold_last_known_good",
     "fact_psi": "static_scorecard",
     "age_psi": "static_scorecard",
@@ -90,13 +93,14 @@ def hit(signal: str, look: Look) -> bool:
     return (look.move > 0) is RATES[signal][1]
 
 
-def learned(product: str, looks: Sequence[Look], by: str) -> Baseline:
-    """Learn what is normal from a product's decisions."""
+def learned(product: str, looks: Sequence[Look], complaints: int, by: str) -> Baseline:
+    """Learn what is normal from a product's decisions, and from how many complaints came in beside them."""
     plain = [look for look in looks if look.product == product and look.is_plain]
     rates = {}
     for signal, (kinds, _) in RATES.items():
         counted = [look for look in plain if look.kind in kinds]
         rates[signal] = (sum(hit(signal, look) for look in counted), len(counted))
+    rates[COMPLAINTS] = (complaints, complaints + len(plain))
     shapes = {
         f"fact_psi:{fact.name}": histogram([look.values[place] for look in plain]) for place, fact in enumerate(FACTS)
     }
@@ -115,7 +119,7 @@ class RateGuard:
 
     def __init__(self, signal: str, product: str, baseline: tuple[int, int], version: int) -> None:
         self._signal, self._product, self._version = signal, product, version
-        self._kinds = RATES[signal][0]
+        self._kinds = RATES[signal][0] if signal in RATES else ()
         self._normal = upper_bound(*baseline)
         self._cusum = Cusum(self._normal)
         self._recent = 0.0
@@ -124,10 +128,13 @@ class RateGuard:
     def add(self, look: Look) -> None:
         """Take a decision into account."""
         if look.kind in self._kinds and look.is_plain:
-            found = hit(self._signal, look)
-            self._cusum.add(found, not found)
-            self._recent += (found - self._recent) / WINDOW
-            self._alarm_us = alarm_since(self._alarm_us, self._cusum.share, look.decided_us)
+            self.note(look.decided_us, found=hit(self._signal, look))
+
+    def note(self, at_us: int, *, found: bool) -> None:
+        """Take one observation into account: a hit or none."""
+        self._cusum.add(found, not found)
+        self._recent += (found - self._recent) / WINDOW
+        self._alarm_us = alarm_since(self._alarm_us, self._cusum.share, at_us)
 
     def signal(self) -> Signal:
         """Give what is seen."""
@@ -178,8 +185,12 @@ class Watch:
         self._rates = [
             RateGuard(signal, product, counted, version)
             for signal, counted in normal.rates.items()
-            if counted[1] >= RATE_COUNT_LEAST and upper_bound(*counted) <= RATE_MOST
+            if signal != COMPLAINTS and _is_watchable(counted)
         ]
+        # A baseline of before there were complaints has none.
+        complaints = normal.rates.get(COMPLAINTS, (0, 0))
+        is_watched = _is_watchable(complaints)
+        self._complaints = RateGuard(COMPLAINTS, product, complaints, version) if is_watched else None
         self.is_whole = all(counted[1] >= RATE_COUNT_LEAST for counted in normal.rates.values())
         """Whether every rate was seen often enough to be learned."""
         facts = {f"fact_psi:{fact.name}": place for place, fact in enumerate(FACTS)}
@@ -198,16 +209,29 @@ class Watch:
             return
         for rate in self._rates:
             rate.add(look)
+        if self._complaints is not None and look.is_plain:
+            self._complaints.note(look.decided_us, found=False)
         for place, shape in self._facts:
             shape.add(look.values[place], look.decided_us)
         self._ages.add(look.behaviour_days, look.decided_us)
         if look.score is not None and look.is_plain:
             self._scores.add(look.score, look.decided_us)
 
+    def hear(self, complaint: Complaint) -> None:
+        """Take a complaint into account."""
+        if self._complaints is not None:
+            self._complaints.note(complaint.said_us, found=True)
+
     def signals(self) -> list[Signal]:
         """Give what is seen."""
         shapes = [self._scores, self._ages, *(shape for _, shape in self._facts)]
-        return [rate.signal() for rate in self._rates] + [shape.signal() for shape in shapes]
+        rates = [*self._rates, *([self._complaints] if self._complaints is not None else [])]
+        return [rate.signal() for rate in rates] + [shape.signal() for shape in shapes]
+
+
+def _is_watchable(counted: tuple[int, int]) -> bool:
+    """Claim that a rate was seen often enough, and is seldom enough, to be watched."""
+    return counted[1] >= RATE_COUNT_LEAST and upper_bound(*counted) <= RATE_MOST
 
 
 class Act(NamedTuple):
@@ -247,6 +271,13 @@ class Guards:
             watch = self._watches.get(look.product)
             if watch is not None and not look.is_of_run:
                 watch.add(look)
+
+    def hear(self, complaints: Iterable[Complaint]) -> None:
+        """Take complaints into account, oldest first."""
+        for complaint in complaints:
+            watch = self._watches.get(complaint.product)
+            if watch is not None:
+                watch.hear(complaint)
 
     def signals(self) -> list[Signal]:
         """Give every signal, the loudest first."""

@@ -13,7 +13,7 @@ import structlog
 from service.domain.activation import Activation, ActivationState, is_in_force, state_of
 from service.domain.errors import DeadlineExpired, HoldlineError, InternalError
 from service.domain.notice import TOPIC
-from service.domain.watch import Baseline, look_at
+from service.domain.watch import Baseline, Complaint, look_at
 from service.engine import alerts
 from service.engine.ports import NUMBER_MAX, Answer, Call, Store
 from service.engine.preview import newest
@@ -74,6 +74,8 @@ class Sentry:
         self._in_force: set[str] = set()
         self._pulses = PulseGuards()
         self.watermark = -1
+        self._heard = -1
+        """Number of the newest voice that the guards have heard."""
         self._seen: dict[str, int] = {}
         self._learn_at: dict[str, int] = {}
         self._untold: list[Alarm] = []
@@ -103,8 +105,19 @@ class Sentry:
             if look.is_of_run:
                 continue
             self._seen[look.product] = self._seen.get(look.product, 0) + 1
+        self._listen()
         self.looked_us = self._store.now_us()
         return len(found) == LOOKS_MAX
+
+    def _listen(self) -> None:
+        """Let the guards hear what customers complained of since the last turn."""
+        if self._heard < 0:
+            newest_said = self._store.cases.voices_since(0, 1)
+            self._heard = newest_said[0].number if newest_said else 0
+        voices = self._store.cases.voices_after(self._heard, LOOKS_MAX)
+        self.guards.hear(Complaint(voice.product, voice.said_us) for voice in voices if voice.is_complaint)
+        if voices:
+            self._heard = voices[-1].number
 
     def _report(self) -> None:
         now_us = self._store.now_us()
@@ -180,7 +193,12 @@ class Sentry:
 
     def learn(self, product: str, count: int, by: str) -> Baseline:
         """Learn a baseline from the newest decisions; it counts once the engine has kept it."""
-        return learned(product, [look_at(decided) for decided in newest(self._store, count)], by)
+        looks = [look_at(decided) for decided in newest(self._store, count)]
+        own = [look for look in looks if look.product == product]
+        since_us = own[-1].decided_us if own else self._store.now_us()
+        voices = self._store.cases.voices_since(since_us, LEARNED_MAX)
+        complaints = sum(voice.is_complaint and voice.product == product for voice in voices)
+        return learned(product, own, complaints, by)
 
     def keep(self, baseline: Baseline) -> int:
         """Have a baseline kept, and give its version."""

@@ -6,7 +6,7 @@ from service.domain import errors
 from service.domain.account import NEVER, Growth, Movement, Status
 from service.domain.decide import decide
 from service.domain.decision import Kind, Outcome
-from service.domain.facts import INDEX, NEVER_OBSERVED, Profile
+from service.domain.facts import INDEX, NEVER_OBSERVED, NOTHING_KNOWN, Profile, merge
 from service.domain.judge import judge
 from service.domain.mode import NORMAL
 from tests.builders import DAY_US, GOOD_FACTS, NOW, NOW_US, TODAY, account, command, news, policy, standing
@@ -184,3 +184,11 @@ def test_the_instalment_policy_decides_in_its_own_currency() -> None:
     verdict = judge(Kind.ASSIGN, standing(0, monthly_income=200_000), policy("instalment-2026-1"), NOW)
 
     assert verdict.new_limit_minor == 300_000
+
+
+def test_a_raise_that_is_refused_for_want_of_a_fact_says_so_and_claims_nothing() -> None:
+    nothing_of_payments = merge(NOTHING_KNOWN, news(**{k: v for k, v in GOOD_FACTS.items() if k != "dpd_now"}), NOW_US)
+
+    verdict = judge(Kind.RAISE, standing()._replace(profile=nothing_of_payments), policy(), NOW)
+
+    assert [ground.reason for ground in verdict.grounds] == ["PAYMENTS_UNKNOWN"]

@@ -5,6 +5,7 @@ falls back or alarms) is drawn under the doubled rate and weighted by its likeli
 Analysis, 1985), since no test can wait for an event that comes once in ten thousand million decisions.
 """
 
+import json
 import math
 import random
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from service.domain.activation import Activation, requested
 from service.domain.decision import Kind
 from service.domain.facts import FACTS, INDEX
 from service.domain.mode import EVERYBODY, Scope
-from service.domain.watch import Baseline, Look
+from service.domain.watch import Baseline, Complaint, Look
 from service.engine.reports import Pulse
 from service.sentry.guards import COOL_DOWN_US, Act, Guards, learned
 from service.sentry.pulse import PulseGuards
@@ -60,7 +61,7 @@ def _looks(
 
 def _guards(acting: dict[str, str] | None = None, count: int = 20_000) -> Guards:
     guards = Guards(acting or {})
-    guards.learn([learned("revolving", _looks(count, seed=1), "tests")._replace(version=1)])
+    guards.learn([learned("revolving", _looks(count, seed=1), 0, "tests")._replace(version=1)])
     return guards
 
 
@@ -199,10 +200,10 @@ def test_a_baseline_learned_anew_replaces_the_old_one_and_the_same_keeps_what_wa
     guards = _guards()
     guards.add(_looks(1_000, seed=9, cut_share=2 * CUT_SHARE))
     before = guards.signals()
-    same = learned("revolving", _looks(20_000, seed=1), "tests")._replace(version=1)
+    same = learned("revolving", _looks(20_000, seed=1), 0, "tests")._replace(version=1)
     guards.learn([same])
     kept = guards.signals()
-    guards.learn([learned("revolving", _looks(20_000, seed=2, cut_share=2 * CUT_SHARE), "olga")._replace(version=2)])
+    guards.learn([learned("revolving", _looks(20_000, seed=2, cut_share=2 * CUT_SHARE), 0, "olga")._replace(version=2)])
 
     assert kept == before
     assert {signal.baseline_version for signal in guards.signals()} == {2}
@@ -310,7 +311,7 @@ def test_an_engine_that_began_anew_is_no_burst_of_anything() -> None:
 
 
 def test_an_empty_baseline_is_learned_without_a_rate() -> None:
-    nothing = learned("revolving", [], "tests")
+    nothing = learned("revolving", [], 0, "tests")
 
     guards = Guards({})
     guards.learn([nothing._replace(version=1)])
@@ -324,7 +325,7 @@ def test_a_rate_that_is_nearly_always_is_not_watched_but_its_opposite_is() -> No
     always = [look._replace(kind=Kind.RAISE, move=1) for look in _looks(2_000, seed=1)]
     guards = Guards({})
 
-    guards.learn([learned("revolving", always, "tests")._replace(version=1)])
+    guards.learn([learned("revolving", always, 0, "tests")._replace(version=1)])
 
     names = {signal.name for signal in guards.signals()}
     assert "raise_rate" not in names
@@ -338,8 +339,40 @@ def test_a_rate_that_was_hardly_seen_is_lacking_and_not_watched() -> None:
     firsts = [look for look in _looks(20_000, seed=1) if look.kind is Kind.ASSIGN]
 
     assert guards.lacks("revolving")
-    guards.learn([learned("revolving", firsts, "tests")._replace(version=1)])
+    guards.learn([learned("revolving", firsts, 0, "tests")._replace(version=1)])
     assert guards.lacks("revolving")
     assert "cut_rate" not in {signal.name for signal in guards.signals()}
-    guards.learn([learned("revolving", _looks(20_000, seed=1), "tests")._replace(version=2)])
+    guards.learn([learned("revolving", _looks(20_000, seed=1), 0, "tests")._replace(version=2)])
     assert not guards.lacks("revolving")
+
+
+def _complained(guards: Guards, decisions: int, complaints: int, seed: int) -> list[str]:
+    """Let complaints come in evenly among decisions; gives the signals that alarm afterwards."""
+    looks = _looks(decisions, seed=seed)
+    every = max(decisions // max(complaints, 1), 1)
+    for place in range(0, decisions, every):
+        guards.add(looks[place : place + every])
+        if place // every < complaints:
+            guards.hear([Complaint("revolving", NOW_US), Complaint("another", NOW_US)])
+    return [signal.name for signal in guards.signals() if signal.is_alarming]
+
+
+def test_a_surge_of_complaints_alarms_and_the_usual_few_do_not() -> None:
+    calm, upset = Guards({}), Guards({})
+    for guards in (calm, upset):
+        guards.learn([learned("revolving", _looks(20_000, seed=1), 40, "tests")._replace(version=1)])
+
+    assert _complained(calm, 20_000, 40, seed=5) == []
+    assert _complained(upset, 4_000, 80, seed=5) == ["complaint_rate"]
+    (signal,) = [one for one in upset.signals() if one.name == "complaint_rate"]
+    assert signal.recommends == "hold_last_known_good"
+
+
+def test_a_baseline_from_before_complaints_were_heard_watches_none() -> None:
+    before = learned("revolving", _looks(20_000, seed=1), 40, "tests")
+    content = json.loads(before.content)
+    del content["rates"]["complaint_rate"]
+    guards = Guards({})
+    guards.learn([before._replace(version=1, content=json.dumps(content))])
+
+    assert _complained(guards, 1_000, 500, seed=6) == []
