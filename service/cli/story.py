@@ -58,6 +58,7 @@ WORDS: Final = {
 NOTICES: Final = {
     "limit_assigned": "额度已核定", "limit_raised": "额度已提高", "limit_cut": "额度已下调",
     "temporary_granted": "临时额度已生效", "temporary_ends": "临时额度即将到期", "draw_declined": "交易未通过",
+    "raise_waits": "提额排队中",
     "assign_declined": "首次额度未批准", "raise_declined": "提额未批准", "temporary_declined": "临时提额未批准",
     "assign_referred": "首次额度转人工", "raise_referred": "提额转人工", "temporary_referred": "临时提额转人工",
     "appeal_received": "申诉已收到", "appeal_upheld": "申诉维持原决定", "appeal_overturned": "申诉成功",

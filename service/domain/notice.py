@@ -8,10 +8,13 @@ from typing import Final, NamedTuple
 
 from service.domain.decision import Decision, Kind, Outcome
 from service.domain.draw import Posting
+from service.domain.entitlement import RUN_CALLER
 from service.domain.policy import DAY_US, Policy, Text
 
 TOPIC: Final = "notice"
 TEMPORARY_ENDS: Final = "temporary_ends"
+RAISE_WAITS: Final = "raise_waits"
+"""A promised raise waits for the portfolio's budget; told on the first day of the wait."""
 DRAW_DECLINED: Final = "draw_declined"
 NOTICE_DAYS: Final = 3
 """So long before the end of a temporary raise the customer is told, where the policy says nothing."""
@@ -63,8 +66,8 @@ def kind_of(decision: Decision) -> str:
         return ""
     if decision.outcome is Outcome.APPROVED:
         return _MOVED.get(decision.kind, "limit_raised" if change > 0 else "limit_cut") if change else ""
-    if decision.kind not in _ASKED:
-        # A review that finds nothing due, or a cut that playbooks hold back, changes nothing for the customer.
+    if decision.kind not in _ASKED or decision.caller == RUN_CALLER:
+        # Nobody asked, and nothing changes for the customer.
         return ""
     return f"{decision.kind.name.lower()}_{decision.outcome.name.lower()}"
 

@@ -15,7 +15,7 @@ from service.domain.book import Answered, Book, Command, Recorded, key_of, wante
 from service.domain.decide import decide
 from service.domain.decision import DecideCommand, Decided, Kind, Moment, Outcome
 from service.domain.draw import DrawCommand, Posted, declined, post
-from service.domain.entitlement import entitlement_of
+from service.domain.entitlement import RUN_CALLER, entitlement_of
 from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, Unavailable
 from service.domain.event import EventCommand, Taken
 from service.domain.event import take as take_event
@@ -161,6 +161,8 @@ def _enter_decision(
         entitlement = entitlement_of(decision, decided_by)
         if entitlement.waiting_since:
             entitlement = purse.in_turn(entitlement)
+            if entitlement.waiting_since == decision.business_day and decision.caller == RUN_CALLER:
+                book.tell(notice.RAISE_WAITS, decision.account_id, decision.number, moment.now_us)
         book.entitlements.append(entitlement)
         if policy.caps.portfolio_per_day_minor is not None:
             purse.spend(policy, decision.business_day, entitlement.granted_minor)

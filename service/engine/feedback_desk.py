@@ -21,7 +21,7 @@ from service.domain.case import (
     resolved,
 )
 from service.domain.decide import judge_in
-from service.domain.decision import Ask, DecideCommand, Decided, Kind, Moment, Outcome, recorded_standing
+from service.domain.decision import Ask, Criticality, DecideCommand, Decided, Kind, Moment, Outcome, recorded_standing
 from service.domain.errors import (
     AccountNotFound,
     AppealExists,
@@ -35,7 +35,9 @@ from service.domain.errors import (
 )
 from service.domain.explain import Explanation, explain
 from service.domain.facts import MONEY_FACTS, merge
+from service.domain.mode import admit
 from service.domain.notice import Notice
+from service.domain.playbook import Request
 from service.domain.policy import Policy
 from service.engine.brake import Brake
 from service.engine.control import Control
@@ -119,7 +121,7 @@ class FeedbackDesk:
             if recorded.fingerprint != said.fingerprint:
                 raise IdempotencyKeyReused(request_id=said.key.partition("/")[2])
             return recorded.number, True
-        account = self._account(said.account_id)
+        account = self._admitted(said.account_id)
         version = ""
         reasons: tuple[str, ...] = ()
         if said.decision:
@@ -138,7 +140,8 @@ class FeedbackDesk:
         """
         told = self._open(said)
         case = told.case
-        if told.replayed or not case.suggested_minor:
+        # A retry settles what a crash left between the two commits.
+        if case.state is not CaseState.OPEN or not case.suggested_minor:
             return told
         account = self._account(case.account_id)
         if case.suggested_minor - account.limit_minor > self._rooms_minor.get(account.currency, 0):
@@ -224,6 +227,7 @@ class FeedbackDesk:
         if after.state is CaseState.OVERTURNED:
             return Told(self._overturned(after, word.limit_minor, change), account.currency, replayed=False)
         with transaction(self._store, self._control) as row:
+            self._admitted(case.account_id)
             self._store.cases.enter(after)
             self._store.cases.enter_change(change)
             if after.state is CaseState.UPHELD:
@@ -285,6 +289,15 @@ class FeedbackDesk:
         account = self._store.account(account_id)
         if account is None:
             raise AccountNotFound(account_id=account_id)
+        return account
+
+    def _admitted(self, account_id: str) -> Account:
+        """Find an account that the mode in force lets be written to; raises AccountNotFound or what the mode says."""
+        account = self._account(account_id)
+        if self._control.refusal is not None:
+            raise self._control.refusal
+        request = Request(Criticality.INTERACTIVE)
+        admit(self._control.mode, request, account_id, account.product, account.profile)
         return account
 
     def _decision(self, account_id: str, number: int) -> Decided:

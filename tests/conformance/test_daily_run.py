@@ -6,7 +6,9 @@ from service.domain import errors
 from service.domain.daily_run import ClosingState, DiscrepancyKind, Line, RunState
 from service.domain.decision import Decided, Kind
 from service.domain.entitlement import EntitlementState
+from service.domain.watch import MessageState
 from service.engine.desk import PolicyOrder
+from service.engine.ports import NUMBER_MAX
 from service.engine.run_work import Ask, TaskKind
 from service.storage.verify import verify
 from tests.builders import TODAY, Bench, command, document
@@ -88,6 +90,12 @@ def test_the_budget_holds_and_who_waits_for_it_comes_first_the_next_day(office: 
     assert all(one.waiting_since == DAY for one in first if one and one.reason == "CAP_PORTFOLIO")
     (taken,) = office.bench.store.runs.slices("revolving", DAY)
     assert taken.raised_minor == raised <= taken.taken_minor <= 500_000
+    told = office.bench.store.outbox.messages("notice", MessageState.WAITING, NUMBER_MAX, 100)
+    waits = [one.account_id for one in told if one.body == "raise_waits"]
+    assert sorted(waits) == sorted(
+        {*waiting, *(one.account_id for one in second if one and one.waiting_since == DAY + 1)}
+    )
+    assert not [one for one in told if one.body == "raise_declined"]
 
 
 def test_a_customer_raise_by_day_settles_the_promise_and_the_run_adds_none(office: Office) -> None:

@@ -20,6 +20,7 @@ from service.domain.book import Command
 from service.domain.decision import Ask, Decided, Kind, Outcome
 from service.domain.draw import HOLDS_MAX, DrawKind, HoldState, Posted
 from service.engine.desk import PolicyOrder
+from service.engine.replay import replay
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, Bench, StillClock, command, document, draw, news, sqlite
 from tests.proof.crash import left_by_a_kill
@@ -205,6 +206,7 @@ class Draws(RuleBasedStateMachine):
             found = verify(self.bench.store)  # type: ignore[arg-type]  # the SQLite store is a ledger.
             assert found.faults == ()
             assert found.postings == len(self.past)
+            assert replay(self.bench.store, self.bench.control).differences == ()  # type: ignore[arg-type]  # the same.
             self.bench.store.close()
         shutil.rmtree(self.folder)
 

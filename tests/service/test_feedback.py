@@ -255,3 +255,19 @@ def test_the_command_line_takes_an_appeal_from_its_words_to_its_end(client: Clie
     assert "PAST_DUE_NOW" in report.stdout
     for word in ("appeal, submitted", "appeal, upheld", "notice, appeal upheld"):
         assert word in told.stdout
+
+
+def test_a_read_only_mode_takes_no_feedback_and_no_word_on_a_case(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server, _client(server, "rita") as client:
+        account_id, refused = _declined(client)
+        case = client.appeal(account_id, refused.decision_id, "Please.").case
+        asked = client.activate("read_only", ttl_seconds=600, reason="a test", incident="INC-1").activation
+        for approver in ("ada", "abe"):
+            with _client(server, approver) as own:
+                own.approve(asked.activation_id)
+        for write in (lambda: client.survey(account_id, 3), lambda: client.resolve(case.case_id, "no")):
+            with pytest.raises(errors.Refused) as refusal:
+                write()
+            assert refusal.value.reason == "MODE_READ_ONLY"
+
+        assert client.case(case.case_id).case.state == pb.CASE_STATE_OPEN
