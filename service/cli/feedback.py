@@ -26,10 +26,11 @@ Words = Annotated[str, typer.Option("--text", help="The customer's words.")]
 CaseId = Annotated[str, typer.Argument(help="C and the number of the case.")]
 
 
-def _choice(value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise typer.BadParameter(f"{value} is not one of {', '.join(filter(None, known))}")
-    return value
+def _recorded(sent: pb.SubmitFeedbackResponse | pb.SubmitSurveyResponse, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(sent)
+    else:
+        typer.echo(f"{sent.feedback_id} recorded" + (" before" if sent.replayed else ""))
 
 
 @app.command("send")
@@ -46,12 +47,9 @@ def send(
     """Record what a customer said."""
     with output.connected(server, caller) as client:
         sent = client.feedback(
-            account_id, _choice(category, CATEGORIES), text, decision_id=decision_id, request_id=request_id
+            account_id, output.choice(category, CATEGORIES), text, decision_id=decision_id, request_id=request_id
         )
-    if as_json:
-        output.print_json(sent)
-    else:
-        typer.echo(f"{sent.feedback_id} recorded" + (" before" if sent.replayed else ""))
+    _recorded(sent, as_json=as_json)
 
 
 @app.command("survey")
@@ -68,10 +66,7 @@ def survey(
     """Record how content a customer is."""
     with output.connected(server, caller) as client:
         sent = client.survey(account_id, score, text, decision_id=decision_id, request_id=request_id)
-    if as_json:
-        output.print_json(sent)
-    else:
-        typer.echo(f"{sent.feedback_id} recorded" + (" before" if sent.replayed else ""))
+    _recorded(sent, as_json=as_json)
 
 
 @app.command("report")
@@ -147,7 +142,7 @@ def cases(
     """List cases, newest first."""
     with output.connected(server, caller) as client:
         found = client.cases(
-            account_id=account, state=_choice(state, STATES), only_overdue=overdue, page_size=min(count, 1_000)
+            account_id=account, state=output.choice(state, STATES), only_overdue=overdue, page_size=min(count, 1_000)
         )
         _show(list(islice(found, count)), as_json=as_json)
 

@@ -17,12 +17,6 @@ REDRIVEN_MAX = 1_000
 Topic = Annotated[str, typer.Option(help="notice or alert.")]
 
 
-def _choice(value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise typer.BadParameter(f"{value} is not one of {', '.join(known)}")
-    return value
-
-
 @app.command("list")
 def messages(
     state: Annotated[str, typer.Option(help="waiting, delivered or dead.")] = "waiting",
@@ -34,7 +28,7 @@ def messages(
     as_json: Json = False,
 ) -> None:
     """Look at messages, newest first."""
-    state, topic = _choice(state, STATES), _choice(topic, TOPICS)
+    state, topic = output.choice(state, STATES), output.choice(topic, TOPICS)
     with output.connected(server, caller) as client:
         asked = client.messages(state, topic=topic, account_id=account, page_size=min(count, 1_000))
         found = list(islice(asked, count))
@@ -68,10 +62,10 @@ def redrive(
     """Let messages that were given up be told again."""
     if bool(message_ids) == every:
         raise typer.BadParameter("name message ids, or --all")
+    topic = output.choice(topic, TOPICS)
     with output.connected(server, caller) as client:
         names = message_ids or [
-            one.message_id
-            for one in islice(client.messages("dead", topic=_choice(topic, TOPICS), page_size=1_000), REDRIVEN_MAX)
+            one.message_id for one in islice(client.messages("dead", topic=topic, page_size=1_000), REDRIVEN_MAX)
         ]
         redriven = client.redrive(names) if names else 0
     if as_json:

@@ -119,6 +119,13 @@ def case_state(case: feedback_service_pb2.Case) -> str:
     return feedback_service_pb2.CaseState.Name(case.state).removeprefix("CASE_STATE_").lower()
 
 
+def choice(value: str, known: Sequence[str]) -> str:
+    """Give a value that is one of those known; raises typer.BadParameter."""
+    if value not in known:
+        raise typer.BadParameter(f"{value} is not one of {', '.join(filter(None, known))}")
+    return value
+
+
 def outcome_name(number: decision_pb2.Outcome.ValueType) -> str:
     """Write an outcome for people by its number; 0 stands for a refused call."""
     from holdline.v1 import decision_pb2
