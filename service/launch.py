@@ -78,7 +78,7 @@ def run_engine(orders: dict[str, Any]) -> int:
             [
                 Chore(ENGINE_REPORT_SECONDS, lambda: engine.report_in(seen)),
                 Chore(PURGE_SECONDS, lambda: engine.purge(bootstrap.now_us() - retention_us, purge_max) == purge_max),
-                Chore(PURGE_SECONDS, lambda: engine.purge_outbox(forgets, purge_max) == purge_max),
+                Chore(PURGE_SECONDS, lambda: engine.purge_outbox(forgets, purge_max)),
             ]
         )
     checkpointer.stop()

@@ -160,6 +160,8 @@ def growth_then(account: Account, day: int) -> Growth:
     It waits for what came before the day only, but keeps within the caps with what came after it, too.
     """
     found = growth(account, day)
+    if found.last_raise_day <= day and found.last_cut_day <= day:
+        return found
     last_raise_day = NEVER if found.last_raise_day > day else found.last_raise_day
     last_cut_day = NEVER if found.last_cut_day > day else found.last_cut_day
     return found._replace(last_raise_day=last_raise_day, last_cut_day=last_cut_day)

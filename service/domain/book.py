@@ -11,7 +11,7 @@ from service.domain.decision import DecideCommand, Decided, Decision
 from service.domain.draw import DrawCommand, Hold, Posted, Posting
 from service.domain.entitlement import Entitlement
 from service.domain.event import EventCommand, Taken
-from service.domain.notice import Notice
+from service.domain.notice import TEMPORARY_ENDS, Notice
 
 Command = DecideCommand | DrawCommand | EventCommand
 Recorded = Decided | Posted
@@ -101,19 +101,17 @@ class Book:
         return number >> NUMBER_SHIFT
 
     def enter(self, key: str, account: Account, decision: Decision) -> Decided:
-        """Enter a decision and the account after it, and give the answer with its number."""
-        number = self._next_number(decision.decided_us)
-        # Rebuilt by position: `_replace` costs three times as much, and this runs for every decision.
-        numbered = Decision(number, *decision[1:])
-        self._take(Account(*account[:12], number, *account[13:]))
-        answer = Decided(numbered, account.product, account.currency, replayed=False)
-        self.answers[key] = Decided(numbered, account.product, account.currency, replayed=True)
-        self.decisions.append((key, numbered))
-        return answer
+        """Enter a decision that bears `next_number`, and the account after it, and give the answer."""
+        assert decision.number > self.last_number, "a book's numbers grow"
+        self.last_number = decision.number
+        self._take(account)
+        self.answers[key] = Decided(decision, account.product, account.currency, replayed=True)
+        self.decisions.append((key, decision))
+        return Decided(decision, account.product, account.currency, replayed=False)
 
     def enter_posting(self, key: str, account: Account, posting: Posting) -> Posted:
         """Enter a posting, its hold and the account after it, and give the answer with its number."""
-        number = self._next_number(posting.posted_us)
+        number = self.last_number = self.next_number(posting.posted_us)
         hold = posting.hold
         if hold is not None:
             if not hold.number:
@@ -140,9 +138,14 @@ class Book:
         self.notices.append(Notice(kind, account_id, record, now_us))
         self.now_us = now_us
 
-    def _next_number(self, now_us: int) -> int:
-        self.last_number = max(self.last_number + 1, now_us << NUMBER_SHIFT)
-        return self.last_number
+    def withdraw(self, account_id: str) -> None:
+        """Take back the announced end of an account's temporary raise, of this batch or of before."""
+        self.withdrawn.add(account_id)
+        self.notices = [one for one in self.notices if (one.kind, one.account_id) != (TEMPORARY_ENDS, account_id)]
+
+    def next_number(self, now_us: int) -> int:
+        """Give the number of the next record that is entered, at a time in microseconds since the epoch UTC."""
+        return max(self.last_number + 1, now_us << NUMBER_SHIFT)
 
     def _take(self, account: Account) -> None:
         account_id = account.account_id

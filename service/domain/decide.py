@@ -55,10 +55,11 @@ _MOVES: Final = frozenset((Kind.RAISE, Kind.REDUCE, Kind.REVIEW))
 
 
 def decide(
-    command: DecideCommand, account: Account, policy: Policy, mode: Mode, moment: Moment
+    command: DecideCommand, account: Account, policy: Policy, mode: Mode, moment: Moment, number: int = 0
 ) -> tuple[Account, Decision]:
     """Decide one command on one account and give the account after it and the record.
 
+    `number` is the record's, 0 where it will not be entered in a book.
     Raises AccountClosed, AccountExists, NoLimitAssigned, VersionMismatch or InvalidRequest; nothing has changed then.
     """
     check(command, account, moment.now_us)
@@ -78,7 +79,7 @@ def decide(
     else:
         standing = standing_of(account, profile, before, command.asked)
         judgement = judge_in(mode, command.kind, account.account_id, account.product, standing, policy, moment)
-    decision = _record(command, account, judgement, mode.mode_id, moment, profile, before)
+    decision = _record(command, account, judgement, mode.mode_id, moment, profile, before, number)
     return _after(account, decision, stated), decision
 
 
@@ -144,6 +145,7 @@ def _record(
     moment: Moment,
     profile: Profile,
     before: Growth,
+    number: int,
 ) -> Decision:
     verdict, policy, activations = judgement
     limit = account.limit_minor
@@ -154,7 +156,7 @@ def _record(
         # Room enough says nothing, and differs from one decision to the next.
         before = before._replace(portfolio_room_minor=UNBOUNDED)
     return Decision(
-        0, account.last_decision, account.account_id, account.version + 1, command.kind, verdict.outcome,
+        number, account.last_decision, account.account_id, account.version + 1, command.kind, verdict.outcome,
         Status.ACTIVE if approved else account.status,
         limit, verdict.new_limit_minor, account.held_minor, account.outstanding_minor, profile, before,
         verdict.points, principal_reasons(verdict.grounds), policy.version, mode_id, activations,
@@ -175,7 +177,7 @@ def _temporary_after(command: DecideCommand, account: Account, verdict: Verdict)
 
 
 def _after(account: Account, decision: Decision, stated: Profile) -> Account:
-    """Give the account after a decision; the number is entered by the book."""
+    """Give the account after a decision."""
     day = decision.business_day
     change = decision.new_limit_minor - decision.old_limit_minor
     movements, last_raise_day, last_cut_day = account.movements, account.last_raise_day, account.last_cut_day
@@ -188,5 +190,6 @@ def _after(account: Account, decision: Decision, stated: Profile) -> Account:
     return Account(
         account.account_id, account.product, account.currency, decision.status, own_limit_minor(decision),
         account.held_minor, account.outstanding_minor, decision.account_version, stated,
-        last_raise_day, last_cut_day, movements, *account[12:17], decision.temporary, account.behaviour,
+        last_raise_day, last_cut_day, movements, decision.number or account.last_decision, *account[13:17],
+        decision.temporary, account.behaviour,
     )  # fmt: skip

@@ -142,19 +142,19 @@ def _enter_decision(
     moment: Moment,
 ) -> Decided:  # fmt: skip
     """Decide, and enter the decision with what it settles of the promise ledger; raises HoldlineError."""
-    if command.business_day:
+    if command.business_day and command.business_day != moment.business_day:
         moment = moment._replace(business_day=command.business_day, today=moment.business_day)
     if policy.caps.portfolio_per_day_minor is not None:
         moment = moment._replace(portfolio_room_minor=purse.room(policy, moment.business_day))
-    after, decision = decide(command, account, policy, control.mode, moment)
+    number = book.next_number(moment.now_us)
+    after, decision = decide(command, account, policy, control.mode, moment, number)
     made = book.enter(key, after, decision)
     decision = made.decision
     if kind := notice.kind_of(decision):
         book.tell(kind, decision.account_id, decision.number, moment.now_us)
     if account.temporary is not None and after.temporary != account.temporary:
-        book.withdrawn.add(account.account_id)
-    if (ending := notice.ending(decision, policy)) is not None:
-        book.notices = [one for one in book.notices if (one.kind, one.account_id) != (ending.kind, ending.account_id)]
+        book.withdraw(account.account_id)
+    if decision.asked is not None and (ending := notice.ending(decision, policy)) is not None:
         book.notices.append(ending)
     if decision.promised_minor:
         decided_by = control.mode.policies.get(decision.policy_version, policy)

@@ -54,6 +54,8 @@ class Engine:
         self._commands_max = commands_max
         self._events_purged = ""
         """Key of the event up to which the present walk has purged."""
+        self._outbox_purged = 0
+        """Sequence of the message up to which the present walk has purged."""
 
     def answers(self, calls: Sequence[Call], now_us: int) -> list[Answer]:
         """Answer calls in order; `now_us` is the machine's monotonic clock in microseconds."""
@@ -163,15 +165,17 @@ class Engine:
             log.warning("engine not reported: the store takes no writes")
         return False
 
-    def purge_outbox(self, forgets: tuple[tuple[MessageState, ...], int], count: int) -> int:
-        """Forget messages of some states older than so long (microseconds), at most `count`; gives how many."""
+    def purge_outbox(self, forgets: tuple[tuple[MessageState, ...], int], count: int) -> bool:
+        """Forget messages of some states older than so long (microseconds), `count` a time; claims there are more."""
         states, age_us = forgets
         try:
             with transaction(self._store, self._control) as row:
-                return self._store.outbox.purge(states, row.now_us - age_us, count)
+                before_us = row.now_us - age_us
+                self._outbox_purged = self._store.outbox.purge(states, before_us, self._outbox_purged, count)
         except StoreUnavailable:
             log.warning("outbox not purged: the store takes no writes")
-            return 0
+            return False
+        return self._outbox_purged > 0
 
     def purge(self, before_us: int, count: int) -> int:
         """Forget keys of decisions before a time (microseconds UTC), at most `count`; gives how many it looked at."""

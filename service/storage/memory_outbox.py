@@ -83,9 +83,13 @@ class MemoryOutbox:
             self._messages[one.sequence] = one._replace(due_us=now_us, attempts=0, state=WAITING)
         return len(found)
 
-    def purge(self, states: Sequence[MessageState], before_us: int, count: int) -> int:
-        """Forget at most `count` messages of some states that were made before a time; gives how many."""
-        old = [one for one in self._messages.values() if one.created_us < before_us and one.state in states][:count]
-        for one in old:
-            del self._messages[one.sequence]
-        return len(old)
+    def purge(self, states: Sequence[MessageState], before_us: int, after: int, count: int) -> int:
+        """Forget messages of some states that were made before a time, among the next `count` after a sequence.
+
+        Gives the sequence to go on from, or 0 where what follows is young or nothing does.
+        """
+        found = [one for one in self._messages.values() if one.sequence > after][:count]
+        for one in found:
+            if one.created_us < before_us and one.state in states:
+                del self._messages[one.sequence]
+        return found[-1].sequence if len(found) == count and found[-1].created_us < before_us else 0

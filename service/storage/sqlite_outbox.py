@@ -60,10 +60,16 @@ class SqliteOutbox:
         found = self._run(STATEMENTS["redrive"], (now_us, _numbers(sequences))) if sequences else []
         return len(found)
 
-    def purge(self, states: Sequence[MessageState], before_us: int, count: int) -> int:
-        """Forget at most `count` messages of some states that were made before a time; gives how many."""
-        found = self._run(STATEMENTS["purge_messages"], (before_us, _numbers(states), count))
-        return len(found)
+    def purge(self, states: Sequence[MessageState], before_us: int, after: int, count: int) -> int:
+        """Forget messages of some states that were made before a time, among the next `count` after a sequence.
+
+        Gives the sequence to go on from, or 0 where what follows is young or nothing does.
+        """
+        found = self._run(STATEMENTS["messages_slice"], (after, count))
+        old = [(sequence,) for sequence, created_us, state in found if created_us < before_us and state in states]
+        if old:
+            self._run_many("delete_message", old)
+        return int(found[-1][0]) if len(found) == count and found[-1][1] < before_us else 0
 
 
 def _numbers(numbers: Sequence[int]) -> Any:

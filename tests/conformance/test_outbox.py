@@ -61,6 +61,18 @@ def test_the_end_of_a_temporary_raise_is_told_beforehand_unless_it_is_taken_back
     assert "temporary_ends" not in _kinds(bench, NOW_US + 30 * DAY_US)
 
 
+def test_an_end_that_a_cut_of_the_same_batch_takes_back_is_never_told(bench: Bench) -> None:
+    bench.execute(command())
+    asked = Ask(100_000, NOW_US + 10 * DAY_US, is_ordered=False)
+
+    bench.execute(
+        command(Kind.TEMPORARY, request_id="t-1", asked=asked),
+        command(Kind.REDUCE, request_id="r-2", news=news(dpd_now=61)),
+    )
+
+    assert _kinds(bench, NOW_US + 30 * DAY_US) == ["limit_assigned", "temporary_granted", "limit_cut"]
+
+
 def test_what_failed_holds_back_what_follows_on_its_account_only(bench: Bench) -> None:
     for name in ("a-1", "a-2"):
         bench.execute(
@@ -95,10 +107,14 @@ def test_old_messages_of_the_named_states_are_forgotten_a_few_at_a_time(bench: B
     for message in _all(bench)[:3]:
         _settle(bench, message, DELIVERED)
     with transaction(bench.store, bench.control):
-        counts = [bench.store.outbox.purge((DELIVERED, DEAD), NOW_US + 1, 2) for _ in range(3)]
-        young = bench.store.outbox.purge((WAITING,), NOW_US, 9)
+        young = bench.store.outbox.purge((WAITING, DELIVERED), NOW_US, 0, 2)
+        first = bench.store.outbox.purge((DELIVERED, DEAD), NOW_US + 1, 0, 2)
+        left = len(bench.store.outbox.messages(TOPIC, DELIVERED, NUMBER_MAX, 9))
+        second = bench.store.outbox.purge((DELIVERED, DEAD), NOW_US + 1, first, 9)
 
-    assert (counts, young) == ([2, 1, 0], 0)
+    assert (young, second, left) == (0, 0, 1)
+    assert first > 0
+    assert bench.store.outbox.messages(TOPIC, DELIVERED, NUMBER_MAX, 9) == []
     assert len(_all(bench)) == 1
 
 

@@ -135,7 +135,8 @@ def _run(rules: Policy, steps: list[tuple[Kind, tuple[tuple[int, int], ...], int
         moment = Moment(NOW_US + hours * 3_600_000_000, TODAY + hours // 24)
         asked = command(kind, request_id=str(number), news=facts, product="")
         try:
-            after, decision = decide(asked, book.accounts["a-1"], rules, NORMAL, moment)
+            number_of = book.next_number(moment.now_us)
+            after, decision = decide(asked, book.accounts["a-1"], rules, NORMAL, moment, number_of)
         except HoldlineError:
             continue
         book.enter(key_of("tests", str(number)), after, decision)

@@ -8,7 +8,6 @@ DROP INDEX outbox_due;
 CREATE INDEX outbox_due ON outbox (topic, due_us) WHERE state = 0;
 -- Numbers grow, so new entries go to the right edge.
 CREATE INDEX outbox_records ON outbox (record) WHERE record > 0;
-CREATE INDEX outbox_old ON outbox (created_us);
 -- What failed holds back what follows on the same account.
 CREATE INDEX outbox_failing ON outbox (account_id, sequence) WHERE state = 0 AND attempts > 0;
 -- Announced ends of temporary raises, which a new raise or a cut takes back.

@@ -241,14 +241,13 @@ UPDATE outbox SET state = 0, attempts = 0, due_us = ?1
 WHERE state = 2 AND sequence IN (SELECT value FROM carray(?2))
 RETURNING sequence;
 
--- name: purge_messages
--- Forget old messages of some states, oldest first. Index outbox_old.
-DELETE FROM outbox WHERE sequence IN (
-    SELECT sequence FROM outbox
-    WHERE created_us < ?1 AND state IN (SELECT value FROM carray(?2))
-    ORDER BY created_us LIMIT ?3
-)
-RETURNING sequence;
+-- name: messages_slice
+-- Read the next slice of messages, for the purge. Primary key.
+SELECT sequence, created_us, state FROM outbox WHERE sequence > ? ORDER BY sequence LIMIT ?;
+
+-- name: delete_message
+-- Forget a message. Primary key.
+DELETE FROM outbox WHERE sequence = ?;
 
 -- name: withdraw_endings
 -- Take back the announced end of an account's temporary raise. Index outbox_endings.
