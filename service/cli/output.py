@@ -17,7 +17,15 @@ from service.domain.money import display
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-    from holdline.v1 import account_pb2, decision_pb2, draw_pb2, feedback_service_pb2, money_pb2, outbox_service_pb2
+    from holdline.v1 import (
+        account_pb2,
+        decision_pb2,
+        draw_pb2,
+        feedback_service_pb2,
+        money_pb2,
+        outbox_service_pb2,
+        run_service_pb2,
+    )
     from holdline.v1 import playbook_service_pb2 as pb
 
     from service.client import Client
@@ -103,6 +111,13 @@ def posting_kind(posting: draw_pb2.Posting) -> str:
     from holdline.v1 import draw_pb2
 
     return draw_pb2.PostingKind.Name(posting.kind).removeprefix("POSTING_KIND_").lower()
+
+
+def discrepancy_kind(found: run_service_pb2.Discrepancy) -> str:
+    """Give a discrepancy's kind in small letters."""
+    from holdline.v1 import run_service_pb2
+
+    return run_service_pb2.DiscrepancyKind.Name(found.kind).removeprefix("DISCREPANCY_KIND_").lower()
 
 
 def message_state(message: outbox_service_pb2.OutboxMessage) -> str:

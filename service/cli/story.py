@@ -45,6 +45,9 @@ WORDS: Final = {
     "authorize": ("预授权", "amount held"), "capture": ("入账", "captured"), "void": ("撤销预授权", "hold released"),
     "repay": ("还款", "repaid"),
     "promise": ("承诺提额", "promised raise"), "granted": ("已兑现", "granted"), "withheld": ("暂缓", "withheld"),
+    "incident": ("事故", "incident"), "missing": ("应有的提额缺失", "a promised raise was missing"),
+    "doubled": ("提额重复", "a raise was made twice"), "corrupt": ("记录有误", "a record was wrong"),
+    "made_good": ("已补发", "made good"), "not_made_good": ("尚未补发", "not made good"),
     "appeal": ("申诉", "appeal"), "submitted": ("已提交", "submitted"), "upheld": ("维持原决定", "upheld"),
     "overturned": ("已更改", "overturned"), "notice": ("通知", "notice"),
     "waiting": ("待发送", "not told yet"), "delivered": ("已送达", "told"), "dead": ("未能送达", "could not be told"),
@@ -79,7 +82,7 @@ def story(
     caller: Caller = CALLER,
     as_json: Json = False,
 ) -> None:
-    """Tell one customer's whole history, oldest first: promises, decisions, reasons, draws, notices, appeals."""
+    """Tell one customer's whole history, oldest first: promises, decisions, draws, incidents, notices, appeals."""
     if lang not in ("zh", "en"):
         raise typer.BadParameter(f"{lang} is not told; choose zh or en")
     told: Lang = "zh" if lang == "zh" else "en"
@@ -105,6 +108,7 @@ def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry]
     promises = list(islice(client.entitlements(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     cases = list(islice(client.cases(account_id=account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     notices = list(islice(client.messages(account_id=account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
+    incidents = client.discrepancies_of(account_id, ENTRIES_MAX)
     decided_at = {decision.decision_id: decision.decided_at.ToJsonString() for decision in decisions}
     entries = [
         *(_decision(decision, lang) for decision in decisions),
@@ -115,8 +119,9 @@ def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry]
         ),
         *(entry for case in cases for entry in _case(case, lang)),
         *(_notice(one, lang) for one in notices),
+        *(_incident(one, lang) for one in incidents),
     ]
-    is_cut_off = any(len(found) == ENTRIES_MAX for found in (decisions, postings, promises, cases, notices))
+    is_cut_off = any(len(found) == ENTRIES_MAX for found in (decisions, postings, promises, cases, notices, incidents))
     # Records of one transaction have one time; the promise comes before what became of it.
     return sorted(entries, key=lambda entry: entry.at), is_cut_off
 
@@ -165,6 +170,13 @@ def _case(case: feedback_service_pb2.Case, lang: Lang) -> list[Entry]:
         by = f"{case.case_id}, {case.resolved_by}"
         entries.append(Entry(case.resolved_at.ToJsonString(), what, case.result_decision_id, (), by))
     return entries
+
+
+def _incident(found: run_service_pb2.Discrepancy, lang: Lang) -> Entry:
+    what = f"{word('incident', lang)}, {word(output.discrepancy_kind(found), lang)}"
+    state = word("made_good" if found.decision_id else "not_made_good", lang)
+    # A day that does not add up is found after its end.
+    return Entry(f"{found.business_date}T23:59:59Z", what, state, (), found.decision_id or found.detail)
 
 
 def _notice(message: outbox_service_pb2.OutboxMessage, lang: Lang) -> Entry:

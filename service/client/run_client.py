@@ -60,6 +60,11 @@ class RunClient(Caller):
         request = runs.MakeGoodBusinessDayRequest(business_date=requests.iso_date(business_date))
         return self._call(self._runs.MakeGoodBusinessDay, request, "").closing
 
+    def discrepancies_of(self, account_id: str, count: int = 100) -> list[runs.Discrepancy]:
+        """Read an account's newest discrepancies, of all dates. Raises HoldlineError."""
+        request = runs.ListDiscrepanciesRequest(account_id=account_id, page_size=count)
+        return list(self._call(self._runs.ListDiscrepancies, request, "").discrepancies)
+
     def discrepancies(self, business_date: date | str, page_size: int = 100) -> Iterator[runs.Discrepancy]:
         """Read the accounts for which a closed date does not add up, page by page. Raises HoldlineError."""
         day = requests.iso_date(business_date)

@@ -181,6 +181,12 @@ class RunDesk:
             raise RunNotFound(business_date=iso(business_day))
         return closing
 
+    def discrepancies_of(self, account_id: str, count: int) -> list[Discrepancy]:
+        """Read an account's discrepancies, newest day first; raises AccountNotFound."""
+        if self._store.account(account_id) is None:
+            raise AccountNotFound(account_id=account_id)
+        return self._runs.discrepancies_of(account_id, count)
+
     def entitlements(self, account_id: str, before_day: int, count: int) -> list[Entitlement]:
         """Give an account's promises, newest first, from before a day; raises AccountNotFound."""
         if self._store.account(account_id) is None:

@@ -111,7 +111,7 @@ METHODS: Final = (
     Method(f"{_RUNS}CancelDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}CloseBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}MakeGoodBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_RUNS}ListDiscrepancies", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_RUNS}ListDiscrepancies", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_RUNS}ListEntitlements", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_FEEDBACK}SubmitFeedback", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
     Method(f"{_FEEDBACK}SubmitSurvey", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),

@@ -8,7 +8,7 @@ from typing import Final
 
 from holdline.v1 import run_service_pb2 as pb
 
-from service.domain.daily_run import RunState
+from service.domain.daily_run import Discrepancy, RunState
 from service.domain.entitlement import Entitlement
 from service.domain.errors import Violation
 from service.engine.daily_run import ClosingReport, RunDesk, RunReport, iso
@@ -77,8 +77,15 @@ class RunCalls:
         violations = pages.size_violations(request.page_size)
         if request.page_token and not validation.is_account_id(request.page_token):
             violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
+        if request.account_id:
+            violations += validation.account_id_violations(request.account_id)
+            if request.business_date:
+                violations.append(Violation("business_date", "goes without account_id only; leave one of them out"))
         validation.refuse(violations)
         size = request.page_size or pages.PAGE_SIZE
+        if request.account_id:
+            own = self._desk.discrepancies_of(request.account_id, size)
+            return pb.ListDiscrepanciesResponse(discrepancies=map(_discrepancy, own)).SerializeToString()
         # An account may differ in more than one way; its ways stay on one page, so one more is asked for.
         report = self._desk.closing(business_day(request.business_date), request.page_token, size + 1)
         found = report.discrepancies
@@ -86,15 +93,7 @@ class RunCalls:
         while len(found) > size and shown and shown[-1].account_id == found[size].account_id:
             shown = shown[:-1]
         response = pb.ListDiscrepanciesResponse(
-            discrepancies=[
-                pb.Discrepancy(
-                    account_id=one.account_id,
-                    kind=pb.DiscrepancyKind.ValueType(one.kind),
-                    detail=one.detail,
-                    decision_id=f"{one.decision:016x}" if one.decision else "",
-                )
-                for one in shown
-            ],
+            discrepancies=map(_discrepancy, shown),
             next_page_token=shown[-1].account_id if len(found) > size and shown else "",
         )
         return response.SerializeToString()
@@ -163,6 +162,16 @@ def _closing(report: ClosingReport) -> pb.Closing:
             for count in report.counts
         ],
         incident=closing.incident,
+    )
+
+
+def _discrepancy(one: Discrepancy) -> pb.Discrepancy:
+    return pb.Discrepancy(
+        account_id=one.account_id,
+        kind=pb.DiscrepancyKind.ValueType(one.kind),
+        detail=one.detail,
+        decision_id=f"{one.decision:016x}" if one.decision else "",
+        business_date=iso(one.business_day),
     )
 
 

@@ -153,6 +153,11 @@ class MemoryRuns:
         keys = sorted(key for key in self._discrepancies if key[0] == business_day and key[1] > after_id)
         return [self._discrepancies[key] for key in keys[:count]]
 
+    def discrepancies_of(self, account_id: str, count: int) -> list[Discrepancy]:
+        """Read an account's discrepancies, newest day first."""
+        own = [one for one in self._discrepancies.values() if one.account_id == account_id]
+        return sorted(own, key=lambda one: (-one.business_day, one.kind))[:count]
+
     def discrepancy_counts(self, business_day: int) -> list[DiscrepancyCount]:
         """Count a day's discrepancies by kind."""
         found = [one for one in self._discrepancies.values() if one.business_day == business_day]

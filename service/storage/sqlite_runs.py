@@ -127,6 +127,11 @@ class SqliteRuns:
         found = self._run(STATEMENTS["discrepancies"], (business_day, after_id, count))
         return [Discrepancy(day, name, DiscrepancyKind(kind), *rest) for day, name, kind, *rest in found]
 
+    def discrepancies_of(self, account_id: str, count: int) -> list[Discrepancy]:
+        """Read an account's discrepancies, newest day first."""
+        found = self._run(STATEMENTS["discrepancies_of_account"], (account_id, count))
+        return [Discrepancy(day, name, DiscrepancyKind(kind), *rest) for day, name, kind, *rest in found]
+
     def discrepancy_counts(self, business_day: int) -> list[DiscrepancyCount]:
         """Count a day's discrepancies by kind."""
         found = self._run(STATEMENTS["discrepancy_count"], (business_day,))

@@ -123,11 +123,25 @@ def test_a_day_without_a_run_is_an_incident_and_one_command_makes_it_good(ran: S
     assert "a raise was due" in first.output
     assert name in {one.account_id for one in client.discrepancies(date, page_size=500)}
     assert second.exit_code == 0, second.output
+    (own,) = (one for one in client.discrepancies_of(name) if one.business_date == date)
+    assert (own.kind, own.decision_id) == (pb.DISCREPANCY_KIND_MISSING, promise.decision_id)
+    told = runner.invoke(app, ["account", "story", name, "--server", ran.listen], env={"COLUMNS": "200"})
+    assert "incident, a promised raise was missing: made good" in told.output
     assert promise.state == pb.ENTITLEMENT_STATE_GRANTED
     assert promise.granted_minor == promise.promised_minor
     with pytest.raises(errors.Refused) as refused:
         client.start_run(date)
     assert refused.value.reason == "DAY_CLOSED"
+
+
+def test_discrepancies_are_of_a_date_or_of_an_account(client: Client) -> None:
+    both = pb.ListDiscrepanciesRequest(business_date="2026-01-01", account_id="a")
+    with pytest.raises(errors.InvalidRequest) as refused:
+        client._call(client._runs.ListDiscrepancies, both, "")
+    with pytest.raises(errors.NotFound):
+        client.discrepancies_of("nobody")
+
+    assert [violation.field for violation in refused.value.violations] == ["business_date"]
 
 
 def test_a_cancelled_run_says_so_and_a_run_that_never_was_is_not_found(client: Client) -> None:

@@ -342,6 +342,7 @@ class Discrepancy(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     DECISION_ID_FIELD_NUMBER: _builtins.int
+    BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     kind: Global___DiscrepancyKind.ValueType
@@ -350,6 +351,8 @@ class Discrepancy(_message.Message):
     """What was found, for engineers."""
     decision_id: _builtins.str
     """The decision that made it good; empty until then."""
+    business_date: _builtins.str
+    """The date that does not add up, YYYY-MM-DD."""
     def __init__(
         self,
         *,
@@ -357,10 +360,11 @@ class Discrepancy(_message.Message):
         kind: Global___DiscrepancyKind.ValueType = ...,
         detail: _builtins.str = ...,
         decision_id: _builtins.str = ...,
+        business_date: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "decision_id", b"decision_id", "detail", b"detail", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "business_date", b"business_date", "decision_id", b"decision_id", "detail", b"detail", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -717,22 +721,26 @@ class ListDiscrepanciesRequest(_message.Message):
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
-    """YYYY-MM-DD."""
+    """YYYY-MM-DD; empty with `account_id`."""
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty: the first."""
+    account_id: _builtins.str
+    """The newest discrepancies of this account, of all dates, on one page."""
     def __init__(
         self,
         *,
         business_date: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        account_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "business_date", b"business_date", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -750,7 +758,7 @@ class ListDiscrepanciesResponse(_message.Message):
     """Token of the next page; empty: this was the last."""
     @_builtins.property
     def discrepancies(self) -> _containers.RepeatedCompositeFieldContainer[Global___Discrepancy]:
-        """Accounts in the order of their ids."""
+        """Accounts in the order of their ids; with `account_id` the newest date first."""
 
     def __init__(
         self,

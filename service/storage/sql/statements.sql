@@ -410,6 +410,10 @@ ON CONFLICT (business_day, account_id, kind) DO UPDATE SET decision = excluded.d
 -- Read a day's discrepancies in order, from after an account. Primary key.
 SELECT * FROM discrepancies WHERE business_day = ? AND account_id > ? ORDER BY account_id, kind LIMIT ?;
 
+-- name: discrepancies_of_account
+-- Read an account's discrepancies, newest day first. Index discrepancies_of_account.
+SELECT * FROM discrepancies WHERE account_id = ? ORDER BY business_day DESC, kind LIMIT ?;
+
 -- name: discrepancy_count
 -- Count a day's discrepancies by kind, and those made good. Primary key.
 SELECT kind, count(*), sum(decision > 0) FROM discrepancies WHERE business_day = ? GROUP BY kind;
