@@ -26,7 +26,7 @@ from service.engine.replay import difference_of
 from service.engine.run_work import Ask, Chunk, Reply, Task, TaskKind, ask_bytes, reply_of
 
 PAGE: Final = 1_000
-PAGE_BUSY: Final = 32
+PAGE_BUSY: Final = 12
 """Accounts a chunk without callers, and while there are some."""
 QUIET_SECONDS: Final = 1.0
 """Callers are taken to be there until so long after the last call."""

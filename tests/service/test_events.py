@@ -92,7 +92,7 @@ def test_days_past_due_grow_by_themselves(client: Client, account_id: str) -> No
     assert client.decide(account_id, "raise").decision.reasons[0].code == "PAYMENTS_UNKNOWN"
 
     client.record_events([event(account_id, ev.Enquiry(), NOW, event_id="e-1")])
-    assert client.decide(account_id, "raise").decision.reasons[0].code == "PAST_DUE_NOW"
+    assert client.decide(account_id, "raise").decision.reasons[0].code == "PAST_DUE_30"
 
 
 def test_each_bad_event_is_refused_by_name_and_its_neighbours_are_taken(client: Client, account_id: str) -> None:
