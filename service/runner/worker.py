@@ -116,7 +116,8 @@ class Worker:
             TaskKind.CLOSE: self._close,
             TaskKind.MAKE_GOOD: self._make_good,
         }
-        return works[task.kind](task)
+        with self._store.snapshot():
+            return works[task.kind](task)
 
     def _queue(self, task: Task) -> Chunk:
         since, _, decision = task.done_id.partition("/")

@@ -148,8 +148,10 @@ class Sentry:
         """Hand notices that are due to their deliverer, written out."""
         if notices_out.room() < notices_out.in_hand_max // 2:
             return
-        due = self._store.outbox.due(TOPIC, now_us, notices_out.in_hand_max)
-        notices_out.take([self._notices.written(message) for message in notices_out.wanted(due)])
+        with self._store.snapshot():
+            due = self._store.outbox.due(TOPIC, now_us, notices_out.in_hand_max)
+            written = [self._notices.written(message) for message in notices_out.wanted(due)]
+        notices_out.take(written)
 
     def _measure(self, in_force: list[Activation]) -> None:
         if self._meters.guard_level is None or self._meters.in_force is None:

@@ -4,6 +4,7 @@ Promises the behaviour of the durable stores, by the same conformance suite, as 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice, takewhile
 from typing import Protocol
 
@@ -246,6 +247,11 @@ class MemoryStore:
     def damage(self) -> list[str]:
         """Give nothing: memory has no file."""
         return []
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Do nothing: nobody writes beside a reader of memory."""
+        yield
 
     def close(self) -> None:
         """Do nothing: memory has no file."""

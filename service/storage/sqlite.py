@@ -11,7 +11,8 @@ import ctypes
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -109,6 +110,8 @@ class SqliteStore(SqliteLedger):
         connection = apsw.Connection(str(self._path), flags, self._vfs, STATEMENTS_CACHED)
         connection.set_busy_timeout(BUSY_MS_MAX)
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
+        # Without it a join is planned anew for every value that is bound: 35 µs of 38 for one decision.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         if self._read_only:
             return connection
         for pragma in _PRAGMAS:
@@ -308,6 +311,15 @@ class SqliteStore(SqliteLedger):
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
         self._run("BEGIN")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """See the store as it is now until the end; of many reads each would take and give back a lock of its own."""
+        self._run("BEGIN")
+        try:
+            yield
+        finally:
+            self.rollback()
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the store as it is now into a new file (SQLite's online backup)."""
