@@ -319,12 +319,12 @@ itself cancelled two thirds of such a flood with CANCELLED. Previews are counted
 That no decision obeys an old mode is a proof and not a figure (`tests/proof/test_no_old_mode.py`). Not tested here:
 TLS, other disks, other machines.
 
-Machines of one kind differ from hour to hour. The table above is from a slow hour (the echo at 3,945 calls/s). In a
-quick one (the echo at 8,763, a sync at 175 µs), before there were draws, promises and notices, the same commands gave:
-unary 0.77 (0.61 to 0.82), p99 at half of its own load 8.95 times the echo's, batches 16,100 decisions a second of
-engine CPU, `domain.decide` 10.4 µs. Events were not measured in a quick hour; the engine alone, without sockets and
-frames, took 24,000 to 26,000 of them a second of CPU in this slow one where ten of an account come together, and 11,500
-where each is of another account, half of it the pages that each one touches.
+Machines of one kind differ from hour to hour, this one also from minute to minute: the table above is from a slow time
+(`domain.decide` at 29 µs). In a quick hour (the echo at 8,763, a sync at 175 µs), before there were draws, promises and
+notices, the same commands gave: unary 0.77 (0.61 to 0.82), p99 at half of its own load 8.95 times the echo's, batches
+16,100 decisions a second of engine CPU, `domain.decide` 10.4 µs. Events were not measured in a quick hour. The engine
+alone, without sockets and frames, took 35,600 to 38,600 of them a second of CPU just before this run where ten of an
+account come together, and 16,000 to 22,000 where each is of another account: half of it is the pages each touches.
 Before and after playbooks and guards, in three alternating pairs of the slow hour, the unary ratio was 0.60, 0.65, 0.58
 and 0.61, 0.60, 0.61; stopping the sentry changes it by 0.01.
 

@@ -77,6 +77,14 @@ def measure_run(server: Server, client: Client, date: str) -> None:
         print(f"  {role}: {bench.cpu_seconds(pid) - before[pid]:.1f} s of CPU, at most {greatest_mb(pid)} MiB")
 
 
+def measure_closing(client: Client, date: str) -> None:
+    """Close a day with nobody else there."""
+    began = time.monotonic()
+    while not client.close_day(date).HasField("ended_at"):
+        time.sleep(0.2)
+    print(f"closing: {time.monotonic() - began:.1f} s")
+
+
 def measure_protection(server: Server, client: Client, date: str) -> None:
     """Call at a steady rate alone, then during a run, in turns."""
     bench.load_accounts(server.listen)
@@ -108,6 +116,7 @@ def main() -> None:
         take_over(client, count)
         time.sleep(WORKERS_SETTLE_SECONDS)
         measure_run(server, client, first)
+        measure_closing(client, first)
         measure_protection(server, client, second)
 
 
