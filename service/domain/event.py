@@ -4,7 +4,6 @@ Promises that an event is taken at most once by its id, that one which lies ahea
 than the kept window is refused by name, and that nothing is half taken.
 """
 
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from service.domain.account import Account
@@ -51,37 +50,23 @@ def event_key(account_id: str, event_id: str) -> str:
 def take(command: EventCommand, account: Account, moment: Moment) -> Account:
     """Give an account after an event; raises InvalidRequest, EventTooOld or BehaviourFull."""
     event = command.event
-    if _is_plain(command, account, moment):
-        return Account(*account[:-1], behaviour=taken(account.behaviour, event, moment.business_day, moment.now_us))
     violations = []
     if event.occurred_us > moment.now_us + AHEAD_US:
         ahead = (event.occurred_us - moment.now_us) // 1_000_000
         violations.append(Violation("occurred_at", f"{ahead} seconds in the future; send what has happened"))
-    violations += [
-        Violation(f"{path}.currency_code", f"{code} is not the account's currency; send {account.currency}")
-        for path, code in _currencies(command)
-        if code != account.currency
-    ]
+    if command.currency and command.currency != account.currency:
+        violations.append(_foreign(f"{event.kind.name.lower()}.amount", command.currency, account))
+    for fact, code in command.news_currencies:
+        if code != account.currency:
+            violations.append(_foreign(f"profile_update.{FACTS[fact].name}", code, account))
     if violations:
         raise InvalidRequest(tuple(violations))
-    days = moment.business_day - event.day
-    raise EventTooOld(event_id=command.request_id, days=str(days), days_max=str(KEPT_DAYS - 1))
+    if event.day <= moment.business_day - KEPT_DAYS:
+        days = moment.business_day - event.day
+        raise EventTooOld(event_id=command.request_id, days=str(days), days_max=str(KEPT_DAYS - 1))
+    return Account(*account[:-1], behaviour=taken(account.behaviour, event, moment.business_day, moment.now_us))
 
 
-def _is_plain(command: EventCommand, account: Account, moment: Moment) -> bool:
-    """Claim that nothing is wrong with an event."""
-    event, currency = command.event, account.currency
-    return (
-        event.occurred_us <= moment.now_us + AHEAD_US
-        and event.day > moment.business_day - KEPT_DAYS
-        and (not command.currency or command.currency == currency)
-        and all(code == currency for _, code in command.news_currencies)
-    )
-
-
-def _currencies(command: EventCommand) -> Iterator[tuple[str, str]]:
-    """Give the paths and codes of a command's amounts."""
-    if command.currency:
-        yield f"{command.event.kind.name.lower()}.amount", command.currency
-    for fact, code in command.news_currencies:
-        yield f"profile_update.{FACTS[fact].name}", code
+def _foreign(path: str, code: str, account: Account) -> Violation:
+    what = f"{code} is not the account's currency; send {account.currency}"
+    return Violation(f"{path}.currency_code", what)

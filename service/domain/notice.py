@@ -90,17 +90,19 @@ def told_of_decision(kind: str, decision: Decision, policy: Policy, currency: st
     if kind in (APPEAL_RECEIVED, APPEAL_UPHELD):
         # What is told is about the appeal; the reasons of what was appealed follow.
         before, codes = after, (kind.upper(), *codes)
-    reasons = tuple(Reason(code, policy.texts[code]) for code in codes if code in policy.texts)
     return Told(
         kind, decision.account_id, decision.number, decision.decided_us, currency, before, after,
-        temporary.until_us if temporary is not None else 0, decision.notice_day, reasons,
+        temporary.until_us if temporary is not None else 0, decision.notice_day, _reasons(codes, policy),
     )  # fmt: skip
 
 
 def told_of_posting(kind: str, posting: Posting, policy: Policy, currency: str) -> Told:
     """Write the notice of a declined draw."""
-    reasons = tuple(Reason(code, policy.texts[code]) for code in posting.reasons if code in policy.texts)
     return Told(
         kind, posting.account_id, posting.number, posting.posted_us, currency, posting.limit_minor, posting.limit_minor,
-        0, 0, reasons,
+        0, 0, _reasons(posting.reasons, policy),
     )  # fmt: skip
+
+
+def _reasons(codes: tuple[str, ...], policy: Policy) -> tuple[Reason, ...]:
+    return tuple(Reason(code, policy.texts[code]) for code in codes if code in policy.texts)

@@ -92,18 +92,18 @@ def _taken(event: EventCommand, book: Book, control: Control, moment: Moment) ->
     if account is None:
         return AccountNotFound(account_id=event.account_id)
     try:
-        if control.mode.measures:
-            admit(
-                control.mode,
-                Request(event.criticality),
-                account.account_id,
-                account.product,
-                known(account, moment.business_day),
-            )
+        _admit(event, account, control, moment)
         after = take_event(event, account, moment)
     except HoldlineError as refusal:
         return refusal
     return book.enter_event(event, after)
+
+
+def _admit(command: Command, account: Account, control: Control, moment: Moment) -> None:
+    """Refuse a command that the mode in force keeps out; raises HoldlineError."""
+    if control.mode.measures:
+        request = Request(command.criticality)
+        admit(control.mode, request, account.account_id, account.product, known(account, moment.business_day))
 
 
 def answer(
@@ -121,9 +121,7 @@ def answer(
         return control.refusal
     try:
         account = book.accounts.get(command.account_id) or newcomer(command, control)
-        if control.mode.measures:
-            request = Request(command.criticality)
-            admit(control.mode, request, account.account_id, account.product, known(account, moment.business_day))
+        _admit(command, account, control, moment)
         policy = control.active(account.product)
         if isinstance(command, DecideCommand):
             return _enter_decision(command, key, account, policy, book, control, purse, moment)
@@ -149,7 +147,6 @@ def _enter_decision(
     number = book.next_number(moment.now_us)
     after, decision = decide(command, account, policy, control.mode, moment, number)
     made = book.enter(key, after, decision)
-    decision = made.decision
     if kind := notice.kind_of(decision):
         book.tell(kind, decision.account_id, decision.number, moment.now_us)
     if account.temporary is not None and after.temporary != account.temporary:

@@ -132,7 +132,7 @@ def _command(request: Request, kind: DrawKind, call: Call) -> DrawCommand:
 
 
 def _hold_id_violations(hold_id: str) -> list[Violation]:
-    if validation.is_decision_id(hold_id) and int(hold_id, 16) < 1 << 63:
+    if validation.is_record_id(hold_id):
         return []
     return [Violation("hold_id", "send the 16 hexadecimal digits of the hold")]
 

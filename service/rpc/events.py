@@ -62,8 +62,7 @@ class EventCalls:
     def _one(self, event: event_pb2.Event, call: Call) -> EventCommand | HoldlineError:
         event_id, account_id = event.event_id, event.account_id
         kind = _KINDS.get(event.WhichOneof("what") or "")
-        at = event.occurred_at
-        occurred_us = at.seconds * 1_000_000 + at.nanos // 1_000
+        occurred_us = validation.micros(event.occurred_at)
         violations = []
         if not validation.is_request_id(event_id):
             violations.append(Violation("event_id", f"{len(event_id)} characters; send 1 to 64 of printable ASCII"))

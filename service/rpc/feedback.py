@@ -22,7 +22,7 @@ from service.domain.case import (
     VoiceKind,
 )
 from service.domain.errors import Violation
-from service.domain.facts import FACTS, MONEY_FACTS
+from service.domain.facts import NOTHING_KNOWN, merge
 from service.engine.feedback_desk import OPEN_STATES, FeedbackDesk, Said, Told, Word
 from service.engine.ports import NUMBER_MAX, Call
 from service.rpc import pages, validation, wire
@@ -144,7 +144,7 @@ def _said_violations(request: Request, text_least: int) -> list[Violation]:
         *validation.account_id_violations(request.account_id),
     ]
     needs_decision = isinstance(request, pb.SubmitAppealRequest)
-    if (request.decision_id or needs_decision) and not _is_number(request.decision_id):
+    if (request.decision_id or needs_decision) and not validation.is_record_id(request.decision_id):
         violations.append(Violation("decision_id", "send 16 hexadecimal digits, lower case"))
     if isinstance(request, pb.SubmitAppealRequest):
         return violations + _text_violations("statement", request.statement, text_least)
@@ -155,10 +155,6 @@ def _text_violations(field: str, text: str, least: int) -> list[Violation]:
     if least <= len(text) <= TEXT_MAX:
         return []
     return [Violation(field, f"{len(text)} characters; send {least} to {TEXT_MAX}")]
-
-
-def _is_number(decision_id: str) -> bool:
-    return bool(validation.is_decision_id(decision_id)) and int(decision_id, 16) < 1 << 63
 
 
 def _case_id_violations(case_id: str) -> list[Violation]:
@@ -186,12 +182,7 @@ def _case(told: Told, now_us: int) -> pb.Case:
     def money(minor_units: int) -> money_pb2.Money | None:
         return money_pb2.Money(minor_units=minor_units, currency_code=told.currency) if minor_units else None
 
-    facts = account_pb2.Facts()
-    for fact, value in case.news:
-        if fact in MONEY_FACTS:
-            getattr(facts, FACTS[fact].name).CopyFrom(money_pb2.Money(minor_units=value, currency_code=told.currency))
-        else:
-            setattr(facts, FACTS[fact].name, value)
+    facts = account_pb2.Facts.FromString(wire.facts(merge(NOTHING_KNOWN, case.news, 0), told.currency))
     is_open = case.state in OPEN_STATES
     waits = case.state is CaseState.AWAITING_SECOND
     return pb.Case(

@@ -25,7 +25,7 @@ class Page(NamedTuple):
 def asked(page_size: int, page_token: str, violations: Sequence[Violation] = ()) -> Page:
     """Read the page that is asked for; raises InvalidRequest, with the violations found so far."""
     found = [*violations, *size_violations(page_size)]
-    if page_token and not (validation.is_decision_id(page_token) and int(page_token, 16) < 1 << 63):
+    if page_token and not validation.is_record_id(page_token):
         found.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
     validation.refuse(found)
     return Page(page_size or PAGE_SIZE, int(page_token, 16) if page_token else 0)

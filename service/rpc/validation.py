@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import Final
 
 import msgspec
+from google.protobuf import timestamp_pb2
 from holdline.v1 import account_pb2, limit_service_pb2, money_pb2
 
 from service.domain.decision import Ask, Criticality, DecideCommand, Kind
@@ -51,10 +52,8 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
     request_id, account_id, product = request.request_id, request.account_id, request.product
     kind, version = _DECIDABLE.get(request.kind), request.expected_version
     news, currencies, violations = facts_of(request.facts) if request.HasField("facts") else ((), (), [])
-    asked, asked_currency = None, ""
-    if kind is Kind.TEMPORARY or request.HasField("temporary_raise"):
-        violations += temporary_violations(request, kind)
-        asked, asked_currency = temporary_ask(request.temporary_raise, is_ordered=False)
+    asked, asked_currency, wrong = temporary_of(request, kind, is_ordered=False)
+    violations += wrong
     if (
         violations
         or kind is None
@@ -84,44 +83,48 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
 
 def temporary_command(request: limit_service_pb2.GrantTemporaryRaiseRequest, call: Call) -> DecideCommand:
     """Build a command that orders a temporary raise; raises InvalidRequest with every violation."""
-    refuse(
-        [
-            *request_id_violations(request.request_id),
-            *account_id_violations(request.account_id),
-            *temporary_violations(request, Kind.TEMPORARY),
-        ]
-    )
-    asked, currency = temporary_ask(request.temporary_raise, is_ordered=True)
+    asked, currency, wrong = temporary_of(request, Kind.TEMPORARY, is_ordered=True)
+    refuse([*request_id_violations(request.request_id), *account_id_violations(request.account_id), *wrong])
     return DecideCommand(
         call.caller, request.request_id, fingerprint("temporary", request.account_id, asked, currency),
         request.account_id, "", Kind.TEMPORARY, (), (), 0, call.trace_id, asked=asked, asked_currency=currency,
     )  # fmt: skip
 
 
-def temporary_ask(asked: account_pb2.TemporaryRaise, *, is_ordered: bool) -> tuple[Ask, str]:
-    """Give what is asked for, and its currency."""
-    until_us = asked.until.seconds * 1_000_000 + asked.until.nanos // 1_000
-    return Ask(asked.extra.minor_units, until_us, is_ordered), asked.extra.currency_code
-
-
-def temporary_violations(
+def temporary_of(
     request: limit_service_pb2.DecideRequest
     | limit_service_pb2.EvaluateRequest
     | limit_service_pb2.GrantTemporaryRaiseRequest,
     kind: Kind | None,
-) -> list[Violation]:
-    """Give what is wrong with a temporary raise, or with its being there or not."""
-    if kind is not Kind.TEMPORARY:
-        return [Violation("temporary_raise", "goes with DECISION_KIND_TEMPORARY only; leave it out")]
+    *,
+    is_ordered: bool,
+) -> tuple[Ask | None, str, list[Violation]]:
+    """Give what a temporary raise is asked for, its currency, and what is wrong with it or with its being there."""
     if not request.HasField("temporary_raise"):
-        return [Violation("temporary_raise", "say how much more and until when")]
+        if kind is not Kind.TEMPORARY:
+            return None, "", []
+        return None, "", [Violation("temporary_raise", "say how much more and until when")]
     asked = request.temporary_raise
-    violations = money_violations("temporary_raise.extra", asked.extra)
-    if not asked.extra.minor_units:
-        violations.append(Violation("temporary_raise.extra.minor_units", "0 raises nothing; send at least 1"))
-    if not 0 < asked.until.seconds * 1_000_000 < TIME_US_MAX:
-        violations.append(Violation("temporary_raise.until", "send when it ends"))
-    return violations
+    found = Ask(asked.extra.minor_units, micros(asked.until), is_ordered)
+    if kind is not Kind.TEMPORARY:
+        violations = [Violation("temporary_raise", "goes with DECISION_KIND_TEMPORARY only; leave it out")]
+    else:
+        violations = money_violations("temporary_raise.extra", asked.extra)
+        if not asked.extra.minor_units:
+            violations.append(Violation("temporary_raise.extra.minor_units", "0 raises nothing; send at least 1"))
+        if not 0 < asked.until.seconds * 1_000_000 < TIME_US_MAX:
+            violations.append(Violation("temporary_raise.until", "send when it ends"))
+    return found, asked.extra.currency_code, violations
+
+
+def micros(time: timestamp_pb2.Timestamp) -> int:
+    """Give a Timestamp in microseconds since the epoch UTC."""
+    return time.seconds * 1_000_000 + time.nanos // 1_000
+
+
+def is_record_id(text: str) -> bool:
+    """Claim that a text is the id of a decision, posting or hold, within what a store can number."""
+    return bool(is_decision_id(text)) and int(text, 16) < 1 << 63
 
 
 def evaluate_command(request: limit_service_pb2.EvaluateRequest, call: Call) -> DecideCommand:
@@ -134,10 +137,8 @@ def evaluate_command(request: limit_service_pb2.EvaluateRequest, call: Call) -> 
         *kind_violations(request.kind),
         *violations,
     ]
-    asked, asked_currency = None, ""
-    if kind is Kind.TEMPORARY or request.HasField("temporary_raise"):
-        violations += temporary_violations(request, kind)
-        asked, asked_currency = temporary_ask(request.temporary_raise, is_ordered=False)
+    asked, asked_currency, wrong = temporary_of(request, kind, is_ordered=False)
+    violations += wrong
     if request.policy_version and not is_version(request.policy_version):
         violations.append(Violation("policy_version", "send 1 to 64 characters of [A-Za-z0-9._-]"))
     if request.mode_id and not is_mode_id(request.mode_id):

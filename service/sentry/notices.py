@@ -4,16 +4,15 @@ Promises what receivers build on: the fields that service/README.md lists, and n
 """
 
 import json
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, Protocol
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from service.domain.draw import Posting
 from service.domain.notice import Told, told_of_decision, told_of_posting
 from service.domain.watch import Message
 from service.engine.control import Control
+from service.engine.daily_run import iso
 from service.engine.ports import SealedPosting, Store
-
-_EPOCH: Final = date(1970, 1, 1)
 
 
 class Postings(Protocol):
@@ -71,7 +70,7 @@ def body_of(sequence: int, told: Told) -> str:
     if told.until_us:
         content["until"] = _time(told.until_us)
     if told.tell_by_day:
-        content["tell_by"] = (_EPOCH + timedelta(days=told.tell_by_day)).isoformat()
+        content["tell_by"] = iso(told.tell_by_day)
     content["reasons"] = [{"code": reason.code, **_texts(reason.text._asdict())} for reason in told.reasons]
     return json.dumps(content, ensure_ascii=False)
 

@@ -3,14 +3,12 @@
 Promises the same transaction as the rest of the store: it runs statements through the store that owns the connection.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from service.domain.case import Case, CaseChange, CaseState, Voice, VoiceKind
 from service.storage import rows
-from service.storage.statements import STATEMENTS
-
-Execute = Callable[[str, Sequence[Any]], list[Any]]
+from service.storage.statements import STATEMENTS, Execute
 
 
 class SqliteCases:

@@ -3,17 +3,13 @@
 Promises the same transaction as the rest of the store: it runs statements through the store that owns the connection.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import apsw
 
 from service.domain.book import Book
 from service.storage import rows
-from service.storage.statements import STATEMENTS
-
-Execute = Callable[[str, Sequence[Any]], list[Any]]
-ExecuteMany = Callable[[str, Sequence[Sequence[Any]]], None]
+from service.storage.statements import STATEMENTS, Execute, ExecuteMany
 
 
 class SqliteEvents:

@@ -3,6 +3,7 @@
 Promises to read what is written and nothing of what is kept in memory.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,13 +16,14 @@ from service.storage import rows
 from service.storage.statements import STATEMENTS
 
 
-class SqliteLedger:
+class SqliteLedger(ABC):
     """The reads of a ledger over a connection that the store owns."""
 
     _connection: apsw.Connection
 
+    @abstractmethod
     def _run(self, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:
-        raise NotImplementedError
+        """Run a statement and give its rows; raises StoreUnavailable."""
 
     def accounts(self) -> Iterator[Account]:
         """Read every account."""

@@ -4,17 +4,14 @@ Promises the same transaction as the rest of the store: it runs statements throu
 """
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
 
 from service.domain.notice import TOPIC, Notice
 from service.domain.watch import Message, MessageState
-from service.storage.statements import STATEMENTS
-
-Execute = Callable[[str, Sequence[Any]], list[Any]]
-ExecuteMany = Callable[[str, Sequence[Sequence[Any]]], None]
+from service.storage.statements import STATEMENTS, Execute, ExecuteMany
 
 
 class SqliteOutbox:

@@ -3,7 +3,7 @@
 Promises the same transaction as the rest of the store: it runs statements through the store that owns the connection.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,9 +12,7 @@ from service.domain.activation import Activation, ActivationChange
 from service.domain.mode import Scope
 from service.domain.playbook import Value
 from service.domain.watch import Baseline, EngineSeen
-from service.storage.statements import STATEMENTS
-
-Run = Callable[[str, Sequence[Any]], list[Any]]
+from service.storage.statements import STATEMENTS, Execute
 
 _parameters: Final = msgspec.json.Decoder(tuple[tuple[str, Value], ...]).decode
 _scope: Final = msgspec.json.Decoder(Scope).decode
@@ -28,7 +26,7 @@ def _json(content: object) -> str:
 class SqlitePlaybooks:
     """The statements of migration 2."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Execute) -> None:
         self._run = run
 
     def activations_open(self, now_us: int) -> list[Activation]:

@@ -3,7 +3,7 @@
 Promises the same transaction as the rest of the store: it runs statements through the store that owns the connection.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,9 +23,7 @@ from service.domain.daily_run import (
 )
 from service.domain.entitlement import Entitlement
 from service.storage import rows
-from service.storage.statements import STATEMENTS
-
-Execute = Callable[[str, Sequence[Any]], list[Any]]
+from service.storage.statements import STATEMENTS, Execute
 
 _lines: Final = msgspec.json.Decoder(tuple[Line, ...]).decode
 

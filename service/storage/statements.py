@@ -4,8 +4,14 @@ Promises that a statement is found by its name and that a missing one fails at i
 """
 
 import re
+from collections.abc import Callable, Sequence
 from importlib import resources
-from typing import Final
+from typing import Any, Final
+
+Execute = Callable[[str, Sequence[Any]], list[Any]]
+"""Runs a statement with its bindings and gives the rows: what a store lends its parts."""
+ExecuteMany = Callable[[str, Sequence[Sequence[Any]]], None]
+"""Runs a named statement once for each set of bindings."""
 
 
 def read() -> dict[str, str]:
