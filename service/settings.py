@@ -42,7 +42,7 @@ class Settings(BaseSettings):
         2, ge=0, le=64, description="Processes that work on daily runs and closings; 0: none on this machine."
     )
     run_shard_accounts: int = Field(
-        2_000, ge=1, le=100_000, description="Accounts that a worker of the daily run leases at a time."
+        8_000, ge=1, le=100_000, description="Accounts that a worker of the daily run leases at a time."
     )
     run_lease_ms: Milliseconds = Field(
         15_000, description="A worker that is silent for so long, in milliseconds, has lost its task to another."

@@ -70,15 +70,18 @@ def decide(
         # What comes with the decision counts for it, whatever events tell.
         profile = merge(known(account, moment.today or moment.business_day), command.news, moment.now_us)
     before = (growth_then if command.business_day else growth)(account, moment.business_day)
-    if moment.portfolio_room_minor != UNBOUNDED:
-        before = before._replace(portfolio_room_minor=moment.portfolio_room_minor)
     if command.kind is Kind.IMPORT:
         verdict = Verdict(Outcome.APPROVED, command.import_limit_minor, (), (IMPORTED,), 0)
         judgement = Judgement(verdict, policy, ())
         account = account._replace(outstanding_minor=command.import_outstanding_minor)
     else:
-        standing = standing_of(account, profile, before, command.asked)
+        room_minor = moment.portfolio_room_minor
+        in_budget = before if room_minor == UNBOUNDED else before._replace(portfolio_room_minor=room_minor)
+        standing = standing_of(account, profile, in_budget, command.asked)
         judgement = judge_in(mode, command.kind, account.account_id, account.product, standing, policy, moment)
+        if room_minor < judgement.verdict.promised_minor:
+            # Room enough says nothing, and differs from one decision to the next.
+            before = in_budget
     decision = _record(command, account, judgement, mode.mode_id, moment, profile, before, number)
     return _after(account, decision, stated), decision
 
@@ -152,9 +155,6 @@ def _record(
     approved = verdict.outcome is Outcome.APPROVED
     notice_owed = verdict.outcome is Outcome.DECLINED or (approved and verdict.new_limit_minor < limit)
     notice_days = verdict.notice_days or policy.notice_days
-    if before.portfolio_room_minor >= verdict.promised_minor:
-        # Room enough says nothing, and differs from one decision to the next.
-        before = before._replace(portfolio_room_minor=UNBOUNDED)
     return Decision(
         number, account.last_decision, account.account_id, account.version + 1, command.kind, verdict.outcome,
         Status.ACTIVE if approved else account.status,

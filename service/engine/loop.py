@@ -7,7 +7,8 @@ dropped rather than waited for.
 import selectors
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -23,9 +24,11 @@ log = structlog.get_logger("holdline.engine")
 
 
 class Answerer(Protocol):
-    """Answers calls in order, as many as there are; `now_us` is the machine's monotonic clock in microseconds."""
+    """Answers calls, each once and with its position; `now_us` is the machine's monotonic clock in microseconds."""
 
-    def answers(self, calls: Sequence[Call], now_us: int) -> list[Answer]: ...  # noqa: D102 - the docstring covers it.
+    def answers(  # noqa: D102 - the docstring covers it.
+        self, calls: Sequence[Call], now_us: int
+    ) -> Iterator[tuple[int, Answer]]: ...
 
 
 class Chore(NamedTuple):
@@ -93,18 +96,34 @@ class Loop:
             return []
 
     def _answer(self, received: list[tuple[socket.socket, list[Call]]]) -> None:
+        """Answer frames together, and send each connection its answers when it has them all.
+
+        Two workers whose chunks came together would else wait for each other, and leave the engine idle meanwhile.
+        """
         merged = [call for _, calls in received for call in calls]
-        answers = self._answerer.answers(merged, time.monotonic_ns() // 1_000)
+        connection_of = [connection for connection, calls in received for _ in calls]
+        missing = Counter(connection_of)
+        given: dict[int, Answer] = {}
+        for position, answer in self._answerer.answers(merged, time.monotonic_ns() // 1_000):
+            given[position] = answer
+            connection = connection_of[position]
+            missing[connection] -= 1
+            if not missing[connection]:
+                self._send(connection, received, given)
+
+    def _send(
+        self, connection: socket.socket, received: list[tuple[socket.socket, list[Call]]], given: dict[int, Answer]
+    ) -> None:
+        """Send a connection the answers to its frames, in order."""
         start = 0
-        for connection, calls in received:
-            content = frames.frame(answers[start : start + len(calls)])
-            start += len(calls)
-            if connection in self._buffers:
+        for owner, calls in received:
+            if owner is connection and connection in self._buffers:
                 try:
-                    connection.sendall(content)
+                    connection.sendall(frames.frame([given[start + place] for place in range(len(calls))]))
                 except OSError:
                     log.warning("gateway dropped: it takes no answers")
                     self._drop(connection)
+            start += len(calls)
 
     def _drop(self, connection: socket.socket) -> None:
         self._selector.unregister(connection)

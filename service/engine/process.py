@@ -5,7 +5,7 @@ met by one call answers INTERNAL to that call alone.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -57,32 +57,33 @@ class Engine:
         self._outbox_purged = 0
         """Sequence of the message up to which the present walk has purged."""
 
-    def answers(self, calls: Sequence[Call], now_us: int) -> list[Answer]:
-        """Answer calls in order; `now_us` is the machine's monotonic clock in microseconds."""
-        given: dict[int, Answer] = {}
+    def answers(self, calls: Sequence[Call], now_us: int) -> Iterator[tuple[int, Answer]]:
+        """Answer calls, each with its position, as soon as it may leave: decisions first.
+
+        `now_us` is the machine's monotonic clock in microseconds.
+        """
         waiting: list[tuple[int, Call, Work]] = []
         queries: list[int] = []
         size = 0
         for position, call in enumerate(calls):
             if call.deadline_us <= now_us:
-                given[position] = self._codec.error(DeadlineExpired())
+                yield position, self._codec.error(DeadlineExpired())
             elif not self._codec.is_decision(call.method):
                 queries.append(position)
             else:
                 work = self._work(call)
                 if isinstance(work, Answer):
-                    given[position] = work
+                    yield position, work
                     continue
                 if waiting and size + len(work.commands) > self._commands_max:
-                    self._decide(waiting, given)
+                    yield from self._decide(waiting)
                     waiting, size = [], 0
                 waiting.append((position, call, work))
                 size += len(work.commands)
         if waiting:
-            self._decide(waiting, given)
+            yield from self._decide(waiting)
         for position in queries:
-            given[position] = self._query(calls[position])
-        return [given[position] for position in range(len(calls))]
+            yield position, self._query(calls[position])
 
     def _work(self, call: Call) -> Work | Answer:
         try:
@@ -92,7 +93,7 @@ class Engine:
         except Exception:  # noqa: BLE001 - The outermost edge for one request's translation.
             return self._internal(call)
 
-    def _decide(self, waiting: list[tuple[int, Call, Work]], given: dict[int, Answer]) -> None:
+    def _decide(self, waiting: list[tuple[int, Call, Work]]) -> Iterator[tuple[int, Answer]]:
         """Execute what waits in one transaction and assemble the answers."""
         commands = [
             command for _, _, work in waiting for command in work.commands if not isinstance(command, HoldlineError)
@@ -101,9 +102,10 @@ class Engine:
         for position, call, work in waiting:
             answers = [command if isinstance(command, HoldlineError) else next(executed) for command in work.commands]
             try:
-                given[position] = self._codec.answer(call, work, answers)
+                answer = self._codec.answer(call, work, answers)
             except Exception:  # noqa: BLE001 - The outermost edge for one answer's translation; its decisions are durable.
-                given[position] = self._internal(call)
+                answer = self._internal(call)
+            yield position, answer
 
     def _execute(self, commands: list[Command]) -> list[Answered | HoldlineError]:
         started = time.perf_counter()

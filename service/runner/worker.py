@@ -142,7 +142,7 @@ class Worker:
     def _read(self, task: Task) -> tuple[list[Account], Chunk]:
         """Read the next accounts of a task, and give a chunk that says how far that is."""
         accounts = self._store.runs.accounts_after(task.done_id, task.upto_id, self._page)
-        is_done = len(accounts) < self._page
+        is_done = len(accounts) < self._page or accounts[-1].account_id == task.upto_id
         done_id = task.upto_id if is_done else accounts[-1].account_id
         return accounts, _chunk_of(task, done_id, is_done=is_done, raises=(), looked=len(accounts))
 

@@ -5,7 +5,7 @@ its own and asks the engine to write. What it holds in memory is built anew from
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -221,10 +221,11 @@ class Answerer:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
 
-    def answers(self, calls: Sequence[Call], now_us: int) -> list[Answer]:
-        """Answer calls in order; `now_us` is the machine's monotonic clock in microseconds."""
+    def answers(self, calls: Sequence[Call], now_us: int) -> Iterator[tuple[int, Answer]]:
+        """Answer calls in order, each with its position; `now_us` is the machine's monotonic clock in microseconds."""
         del now_us
-        return [self._answer(call) for call in calls]
+        for position, call in enumerate(calls):
+            yield position, self._answer(call)
 
     def _answer(self, call: Call) -> Answer:
         # The call before this one may have taken long, so each looks at the clock anew.

@@ -113,20 +113,20 @@ def profile() -> None:
             for start in range(0, bodies.ACCOUNTS, 1_000)
         ]
         for body in sent:
-            engine.answers([Call(method, "profile", FAR_AWAY_US, "", body)], 0)
+            dict(engine.answers([Call(method, "profile", FAR_AWAY_US, "", body)], 0))
         sent = [
             limit_service_pb2.BatchDecideRequest(requests=[next(source) for _ in range(1_000)]).SerializeToString()
             for _ in range(2 * BATCHES)
         ]
         started = time.process_time()
         for body in sent[:BATCHES]:
-            engine.answers([Call(method, "profile", FAR_AWAY_US, "", body)], 0)
+            dict(engine.answers([Call(method, "profile", FAR_AWAY_US, "", body)], 0))
         used = time.process_time() - started
         print(f"{used / BATCHES * 1e3:.1f} µs of CPU a decision, in batches of 1,000")
         profiler = cProfile.Profile()
         profiler.enable()
         for body in sent[BATCHES:]:
-            engine.answers([Call(method, "profile", FAR_AWAY_US, "", body)], 0)
+            dict(engine.answers([Call(method, "profile", FAR_AWAY_US, "", body)], 0))
         profiler.disable()
         pstats.Stats(profiler).sort_stats("tottime").print_stats(28)
         store.close()

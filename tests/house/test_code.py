@@ -121,7 +121,7 @@ def test_a_decide_passes_the_files_of_the_map_in_their_order(tmp_path: Path) -> 
 
     sys.setprofile(trace)
     try:
-        engine.answers([call], 0)
+        dict(engine.answers([call], 0))
     finally:
         sys.setprofile(None)
     store.close()

@@ -43,20 +43,25 @@ def _call(deadline_us: int = LATER, account_id: str = "") -> Call:
     return Call(DECIDE, "tests", deadline_us, "", request.SerializeToString())
 
 
+def _answers(engine: Engine, calls: list[Call], now_us: int = 0) -> list[Answer]:
+    found = dict(engine.answers(calls, now_us))
+    return [found[position] for position in range(len(calls))]
+
+
 def _code(answer: Answer) -> int:
     assert answer.code == (status_pb2.Status.FromString(answer.body).code if answer.code else 0)
     return answer.code
 
 
 def test_an_expired_call_is_dropped_and_its_neighbours_are_decided(engine: Engine, store: SqliteStore) -> None:
-    answers = engine.answers([_call(), _call(deadline_us=1_000), _call()], now_us=1_000)
+    answers = _answers(engine, [_call(), _call(deadline_us=1_000), _call()], now_us=1_000)
 
     assert [_code(answer) for answer in answers] == [0, grpc.StatusCode.DEADLINE_EXCEEDED.value[0], 0]
     assert verify(store).decisions == 2
 
 
 def test_more_commands_than_a_commit_takes_are_decided_in_several(engine: Engine, store: SqliteStore) -> None:
-    answers = engine.answers([_call() for _ in range(10)], 0)
+    answers = _answers(engine, [_call() for _ in range(10)])
 
     assert {_code(answer) for answer in answers} == {0}
     assert verify(store).decisions == 10
@@ -73,7 +78,7 @@ def test_a_bug_met_by_one_command_answers_internal_to_that_one_alone(
         return rules.decide(command, account, *rest)  # type: ignore[arg-type]  # passed through.
 
     monkeypatch.setattr(execute, "decide", buggy)
-    answers = engine.answers([_call(), _call(account_id="cursed-account"), _call()], 0)
+    answers = _answers(engine, [_call(), _call(account_id="cursed-account"), _call()])
     listener.stop()
     logging.getLogger().handlers.clear()
 
@@ -108,7 +113,7 @@ def test_a_frame_longer_than_either_end_sends_is_refused() -> None:
 def test_a_replay_costs_no_decision(engine: Engine, store: SqliteStore) -> None:
     call = _call()
 
-    first, second = (engine.answers([call], 0)[0] for _ in range(2))
+    first, second = (_answers(engine, [call])[0] for _ in range(2))
 
     assert limit_service_pb2.DecideResponse.FromString(second.body).replayed
     assert second.body == first.body + b"\x18\x01"
