@@ -6,7 +6,6 @@ runs, and a verified store at the end. Timings are reported, never asserted.
 
 import argparse
 import os
-import platform
 import queue
 import random
 import signal
@@ -18,17 +17,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import apsw
-import google.protobuf
 import grpc
 from holdline.v1 import decision_pb2, limit_service_pb2
 
-from loadtests import wire
+from loadtests import machine, wire
 from loadtests.bodies import ACCOUNTS, BATCH, GOOD, decisions_in_batches, events_in_batches, prepared, requests
+from loadtests.machine import cpu_seconds
 from loadtests.peers import echo
 from service.cli.demonstration import Server, running_server
 from service.client import Client
@@ -69,12 +66,6 @@ def load_accounts(listen: str) -> None:
                 for number in range(start, start + BATCH)
             ]  # fmt: skip
             call(limit_service_pb2.BatchDecideRequest(requests=batch), timeout=30)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Give the CPU time, user and system, that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run_unary(listen: str, in_flight: int, seconds: float, amount: int) -> wire.Run:
@@ -127,28 +118,17 @@ def measured(what: str) -> dict[str, float]:
     return {name: float(value) for name, value in (line.split() for line in run.stdout.splitlines())}
 
 
-def disk() -> tuple[float, float]:
-    """Time fdatasync after a write of 8 KiB: p50 and p99 in microseconds."""
-    with tempfile.NamedTemporaryFile(dir=tempfile.gettempdir()) as file:
-        times = []
-        for _ in range(300):
-            file.write(b"\0" * 8192)
-            file.flush()
-            started = time.perf_counter()
-            os.fdatasync(file.fileno())
-            times.append((time.perf_counter() - started) * 1e6)
-    return statistics.median(times), sorted(times)[297]
-
-
-def machine() -> list[str]:
+def machine_lines() -> list[str]:
     """Describe what the figures were measured on."""
-    median, high = disk()
-    governor = f"{os.cpu_count()} cores, {platform.machine()}, kernel {platform.release().split('-')[0]}"
-    versions = (
-        f"Python {platform.python_version()}, grpcio {grpc.__version__}, protobuf {google.protobuf.__version__} (upb), "
-        f"uvloop {metadata.version('uvloop')}, SQLite {apsw.sqlite_lib_version()}"
-    )
-    return [governor, versions, f"fdatasync after 8 KiB: p50 {median:.0f} µs, p99 {high:.0f} µs"]
+    found = machine.described()
+    return [
+        f"{found['cores']} cores, {found['architecture']}, kernel {found['kernel']}",
+        (
+            f"Python {found['python']}, grpcio {found['grpcio']}, protobuf {found['protobuf']} (upb), "
+            f"uvloop {found['uvloop']}, SQLite {found['sqlite']}"
+        ),
+        f"fdatasync after 8 KiB: p50 {found['sync_us']['p50']} µs, p99 {found['sync_us']['p99']} µs",
+    ]
 
 
 def main() -> None:
@@ -158,7 +138,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="alternating runs of service and peer")
     parser.add_argument("--write", action="store_true", help="write loadtests/FIGURES.md")
     chosen = parser.parse_args()
-    lines = [f"- {line}" for line in machine()]
+    lines = [f"- {line}" for line in machine_lines()]
     with tempfile.TemporaryDirectory(prefix="holdline-bench-") as name, running_server(Path(name)) as server:
         load_accounts(server.listen)
         lines += ["", *measure(server, chosen.seconds, chosen.rounds)]

@@ -17,6 +17,7 @@ from holdline.v1 import account_pb2, limit_service_pb2
 from holdline.v1.money_pb2 import Money
 
 from loadtests import bench
+from loadtests.machine import cpu_seconds
 from service.cli.demonstration import Server, running_server
 from service.client import Client, HoldlineError
 
@@ -67,14 +68,14 @@ def processes(server: Server) -> Iterator[tuple[str, int]]:
 
 def measure_run(server: Server, client: Client, date: str) -> None:
     """Run a day with nobody else there."""
-    before = {pid: bench.cpu_seconds(pid) for _, pid in processes(server)}
+    before = {pid: cpu_seconds(pid) for _, pid in processes(server)}
     began = time.monotonic()
     client.start_run(date)
     run = list(client.watch_run(date))[-1]
     seconds = time.monotonic() - began
     print(f"run: {run.looked:,} accounts in {seconds:.1f} s, {run.looked / seconds:,.0f}/s; {run.granted:,} granted")
     for role, pid in processes(server):
-        print(f"  {role}: {bench.cpu_seconds(pid) - before[pid]:.1f} s of CPU, at most {greatest_mb(pid)} MiB")
+        print(f"  {role}: {cpu_seconds(pid) - before[pid]:.1f} s of CPU, at most {greatest_mb(pid)} MiB")
 
 
 def measure_closing(client: Client, date: str) -> None:

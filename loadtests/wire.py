@@ -5,6 +5,7 @@ the intended start in open loops, so that a stalled server can't hide its stall.
 and a replayed key is not a durable decision. Loopback only, bounded in calls and time.
 """
 
+import base64
 import select
 import socket
 import struct
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import hpack
+from google.rpc import error_details_pb2, status_pb2
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
@@ -21,6 +23,8 @@ END_STREAM, END_HEADERS, ACK = 1, 4, 1
 # No header table, so equal header bytes mean equal headers; windows as large as they come.
 SETTINGS_SENT = struct.pack(">HIHI", 1, 0, 4, 2**31 - 1)
 WINDOW_BYTES = 2**31 - 1 - 65_535
+WINDOW_BYTES_FIRST = 65_535
+FRAME_BYTES_MAX = 16_384
 BODY_BYTES_MAX = 512
 """With at most 100 bodies of so many bytes in flight the server's windows (64 KiB) are never filled."""
 IN_FLIGHT_MAX = 100
@@ -48,13 +52,33 @@ class Run(NamedTuple):
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)] * 1e3 if ordered else 0.0
 
 
-def _frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
+def frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
+    """Write an HTTP/2 frame."""
     return struct.pack(">I", len(content))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + content
 
 
-def _literal(name: str, value: str) -> bytes:
+def _reason(details: bytes) -> str:
+    """Give the reason in a status's details, empty where gRPC itself made the status."""
+    made = status_pb2.Status.FromString(base64.b64decode(details + b"=" * (-len(details) % 4)))
+    for detail in made.details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            return str(info.reason)
+    return "-"
+
+
+def literal(name: str, value: str) -> bytes:
     """Write a header without indexing and without Huffman code."""
     return b"\0" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()
+
+
+def header_block(listen: str, path: str, caller: str, timeout: str = "5S", **more: str) -> bytes:
+    """Write the headers of calls to a method; `timeout` as gRPC writes it, and what else callers say of themselves."""
+    headers = {
+        ":method": "POST", ":scheme": "http", ":path": path, ":authority": listen, "te": "trailers",
+        "content-type": "application/grpc", "x-holdline-caller": caller, "grpc-timeout": timeout, **more,
+    }  # fmt: skip
+    return b"".join(literal(name, value) for name, value in headers.items())
 
 
 class Connection:
@@ -64,21 +88,23 @@ class Connection:
         host, _, port = listen.partition(":")
         self.socket = socket.create_connection((host, int(port)), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        headers = {
-            ":method": "POST", ":scheme": "http", ":path": path, ":authority": listen, "te": "trailers",
-            "content-type": "application/grpc", "x-holdline-caller": caller, "grpc-timeout": "5S",
-        }  # fmt: skip
-        self._headers = b"".join(_literal(name, value) for name, value in headers.items())
+        self._headers = header_block(listen, path, caller)
         self.socket.sendall(
-            PREFACE
-            + _frame(SETTINGS, 0, 0, SETTINGS_SENT)
-            + _frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW_BYTES))
+            PREFACE + frame(SETTINGS, 0, 0, SETTINGS_SENT) + frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW_BYTES))
         )
         self._buffer = bytearray()
         self._next_stream = 1
         self._statuses: dict[bytes, str] = {}
         self.replayed = 0
         self.answer_bytes = 0
+        self.window = WINDOW_BYTES_FIRST
+        """Bytes of bodies that the server still takes on this connection."""
+        self.last_stream: int | None = None
+        """Where the server goes away: the last stream that it will still answer. No more calls may be sent then."""
+        self.tells_reasons = False
+        """Whether a status is told with its google.rpc reason, as in "8 OVERLOADED"."""
+        self.answers: dict[int, bytearray] | None = None
+        """Answers by stream, where somebody wants to read them; who reads one takes it out."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -86,14 +112,25 @@ class Connection:
 
     def send(self, bodies: list[bytes]) -> list[int]:
         """Send calls, all in one write; gives their streams."""
+        assert all(len(body) <= BODY_BYTES_MAX for body in bodies)
+        return self.send_calls([(self._headers, body) for body in bodies])
+
+    def send_calls(self, calls: list[tuple[bytes, bytes]]) -> list[int]:
+        """Send calls, each with its header block and body, all in one write; gives their streams.
+
+        A body must fit in one stream's window and, all together, in what `window` has left.
+        """
         parts, streams = [], []
-        for body in bodies:
-            assert len(body) <= BODY_BYTES_MAX
+        for headers, body in calls:
             stream = self._next_stream
             self._next_stream += 2
             streams.append(stream)
-            parts.append(_frame(HEADERS, END_HEADERS, stream, self._headers))
-            parts.append(_frame(DATA, END_STREAM, stream, b"\0" + struct.pack(">I", len(body)) + body))
+            self.window -= len(body) + 5
+            content = b"\0" + struct.pack(">I", len(body)) + body
+            parts.append(frame(HEADERS, END_HEADERS, stream, headers))
+            for start in range(0, len(content), FRAME_BYTES_MAX):
+                flags = END_STREAM if start + FRAME_BYTES_MAX >= len(content) else 0
+                parts.append(frame(DATA, flags, stream, content[start : start + FRAME_BYTES_MAX]))
         self.socket.sendall(b"".join(parts))
         return streams
 
@@ -114,33 +151,42 @@ class Connection:
             if size < end:
                 break
             kind, flags = buffer[start + 3], buffer[start + 4]
+            stream = int.from_bytes(buffer[start + 5 : start + 9], "big")
             if kind == HEADERS and flags & END_STREAM:
-                stream = int.from_bytes(buffer[start + 5 : start + 9], "big")
                 ended.append((stream, self._status(bytes(buffer[start + 9 : end]))))
             elif kind == DATA:
                 self.answer_bytes = max(length - 5, self.answer_bytes)
                 self.replayed += length >= 7 and buffer[end - 2 : end] == REPLAYED
-            elif kind not in (HEADERS, WINDOW_UPDATE):
+                if self.answers is not None:
+                    self.answers.setdefault(stream, bytearray()).extend(buffer[start + 9 : end])
+            elif kind == WINDOW_UPDATE:
+                if not stream:
+                    self.window += int.from_bytes(buffer[start + 9 : end], "big")
+            elif kind != HEADERS:
                 self._control(kind, flags, bytes(buffer[start:end]), ended)
             start = end
         del buffer[:start]
         return ended
 
-    def _control(self, kind: int, flags: int, frame: bytes, ended: list[tuple[int, str]]) -> None:
+    def _control(self, kind: int, flags: int, content: bytes, ended: list[tuple[int, str]]) -> None:
         if kind == SETTINGS and not flags & ACK:
-            self.socket.sendall(_frame(SETTINGS, ACK, 0, b""))
+            self.socket.sendall(frame(SETTINGS, ACK, 0, b""))
         elif kind == PING and not flags & ACK:
-            self.socket.sendall(_frame(PING, ACK, 0, frame[9:]))
+            self.socket.sendall(frame(PING, ACK, 0, content[9:]))
         elif kind == RST_STREAM:
-            ended.append((int.from_bytes(frame[5:9], "big"), "reset"))
+            ended.append((int.from_bytes(content[5:9], "big"), "reset"))
         elif kind == GOAWAY:
-            raise ConnectionError("the server goes away")
+            if self.answers is None:
+                raise ConnectionError("the server goes away")
+            self.last_stream = int.from_bytes(content[9:13], "big")
 
     def _status(self, block: bytes) -> str:
         found = self._statuses.get(block)
         if found is None:
             headers = dict(hpack.Decoder().decode(block, raw=True))
             found = bytes(headers[b"grpc-status"]).decode()
+            if self.tells_reasons and found != "0":
+                found = f"{found} {_reason(bytes(headers.get(b'grpc-status-details-bin', b'')))}"
             if len(self._statuses) < 1_000:
                 self._statuses[block] = found
         return found

@@ -2,6 +2,7 @@
 
 import typer
 
+from loadtests import cli as load
 from service.cli import (
     accounts,
     decisions,
@@ -50,6 +51,7 @@ app.add_typer(outbox.app, name="outbox")
 app.command("mode")(oncall.mode)
 app.command("oncall")(oncall.oncall)
 app.command("drill")(drill.drill)
+app.add_typer(load.app, name="load")
 
 
 def run() -> None:

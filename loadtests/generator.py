@@ -1,0 +1,377 @@
+"""One generator process: sends a share of a scenario's calls on schedule, and tells what came of them.
+
+Promises that a call's latency runs from its intended start, however late it could be sent; that the generator's own
+lateness is measured and told; and that it ends by itself. `python -m loadtests.generator` takes its orders as one JSON
+line on standard input and writes a JSON line a second, then its result.
+"""
+
+import contextlib
+import heapq
+import json
+import os
+import random
+import select
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from hdrh.histogram import HdrHistogram
+from holdline.v1 import limit_service_pb2
+
+from loadtests import wire
+from loadtests.journal import Entry, Journal, Told, seal_of
+from loadtests.scenario import WRITES, Rpc, Scenario
+from loadtests.schedule import Arrival, arrivals
+from loadtests.traffic import PATHS, Asked, Traffic
+
+LATENCY_US_MAX: Final = 120_000_000
+LATE_US: Final = 25_000
+"""A call that its generator begins so much later than intended, though it had room for it, was begun late."""
+WAIT_SECONDS_MAX: Final = 0.02
+RECONNECT_SECONDS: Final = 0.05
+GRACE_SECONDS: Final = 1.0
+"""So long after its deadline a call without an answer is given up."""
+DUPLICATE_SECONDS_MAX: Final = 0.02
+AWAY: Final = "14 CONNECTION_LOST"
+NOT_SENT: Final = "14 NOT_SENT"
+NICENESS: Final = -10
+"""The generator comes first where cores are short, as it would on a machine of its own; where it may."""
+
+_TOLD: Final = {"0": Told.ACKNOWLEDGED, "8": Told.REFUSED, "9": Told.DECLINED}
+_TRY_AGAIN: Final = ("8", "14", "4")
+
+
+def histogram(digits: int = 3) -> HdrHistogram:
+    """Make a histogram of microseconds."""
+    return HdrHistogram(1, LATENCY_US_MAX, digits)
+
+
+class Call:
+    """A call in the making: what is asked, since when, and how often it was tried. Times in seconds of the load."""
+
+    __slots__ = ("asked", "attempts", "deadline", "intended", "is_duplicate", "phase")
+
+    def __init__(self, asked: Asked, intended: float, phase: int, *, is_duplicate: bool = False) -> None:
+        self.asked = asked
+        self.intended = intended
+        self.phase = phase
+        self.attempts = 0
+        self.deadline = 0.0
+        self.is_duplicate = is_duplicate
+
+
+class Second:
+    """What one second of the load saw: counts by word, and latencies of what ended with OK in it."""
+
+    __slots__ = ("counts", "latencies")
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.latencies = histogram(2)
+
+
+class Tally:
+    """Everything that is counted."""
+
+    def __init__(self) -> None:
+        self.latencies: dict[tuple[int, str, str, bool], HdrHistogram] = {}
+        """By phase, RPC, what the caller knows, and whether it is the hot account's."""
+        self.statuses: Counter[tuple[int, str, str]] = Counter()
+        self.lag = histogram()
+        self.begun = self.late = self.attempts = self.firsts = self.duplicates = self.replays = 0
+        self.seconds: dict[int, Second] = {}
+
+    def second(self, at: float) -> Second:
+        """Give a second's counts."""
+        number = max(int(at), 0)
+        found = self.seconds.get(number)
+        if found is None:
+            found = self.seconds[number] = Second()
+        return found
+
+    def end(self, call: Call, status: str, told: Told, now: float) -> None:
+        """Count a call that has ended for its caller."""
+        rpc = call.asked.rpc.value
+        latency_us = min(max(int((now - call.intended) * 1e6), 1), LATENCY_US_MAX)
+        key = call.phase, rpc, told.name, call.asked.is_hot
+        found = self.latencies.get(key)
+        if found is None:
+            found = self.latencies[key] = histogram()
+        found.record_value(latency_us)
+        self.statuses[call.phase, rpc, status] += 1
+        second = self.second(now)
+        second.counts[told.name.lower()] += 1
+        if told is Told.ACKNOWLEDGED:
+            second.latencies.record_value(latency_us)
+
+    def result(self) -> dict[str, Any]:
+        """Write the tally as JSON: histograms in HdrHistogram's own encoding."""
+        return {
+            "latencies": [[*key, found.encode().decode()] for key, found in self.latencies.items()],
+            "statuses": [[*key, count] for key, count in self.statuses.items()],
+            "lag": self.lag.encode().decode(),
+            "begun": self.begun, "late": self.late, "attempts": self.attempts, "firsts": self.firsts,
+            "duplicates": self.duplicates, "replays": self.replays,
+        }  # fmt: skip
+
+
+class Generator:
+    """Sends calls over its connections until its schedule is done and every call has ended."""
+
+    def __init__(self, scenario: Scenario, number: int, listen: str, caller: str, journal: Journal) -> None:
+        self._scenario = scenario
+        self._listen = listen
+        self._caller = caller
+        self._journal = journal
+        self._rng = random.Random(f"{scenario.seed}/{number}/manners")
+        self._traffic = Traffic(scenario, f"{number}")
+        self._schedule: Iterator[Arrival] = islice(arrivals(scenario, scenario.seed), number, None, scenario.processes)
+        timeout = f"{scenario.deadline_ms}m"
+        self._headers = {rpc: wire.header_block(listen, path, caller, timeout) for rpc, path in PATHS.items()}
+        self._connections: list[wire.Connection | None] = [None] * scenario.connections
+        self._in_flight: list[dict[int, Call]] = [{} for _ in range(scenario.connections)]
+        self._connect_at = [0.0] * scenario.connections
+        self._turn = 0
+        self._ready: deque[Call] = deque()
+        self._later: list[tuple[float, int, Call]] = []
+        self._sequence = 0
+        self.tally = Tally()
+
+    def run(self, began: float) -> Iterator[int]:
+        """Send everything; gives each second's number once it is over. `began`: monotonic seconds."""
+        scenario = self._scenario
+        upcoming = next(self._schedule, None)
+        told = 0
+        over = scenario.seconds + scenario.deadline_ms / 1_000 + 2 * GRACE_SECONDS + 10
+        while True:
+            now = time.monotonic() - began
+            upcoming = self._take_due(upcoming, now)
+            if scenario.closed_loop:
+                self._keep_busy(now)
+            self._connect(now)
+            self._send(now)
+            is_done = upcoming is None if not scenario.closed_loop else now >= scenario.seconds
+            if is_done and not self._ready and not self._later and not any(self._in_flight):
+                break
+            if now > over:
+                self._give_up(lambda _: True, now, "4 -")
+                break
+            while told < int(now):
+                yield told
+                told += 1
+            self._wait(upcoming, began)
+            self._give_up(lambda call, now=now: call.deadline < now, now, "4 -")
+        yield from range(told, int(now) + 1)
+
+    def _take_due(self, upcoming: Arrival | None, now: float) -> Arrival | None:
+        """Make calls of what is due; lateness counts only where no call had to wait for room before."""
+        if self._scenario.closed_loop:
+            return None
+        had_room = not self._ready
+        while upcoming is not None and upcoming.at <= now:
+            self._offer(next(self._traffic), upcoming, now, had_room=had_room)
+            upcoming = next(self._schedule, None)
+        while self._later and self._later[0][0] <= now:
+            self._ready.append(heapq.heappop(self._later)[2])
+        return upcoming
+
+    def _offer(self, asked: Asked, arrival: Arrival, now: float, *, had_room: bool) -> None:
+        tally = self.tally
+        call = Call(asked, arrival.at, arrival.phase)
+        self._ready.append(call)
+        tally.firsts += 1
+        tally.second(arrival.at).counts["offered"] += 1
+        if had_room:
+            lag_us = int((now - arrival.at) * 1e6)
+            tally.lag.record_value(min(max(lag_us, 1), LATENCY_US_MAX))
+            tally.begun += 1
+            tally.late += lag_us > LATE_US
+        if asked.rpc in WRITES and self._rng.random() < self._scenario.duplicates:
+            tally.duplicates += 1
+            at = now + self._rng.random() * DUPLICATE_SECONDS_MAX
+            self._put_off(Call(asked, at, arrival.phase, is_duplicate=True), at)
+
+    def _keep_busy(self, now: float) -> None:
+        """Closed loop: as many calls as the scenario wants in flight, each new one intended for now."""
+        if now >= self._scenario.seconds:
+            return
+        missing = self._scenario.closed_loop - sum(map(len, self._in_flight)) - len(self._ready)
+        for _ in range(missing):
+            self._offer(next(self._traffic), Arrival(now, 0), now, had_room=False)
+
+    def _put_off(self, call: Call, at: float) -> None:
+        self._sequence += 1
+        heapq.heappush(self._later, (at, self._sequence, call))
+
+    def _connect(self, now: float) -> None:
+        for place, connection in enumerate(self._connections):
+            if connection is None and now >= self._connect_at[place]:
+                try:
+                    made = wire.Connection(self._listen, PATHS[Rpc.DECIDE], self._caller)
+                except OSError:
+                    self._connect_at[place] = now + RECONNECT_SECONDS
+                    continue
+                made.answers, made.tells_reasons = {}, True
+                self._connections[place] = made
+
+    def _send(self, now: float) -> None:
+        """Send what is ready, in turn over the connections that have room."""
+        if self._ready and not any(self._connections):
+            while self._ready:
+                self._ended(self._ready.popleft(), NOT_SENT, b"", now)
+            return
+        for _ in range(len(self._connections)):
+            if not self._ready:
+                return
+            self._turn = (self._turn + 1) % len(self._connections)
+            connection, in_flight = self._connections[self._turn], self._in_flight[self._turn]
+            if connection is None or connection.last_stream is not None:
+                continue
+            share = -(-len(self._ready) // len(self._connections))
+            calls: list[Call] = []
+            room = connection.window
+            while self._ready and len(calls) < share and len(in_flight) + len(calls) < wire.IN_FLIGHT_MAX:
+                room -= len(self._ready[0].asked.body) + 5
+                if room < 0:
+                    break
+                calls.append(self._ready.popleft())
+            if calls:
+                self._send_over(self._turn, connection, calls, now)
+
+    def _send_over(self, place: int, connection: wire.Connection, calls: list[Call], now: float) -> None:
+        deadline = now + self._scenario.deadline_ms / 1_000 + GRACE_SECONDS
+        try:
+            streams = connection.send_calls([(self._headers[call.asked.rpc], call.asked.body) for call in calls])
+        except OSError:
+            for call in calls:
+                self._ended(call, AWAY, b"", now)
+            self._lose(place, now)
+            return
+        for stream, call in zip(streams, calls, strict=True):
+            call.attempts += 1
+            call.deadline = deadline
+            self._in_flight[place][stream] = call
+        self.tally.attempts += len(calls)
+        self.tally.second(now).counts["sent"] += len(calls)
+
+    def _wait(self, upcoming: Arrival | None, began: float) -> None:
+        """Wait for answers until the next call is due, and take them in."""
+        now = time.monotonic() - began
+        due = min(upcoming.at if upcoming else now + 1, self._later[0][0] if self._later else now + 1)
+        seconds = min(max(due - now, 0.0), WAIT_SECONDS_MAX)
+        places = {one.socket: place for place, one in enumerate(self._connections) if one is not None}
+        if not places:
+            time.sleep(min(seconds, RECONNECT_SECONDS))
+            return
+        for ready in select.select(list(places), [], [], seconds)[0]:
+            self._receive(places[ready], began)
+
+    def _receive(self, place: int, began: float) -> None:
+        connection = self._connections[place]
+        assert connection is not None
+        assert connection.answers is not None
+        try:
+            ended = connection.receive(0)
+        except OSError:
+            self._lose(place, time.monotonic() - began)
+            return
+        now = time.monotonic() - began
+        for stream, status in ended:
+            call = self._in_flight[place].pop(stream, None)
+            answer = bytes(connection.answers.pop(stream, b""))[5:]
+            if call is not None:
+                self._ended(call, "14 RESET" if status == "reset" else status, answer, now)
+        if connection.last_stream is not None:
+            self._leave(place, connection, connection.last_stream, now)
+
+    def _leave(self, place: int, connection: wire.Connection, last_stream: int, now: float) -> None:
+        """The server goes away in order: what it won't answer is tried elsewhere, the rest is waited for."""
+        in_flight = self._in_flight[place]
+        for stream in [stream for stream in in_flight if stream > last_stream]:
+            self._ended(in_flight.pop(stream), NOT_SENT, b"", now)
+        if not in_flight:
+            connection.close()
+            self._connections[place], self._connect_at[place] = None, now
+
+    def _lose(self, place: int, now: float) -> None:
+        """A connection is gone: nobody knows of its calls."""
+        connection, left = self._connections[place], self._in_flight[place]
+        self._connections[place], self._in_flight[place] = None, {}
+        self._connect_at[place] = now + RECONNECT_SECONDS
+        if connection is not None:
+            connection.close()
+        for call in left.values():
+            self._ended(call, AWAY, b"", now)
+
+    def _give_up(self, is_over: Any, now: float, status: str) -> None:
+        for in_flight in self._in_flight:
+            for stream in [stream for stream, call in in_flight.items() if is_over(call)]:
+                self._ended(in_flight.pop(stream), status, b"", now)
+
+    def _ended(self, call: Call, status: str, answer: bytes, now: float) -> None:
+        """Take an attempt's end: try again where the caller would, else count and journal it."""
+        code = status.partition(" ")[0]
+        told = Told.REFUSED if status == NOT_SENT else _TOLD.get(code, Told.UNKNOWN)
+        if code in _TRY_AGAIN and not call.is_duplicate and self._may_retry(call):
+            self.tally.second(now).counts[f"try again: {status}"] += 1
+            pause = self._scenario.retries.pause_ms / 1_000 * 2 ** max(call.attempts - 1, 0)
+            self._put_off(call, now + pause * self._rng.uniform(0.5, 1.5))
+            if told is Told.UNKNOWN:
+                self._enter(call, told, b"\0" * 8)
+            return
+        seal, is_replay = seal_of(call.asked.rpc, answer, status)
+        self.tally.replays += is_replay
+        if not call.is_duplicate:
+            self.tally.end(call, status, told, now)
+        if answer and call.asked.rpc is Rpc.AUTHORIZE and told is Told.ACKNOWLEDGED and not is_replay:
+            self._traffic.granted(limit_service_pb2.AuthorizeDrawResponse.FromString(answer))
+        self._enter(call, told, seal)
+
+    def _enter(self, call: Call, told: Told, seal: bytes) -> None:
+        if call.asked.rpc in WRITES:
+            self._journal.enter(Entry(call.asked.rpc, told, call.asked.key, seal, call.asked.body))
+
+    def _may_retry(self, call: Call) -> bool:
+        manners, tally = self._scenario.retries, self.tally
+        retries = tally.attempts - tally.firsts - tally.duplicates
+        return call.attempts < manners.attempts and retries < manners.budget * tally.firsts + 10
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for connection in self._connections:
+            if connection is not None:
+                connection.close()
+
+
+def main() -> None:
+    """Run one generator as ordered."""
+    orders = json.loads(sys.stdin.readline())
+    scenario = Scenario.model_validate(orders["scenario"])
+    with contextlib.suppress(PermissionError):
+        os.nice(NICENESS)
+    journal = Journal(Path(orders["journal"]))
+    generator = Generator(scenario, orders["number"], orders["listen"], orders["caller"], journal)
+    _say({"ready": True})
+    began = float(sys.stdin.readline())
+    while (wait := began - time.monotonic()) > 0:
+        time.sleep(min(wait, 0.05))
+    for number in generator.run(began):
+        second = generator.tally.seconds.pop(number, None) or Second()
+        _say({"second": number, "counts": second.counts, "latencies": second.latencies.encode().decode()})
+    generator.close()
+    journal.close()
+    times = os.times()
+    _say({"result": generator.tally.result(), "cpu_seconds": times.user + times.system, "niceness": os.nice(0)})
+
+
+def _say(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

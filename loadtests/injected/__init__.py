@@ -1,0 +1,1 @@
+"""Faults that load tests put into an engine."""

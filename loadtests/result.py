@@ -1,0 +1,178 @@
+"""The result of a run: figures by phase and RPC, objectives met or not, and one verdict.
+
+Promises that the verdict is never better than its worst part: a broken promise fails a run however fast it was, and a
+generator that did not keep its schedule voids it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from hdrh.histogram import HdrHistogram
+
+from loadtests.generator import histogram
+from loadtests.journal import Told
+from loadtests.scenario import Objective, Rpc, Scenario
+
+PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99)
+SPECTRUM: Final = tuple(
+    100 - 100 / 10 ** (step / 8) for step in range(1, 41)
+)  # to 99.999 %, evenly on a logarithmic axis
+"""Percentiles of the plots."""
+RECOVERED_FACTOR: Final = 1.5
+"""A second is as before where its p99 is within so many times the calm seconds' greatest, and few are refused."""
+REFUSED_SHARE: Final = 0.01
+DRAWS: Final = (Rpc.AUTHORIZE, Rpc.CAPTURE)
+
+Latencies = dict[tuple[int, str, str, bool], HdrHistogram]
+
+
+def judge(scenario: Scenario, result: dict[str, Any]) -> dict[str, Any]:
+    """Put the figures, the objectives and the verdict into a result whose latencies are still histograms."""
+    latencies: Latencies = result.pop("latencies")
+    result["phases"] = [_phase(scenario, number, latencies) for number in range(len(scenario.phases))]
+    result["rows"] = [
+        {"phase": scenario.phases[phase].name, "rpc": rpc, "told": told.lower(), "hot": is_hot} | _figures(found)
+        for (phase, rpc, told, is_hot), found in sorted(latencies.items())
+    ]
+    result["statuses"] = [[scenario.phases[phase].name, *rest] for phase, *rest in result["statuses"]]
+    figures = _Figures(scenario, result, latencies)
+    result["objectives"] = [figures.hold(objective) for objective in scenario.objectives]
+    if not result["generator"]["kept_schedule"]:
+        outcome = "void"
+    elif result["verdict"]["faults"]:
+        outcome = "broken promise"
+    elif not all(one["met"] for one in result["objectives"]):
+        outcome = "objectives missed"
+    else:
+        outcome = "passed"
+    return result | {"outcome": outcome}
+
+
+def _figures(found: HdrHistogram) -> dict[str, Any]:
+    return {
+        "count": found.get_total_count(),
+        "ms": {f"p{share:g}": found.get_value_at_percentile(share) / 1e3 for share in PERCENTILES},
+        "max_ms": found.get_max_value() / 1e3,
+    }
+
+
+def _sum(latencies: Latencies, fits: Callable[[int, str, str, bool], bool]) -> HdrHistogram:
+    whole = histogram()
+    for key, found in latencies.items():
+        if fits(*key):
+            whole.add(found)
+    return whole
+
+
+def _phase(scenario: Scenario, number: int, latencies: Latencies) -> dict[str, Any]:
+    """Sum a phase up: counts by what callers know, goodput, and the latencies of OK answers."""
+    phase = scenario.phases[number]
+    told = {one.name.lower(): 0 for one in Told}
+    for (found_phase, _, name, _), found in latencies.items():
+        if found_phase == number:
+            told[name.lower()] += found.get_total_count()
+    good = _sum(latencies, lambda at, _, name, __: at == number and name == Told.ACKNOWLEDGED.name)
+    spectrum = [[share, good.get_value_at_percentile(share) / 1e3] for share in SPECTRUM] if good.total_count else []
+    seconds = scenario.phases[number].seconds
+    return {
+        "name": phase.name, "seconds": seconds, "offered_per_second": sum(told.values()) / seconds,
+        "goodput_per_second": (told["acknowledged"] + told["declined"]) / seconds, "spectrum": spectrum,
+        **told, **_figures(good),
+    }  # fmt: skip
+
+
+class _Figures:
+    """Finds the figure that an objective bounds."""
+
+    def __init__(self, scenario: Scenario, result: dict[str, Any], latencies: Latencies) -> None:
+        self._scenario = scenario
+        self._result = result
+        self._latencies = latencies
+        self._names = [phase.name for phase in scenario.phases]
+
+    def hold(self, objective: Objective) -> dict[str, Any]:
+        """Hold an objective against the run; gives what was wanted, what was found, and whether it is met."""
+        where = f" in {objective.phase}" if objective.phase else ""
+        which = objective.of.value if objective.of else "all"
+        if objective.percentile:
+            good = self._chosen(objective, Told.ACKNOWLEDGED)
+            found = good.get_value_at_percentile(objective.percentile) / 1e3 if good.total_count else float("inf")
+            title = f"p{objective.percentile:g} of {which}{where}, ms"
+            return _at_most(title, objective.ms_max, found)
+        if objective.ok_share_min:
+            whole = sum(self._chosen(objective, one).total_count for one in Told)
+            good_count = sum(self._chosen(objective, one).total_count for one in (Told.ACKNOWLEDGED, Told.DECLINED))
+            share = good_count / whole if whole else 0.0
+            return _at_least(f"answered in the end, of {which}{where}", objective.ok_share_min, share)
+        if objective.goodput_of_best_min:
+            rates = {phase["name"]: phase["goodput_per_second"] for phase in self._result["phases"]}
+            share = rates[objective.phase] / max(rates.values()) if max(rates.values()) else 0.0
+            return _at_least(f"goodput of the best{where}", objective.goodput_of_best_min, share)
+        if objective.attempts_per_call_max:
+            sums = self._result["sums"]
+            found = (sums["attempts"] - sums["duplicates"]) / max(sums["firsts"], 1)
+            return _at_most("attempts for each call", objective.attempts_per_call_max, found)
+        if objective.shed_draws_of_others_max:
+            draws, others = self._refused_share(objective, is_draw=True), self._refused_share(objective, is_draw=False)
+            title = f"draws' refused share over others'{where}"
+            return _at_most(title, objective.shed_draws_of_others_max, draws / others if others else 0.0)
+        if objective.memory_growth_mb_max:
+            return _at_most("growth of the server's memory, MB", objective.memory_growth_mb_max, self._growth_mb())
+        return _at_most(
+            f"seconds until all is as before{where}", objective.recovers_seconds_max, self._recovery(objective.phase)
+        )
+
+    def _chosen(self, objective: Objective, told: Told) -> HdrHistogram:
+        number = self._names.index(objective.phase) if objective.phase else -1
+        return _sum(
+            self._latencies,
+            lambda phase, rpc, name, is_hot: (
+                number in (phase, -1)
+                and name == told.name
+                and (not objective.of or rpc == objective.of.value)
+                and not (is_hot and objective.percentile)
+            ),
+        )
+
+    def _refused_share(self, objective: Objective, *, is_draw: bool) -> float:
+        number = self._names.index(objective.phase) if objective.phase else -1
+        refused = whole = 0
+        for (phase, rpc, name, _), found in self._latencies.items():
+            if number in (phase, -1) and (Rpc(rpc) in DRAWS) is is_draw:
+                whole += found.get_total_count()
+                refused += found.get_total_count() * (name in (Told.REFUSED.name, Told.UNKNOWN.name))
+        return refused / whole if whole else 0.0
+
+    def _growth_mb(self) -> float:
+        sums = [sum(sample["memory_mb"].values()) for sample in self._result["samples"] if "memory_mb" in sample]
+        return max(sums) - sums[0] if sums else float("inf")
+
+    def _recovery(self, name: str) -> float:
+        """Give the seconds from a phase's beginning until its seconds look like the first phase's calm ones."""
+        number = self._names.index(name)
+        starts = [0.0]
+        for phase in self._scenario.phases:
+            starts.append(starts[-1] + phase.seconds)
+        seconds = self._result["seconds"]
+        calm = [one for one in seconds if 1 <= one["second"] < starts[1] and "p99" in one]
+        if not calm:
+            return float("inf")
+        bound = RECOVERED_FACTOR * max(one["p99"] for one in calm)
+        last_bad = starts[number] - 1
+        for one in _between(seconds, starts[number], starts[number + 1]):
+            failed = one.get("refused", 0) + one.get("unknown", 0)
+            if one.get("p99", bound + 1) > bound or failed > REFUSED_SHARE * max(one.get("offered", 0), 1):
+                last_bad = one["second"]
+        return max(last_bad + 1 - starts[number], 0.0)
+
+
+def _between(seconds: list[dict[str, Any]], start: float, end: float) -> Iterator[dict[str, Any]]:
+    return (one for one in seconds if start <= one["second"] < int(end))
+
+
+def _at_most(title: str, bound: float, found: float) -> dict[str, Any]:
+    return {"title": title, "wanted": f"≤ {bound:g}", "found": found, "met": found <= bound}
+
+
+def _at_least(title: str, bound: float, found: float) -> dict[str, Any]:
+    return {"title": title, "wanted": f"≥ {bound:g}", "found": found, "met": found >= bound}

@@ -1,0 +1,1 @@
+"""Scenarios that come with Holdline, and recorded days."""

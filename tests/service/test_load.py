@@ -1,0 +1,245 @@
+"""Load tests, tested: the generator hides no stall, the audit finds what was broken on purpose, the report says it.
+
+Goal: a green run can be believed. Method: a stub that stands still, journals that lie, a real server in between.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hdrh.histogram import HdrHistogram
+
+from loadtests import conductor, report
+from loadtests.audit import Auditor
+from loadtests.journal import Entry, Journal, Told
+from loadtests.result import judge
+from loadtests.scenario import Rpc, Scenario
+from loadtests.traffic import Traffic, take_over
+from service.cli.demonstration import Server
+from service.client import Client
+from tests.service.command_line import invoked
+
+
+def _scenario(**said: object) -> Scenario:
+    base = {"name": "test", "about": "a test", "population": {"accounts": 50}, "duplicates": 0.0}
+    return Scenario.model_validate({**base, **said})
+
+
+@contextmanager
+def _stub() -> Iterator[tuple[str, int]]:
+    """Start a bare echo, and give its address and process."""
+    command = [sys.executable, "-m", "loadtests.peers.echo", "8"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdin is not None
+    try:
+        yield f"127.0.0.1:{process.stdout.readline().strip()}", process.pid
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+def _stalled(scenario: Scenario, folder: Path) -> HdrHistogram:
+    """Load a stub that stands still for two of six seconds; gives the latencies of its answers."""
+
+    def stall(began: float, pid: int) -> None:
+        time.sleep(max(began + 2 - time.monotonic(), 0))
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(2)
+        os.kill(pid, signal.SIGCONT)
+
+    with _stub() as (listen, pid):
+        start = threading.Thread(target=lambda: None)
+
+        def starts(began: float) -> None:
+            nonlocal start
+            start = threading.Thread(target=stall, args=(began, pid))
+            start.start()
+
+        found = conductor.load(scenario, listen, folder, "self-test", lambda _: None, (starts,))
+        start.join()
+    whole = HdrHistogram(1, 120_000_000, 3)
+    for (_, _, told, _), latencies in found["latencies"].items():
+        assert told == Told.ACKNOWLEDGED.name
+        whole.add(latencies)
+    return whole
+
+
+def test_a_stalled_server_shows_in_an_open_loop_and_hides_in_a_closed_one(tmp_path: Path) -> None:
+    phases = [{"name": "one", "seconds": 6, "per_second": 100, "arrivals": "constant"}]
+    said = {"phases": phases, "deadline_ms": 10_000}
+
+    opened = _stalled(_scenario(**said), tmp_path)
+    closed = _stalled(_scenario(**said, closed_loop=4, connections=1), tmp_path)
+
+    # A third of the calls are intended while it stands still, and wait a second on average (RELIABILITY, load method).
+    assert opened.get_total_count() == 600
+    assert opened.get_value_at_percentile(90) > 1_000_000
+    assert opened.get_value_at_percentile(75) > 250_000
+    assert closed.get_value_at_percentile(90) < opened.get_value_at_percentile(90) / 2
+
+
+def test_a_generator_that_falls_behind_voids_its_run(tmp_path: Path) -> None:
+    scenario = _scenario(phases=[{"name": "one", "seconds": 3, "per_second": 50, "arrivals": "constant"}])
+
+    def starts(began: float) -> None:
+        def stop() -> None:
+            time.sleep(max(began + 1 - time.monotonic(), 0))
+            children = subprocess.run(
+                ["pgrep", "-f", "-P", str(os.getpid()), "loadtests.generator"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.split()
+            for pid in map(int, children):
+                os.kill(pid, signal.SIGSTOP)
+            time.sleep(1)
+            for pid in map(int, children):
+                os.kill(pid, signal.SIGCONT)
+
+        threading.Thread(target=stop).start()
+
+    with _stub() as (listen, _):
+        found = conductor.load(scenario, listen, tmp_path, "self-test", lambda _: None, (starts,))
+
+    assert not found["generator"]["kept_schedule"]
+    assert found["generator"]["late_share"] > 0.2
+
+
+@pytest.fixture
+def journal(server: Server, tmp_path: Path) -> tuple[Journal, Path, Traffic]:
+    scenario = _scenario(phases=[{"name": "one", "seconds": 1, "per_second": 1}])
+    with Client(server.listen, caller="load", timeout_seconds=30) as client:
+        take_over(client, scenario.population, scenario.seed)
+    path = tmp_path / "journal"
+    return Journal(path), path, Traffic(scenario, tmp_path.name[-30:])
+
+
+def _audited(server: Server, path: Path) -> tuple[str, ...]:
+    auditor = Auditor(server.listen)
+    auditor.audit("load-liar", path)
+    return auditor.verdict().faults
+
+
+@pytest.mark.parametrize("rpc", [Rpc.DECIDE, Rpc.AUTHORIZE])
+def test_an_acknowledged_call_that_was_never_recorded_is_found(
+    server: Server, journal: tuple[Journal, Path, Traffic], rpc: Rpc
+) -> None:
+    written, path, traffic = journal
+    asked = traffic.ask(rpc)
+    written.enter(Entry(rpc, Told.ACKNOWLEDGED, asked.key, b"12345678", asked.body))
+    written.close()
+
+    assert "acknowledged and is lost" in _audited(server, path)[0]
+
+
+def test_a_recorded_answer_that_differs_from_the_acknowledged_one_is_found(
+    server: Server, journal: tuple[Journal, Path, Traffic]
+) -> None:
+    written, path, traffic = journal
+    asked = traffic.ask(Rpc.DECIDE)
+    written.enter(Entry(Rpc.DECIDE, Told.UNKNOWN, asked.key, b"\0" * 8, asked.body))
+    written.close()
+    assert _audited(server, path) == ()
+
+    lying = Journal(path)
+    lying.enter(Entry(Rpc.DECIDE, Told.ACKNOWLEDGED, asked.key, b"12345678", asked.body))
+    lying.close()
+
+    assert "another answer" in _audited(server, path)[0]
+
+
+def test_a_refused_call_that_was_recorded_is_found(server: Server, journal: tuple[Journal, Path, Traffic]) -> None:
+    written, path, traffic = journal
+    asked = traffic.ask(Rpc.DECIDE)
+    written.enter(Entry(Rpc.DECIDE, Told.REFUSED, asked.key, b"\0" * 8, asked.body))
+    written.close()
+
+    assert _audited(server, path) == ()
+    assert "refused and is recorded" in _audited(server, path)[0]
+
+
+def test_two_answers_to_one_key_are_found(server: Server, journal: tuple[Journal, Path, Traffic]) -> None:
+    written, path, traffic = journal
+    asked = traffic.ask(Rpc.DECIDE)
+    for seal in (b"12345678", b"87654321"):
+        written.enter(Entry(Rpc.DECIDE, Told.ACKNOWLEDGED, asked.key, seal, asked.body))
+    written.close()
+
+    assert "2 different answers" in _audited(server, path)[0]
+
+
+def test_a_whole_run_passes_and_writes_its_report(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    done = invoked("load", "run", "steady", "--start-server", "--out", str(out), "--rate", "0.2", "--duration", "0.2")
+
+    result = json.loads((out / "steady.json").read_text(encoding="utf-8"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert result["outcome"] == "passed"
+    ended = sum(one[name] for one in result["phases"] for name in ("acknowledged", "declined", "refused", "unknown"))
+    assert ended == result["sums"]["firsts"] > 100
+    assert result["verdict"]["asked_again"] >= result["verdict"]["acknowledged"] > 50
+    assert result["store"]["decisions"] > 3_000
+    page = (out / "steady.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 5
+    assert "(they match)" in page
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+
+    again = invoked("load", "report", str(out / "steady.json"), "--compare", str(out / "steady.json"))
+    assert again.returncode == 0
+    assert "(1.00 ×)" in (out / "steady.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("faults", "is_on_time", "share", "outcome"),
+    [
+        ([], True, 0.5, "passed"),
+        ([], True, 1.0, "objectives missed"),
+        (["a key was lost"], True, 1.0, "broken promise"),
+        (["a key was lost"], False, 1.0, "void"),
+    ],
+)
+def test_a_verdict_is_no_better_than_its_worst_part(
+    faults: list[str], is_on_time: bool, share: float, outcome: str
+) -> None:
+    scenario = _scenario(phases=[{"name": "one", "seconds": 1, "per_second": 4}], objectives=[{"ok_share_min": share}])
+    latencies = {}
+    for told in (Told.ACKNOWLEDGED, Told.UNKNOWN):
+        found = latencies[0, "decide", told.name, False] = HdrHistogram(1, 120_000_000, 3)
+        found.record_value(1_000)
+    result = judge(
+        scenario,
+        {
+            "latencies": latencies, "statuses": [], "samples": [], "seconds": [],
+            "generator": {"kept_schedule": is_on_time}, "verdict": {"faults": faults}, "sums": {},
+        },
+    )  # fmt: skip
+
+    assert result["outcome"] == outcome
+    assert report._cell(result["objectives"][0]["met"]) == (
+        "met" if share == 0.5 else "<span class='missed'>missed</span>"
+    )
+
+
+def test_a_wrong_command_line_says_what_is_wrong() -> None:
+    both = invoked("load", "run", "steady", "--start-server", "--target", "127.0.0.1:1")
+    alien = invoked("load", "run", "kill-engine", "--target", "127.0.0.1:1")
+    unknown = invoked("load", "run", "no-such", "--start-server")
+
+    assert (both.returncode, alien.returncode, unknown.returncode) == (2, 2, 2)
+    assert "choose either" in both.stderr
+    assert "--start-server" in alien.stderr
+    assert "steady" in unknown.stderr
+    assert invoked("load", "run", "steady", "--target", "127.0.0.1:1").returncode == 4
