@@ -21,6 +21,7 @@ from service.client import Client
 FAULTS_MAX: Final = 20
 IN_FLIGHT: Final = 32
 ATTEMPTS_MAX: Final = 20
+PAUSE_SECONDS: Final = 0.2
 _RANK: Final = (Told.REFUSED, Told.UNKNOWN, Told.DECLINED, Told.ACKNOWLEDGED)
 """What is known of a key with several entries: the strongest of them."""
 
@@ -97,9 +98,10 @@ class Auditor:
         """Ask entries again, each until the server is not too busy to answer."""
         found: dict[str, Answered] = {}
         waiting = list(entries)
-        for _ in range(ATTEMPTS_MAX):
+        for attempt in range(ATTEMPTS_MAX):
             if not waiting:
                 return found
+            time.sleep(PAUSE_SECONDS * min(attempt, 5))
             for entry, answered in _asked(self._listen, caller, waiting):
                 self._asked += 1
                 found[entry.key] = answered
@@ -172,13 +174,14 @@ def _asked(listen: str, caller: str, entries: list[Entry]) -> Iterator[tuple[Ent
     """Ask entries on one connection, a bounded number at a time."""
     connection = wire.Connection(listen, PATHS[Rpc.DECIDE], caller)
     connection.answers, connection.tells_reasons = {}, True
+    connection.greet(1.0)
     headers = {rpc: wire.header_block(listen, path, caller, "10S") for rpc, path in PATHS.items()}
     waiting = iter(entries)
     in_flight: dict[int, Entry] = {}
     give_up_at = time.monotonic() + wire.ANSWER_SECONDS_MAX
     try:
         while True:
-            room = IN_FLIGHT - len(in_flight)
+            room = min(IN_FLIGHT, connection.streams_max) - len(in_flight)
             batch = list(islice(waiting, room))
             if batch:
                 streams = connection.send_calls([(headers[entry.rpc], entry.body) for entry in batch])

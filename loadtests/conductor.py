@@ -115,6 +115,7 @@ def calibrated(scenario: Scenario, listen: str, folder: Path) -> tuple[float, in
     closed = scenario.model_copy(
         update={
             "closed_loop": CALIBRATION_IN_FLIGHT, "processes": 1, "duplicates": 0.0, "disturbances": (),
+            "objectives": (),
             "phases": (Phase(name="calibration", seconds=seconds, per_second=1),),
         }
     )  # fmt: skip

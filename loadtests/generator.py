@@ -24,7 +24,7 @@ from holdline.v1 import limit_service_pb2
 
 from loadtests import wire
 from loadtests.journal import Entry, Journal, Told, seal_of
-from loadtests.scenario import WRITES, Rpc, Scenario
+from loadtests.scenario import DRAWS, WRITES, Rpc, Scenario
 from loadtests.schedule import Arrival, arrivals
 from loadtests.traffic import PATHS, Asked, Traffic
 
@@ -38,6 +38,9 @@ GRACE_SECONDS: Final = 1.0
 DUPLICATE_SECONDS_MAX: Final = 0.02
 AWAY: Final = "14 CONNECTION_LOST"
 NOT_SENT: Final = "14 NOT_SENT"
+NO_ROOM: Final = "4 NO_ROOM"
+TIMEOUT_STEP_MS: Final = 50
+"""Deadlines are told in such steps, so that headers are written once."""
 NICENESS: Final = -10
 """The generator comes first where cores are short, as it would on a machine of its own; where it may."""
 
@@ -53,15 +56,17 @@ def histogram(digits: int = 3) -> HdrHistogram:
 class Call:
     """A call in the making: what is asked, since when, and how often it was tried. Times in seconds of the load."""
 
-    __slots__ = ("asked", "attempts", "deadline", "intended", "is_duplicate", "phase")
+    __slots__ = ("asked", "attempts", "deadline", "intended", "is_duplicate", "phase", "rpc")
 
-    def __init__(self, asked: Asked, intended: float, phase: int, *, is_duplicate: bool = False) -> None:
+    def __init__(self, rpc: Rpc, intended: float, phase: int, asked: Asked | None = None) -> None:
+        self.rpc = rpc
         self.asked = asked
+        """The request, written when it is first sent: one that never finds room costs nothing."""
         self.intended = intended
         self.phase = phase
         self.attempts = 0
         self.deadline = 0.0
-        self.is_duplicate = is_duplicate
+        self.is_duplicate = asked is not None
 
 
 class Second:
@@ -95,9 +100,9 @@ class Tally:
 
     def end(self, call: Call, status: str, told: Told, now: float) -> None:
         """Count a call that has ended for its caller."""
-        rpc = call.asked.rpc.value
+        rpc = call.rpc.value
         latency_us = min(max(int((now - call.intended) * 1e6), 1), LATENCY_US_MAX)
-        key = call.phase, rpc, told.name, call.asked.is_hot
+        key = call.phase, rpc, told.name, call.asked is not None and call.asked.is_hot
         found = self.latencies.get(key)
         if found is None:
             found = self.latencies[key] = histogram()
@@ -130,13 +135,12 @@ class Generator:
         self._rng = random.Random(f"{scenario.seed}/{number}/manners")
         self._traffic = Traffic(scenario, f"{number}")
         self._schedule: Iterator[Arrival] = islice(arrivals(scenario, scenario.seed), number, None, scenario.processes)
-        timeout = f"{scenario.deadline_ms}m"
-        self._headers = {rpc: wire.header_block(listen, path, caller, timeout) for rpc, path in PATHS.items()}
+        self._headers: dict[tuple[Rpc, int], bytes] = {}
         self._connections: list[wire.Connection | None] = [None] * scenario.connections
         self._in_flight: list[dict[int, Call]] = [{} for _ in range(scenario.connections)]
         self._connect_at = [0.0] * scenario.connections
         self._turn = 0
-        self._ready: deque[Call] = deque()
+        self._lines: tuple[deque[Call], deque[Call]] = deque(), deque()
         self._later: list[tuple[float, int, Call]] = []
         self._sequence = 0
         self.tally = Tally()
@@ -155,7 +159,7 @@ class Generator:
             self._connect(now)
             self._send(now)
             is_done = upcoming is None if not scenario.closed_loop else now >= scenario.seconds
-            if is_done and not self._ready and not self._later and not any(self._in_flight):
+            if is_done and not any(self._lines) and not self._later and not any(self._in_flight):
                 break
             if now > over:
                 self._give_up(lambda _: True, now, "4 -")
@@ -171,18 +175,19 @@ class Generator:
         """Make calls of what is due; lateness counts only where no call had to wait for room before."""
         if self._scenario.closed_loop:
             return None
-        had_room = not self._ready
+        had_room = not any(self._lines)
         while upcoming is not None and upcoming.at <= now:
-            self._offer(next(self._traffic), upcoming, now, had_room=had_room)
+            self._offer(upcoming, now, had_room=had_room)
             upcoming = next(self._schedule, None)
         while self._later and self._later[0][0] <= now:
-            self._ready.append(heapq.heappop(self._later)[2])
+            call = heapq.heappop(self._later)[2]
+            self._line(call.rpc).append(call)
         return upcoming
 
-    def _offer(self, asked: Asked, arrival: Arrival, now: float, *, had_room: bool) -> None:
+    def _offer(self, arrival: Arrival, now: float, *, had_room: bool) -> None:
         tally = self.tally
-        call = Call(asked, arrival.at, arrival.phase)
-        self._ready.append(call)
+        rpc = self._traffic.draw()
+        self._line(rpc).append(Call(rpc, arrival.at, arrival.phase))
         tally.firsts += 1
         tally.second(arrival.at).counts["offered"] += 1
         if had_room:
@@ -190,18 +195,25 @@ class Generator:
             tally.lag.record_value(min(max(lag_us, 1), LATENCY_US_MAX))
             tally.begun += 1
             tally.late += lag_us > LATE_US
-        if asked.rpc in WRITES and self._rng.random() < self._scenario.duplicates:
-            tally.duplicates += 1
-            at = now + self._rng.random() * DUPLICATE_SECONDS_MAX
-            self._put_off(Call(asked, at, arrival.phase, is_duplicate=True), at)
+
+    def _write(self, call: Call, now: float) -> Asked:
+        """Write a call's request before its first attempt, and send it twice where the scenario wants that."""
+        if call.asked is None:
+            asked = call.asked = self._traffic.ask(call.rpc)
+            call.rpc = asked.rpc
+            if asked.rpc in WRITES and self._rng.random() < self._scenario.duplicates:
+                self.tally.duplicates += 1
+                at = now + self._rng.random() * DUPLICATE_SECONDS_MAX
+                self._put_off(Call(asked.rpc, at, call.phase, asked), at)
+        return call.asked
 
     def _keep_busy(self, now: float) -> None:
         """Closed loop: as many calls as the scenario wants in flight, each new one intended for now."""
         if now >= self._scenario.seconds:
             return
-        missing = self._scenario.closed_loop - sum(map(len, self._in_flight)) - len(self._ready)
+        missing = self._scenario.closed_loop - sum(map(len, self._in_flight)) - sum(map(len, self._lines))
         for _ in range(missing):
-            self._offer(next(self._traffic), Arrival(now, 0), now, had_room=False)
+            self._offer(Arrival(now, 0), now, had_room=False)
 
     def _put_off(self, call: Call, at: float) -> None:
         self._sequence += 1
@@ -212,6 +224,7 @@ class Generator:
             if connection is None and now >= self._connect_at[place]:
                 try:
                     made = wire.Connection(self._listen, PATHS[Rpc.DECIDE], self._caller)
+                    made.greet(RECONNECT_SECONDS)
                 except OSError:
                     self._connect_at[place] = now + RECONNECT_SECONDS
                     continue
@@ -219,33 +232,44 @@ class Generator:
                 self._connections[place] = made
 
     def _send(self, now: float) -> None:
-        """Send what is ready, in turn over the connections that have room."""
-        if self._ready and not any(self._connections):
-            while self._ready:
-                self._ended(self._ready.popleft(), NOT_SENT, b"", now)
-            return
+        """Send what is ready, in turn over the connections that have room.
+
+        A caller's patience begins with its intention: what found no room in time is not sent any more.
+        """
+        patience = min(self._scenario.deadline_ms, self._scenario.room_ms) / 1_000
+        for line in self._lines:
+            while line and now - line[0].intended > patience and not line[0].attempts:
+                self._ended(line.popleft(), NO_ROOM, b"", now)
+            if not any(self._connections):
+                for call in [line.popleft() for _ in range(len(line))]:
+                    self._ended(call, NOT_SENT, b"", now)
         for _ in range(len(self._connections)):
-            if not self._ready:
-                return
             self._turn = (self._turn + 1) % len(self._connections)
             connection, in_flight = self._connections[self._turn], self._in_flight[self._turn]
-            if connection is None or connection.last_stream is not None:
+            line = self._lines[self._turn < self._scenario.draw_connections]
+            if not line or connection is None or connection.last_stream is not None:
                 continue
-            share = -(-len(self._ready) // len(self._connections))
+            share = -(-len(line) // len(self._connections))
             calls: list[Call] = []
             room = connection.window
-            while self._ready and len(calls) < share and len(in_flight) + len(calls) < wire.IN_FLIGHT_MAX:
-                room -= len(self._ready[0].asked.body) + 5
+            while line and len(calls) < share and len(in_flight) + len(calls) < connection.streams_max:
+                room -= len(self._write(line[0], now).body) + 5
                 if room < 0:
                     break
-                calls.append(self._ready.popleft())
+                calls.append(line.popleft())
             if calls:
                 self._send_over(self._turn, connection, calls, now)
+
+    def _line(self, rpc: Rpc) -> deque[Call]:
+        """Give the line of calls that wait for room; draws have their own where they have their own connections."""
+        return self._lines[rpc in DRAWS and self._scenario.draw_connections > 0]
 
     def _send_over(self, place: int, connection: wire.Connection, calls: list[Call], now: float) -> None:
         deadline = now + self._scenario.deadline_ms / 1_000 + GRACE_SECONDS
         try:
-            streams = connection.send_calls([(self._headers[call.asked.rpc], call.asked.body) for call in calls])
+            streams = connection.send_calls(
+                [(self._header(call, now), call.asked.body) for call in calls if call.asked is not None]
+            )
         except OSError:
             for call in calls:
                 self._ended(call, AWAY, b"", now)
@@ -257,6 +281,17 @@ class Generator:
             self._in_flight[place][stream] = call
         self.tally.attempts += len(calls)
         self.tally.second(now).counts["sent"] += len(calls)
+
+    def _header(self, call: Call, now: float) -> bytes:
+        """Give a call's headers: its deadline is what is left of its caller's patience, and at least a little."""
+        waited = now - call.intended if not call.attempts else 0.0
+        left = max(self._scenario.deadline_ms - int(waited * 1_000), TIMEOUT_STEP_MS)
+        steps = -(-left // TIMEOUT_STEP_MS)
+        found = self._headers.get((call.rpc, steps))
+        if found is None:
+            found = wire.header_block(self._listen, PATHS[call.rpc], self._caller, f"{steps * TIMEOUT_STEP_MS}m")
+            self._headers[call.rpc, steps] = found
+        return found
 
     def _wait(self, upcoming: Arrival | None, began: float) -> None:
         """Wait for answers until the next call is due, and take them in."""
@@ -283,8 +318,12 @@ class Generator:
         for stream, status in ended:
             call = self._in_flight[place].pop(stream, None)
             answer = bytes(connection.answers.pop(stream, b""))[5:]
-            if call is not None:
-                self._ended(call, "14 RESET" if status == "reset" else status, answer, now)
+            if call is None:
+                continue
+            if status == wire.NOT_TAKEN:
+                self._take_back(call)
+            else:
+                self._ended(call, status, answer, now)
         if connection.last_stream is not None:
             self._leave(place, connection, connection.last_stream, now)
 
@@ -292,10 +331,16 @@ class Generator:
         """The server goes away in order: what it won't answer is tried elsewhere, the rest is waited for."""
         in_flight = self._in_flight[place]
         for stream in [stream for stream in in_flight if stream > last_stream]:
-            self._ended(in_flight.pop(stream), NOT_SENT, b"", now)
+            self._take_back(in_flight.pop(stream))
         if not in_flight:
             connection.close()
             self._connections[place], self._connect_at[place] = None, now
+
+    def _take_back(self, call: Call) -> None:
+        """The server did not take a call, so it is as if it had never been sent; gRPC's own clients do the same."""
+        call.attempts -= 1
+        self.tally.attempts -= 1
+        self._line(call.rpc).appendleft(call)
 
     def _lose(self, place: int, now: float) -> None:
         """A connection is gone: nobody knows of its calls."""
@@ -315,25 +360,25 @@ class Generator:
     def _ended(self, call: Call, status: str, answer: bytes, now: float) -> None:
         """Take an attempt's end: try again where the caller would, else count and journal it."""
         code = status.partition(" ")[0]
-        told = Told.REFUSED if status == NOT_SENT else _TOLD.get(code, Told.UNKNOWN)
-        if code in _TRY_AGAIN and not call.is_duplicate and self._may_retry(call):
+        told = Told.REFUSED if status in (NOT_SENT, NO_ROOM) else _TOLD.get(code, Told.UNKNOWN)
+        if code in _TRY_AGAIN and status != NO_ROOM and not call.is_duplicate and self._may_retry(call):
             self.tally.second(now).counts[f"try again: {status}"] += 1
             pause = self._scenario.retries.pause_ms / 1_000 * 2 ** max(call.attempts - 1, 0)
             self._put_off(call, now + pause * self._rng.uniform(0.5, 1.5))
             if told is Told.UNKNOWN:
                 self._enter(call, told, b"\0" * 8)
             return
-        seal, is_replay = seal_of(call.asked.rpc, answer, status)
+        seal, is_replay = seal_of(call.rpc, answer, status)
         self.tally.replays += is_replay
         if not call.is_duplicate:
             self.tally.end(call, status, told, now)
-        if answer and call.asked.rpc is Rpc.AUTHORIZE and told is Told.ACKNOWLEDGED and not is_replay:
+        if answer and call.rpc is Rpc.AUTHORIZE and told is Told.ACKNOWLEDGED and not is_replay:
             self._traffic.granted(limit_service_pb2.AuthorizeDrawResponse.FromString(answer))
         self._enter(call, told, seal)
 
     def _enter(self, call: Call, told: Told, seal: bytes) -> None:
-        if call.asked.rpc in WRITES:
-            self._journal.enter(Entry(call.asked.rpc, told, call.asked.key, seal, call.asked.body))
+        if call.asked is not None and call.rpc in WRITES:
+            self._journal.enter(Entry(call.rpc, told, call.asked.key, seal, call.asked.body))
 
     def _may_retry(self, call: Call) -> bool:
         manners, tally = self._scenario.retries, self.tally

@@ -11,17 +11,16 @@ from hdrh.histogram import HdrHistogram
 
 from loadtests.generator import histogram
 from loadtests.journal import Told
-from loadtests.scenario import Objective, Rpc, Scenario
+from loadtests.scenario import DRAWS, Objective, Rpc, Scenario
 
 PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99)
 SPECTRUM: Final = tuple(
     100 - 100 / 10 ** (step / 8) for step in range(1, 41)
 )  # to 99.999 %, evenly on a logarithmic axis
 """Percentiles of the plots."""
-RECOVERED_FACTOR: Final = 1.5
+RECOVERED_FACTOR: Final = 3
 """A second is as before where its p99 is within so many times the calm seconds' greatest, and few are refused."""
 REFUSED_SHARE: Final = 0.01
-DRAWS: Final = (Rpc.AUTHORIZE, Rpc.CAPTURE)
 
 Latencies = dict[tuple[int, str, str, bool], HdrHistogram]
 

@@ -38,6 +38,7 @@ class Rpc(StrEnum):
 
 WRITES: Final = (Rpc.DECIDE, Rpc.ASSIGN, Rpc.AUTHORIZE, Rpc.CAPTURE)
 """What the journal keeps answer by answer."""
+DRAWS: Final = (Rpc.AUTHORIZE, Rpc.CAPTURE)
 
 
 class Arrivals(StrEnum):
@@ -196,8 +197,12 @@ class Scenario(_Part):
     duplicates: float = Field(0.01, ge=0, le=1, description="Share of calls that are sent twice, with the same key.")
     retries: Retries = Retries()
     deadline_ms: int = Field(1_000, ge=1, le=60_000)
+    room_ms: int = Field(
+        60_000, ge=1, le=60_000, description="A caller's bulkhead: its longest wait for a free stream."
+    )
     processes: int = Field(1, ge=1, le=16)
     connections: int = Field(8, ge=1, le=512, description="Of each process.")
+    draw_connections: int = Field(0, ge=0, le=256, description="So many of them are for draws alone.")
     closed_loop: int = Field(0, ge=0, le=5_000, description="Calls in flight of a closed loop; 0 for the open loop.")
     phases: tuple[Phase, ...] = Field(min_length=1, max_length=50)
     disturbances: tuple[Disturbance, ...] = ()
@@ -208,6 +213,8 @@ class Scenario(_Part):
         names = [phase.name for phase in self.phases]
         if len(set(names)) != len(names):
             raise ValueError("phases need names of their own")
+        if self.draw_connections >= self.connections:
+            raise ValueError("draw_connections must leave connections to the others")
         for objective in self.objectives:
             if objective.phase and objective.phase not in names:
                 raise ValueError(f"an objective names the phase {objective.phase}; there are {', '.join(names)}")

@@ -6,7 +6,6 @@ Promises the same requests for the same scenario and seed, except for captures, 
 import bisect
 import random
 from collections import deque
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -87,12 +86,9 @@ class Traffic:
         self._holds: deque[tuple[str, str, int]] = deque(maxlen=HOLDS_KEPT)
         self._now = datetime.now(UTC)
 
-    def __iter__(self) -> Iterator[Asked]:
-        return self
-
-    def __next__(self) -> Asked:
-        drawn = self._rng.random() * self._weights[-1]
-        return self.ask(self._rpcs[bisect.bisect(self._weights, drawn)])
+    def draw(self) -> Rpc:
+        """Draw which RPC the next call is of."""
+        return self._rpcs[bisect.bisect(self._weights, self._rng.random() * self._weights[-1])]
 
     def ask(self, rpc: Rpc) -> Asked:
         """Draw a request of one RPC."""

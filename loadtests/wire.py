@@ -20,6 +20,10 @@ from google.rpc import error_details_pb2, status_pb2
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
+STREAMS_MAX = 3
+REFUSED_STREAM = 7
+NOT_TAKEN = "14 NOT_TAKEN"
+"""The server did not take the stream: nothing was done, and the call may be sent again at once (RFC 9113, 8.7)."""
 # No header table, so equal header bytes mean equal headers; windows as large as they come.
 SETTINGS_SENT = struct.pack(">HIHI", 1, 0, 4, 2**31 - 1)
 WINDOW_BYTES = 2**31 - 1 - 65_535
@@ -93,18 +97,27 @@ class Connection:
             PREFACE + frame(SETTINGS, 0, 0, SETTINGS_SENT) + frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW_BYTES))
         )
         self._buffer = bytearray()
+        self._is_greeted = False
         self._next_stream = 1
         self._statuses: dict[bytes, str] = {}
         self.replayed = 0
         self.answer_bytes = 0
         self.window = WINDOW_BYTES_FIRST
         """Bytes of bodies that the server still takes on this connection."""
+        self.streams_max = IN_FLIGHT_MAX
+        """Calls in flight that the server takes on this connection, and we keep to."""
         self.last_stream: int | None = None
         """Where the server goes away: the last stream that it will still answer. No more calls may be sent then."""
         self.tells_reasons = False
         """Whether a status is told with its google.rpc reason, as in "8 OVERLOADED"."""
         self.answers: dict[int, bytearray] | None = None
         """Answers by stream, where somebody wants to read them; who reads one takes it out."""
+
+    def greet(self, seconds_max: float) -> None:
+        """Wait for what the server says first of itself: how many calls it takes at once."""
+        give_up_at = time.monotonic() + seconds_max
+        while not self._is_greeted and time.monotonic() < give_up_at:
+            self.receive(seconds_max)
 
     def close(self) -> None:
         """Close the connection."""
@@ -170,11 +183,17 @@ class Connection:
 
     def _control(self, kind: int, flags: int, content: bytes, ended: list[tuple[int, str]]) -> None:
         if kind == SETTINGS and not flags & ACK:
+            self._is_greeted = True
+            for name, value in struct.iter_unpack(">HI", content[9:]):
+                if name == STREAMS_MAX:
+                    self.streams_max = min(value, IN_FLIGHT_MAX)
             self.socket.sendall(frame(SETTINGS, ACK, 0, b""))
         elif kind == PING and not flags & ACK:
             self.socket.sendall(frame(PING, ACK, 0, content[9:]))
         elif kind == RST_STREAM:
-            ended.append((int.from_bytes(content[5:9], "big"), "reset"))
+            is_refused = int.from_bytes(content[9:13], "big") == REFUSED_STREAM
+            status = NOT_TAKEN if is_refused else "14 RESET" if self.tells_reasons else "reset"
+            ended.append((int.from_bytes(content[5:9], "big"), status))
         elif kind == GOAWAY:
             if self.answers is None:
                 raise ConnectionError("the server goes away")

@@ -204,7 +204,9 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
     traces = telemetry.start_traces("gateway", settings.otlp_endpoint)
     gateway = Gateway(settings, meters, traces, roles.read(settings.roles_file))
     server = gateway.server(SERVICE_NAMES)
-    queue = Queue(settings.queue_calls_max, settings.queue_bytes_max, settings.queue_wait_ms_max)
+    queue = Queue(
+        settings.queue_calls_max, settings.queue_bytes_max, settings.queue_wait_ms_max, settings.queue_wait_ms_target
+    )
     link = gateway.link = Link(
         path, queue, settings.batch_calls_max, settings.frames_in_flight, meters,
         lambda is_there: gateway.engine_changed(is_there=is_there),
@@ -225,7 +227,7 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
     keepers = [
         asyncio.ensure_future(keeps)
         for keeps in (
-            link.keep_connected(), own.keep_connected(), gateway.sentry_link.keep_connected(),
+            link.keep_connected(), link.watch_lag(), own.keep_connected(), gateway.sentry_link.keep_connected(),
             gateway.mode_watch.keep_looking(),
         )
     ]  # fmt: skip

@@ -52,7 +52,10 @@ class Settings(BaseSettings):
         67_108_864, ge=2_097_152, le=4_294_967_296, description="Most bytes of requests that wait in one gateway."
     )
     queue_wait_ms_max: Milliseconds = Field(
-        200, description="When the oldest call has waited so long, in milliseconds, new ones are shed."
+        200, description="When the oldest call has waited so long, in milliseconds, new ones are shed, draws too."
+    )
+    queue_wait_ms_target: Milliseconds = Field(
+        20, description="When calls keep waiting for longer, in milliseconds, no more are let in than are answered."
     )
     batch_calls_max: int = Field(256, ge=1, le=4_096, description="Most calls in one frame to the engine.")
     frames_in_flight: int = Field(
@@ -141,7 +144,7 @@ class Settings(BaseSettings):
     )
 
     grpc_max_concurrent_streams: int = Field(
-        256, ge=1, le=10_000, description="Calls in flight a connection; finite against rapid reset (CVE-2023-44487)."
+        64, ge=1, le=10_000, description="Calls in flight a connection; what is beyond waits at the caller (ADR 18)."
     )
     grpc_max_metadata_bytes: int = Field(
         8_192, ge=1_024, le=65_536, description="Metadata above may be refused, in bytes; against header floods."

@@ -1,12 +1,13 @@
-"""Admission: a bounded queue that sheds what matters least, before it costs anything.
+"""Admission: a bounded queue that sheds what matters least, before it costs anything, and the pace of what it lets in.
 
 Promises that no more than so many calls wait, that new ones are refused once the oldest has waited too long, and that
-a less critical call is shed before a more critical one: batch, then interactive, draws last.
+a less critical call is shed before a more critical one: batch, then interactive, draws last. How many may come in is
+no fixed number: while calls keep waiting, only as many are let in as are answered (decision 18).
 """
 
 import asyncio
 from collections import deque
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from service.domain.decision import Criticality
 from service.domain.errors import Overloaded
@@ -21,15 +22,91 @@ class Waiting(NamedTuple):
     since_us: int
 
 
+class Pace:
+    """Lets everybody in while waits are short; else no more, draws aside, than are answered.
+
+    A queue stands where even the shortest wait of a window is above the target: CoDel's rule (Nichols and Jacobson,
+    "Controlling Queue Delay", ACM Queue 2012; RFC 8289), with the target of DAGOR (Zhou et al., SoCC 2018), 20 ms, and
+    its order, the less critical first. What is let in then follows the measured rate of answers, less a tenth so that
+    the queue drains, as in BBR (Cardwell et al., ACM Queue 2016). Times in microseconds of the monotonic clock.
+    """
+
+    WINDOW_US: Final = 100_000
+    DRAINING: Final = 0.9
+    """Of the rate of answers, while a queue stands."""
+    GROWING: Final = 1.25
+    """Of the rate let in before, for each window without one."""
+    FREE_WINDOWS: Final = 10
+    """After so many windows in a row without a standing queue nobody is held back any more."""
+
+    def __init__(self, target_ms: int) -> None:
+        self._target_us = target_ms * 1_000
+        self._began_us = 0
+        self._least_us: int | None = None
+        self._answered = 0
+        self._calm = 0
+        self._lag_us = 0
+        self._tokens = 0.0
+        self._refilled_us = 0
+        self.rate: float | None = None
+        """Calls a second that are let in; nothing where everybody is."""
+
+    def waited(self, wait_us: int) -> None:
+        """Note how long a call had waited when it was passed on."""
+        wait_us += self._lag_us
+        self._least_us = wait_us if self._least_us is None else min(self._least_us, wait_us)
+
+    def lagged(self, lag_us: int) -> None:
+        """Note how late the process came to something it had set itself for: calls that arrive wait as long unseen."""
+        self._lag_us = lag_us
+
+    def answered(self, count: int) -> None:
+        """Note answers."""
+        self._answered += count
+
+    def lets_in(self, criticality: Criticality, now_us: int) -> bool:
+        """Claim that a call may come in now."""
+        if now_us - self._began_us >= self.WINDOW_US:
+            self._turn(now_us)
+        if self.rate is None:
+            return True
+        self._tokens = min(
+            self._tokens + self.rate * (now_us - self._refilled_us) / 1e6, self.rate * self.WINDOW_US / 1e6 + 1
+        )
+        self._refilled_us = now_us
+        if criticality is Criticality.DRAW:
+            # Draws come in whatever their number, and take the place of others.
+            self._tokens = max(self._tokens - 1, -self.rate)
+            return True
+        if criticality is Criticality.BATCH or self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def _turn(self, now_us: int) -> None:
+        """Judge the window that is over."""
+        seconds = (now_us - self._began_us) / 1e6
+        is_standing = self._least_us is not None and self._least_us > self._target_us
+        if is_standing:
+            self._calm = 0
+            self.rate = max(self._answered / seconds * self.DRAINING, 1.0)
+        elif self.rate is not None:
+            self._calm += 1
+            self.rate = self.rate * self.GROWING if self._calm < self.FREE_WINDOWS else None
+        self._began_us, self._least_us, self._answered = now_us, None, 0
+        self._refilled_us = max(self._refilled_us, now_us - self.WINDOW_US)
+
+
 class Queue:
     """Calls that wait for the engine, the more critical first."""
 
-    def __init__(self, calls_max: int, bytes_max: int, wait_ms_max: int) -> None:
+    def __init__(self, calls_max: int, bytes_max: int, wait_ms_max: int, target_ms: int = 60_000) -> None:
         self._calls_max = calls_max
         self._bytes_max = bytes_max
         self._bytes = 0
         self._wait_us_max = wait_ms_max * 1_000
         self._lines: tuple[deque[Waiting], ...] = tuple(deque() for _ in Criticality)
+        self.pace = Pace(target_ms)
 
     def __len__(self) -> int:
         return sum(len(line) for line in self._lines)
@@ -37,6 +114,8 @@ class Queue:
     def admit(self, waiting: Waiting, criticality: Criticality) -> Waiting | None:
         """Take a call in; gives the less critical one that was put out for it, if any. Raises Overloaded."""
         put_out: Waiting | None = None
+        if not self.pace.lets_in(criticality, waiting.since_us):
+            raise self.refusal(criticality)
         if self._is_full(waiting):
             least = next((line for line in reversed(self._lines[criticality + 1 :]) if line), None)
             if least is None:

@@ -22,6 +22,7 @@ from service.telemetry import GatewayMeters
 FRAME_REQUEST_BYTES_MAX: Final = 8 * 1024 * 1024
 RECONNECT_SECONDS_MIN: Final = 0.02
 RECONNECT_SECONDS_MAX: Final = 0.5
+LAG_SECONDS: Final = 0.02
 
 log = structlog.get_logger("holdline.gateway")
 
@@ -64,6 +65,13 @@ class Link(asyncio.Protocol):
             pause = RECONNECT_SECONDS_MIN
             await self._lost.wait()
 
+    async def watch_lag(self) -> None:
+        """Tell the queue how far this process is behind; runs until cancelled."""
+        while True:
+            due = self._loop.time() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
+            self._queue.pace.lagged(int((self._loop.time() - due) * 1e6))
+
     @property
     def is_idle(self) -> bool:
         """Whether no call waits or is in flight."""
@@ -91,9 +99,10 @@ class Link(asyncio.Protocol):
                 return
             self._in_flight.append(taken)
             self._transport.write(frames.frame([waiting.call for waiting in taken]))
+            wait_us = time.monotonic_ns() // 1_000 - taken[0].since_us
+            self._queue.pace.waited(wait_us)
             if self._meters.wait_seconds is not None:
-                now_us = time.monotonic_ns() // 1_000
-                self._meters.wait_seconds.record((now_us - taken[0].since_us) / 1e6)
+                self._meters.wait_seconds.record(wait_us / 1e6)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to send."""
@@ -106,7 +115,9 @@ class Link(asyncio.Protocol):
         """Resolve the calls of each frame that is complete."""
         self._buffer += data
         for body in frames.split(self._buffer):
-            for waiting, answer in zip(self._in_flight.popleft(), frames.answers(body), strict=True):
+            answered = self._in_flight.popleft()
+            self._queue.pace.answered(len(answered))
+            for waiting, answer in zip(answered, frames.answers(body), strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(answer)
         self._flush()

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from service.domain.decision import Criticality
 from service.domain.errors import InvalidRequest, Overloaded
 from service.engine.ports import Answer, Call
-from service.gateway.admission import Queue, Waiting
+from service.gateway.admission import Pace, Queue, Waiting
 from service.gateway.identity import identify
 from service.gateway.server import options
 from service.settings import Settings, is_loopback
@@ -124,6 +124,60 @@ def test_more_bytes_than_may_wait_are_shed_and_room_comes_back(loop: asyncio.Abs
     queue.take(10, 1_000)
 
     assert queue.admit(second, Criticality.INTERACTIVE) is None
+
+
+def _paced(pace: Pace, offered: int, served: int, seconds: float, wait_us: int, began_us: int = 0) -> list[int]:
+    """Offer so many interactive calls a second to a server that answers so many; gives admissions of each 100 ms."""
+    admitted = []
+    for window in range(int(seconds * 10)):
+        count = 0
+        for call in range(offered // 10):
+            now_us = began_us + window * 100_000 + call * 1_000_000 // offered
+            count += pace.lets_in(Criticality.INTERACTIVE, now_us)
+        pace.answered(served // 10)
+        pace.waited(wait_us)
+        admitted.append(count)
+    return admitted
+
+
+def test_everybody_comes_in_while_waits_are_short() -> None:
+    assert _paced(Pace(20), 5_000, 5_000, seconds=2, wait_us=19_000) == [500] * 20
+
+
+def test_while_a_queue_stands_no_more_come_in_than_are_answered() -> None:
+    admitted = _paced(Pace(20), 5_000, 1_000, seconds=3, wait_us=80_000)
+
+    assert admitted[0] == 500
+    assert all(80 <= count <= 102 for count in admitted[2:])
+
+
+def test_draws_come_in_all_the_same_and_take_the_place_of_others() -> None:
+    pace = Pace(20)
+    _paced(pace, 5_000, 1_000, seconds=1, wait_us=80_000)
+    now_us = 1_000_000
+
+    draws = sum(pace.lets_in(Criticality.DRAW, now_us + step) for step in range(0, 90_000, 900))
+    others = sum(pace.lets_in(Criticality.INTERACTIVE, now_us + step) for step in range(90_000, 99_000, 900))
+
+    assert (draws, others) == (100, 0)
+    assert not pace.lets_in(Criticality.BATCH, now_us + 99_000)
+
+
+def test_once_nobody_waits_everybody_comes_in_again() -> None:
+    pace = Pace(20)
+    _paced(pace, 5_000, 1_000, seconds=1, wait_us=80_000)
+
+    admitted = _paced(pace, 900, 900, seconds=2, wait_us=1_000, began_us=1_000_000)
+
+    assert pace.rate is None
+    assert admitted[-1] == 90
+
+
+def test_a_process_that_is_behind_counts_as_waiting() -> None:
+    pace = Pace(20)
+    pace.lagged(50_000)
+
+    assert sum(_paced(pace, 5_000, 1_000, seconds=1, wait_us=1_000)) < 2_000
 
 
 def test_every_known_attack_has_its_channel_argument() -> None:
