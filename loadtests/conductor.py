@@ -25,11 +25,11 @@ from hdrh.histogram import HdrHistogram
 from loadtests import machine
 from loadtests.audit import Auditor
 from loadtests.disturbances import Disturbances
-from loadtests.generator import histogram
 from loadtests.own_server import OwnServer
 from loadtests.result import judge
 from loadtests.sampler import Sampler
 from loadtests.scenario import Phase, Rpc, Scenario, What
+from loadtests.tally import histogram
 from loadtests.traffic import take_over
 from service.client import Client
 

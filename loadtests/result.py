@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from hdrh.histogram import HdrHistogram
 
-from loadtests.generator import histogram
 from loadtests.journal import Told
 from loadtests.scenario import DRAWS, Objective, Rpc, Scenario
+from loadtests.tally import histogram
 
 PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99)
 SPECTRUM: Final = tuple(

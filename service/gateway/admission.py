@@ -38,6 +38,10 @@ class Pace:
     """Of the rate let in before, for each window without one."""
     FREE_WINDOWS: Final = 10
     """After so many windows in a row without a standing queue nobody is held back any more."""
+    RATES: Final = 10
+    """The rate of answers is the greatest of so many windows: a hiccup answers nobody, and says nothing of the rate."""
+    RATE_MIN: Final = 100.0
+    """Calls a second that are let in whatever was answered: few calls are no overload."""
 
     def __init__(self, target_ms: int) -> None:
         self._target_us = target_ms * 1_000
@@ -46,6 +50,7 @@ class Pace:
         self._answered = 0
         self._calm = 0
         self._lag_us = 0
+        self._rates: deque[float] = deque(maxlen=self.RATES)
         self._tokens = 0.0
         self._refilled_us = 0
         self.rate: float | None = None
@@ -87,9 +92,10 @@ class Pace:
         """Judge the window that is over."""
         seconds = (now_us - self._began_us) / 1e6
         is_standing = self._least_us is not None and self._least_us > self._target_us
+        self._rates.append(self._answered / seconds)
         if is_standing:
             self._calm = 0
-            self.rate = max(self._answered / seconds * self.DRAINING, 1.0)
+            self.rate = max(max(self._rates) * self.DRAINING, self.RATE_MIN)
         elif self.rate is not None:
             self._calm += 1
             self.rate = self.rate * self.GROWING if self._calm < self.FREE_WINDOWS else None

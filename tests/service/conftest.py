@@ -34,7 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(folder: Path) -> Iterator[Server]:
     # Shedding has tests of its own; here a slow machine must not shed.
-    with running_server(folder, "--set", "queue_wait_ms_max=10000") as running:
+    patience = ("--set", "queue_wait_ms_max=10000", "--set", "queue_wait_ms_target=10000")
+    with running_server(folder, *patience) as running:
         yield running
     assert running.process.returncode == 0
 

@@ -151,6 +151,18 @@ def test_while_a_queue_stands_no_more_come_in_than_are_answered() -> None:
     assert all(80 <= count <= 102 for count in admitted[2:])
 
 
+def test_a_hiccup_does_not_shut_callers_out() -> None:
+    pace = Pace(20)
+    _paced(pace, 1_000, 1_000, seconds=1, wait_us=1_000)
+    _paced(pace, 1_000, 0, seconds=0.2, wait_us=150_000, began_us=1_000_000)
+
+    assert _paced(pace, 1_000, 1_000, seconds=0.1, wait_us=1_000, began_us=1_200_000)[0] >= 90
+
+
+def test_few_calls_are_no_overload() -> None:
+    assert _paced(Pace(20), 90, 90, seconds=2, wait_us=80_000) == [9] * 20
+
+
 def test_draws_come_in_all_the_same_and_take_the_place_of_others() -> None:
     pace = Pace(20)
     _paced(pace, 5_000, 1_000, seconds=1, wait_us=80_000)
