@@ -5,9 +5,11 @@ BIN    := $(VENV)/bin
 # The stamp's name holds the locks' content, so a changed lock installs again and an unchanged one never does.
 STAMP  := $(VENV)/installed-$(shell cat requirements.lock installer.lock pyproject.toml | cksum | cut -d' ' -f1)
 STORE  ?= holdline.db
+SEEDS  ?= 1000
+SCENARIO ?= steady
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-run torture serve profile lock stubs schema clean
+.PHONY: help setup demo test check bench bench-run load simulate torture thorough soak serve profile lock stubs schema clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -41,9 +43,22 @@ bench: $(STAMP) ## figures as ratios inside one run, printed for loadtests/FIGUR
 bench-run: $(STAMP) ## the daily run over a million accounts, and what it costs live callers
 	$(BIN)/python -m loadtests.daily_run
 
-torture: $(STAMP) ## the long fault runs: 20 kills of each process; twenty times the examples of every property
+load: $(STAMP) ## one load scenario on loopback: make load SCENARIO=steady
+	$(BIN)/holdline load run $(SCENARIO) --start-server
+
+simulate: $(STAMP) ## the engine under a seeded scheduler, clock, disk and network, then broken on purpose: SEEDS=1000
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+	$(BIN)/python -m tests.simulation --mutations --seeds 200
+
+torture: $(STAMP) ## the long fault runs, within half an hour: kills, mutations, every load scenario with a fault
 	$(BIN)/pytest -q -m torture tests/proof
+	$(BIN)/python -m loadtests.torture
+
+thorough: $(STAMP) ## twenty times the examples of every property; hours
 	HYPOTHESIS_PROFILE=thorough $(BIN)/pytest -q -n auto --dist worksteal --timeout 3600 tests/proof
+
+soak: $(STAMP) ## ten hours of a day in ten minutes at 70 % of capacity: nothing may grow
+	$(BIN)/holdline load run soak --start-server
 
 profile: $(STAMP) ## where a decision's microseconds go, engine alone
 	$(BIN)/python -m tests.house.measure profile

@@ -131,7 +131,9 @@ class Auditor:
                     return
                 time.sleep(0.2)
             if closing.incident:
-                self.fault(f"{business_date} does not add up: incident {closing.incident}")
+                found = list(islice(client.discrepancies(business_date), 3))
+                told = "; ".join(f"{one.account_id}: {one.detail}" for one in found)
+                self.fault(f"{business_date} does not add up, incident {closing.incident}: {told}")
             if last.granted + last.withheld == 0:
                 self.fault(f"{business_date}: the run settled nothing")
 

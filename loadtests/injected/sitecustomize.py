@@ -41,10 +41,12 @@ def _install(path: str) -> None:
 
     faults = Faults(path)
     real_time_ns = time.time_ns
+    # By its name: the default is this one, once it is there.
+    base = apsw.vfs_names()[0]
 
     class File(apsw.VFSFile):
         def __init__(self, filename: Any, flags: list[int]) -> None:
-            super().__init__("", filename, flags)
+            super().__init__(base, filename, flags)
 
         def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - SQLite's name
             if faults.get("is_full"):
@@ -57,7 +59,7 @@ def _install(path: str) -> None:
 
     class Disk(apsw.VFS):
         def __init__(self) -> None:
-            super().__init__("loadtest", "", makedefault=True)
+            super().__init__("loadtest", base, makedefault=True)
 
         def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - SQLite's name
             return File(name, flags)

@@ -52,6 +52,8 @@ class Shard(NamedTuple):
     granted: int
     withheld: int
     done_us: int
+    begun_us: int = 0
+    """When it was first leased; 0 in a store from before that was kept."""
 
 
 class Slice(NamedTuple):

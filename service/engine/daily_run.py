@@ -229,7 +229,8 @@ class RunDesk:
         if shard is None and not is_queue and not run.is_cut:
             shard = self._cut(run, shards[-1].shard + 1 if shards else QUEUE_SHARD + 1)
         if shard is not None:
-            self._runs.enter_shard(shard._replace(holder=holder, lease_us=now_us + self._lease_us))
+            begun_us = shard.begun_us or now_us
+            self._runs.enter_shard(shard._replace(holder=holder, lease_us=now_us + self._lease_us, begun_us=begun_us))
             return Task(
                 TaskKind.QUEUE if is_queue else TaskKind.RUN, run.business_day, shard.shard, shard.done_id,
                 shard.upto_id, self._runs.waiting_day(run.business_day) if is_queue else 0, bool(run.accounts),

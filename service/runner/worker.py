@@ -225,10 +225,14 @@ class Worker:
         return made[::-1], wrong
 
     def _passed_us(self, account_id: str) -> int:
-        """Give when the day's run had passed an account, 0 where it did not."""
+        """Give when the day's run passed an account at the earliest, 0 where it did not.
+
+        That is when the shard was begun: what has changed since may have changed after the run looked, so the closing
+        settles it and opens no incident.
+        """
         for shard in self._shards[1]:
             if shard.after_id < account_id <= shard.upto_id:
-                return shard.done_us
+                return (shard.begun_us or shard.done_us) if shard.done_us else 0
         return 0
 
     def _make_good(self, task: Task) -> Chunk:

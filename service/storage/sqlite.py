@@ -140,12 +140,12 @@ class SqliteStore(SqliteLedger):
         self._run("COMMIT")
 
     def rollback(self) -> None:
-        """Drop the transaction, if it is still open."""
-        if self._connection.in_transaction:
-            try:
+        """Drop the transaction, if it is still open; one of a connection that could not be made anew is gone."""
+        try:
+            if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            except apsw.Error:
-                self._is_broken = True
+        except apsw.Error:
+            self._is_broken = True
 
     def _run(self, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:
         try:

@@ -160,6 +160,26 @@ def test_accounts_that_became_eligible_after_the_run_had_passed_are_settled_at_t
     assert closed.closing.lines == (Line("reference-2026-1", "A", 3, 3, 0),)
 
 
+def test_an_account_that_became_eligible_behind_the_worker_is_no_incident(bench: Bench) -> None:
+    office = Office(bench, shard_accounts=30)
+    names = office.open_accounts(30, not_due=1)
+    office.next_day()
+    office.desk.start(DAY, "tests")
+    worker = office.worker()
+    # The first page is smaller than the shard, so the shard is still at work when a passed account pays.
+    assert worker.turn() >= 0
+    office.bench.clock.time_us += 1_000_000
+    office.bench.execute(command(Kind.REDUCE, request_id="paid", account_id=names[0], news=((7, 0),)))
+    office.bench.clock.time_us += 1_000_000
+    office.work(worker)
+    office.next_day()
+    closed = office.close()
+
+    assert office.raises(names[0]) == 1
+    assert closed.closing.incident == ""
+    assert closed.closing.lines == (Line("reference-2026-1", "A", 30, 30, 0),)
+
+
 @pytest.mark.parametrize("lost", ["before", "after"])
 def test_a_worker_lost_at_any_step_loses_and_doubles_nothing(bench: Bench, lost: str) -> None:
     office = Office(bench, shard_accounts=4)

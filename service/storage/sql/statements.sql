@@ -371,10 +371,10 @@ SELECT * FROM run_shards WHERE business_day = ? AND shard = ?;
 
 -- name: enter_shard
 -- Enter a shard, or how far it is. Primary key.
-INSERT INTO run_shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO run_shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (business_day, shard) DO UPDATE SET done_id = excluded.done_id, holder = excluded.holder,
     lease_us = excluded.lease_us, looked = excluded.looked, granted = excluded.granted, withheld = excluded.withheld,
-    done_us = excluded.done_us;
+    done_us = excluded.done_us, begun_us = excluded.begun_us;
 
 -- name: budget_slices
 -- Read what was taken out of a day's budget. Primary key.
