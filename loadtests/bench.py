@@ -26,7 +26,7 @@ from holdline.v1 import decision_pb2, limit_service_pb2
 from loadtests import machine, wire
 from loadtests.bodies import ACCOUNTS, BATCH, GOOD, decisions_in_batches, events_in_batches, prepared, requests
 from loadtests.machine import cpu_seconds
-from loadtests.peers import echo
+from loadtests.peers import default_stack, echo
 from service.cli.demonstration import Server, running_server
 from service.client import Client
 
@@ -189,6 +189,7 @@ def measure(server: Server, seconds: float, rounds: int) -> list[str]:
             f"| p99 of both at half of Holdline's load, ms | {our_p99:.2f} | {statistics.median(same):.2f} "
             f"| {our_p99 / statistics.median(same):.2f} | |"
         )
+    lines += default_stack.lines(server.listen, seconds, rounds)
     for method, is_stream in (("BatchDecide", False), ("StreamDecisions", True)):
         runs = [run_batches(server, method, decisions_in_batches(30), is_stream=is_stream) for _ in range(rounds)]
         lines.append(_batch_line(f"`{method}` of 1,000, decisions", runs, "≥ 50,000"))

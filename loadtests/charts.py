@@ -131,6 +131,25 @@ def _logarithmic(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
+def saturation(trials: list[tuple[float, float, bool]], knee: float, p99_ms: float) -> str:
+    """Draw p99 by rate: trials as calls a second, p99 (ms) and whether they held; the knee is the rate confirmed."""
+    with _chart(3.4) as (axes, svg):
+        known = sorted((rate, ms, held) for rate, ms, held in trials if ms < float("inf"))
+        axes.plot([rate for rate, _, _ in known], [ms for _, ms, _ in known], color=COLOURS[5], alpha=0.4)
+        for label, held, colour, marker in (("held", True, COLOURS[2], "o"), ("failed", False, COLOURS[1], "x")):
+            points = [(rate, ms) for rate, ms, was_held in known if was_held is held]
+            if points:
+                axes.plot(*zip(*points, strict=True), marker, color=colour, label=label)
+        axes.axvline(knee, color=COLOURS[0], linestyle="--", label=f"capacity, {knee:,.0f} calls/s")
+        axes.axhline(p99_ms, color=COLOURS[5], linestyle=":", label=f"objective, {p99_ms:g} ms")
+        _logarithmic(axes)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("calls a second, offered")
+        axes.set_ylabel("p99 of OK answers, ms")
+        _legend(axes)
+    return svg()
+
+
 def _time_axis(axes: Axes, result: dict[str, Any]) -> None:
     """Mark phases and what went wrong; labels stand above the axes, in rows of their own, so that none overlap."""
     end = max((one["second"] + 1 for one in result["seconds"]), default=1)

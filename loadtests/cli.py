@@ -85,6 +85,84 @@ def run(
     raise typer.Exit(_EXIT_CODES[result["outcome"]])
 
 
+@app.command("capacity")
+def capacity(
+    name: Annotated[str, typer.Argument(help="The scenario whose mix and population are used.")] = "steady",
+    target: Target = "",
+    start_server: StartServer = False,
+    p99_ms: Annotated[float, typer.Option(min=0.1, help="Latency that 99 % must keep within.")] = 50.0,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long each rate is tried.")] = 8.0,
+    out: Annotated[Path, typer.Option(help="Folder for capacity.html, the saturation curve.")] = Path("load-results"),
+) -> None:
+    """Find the highest steady rate that keeps p99 and answers 99.9 %, and print a line for the capacity plan.
+
+    holdline load capacity --start-server --p99-ms 50
+    """
+    from loadtests import capacity as finder
+    from loadtests import machine, report
+    from service.client import HoldlineError
+
+    if bool(target) is start_server:
+        raise typer.BadParameter("choose either --target HOST:PORT or --start-server")
+    scenario = _scenario(name)
+
+    def watch(trial: finder.Trial) -> None:
+        verdict = "holds" if trial.holds else "fails"
+        typer.echo(f"{trial.per_second:8,.0f}/s  p99 {trial.p99_ms:8.1f} ms  {trial.ok_share:8.3%} answered  {verdict}")
+
+    try:
+        found = finder.find(scenario, target, p99_ms, seconds, watch)
+    except (HoldlineError, ConnectionError, RuntimeError) as error:
+        typer.secho(f"{target or 'own server'}: {error}", fg="red", err=True)
+        raise typer.Exit(UNREACHABLE) from error
+    here = machine.described()
+    mix = ", ".join(f"{rpc} {weight:g}" for rpc, weight in scenario.mix.items())
+    line = (
+        f"capacity: {found.per_second:,.0f} calls/s within p99 <= {p99_ms:g} ms ({found.confirmed} of "
+        f"{finder.CONFIRMATIONS} runs of {seconds:g} s held: at least {found.holds_at_least:.0%} will, with 90 % "
+        f"confidence; {found.failed_per_second:,.0f}/s failed); mix {mix}; {here['cores']} cores, generator included, "
+        f"{here['architecture']}, fdatasync p50 {here['sync_us']['p50']} us"
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    trials = [(one.per_second, one.p99_ms, one.ok_share, one.holds) for one in found.trials]
+    page = report.capacity_page(line, trials, found.per_second, p99_ms)
+    (out / "capacity.html").write_text(page, encoding="utf-8")
+    typer.echo(line)
+
+
+@app.command("record")
+def record(
+    store: Annotated[str, typer.Option(envvar="HOLDLINE_STORE", help="The store: sqlite:///PATH.")],
+    out: Annotated[Path, typer.Option(help="Where the day is written, as slot and calls.")] = Path("day.csv"),
+    hours: Annotated[float, typer.Option(min=0.01, max=168, help="How far back from the newest decision.")] = 24.0,
+    slots: Annotated[int, typer.Option(min=2, max=10_000, help="Equal slots to count in.")] = 288,
+) -> None:
+    """Record a day out of a store's decisions, for scenarios with `arrivals: replay` and `day: day.csv`."""
+    from loadtests import schedule
+    from service import bootstrap
+
+    with bootstrap.open_ledger(store) as ledger:
+        times = [sealed.decided.decision.decided_us for sealed in ledger.sealed_all()]
+    if not times:
+        raise typer.BadParameter("the store has no decisions")
+    out.write_text(schedule.written_day(times, int(hours * 3_600_000_000), slots), encoding="utf-8")
+    typer.echo(f"{out}: {len(times)} decisions looked at")
+
+
+@app.command("cross-check")
+def cross_check(
+    seconds: Annotated[float, typer.Option(min=1, max=60, help="How long each generator runs in each round.")] = 4.0,
+    rounds: Annotated[int, typer.Option(min=1, max=20)] = 5,
+) -> None:
+    """Set our generator beside h2load on the same RPC: throughput and median must agree within 10 %."""
+    from loadtests import crosscheck
+
+    found = crosscheck.compare(seconds, rounds)
+    for line in found.lines:
+        typer.echo(line)
+    raise typer.Exit(0 if found.agrees else BROKEN)
+
+
 def _scenario(name: str) -> Scenario:
     from loadtests import scenario
 

@@ -25,7 +25,7 @@ from loadtests import wire
 from loadtests.journal import Entry, Journal, Told, seal_of
 from loadtests.scenario import DRAWS, WRITES, Rpc, Scenario
 from loadtests.schedule import Arrival, arrivals
-from loadtests.tally import LATENCY_US_MAX, Call, Second, Tally
+from loadtests.tally import LATENCY_US_MAX, NO_ROOM, NOT_SENT, Call, Second, Tally
 from loadtests.traffic import PATHS, Asked, Traffic
 
 LATE_US: Final = 25_000
@@ -36,14 +36,14 @@ GRACE_SECONDS: Final = 1.0
 """So long after its deadline a call without an answer is given up."""
 DUPLICATE_SECONDS_MAX: Final = 0.02
 AWAY: Final = "14 CONNECTION_LOST"
-NOT_SENT: Final = "14 NOT_SENT"
-NO_ROOM: Final = "4 NO_ROOM"
 TIMEOUT_STEP_MS: Final = 50
 """Deadlines are told in such steps, so that headers are written once."""
 NICENESS: Final = -10
 """The generator comes first where cores are short, as it would on a machine of its own; where it may."""
 
-_TOLD: Final = {"0": Told.ACKNOWLEDGED, "8": Told.REFUSED, "9": Told.DECLINED}
+_TOLD: Final = {
+    "0": Told.ACKNOWLEDGED, "5": Told.DECLINED, "6": Told.DECLINED, "8": Told.REFUSED, "9": Told.DECLINED,
+}  # fmt: skip
 _TRY_AGAIN: Final = ("8", "14", "4")
 
 
@@ -56,7 +56,7 @@ class Generator:
         self._caller = caller
         self._journal = journal
         self._rng = random.Random(f"{scenario.seed}/{number}/manners")
-        self._traffic = Traffic(scenario, f"{number}")
+        self._traffic = Traffic(scenario, f"{number}", caller)
         self._schedule: Iterator[Arrival] = islice(arrivals(scenario, scenario.seed), number, None, scenario.processes)
         self._headers: dict[tuple[Rpc, int], bytes] = {}
         self._connections: list[wire.Connection | None] = [None] * scenario.connections

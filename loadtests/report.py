@@ -60,6 +60,17 @@ def page(result: dict[str, Any], earlier: dict[str, Any] | None) -> str:
     )
 
 
+def capacity_page(line: str, trials: list[tuple[float, float, float, bool]], knee: float, p99_ms: float) -> str:
+    """Write what the capacity finder found: its line, the saturation curve, and each trial (rate, p99, share, held)."""
+    rows = [(float(rate), float(ms), f"{share:.3%}", "held" if held else "failed") for rate, ms, share, held in trials]
+    curve = charts.saturation([(rate, ms, held) for rate, ms, _, held in trials], knee, p99_ms)
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>capacity</title>"
+        f"<style>{_STYLE}</style></head><body><h1>Capacity</h1><p>{escape(line)}</p><figure>{curve}</figure>"
+        f"{_table(('calls/s', 'p99 ms', 'answered', ''), rows)}</body></html>\n"
+    )
+
+
 def _table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "", is_words: bool = False
 ) -> str:

@@ -11,7 +11,7 @@ from hdrh.histogram import HdrHistogram
 
 from loadtests.journal import Told
 from loadtests.scenario import DRAWS, Objective, Rpc, Scenario
-from loadtests.tally import histogram
+from loadtests.tally import NO_ROOM, NOT_SENT, histogram
 
 PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0, 99.9, 99.99)
 SPECTRUM: Final = tuple(
@@ -55,7 +55,8 @@ def _figures(found: HdrHistogram) -> dict[str, Any]:
     }
 
 
-def _sum(latencies: Latencies, fits: Callable[[int, str, str, bool], bool]) -> HdrHistogram:
+def summed(latencies: Latencies, fits: Callable[[int, str, str, bool], bool]) -> HdrHistogram:
+    """Add up the histograms whose phase, RPC, caller's knowledge and heat fit."""
     whole = histogram()
     for key, found in latencies.items():
         if fits(*key):
@@ -70,7 +71,7 @@ def _phase(scenario: Scenario, number: int, latencies: Latencies) -> dict[str, A
     for (found_phase, _, name, _), found in latencies.items():
         if found_phase == number:
             told[name.lower()] += found.get_total_count()
-    good = _sum(latencies, lambda at, _, name, __: at == number and name == Told.ACKNOWLEDGED.name)
+    good = summed(latencies, lambda at, _, name, __: at == number and name == Told.ACKNOWLEDGED.name)
     spectrum = [[share, good.get_value_at_percentile(share) / 1e3] for share in SPECTRUM] if good.total_count else []
     seconds = scenario.phases[number].seconds
     return {
@@ -109,7 +110,8 @@ class _Figures:
             return _at_least(f"goodput of the best{where}", objective.goodput_of_best_min, share)
         if objective.attempts_per_call_max:
             sums = self._result["sums"]
-            found = (sums["attempts"] - sums["duplicates"]) / max(sums["firsts"], 1)
+            unsent = sum(count for *_, status, count in self._result["statuses"] if status in (NO_ROOM, NOT_SENT))
+            found = (sums["attempts"] - sums["duplicates"]) / max(sums["firsts"] - unsent, 1)
             return _at_most("attempts for each call", objective.attempts_per_call_max, found)
         if objective.shed_draws_of_others_max:
             draws, others = self._refused_share(objective, is_draw=True), self._refused_share(objective, is_draw=False)
@@ -123,7 +125,7 @@ class _Figures:
 
     def _chosen(self, objective: Objective, told: Told) -> HdrHistogram:
         number = self._names.index(objective.phase) if objective.phase else -1
-        return _sum(
+        return summed(
             self._latencies,
             lambda phase, rpc, name, is_hot: (
                 number in (phase, -1)

@@ -51,6 +51,17 @@ def recorded_day(name: str) -> list[float]:
     return counts
 
 
+def written_day(times_us: list[int], span_us: int, slots: int) -> str:
+    """Write the counts of the last stretch of some times (microseconds UTC) as a recorded day."""
+    newest = max(times_us)
+    counts = [0] * slots
+    for at in times_us:
+        slot = slots - 1 - (newest - at) * slots // span_us
+        if slot >= 0:
+            counts[slot] += 1
+    return "slot,calls\n" + "".join(f"{slot},{count}\n" for slot, count in enumerate(counts))
+
+
 def arrivals(scenario: Scenario, seed: int) -> Iterator[Arrival]:
     """Give every arrival of a scenario, in order.
 

@@ -13,6 +13,10 @@ from loadtests.scenario import Rpc
 from loadtests.traffic import Asked
 
 LATENCY_US_MAX: Final = 120_000_000
+NOT_SENT: Final = "14 NOT_SENT"
+"""There was no connection to send it on."""
+NO_ROOM: Final = "4 NO_ROOM"
+"""It found no free stream in time, and its caller gave it up."""
 
 
 def histogram(digits: int = 3) -> HdrHistogram:

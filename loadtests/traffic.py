@@ -71,8 +71,9 @@ def take_over(client: Client, population: Population, seed: int) -> int:
 class Traffic:
     """Draws requests of a scenario, for one of its generators."""
 
-    def __init__(self, scenario: Scenario, share: str) -> None:
-        """`share` names this generator's requests, so that no two share a key."""
+    def __init__(self, scenario: Scenario, share: str, caller: str) -> None:
+        """`share` names this generator's requests, so that no two share a key; `caller` its new customers."""
+        self._caller = caller
         self._rng = random.Random(f"{scenario.seed}/{share}")
         self._share = share
         self._population = scenario.population
@@ -121,8 +122,8 @@ class Traffic:
             return self._decision(key, account_id).SerializeToString()
         if rpc is Rpc.ASSIGN:
             return limit_service_pb2.DecideRequest(
-                request_id=key, account_id=f"new-{key}", product="revolving", kind=decision_pb2.DECISION_KIND_ASSIGN,
-                facts=bodies.GOOD,
+                request_id=key, account_id=f"{self._caller}-{key}", product="revolving",
+                kind=decision_pb2.DECISION_KIND_ASSIGN, facts=bodies.GOOD,
             ).SerializeToString()  # fmt: skip
         if rpc is Rpc.AUTHORIZE:
             return limit_service_pb2.AuthorizeDrawRequest(

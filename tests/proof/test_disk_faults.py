@@ -12,6 +12,7 @@ import pytest
 
 from service.domain.decision import Decided
 from service.domain.errors import StoreUnavailable
+from service.storage.sqlite import SqliteStore
 from service.storage.verify import verify
 from tests.builders import Bench, command, sqlite
 from tests.proof.failing_disk import VFS_NAME, Plan, failing_disk
@@ -98,3 +99,30 @@ def test_a_store_that_is_opened_read_only_takes_no_write(tmp_path: Path) -> None
     with pytest.raises(StoreUnavailable):
         store.begin()
     assert verify(store).faults == ()
+
+
+def test_a_read_while_the_store_cannot_be_opened_anew_is_unavailable_and_the_next_ones_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with failing_disk() as plan:
+        bench = Bench(sqlite(tmp_path / "holdline.db", vfs=VFS_NAME))
+        bench.execute(command())
+
+        def refuses(_: SqliteStore) -> apsw.Connection:
+            raise apsw.CantOpenError("no file can be opened")
+
+        plan.fail("write", 1, is_for_good=False, error=apsw.IOError)
+        monkeypatch.setattr(SqliteStore, "_open", refuses)
+        refused = bench.execute(command(request_id="r-2", account_id="a-2"))[0]
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                bench.store.account("a-1")
+        monkeypatch.undo()
+        # The first read after that opens the store anew, and says so with the same refusal.
+        with pytest.raises(StoreUnavailable):
+            bench.store.account("a-1")
+        found = bench.store.account("a-1")
+        bench.store.close()
+
+    assert isinstance(refused, StoreUnavailable)
+    assert found is not None

@@ -122,7 +122,7 @@ def journal(server: Server, tmp_path: Path) -> tuple[Journal, Path, Traffic]:
     with Client(server.listen, caller="load", timeout_seconds=30) as client:
         take_over(client, scenario.population, scenario.seed)
     path = tmp_path / "journal"
-    return Journal(path), path, Traffic(scenario, tmp_path.name[-30:])
+    return Journal(path), path, Traffic(scenario, tmp_path.name[-30:], "load-liar")
 
 
 def _audited(server: Server, path: Path) -> tuple[str, ...]:
@@ -200,6 +200,29 @@ def test_a_whole_run_passes_and_writes_its_report(tmp_path: Path) -> None:
     again = invoked("load", "report", str(out / "steady.json"), "--compare", str(out / "steady.json"))
     assert again.returncode == 0
     assert "(1.00 ×)" in (out / "steady.html").read_text(encoding="utf-8")
+
+
+def test_what_goes_wrong_goes_wrong_in_the_engine_and_breaks_no_promise() -> None:
+    scenario = _scenario(
+        phases=[{"name": "one", "seconds": 8, "per_second": 60}],
+        mix={"decide": 3, "authorize": 2, "capture": 1},
+        retries={"attempts": 8, "pause_ms": 100, "budget": 5},
+        disturbances=[
+            {"at": 1, "what": "full_disk", "seconds": 1},
+            {"at": 2.5, "what": "slow_disk", "seconds": 2, "milliseconds": 100},
+            {"at": 5, "what": "kill", "role": "engine"},
+        ],
+    )
+
+    result = conductor.run(scenario, "", lambda _: None)
+
+    assert result["verdict"]["faults"] == []
+    assert [one["what"] for one in sorted(result["disturbances"], key=lambda one: one["from"])] == [
+        "full_disk", "slow_disk", "kill",
+    ]  # fmt: skip
+    tried_again = {name for second in result["seconds"] for name in second if name.startswith("try again")}
+    assert "try again: 14 STORE_UNAVAILABLE" in tried_again
+    assert any("commit" in sample and sample["commit"] > 0.02 for sample in result["samples"])
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ class Books:
 
     def _switched(self, response: Message, step: int) -> None:
         activation = response.activation  # type: ignore[attr-defined]  # both answers have them.
-        mode_id = str(response.mode_id)  # type: ignore[attr-defined]
+        mode_id = str(response.mode_id)  # type: ignore[attr-defined]  # as above.
         if self.modes[-1][1] != mode_id:
             self.modes.append((step, mode_id))
         self.activation = activation.activation_id if mode_id != "normal" else ""

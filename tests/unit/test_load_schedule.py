@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from loadtests import scenario
+from loadtests.capacity import lower_bound
 from loadtests.journal import Entry, Journal, Told, read, seal_of
 from loadtests.scenario import Arrivals, BadScenario, Phase, Rpc, Scenario
-from loadtests.schedule import arrivals, rate_of
+from loadtests.schedule import arrivals, rate_of, recorded_day, written_day
 
 
 def _scenario(**phase: object) -> Scenario:
@@ -119,3 +120,18 @@ def test_a_replay_has_the_seal_of_the_answer_that_it_repeats(rpc: Rpc, marker: b
     assert first == (again[0], False)
     assert again[1]
     assert seal_of(rpc, b"another", "0")[0] != first[0]
+
+
+@pytest.mark.parametrize(("held", "runs", "bound"), [(5, 5, 0.631), (4, 5, 0.416), (0, 5, 0.0), (20, 20, 0.891)])
+def test_a_capacity_says_how_sure_it_is(held: int, runs: int, bound: float) -> None:
+    # Clopper and Pearson's bounds as their tables have them: for all of n it is (1 - confidence) ** (1 / n).
+    assert abs(lower_bound(held, runs, 0.9) - bound) < 0.001
+
+
+def test_a_recorded_day_is_what_came_in_each_of_its_slots(tmp_path: Path) -> None:
+    hour = 3_600_000_000
+    times = [hour * 100 + 1, *[hour * 101 + 5] * 3, *[hour * 103 + 9] * 2, hour * 104]
+    file = tmp_path / "day.csv"
+    file.write_text(written_day(times, 4 * hour, 4), encoding="utf-8")
+
+    assert recorded_day(str(file)) == [1.0, 3.0, 0.0, 3.0]
