@@ -19,6 +19,7 @@ from service.client import Client
 
 HALVINGS: Final = 5
 CONFIRMATIONS: Final = 5
+FAILURES_MAX: Final = 1
 CONFIDENCE: Final = 0.9
 SETTLE_SECONDS: Final = 1.0
 OK_SHARE_MIN: Final = 0.999
@@ -95,11 +96,22 @@ def find(
             low, high = (middle, high) if holds(middle) else (low, middle)
         confirmed = 0
         while low > 1:
-            confirmed = sum(holds(low) for _ in range(CONFIRMATIONS))
-            if confirmed >= CONFIRMATIONS - 1:
+            confirmed = _confirmed(lambda rate=low: holds(rate))  # type: ignore[misc]  # a bound default.
+            if confirmed >= CONFIRMATIONS - FAILURES_MAX:
                 break
             low, high = low * STEP_BACK, low
         return Capacity(low, high, confirmed, trials)
+
+
+def _confirmed(holds: Callable[[], bool]) -> int:
+    """Try so often, or until too many have failed; gives how many held."""
+    held = failed = 0
+    while held + failed < CONFIRMATIONS and failed <= FAILURES_MAX:
+        if holds():
+            held += 1
+        else:
+            failed += 1
+    return held
 
 
 def _trial(

@@ -27,6 +27,7 @@ RESPONSES: dict[int, type[Message]] = {
     CAPTURE: limit_service_pb2.CaptureDrawResponse, REPAY: limit_service_pb2.RecordRepaymentResponse,
     ACTIVATE: playbook_service_pb2.ActivatePlaybookResponse, DEACTIVATE: playbook_service_pb2.DeactivatePlaybookResponse,
 }  # fmt: skip
+CAPTURES, REPAYMENTS = limit_service_pb2.CaptureDrawRequest, limit_service_pb2.RecordRepaymentRequest
 ACCOUNTS = ("a-1", "a-2", "a-3")
 FAR_US = 1 << 62
 
@@ -64,7 +65,10 @@ class Books:
         self.holds: list[tuple[str, str, int]] = []
         self.outstanding: dict[str, int] = dict.fromkeys(ACCOUNTS, 0)
         """By account: captured less repaid, of what was acknowledged, in minor units."""
-        self.unsure: dict[str, int] = dict.fromkeys(ACCOUNTS, 0)
+        self.late: dict[str, frozenset[int]] = dict.fromkeys(ACCOUNTS, frozenset({0}))
+        """By account: what refused captures and repayments may come to. A refusal leaves its key free, so a copy that
+        the network delivers late may run after all, and its answer may be lost."""
+        self._switches: set[str] = set()
         self.modes: list[tuple[int, str]] = [(-1, "normal")]
         """When each mode was acknowledged, in steps, oldest first."""
         self.activation = ""
@@ -139,7 +143,10 @@ class Books:
         method = asked.call.method
         response = RESPONSES[method].FromString(answer.body)
         if method in (ACTIVATE, DEACTIVATE):
-            self._switched(response, step)
+            # A replay says what was in force after the switch, not what is now.
+            if asked.key not in self._switches:
+                self._switches.add(asked.key)
+                self._switched(response, step)
             return True
         is_replay = bool(response.replayed)  # type: ignore[attr-defined]  # every write's answer says so.
         response.ClearField("replayed")
@@ -168,7 +175,15 @@ class Books:
         if before is not None and not asked.is_reuse:
             raise Broken(f"{asked.key} was acknowledged before and is refused now: {reason.reason}")
         self.refusals += 1
+        self._may_come_late(asked)
         return True
+
+    def _may_come_late(self, asked: Request) -> None:
+        sign = {CAPTURE: 1, REPAY: -1}.get(asked.call.method, 0)
+        if sign:
+            request = (CAPTURES if sign > 0 else REPAYMENTS).FromString(asked.call.body)
+            sums = self.late[request.account_id]
+            self.late[request.account_id] = sums | {known + sign * request.amount.minor_units for known in sums}
 
     def _switched(self, response: Message, step: int) -> None:
         activation = response.activation  # type: ignore[attr-defined]  # both answers have them.

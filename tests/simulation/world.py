@@ -285,7 +285,7 @@ class World:
     def _check_money(self) -> None:
         for account_id, outstanding in self.books.outstanding.items():
             account = self.store.account(account_id)
-            if account is None or account.outstanding_minor != outstanding:
+            if account is None or account.outstanding_minor - outstanding not in self.books.late[account_id]:
                 found = account.outstanding_minor if account else None
                 raise Broken(f"{account_id} owes {found}, by what was acknowledged {outstanding}")
 
