@@ -134,10 +134,10 @@ def slow_reader(abuse: Abuse) -> None:
     """Open streams, send many messages, and never read an answer."""
     channels = [grpc.insecure_channel(abuse.listen) for _ in range(abuse.one.count)]
     over = threading.Event()
-    body = limit_service_pb2.StreamDecisionsRequest(requests=[_decision("slow", number) for number in range(200)])
+    body = limit_service_pb2.StreamDecisionsRequest(requests=[_decision("slow", number) for number in range(20)])
 
     def endless() -> Iterator[bytes]:
-        while not over.wait(0.01):
+        while not over.wait(0.25):
             abuse.done += 1
             yield body.SerializeToString()
 

@@ -28,6 +28,8 @@ from service.telemetry import sentry_meters
 
 GUARDS: Final = "cut_rate=freeze_reductions"
 """In a drill this guard acts by itself and the others recommend, so that both ways are rehearsed."""
+SHARD_ACCOUNTS: Final = 2_000
+"""Small enough for a drill's population to lie in several shards."""
 TEMPLATES_MAX: Final = 20_000
 
 
@@ -77,7 +79,7 @@ def rehearsing(source: str, seed: int) -> Iterator[Rehearsal]:
 @contextmanager
 def staging(source: str, seed: int) -> Iterator[tuple[Stage, list[Person]]]:
     """Prepare a stage and the customers of a drill."""
-    settings = Settings(guards_activate=GUARDS)
+    settings = Settings(guards_activate=GUARDS, run_shard_accounts=SHARD_ACCOUNTS)
     with ExitStack() as stack:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="holdline-drill-"))) / "holdline.db"
         product, people = population.PRODUCT, list(_synthetic(seed))
