@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     )
 
     grpc_max_concurrent_streams: int = Field(
-        64, ge=1, le=10_000, description="Calls in flight a connection; what is beyond waits at the caller (ADR 18)."
+        100, ge=1, le=10_000, description="Calls in flight a connection; what is beyond waits at the caller (ADR 18)."
     )
     grpc_max_metadata_bytes: int = Field(
         8_192, ge=1_024, le=65_536, description="Metadata above may be refused, in bytes; against header floods."
