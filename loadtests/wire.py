@@ -224,6 +224,9 @@ def closed_loop(connection: Connection, bodies: Iterator[bytes], in_flight: int,
         now = time.perf_counter()
         for stream, code in ended:
             latency = now - sent_at.pop(stream)
+            if code == NOT_TAKEN:
+                # The server still counted a stream that had ended for us: another call takes its place.
+                continue
             codes[code] = codes.get(code, 0) + 1
             if code == "0":
                 latencies.append(latency)
@@ -258,6 +261,9 @@ def open_loop(connection: Connection, bodies: Iterator[bytes], per_second: float
         wait = started + scheduled / per_second - time.perf_counter() if scheduled < count else 1.0
         for stream, code in connection.receive(max(min(wait, 1.0), 0.0)):
             intended = intended_at.pop(stream)
+            if code == NOT_TAKEN:
+                due.appendleft(intended)
+                continue
             codes[code] = codes.get(code, 0) + 1
             if code == "0":
                 latencies.append(time.perf_counter() - intended)
@@ -294,6 +300,7 @@ def flood(connections: list[Connection], bodies: Iterator[bytes], per_second: fl
                     # A shed call may be reset after its status.
                     continue
                 latency = time.perf_counter() - sent
+                code = "not sent" if code == NOT_TAKEN else code  # noqa: PLW2901 - what it means here.
                 codes[code] = codes.get(code, 0) + 1
                 if code == "0":
                     latencies.append(latency)
