@@ -40,6 +40,8 @@ class Pace:
     """After so many windows in a row without a standing queue nobody is held back any more."""
     RATES: Final = 10
     """The rate of answers is the greatest of so many windows: a hiccup answers nobody, and says nothing of the rate."""
+    BURST: Final = 64.0
+    """So many may come at once whatever the rate: a stream's messages in flight are no overload either."""
     RATE_MIN: Final = 100.0
     """Calls a second that are let in whatever was answered: few calls are no overload."""
 
@@ -75,9 +77,8 @@ class Pace:
             self._turn(now_us)
         if self.rate is None:
             return True
-        self._tokens = min(
-            self._tokens + self.rate * (now_us - self._refilled_us) / 1e6, self.rate * self.WINDOW_US / 1e6 + 1
-        )
+        most = max(self.rate * self.WINDOW_US / 1e6, self.BURST)
+        self._tokens = min(self._tokens + self.rate * (now_us - self._refilled_us) / 1e6, most)
         self._refilled_us = now_us
         if criticality is Criticality.DRAW:
             # Draws come in whatever their number, and take the place of others.
@@ -95,12 +96,13 @@ class Pace:
         self._rates.append(self._answered / seconds)
         if is_standing:
             self._calm = 0
+            if self.rate is None:
+                self._tokens, self._refilled_us = self.BURST, now_us
             self.rate = max(max(self._rates) * self.DRAINING, self.RATE_MIN)
         elif self.rate is not None:
             self._calm += 1
             self.rate = self.rate * self.GROWING if self._calm < self.FREE_WINDOWS else None
         self._began_us, self._least_us, self._answered = now_us, None, 0
-        self._refilled_us = max(self._refilled_us, now_us - self.WINDOW_US)
 
 
 class Queue:

@@ -159,6 +159,13 @@ def test_a_hiccup_does_not_shut_callers_out() -> None:
     assert _paced(pace, 1_000, 1_000, seconds=0.1, wait_us=1_000, began_us=1_200_000)[0] >= 90
 
 
+def test_a_streams_messages_at_once_are_no_overload() -> None:
+    pace = Pace(20)
+    _paced(pace, 10, 10, seconds=2, wait_us=150_000)
+
+    assert all(pace.lets_in(Criticality.INTERACTIVE, 2_000_000) for _ in range(32))
+
+
 def test_few_calls_are_no_overload() -> None:
     assert _paced(Pace(20), 90, 90, seconds=2, wait_us=80_000) == [9] * 20
 
