@@ -5,6 +5,8 @@ Method: seeds drive everything; the same seed gives the same run to the last byt
 """
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +51,20 @@ def test_a_seed_gives_the_same_run_to_the_last_byte(drive: Drive, tmp_path: Path
 
     assert first == again
     assert other.digest != first.digest
+
+
+def test_a_seed_gives_the_same_run_in_another_process(drive: Drive, tmp_path: Path) -> None:
+    here = simulate(7, drive, template_store(tmp_path)).digest
+    code = (
+        "import sys; from pathlib import Path; from tests.simulation.disk import simulated_disk\n"
+        "from tests.simulation.world import simulate, template_store\n"
+        "with simulated_disk() as drive: print(simulate(7, drive, template_store(Path(sys.argv[1]))).digest)"
+    )
+    (tmp_path / "there").mkdir()
+    command = [sys.executable, "-c", code, str(tmp_path / "there")]
+    there = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+    assert there.stdout.splitlines()[-1] == here
 
 
 @pytest.mark.parametrize("mutation", [one for one in MUTATIONS if one.name in QUICK], ids=lambda one: one.name)

@@ -74,7 +74,6 @@ class Books:
         self.activation = ""
         self.is_ending = False
         """Whether a playbook is being ended, so that the normal mode may be in force already."""
-        self.refusals = 0
 
     def request(self, step: int) -> Request:
         """Draw what somebody asks next."""
@@ -148,7 +147,6 @@ class Books:
                 self._switches.add(asked.key)
                 self._switched(response, step)
             return True
-        is_replay = bool(response.replayed)  # type: ignore[attr-defined]  # every write's answer says so.
         response.ClearField("replayed")
         before = self.told.get(asked.key)
         if before is not None and (before.method, before.body) != (method, asked.call.body):
@@ -158,7 +156,7 @@ class Books:
                 raise Broken(f"{asked.key} was answered with two different answers")
             return True
         self.told[asked.key] = Told(method, asked.call.body, response)
-        self._believe(asked, response, is_replay=is_replay)
+        self._believe(asked, response)
         return True
 
     def _refused(self, asked: Request, answer: Answer) -> bool:
@@ -174,7 +172,6 @@ class Books:
         before = self.told.get(asked.key)
         if before is not None and not asked.is_reuse:
             raise Broken(f"{asked.key} was acknowledged before and is refused now: {reason.reason}")
-        self.refusals += 1
         self._may_come_late(asked)
         return True
 
@@ -193,7 +190,7 @@ class Books:
         self.activation = activation.activation_id if mode_id != "normal" else ""
         self.is_ending = False
 
-    def _believe(self, asked: Request, response: Message, *, is_replay: bool) -> None:
+    def _believe(self, asked: Request, response: Message) -> None:
         """Draw what follows from a first acknowledgement."""
         if isinstance(response, limit_service_pb2.DecideResponse):
             self._in_the_mode_of_its_time(asked, response.decision)
@@ -209,7 +206,6 @@ class Books:
             self.holds.append((account_id, hold.hold_id, hold.authorised.minor_units))
         sign = {CAPTURE: 1, REPAY: -1}.get(asked.call.method, 0)
         self.outstanding[account_id] += sign * posting.amount.minor_units
-        del is_replay
 
     def _in_the_mode_of_its_time(self, asked: Request, decision: decision_pb2.Decision) -> None:
         """A decision that was asked after a switch was acknowledged must be made in the mode after it, or a later."""

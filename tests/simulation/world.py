@@ -10,9 +10,10 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from google.rpc import status_pb2
 
 from service import bootstrap, telemetry
 from service.domain.decision import Kind
@@ -24,8 +25,8 @@ from service.engine.process import Engine
 from service.engine.replay import replay
 from service.storage.migrate import StoreRefused
 from service.storage.verify import verify
-from tests.builders import DAY_US, NOW_US, command, read_policy, settings, sqlite
-from tests.simulation.callers import ACCOUNTS, Books, Broken, Request
+from tests.builders import NOW_US, StillClock, command, read_policy, settings, sqlite
+from tests.simulation.callers import ACCOUNTS, FAR_US, Books, Broken, Request
 from tests.simulation.disk import VFS_NAME, Drive
 
 REQUESTS: Final = 45
@@ -36,19 +37,6 @@ TIMEOUT: Final = 60
 LATENCY_MAX: Final = 25
 STEPS_MAX: Final = 20_000
 ATTEMPTS_MAX: Final = 60
-LIMIT_MINOR: Final = 1_000_000
-
-
-class Calendar:
-    """Business days of UTC."""
-
-    def business_day(self, now_us: int) -> int:
-        """Give the day of a time."""
-        return now_us // DAY_US
-
-    def starts_us(self, business_day: int) -> int:
-        """Give when a day begins."""
-        return business_day * DAY_US
 
 
 class Outcome(NamedTuple):
@@ -62,10 +50,9 @@ class Outcome(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """A frame under way: to the engine or back, of which life of the engine, for which request."""
+    """A frame under way: to the engine or back, for which request."""
 
     to_engine: bool
-    life: int
     request: Request
     content: bytes
 
@@ -77,7 +64,7 @@ class World:
         self.rng = random.Random(seed)
         self._drive = drive
         self._folder = folder
-        self.now_us = NOW_US
+        self._clock = StillClock()
         self.step = 0
         self.faults: Counter[str] = Counter()
         self._life = 0
@@ -102,11 +89,10 @@ class World:
             self.store = sqlite(self._path, vfs=VFS_NAME)
         except (StoreUnavailable, StoreRefused) as error:
             raise Broken(f"the store does not open after a crash: {error}") from error
-        self.store.now_us = lambda: self.now_us
+        self.store.now_us = self._clock.now_us
         parts = bootstrap.make_parts(self.store, settings(), read_policy)
-        self.parts = parts._replace(calendar=Calendar())
         self._engine = Engine(
-            self.store, parts.control, self.parts.calendar, parts.codec, telemetry.engine_meters(None), 2_000,
+            self.store, parts.control, self._clock, parts.codec, telemetry.engine_meters(None), 2_000,
             parts.brake, parts.tally, parts.dead_man,
         )  # fmt: skip
 
@@ -116,7 +102,7 @@ class World:
             self.step += 1
             if self.step > STEPS_MAX:
                 raise Broken(f"{len(self._waiting)} requests are never answered")
-            self.now_us += self.rng.randrange(1_000)
+            self._clock.time_us += self.rng.randrange(1_000)
             self._misbehave()
             self._ask()
             self._deliver()
@@ -145,10 +131,10 @@ class World:
             self._drive.disk.dies_in = rng.randrange(1, 12)
         elif chance < 0.036:
             self._count("clock set back")
-            self.now_us -= rng.randrange(3_600_000_000)
+            self._clock.time_us -= rng.randrange(3_600_000_000)
         elif chance < 0.040:
             self._count("clock set ahead")
-            self.now_us += rng.randrange(3_600_000_000)
+            self._clock.time_us += rng.randrange(3_600_000_000)
 
     def _count(self, fault: str) -> None:
         self.faults[fault] += 1
@@ -191,11 +177,11 @@ class World:
 
     def _send(self, request: Request, attempts: int) -> None:
         self._waiting[request.key] = request, self.step + TIMEOUT + self.rng.randrange(TIMEOUT), attempts
-        self._transmit(Frame(True, self._life, request, frames.frame([request.call])))
+        self._transmit(Frame(True, request, frames.frame([request.call])))
         if self.rng.random() < 0.05:
             # A caller that loses patience sends the same again at once.
             self._count("sent twice")
-            self._transmit(Frame(True, self._life, request, frames.frame([request.call])))
+            self._transmit(Frame(True, request, frames.frame([request.call])))
 
     def _transmit(self, frame: Frame) -> None:
         """Put a frame on the network, which delays, and at times loses or doubles it."""
@@ -238,8 +224,10 @@ class World:
             return
         for position, answer in answers:
             frame = arrived[position]
-            self._say(f"{self.step} {frame.request.key} {answer.code} {answer.body.hex()}")
-            self._transmit(Frame(False, self._life, frame.request, frames.frame([answer])))
+            # A refusal's details hold a map, and protobuf writes those in another order in each process.
+            told = status_pb2.Status.FromString(answer.body).message if answer.code else answer.body.hex()
+            self._say(f"{self.step} {frame.request.key} {answer.code} {told}")
+            self._transmit(Frame(False, frame.request, frames.frame([answer])))
 
     def _hear(self, frame: Frame) -> None:
         answer: Answer = frames.answers(frames.split(bytearray(frame.content))[0])[0]
@@ -274,10 +262,11 @@ class World:
             raise Broken(f"replay: {differences[0]}")
         if self._engine is not None:
             for key, told in list(self.books.told.items()):
-                answer = dict(self._engine.answers([Call(told.method, "sim", 1 << 62, "", told.body)], 0))[0]
+                again = Request(key, Call(told.method, "sim", FAR_US, "", told.body), self.step)
+                answer = dict(self._engine.answers([again.call], 0))[0]
                 if answer.code or not answer.body.endswith(b"\x01"):
                     raise Broken(f"{key} was acknowledged and is lost")
-                self.books.hear(Request(key, Call(told.method, "sim", 1 << 62, "", told.body), self.step), answer, 0)
+                self.books.hear(again, answer, 0)
         if not self._waiting and not self._queue:
             self._check_money()
         disk.error_in, disk.dies_in = planned
@@ -303,22 +292,22 @@ def template_store(folder: Path) -> Path:
     """Make the store that every run begins with: the reference policies, and accounts with limits."""
     path = folder / "template.db"
     store = sqlite(path)
-    store.now_us = lambda: NOW_US - 1_000_000
+    clock = StillClock(NOW_US - 1_000_000)
+    store.now_us = clock.now_us
     parts = bootstrap.make_parts(store, settings(), read_policy)
     opened = [
         command(Kind.ASSIGN, caller="opens", request_id=account_id, account_id=account_id) for account_id in ACCOUNTS
     ]
-    execute(opened, store, parts.control, Calendar(), parts.brake)
+    execute(opened, store, parts.control, clock, parts.brake)
     store.checkpoint()
     store.close()
     return path
 
 
-def simulate(seed: int, drive: Drive, template: Path, inject: Callable[[World], None] = lambda _: None) -> Outcome:
-    """Run one seed; `inject` may break the engine on purpose."""
+def simulate(seed: int, drive: Drive, template: Path) -> Outcome:
+    """Run one seed."""
     with tempfile.TemporaryDirectory(prefix="holdline-sim-") as name:
         world = World(seed, drive, Path(name), template)
-        inject(world)
         broken = ""
         try:
             world.run()
