@@ -24,7 +24,6 @@ from service.client import Client, HoldlineError
 SLICE_SECONDS: Final = 0.05
 CONTINUATION: Final = 9
 CANCEL: Final = struct.pack(">I", 8)
-BROKEN: Final = (OSError, ConnectionError)
 
 
 class Abuse:
@@ -67,7 +66,7 @@ def churn(abuse: Abuse) -> None:
             try:
                 with _raw(abuse.listen):
                     abuse.done += 1
-            except BROKEN:
+            except OSError:
                 abuse.put_out += 1
 
 
@@ -121,11 +120,10 @@ def _flooded(abuse: Abuse, send: Callable[[socket.socket, Iterator[int], int], N
                     # Answers are read, so that it is the flood that is tested and not a full window.
                     made.setblocking(False)
                     with contextlib.suppress(BlockingIOError):
-                        while content := made.recv(1 << 16):
-                            if not content:
-                                break
+                        while made.recv(1 << 16):
+                            pass
                     made.settimeout(1.0)
-        except BROKEN:
+        except OSError:
             abuse.put_out += 1
             time.sleep(SLICE_SECONDS)
 
@@ -145,7 +143,9 @@ def slow_reader(abuse: Abuse) -> None:
     for number, channel in enumerate(channels):
         # Of the generated types none is needed to send the same bytes again.
         method: Any = channel.stream_stream("/holdline.v1.LimitService/StreamDecisions")
-        calls.append(method(endless(), timeout=abuse.one.seconds + 5, metadata=_as(f"load-slow-{number}")))
+        calls.append(
+            method(endless(), timeout=abuse.one.seconds + 5, metadata=(("x-holdline-caller", f"load-slow-{number}"),))
+        )
     time.sleep(abuse.one.seconds)
     over.set()
     for call in calls:
@@ -195,10 +195,6 @@ def _decision(key: str, number: int) -> limit_service_pb2.DecideRequest:
         request_id=f"{key}-{number}", account_id=account_name(number), kind=decision_pb2.DECISION_KIND_REVIEW,
         facts=bodies.GOOD,
     )  # fmt: skip
-
-
-def _as(caller: str) -> tuple[tuple[str, str], ...]:
-    return (("x-holdline-caller", caller),)
 
 
 ABUSES: Final[dict[What, Callable[[Abuse], None]]] = {

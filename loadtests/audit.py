@@ -165,10 +165,8 @@ def known_of(entries: Iterable[Entry]) -> dict[str, Known]:
         seals = before.seals if before is not None else frozenset()
         if entry.told is Told.ACKNOWLEDGED:
             seals |= {entry.seal}
-        if before is None or _RANK.index(entry.told) > _RANK.index(before.entry.told):
-            known[entry.key] = Known(entry, seals)
-        else:
-            known[entry.key] = Known(before.entry, seals)
+        said = [entry] if before is None else [before.entry, entry]
+        known[entry.key] = Known(max(said, key=lambda one: _RANK.index(one.told)), seals)
     return known
 
 

@@ -15,8 +15,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +24,12 @@ from holdline.v1 import decision_pb2, limit_service_pb2
 from loadtests import machine, wire
 from loadtests.bodies import ACCOUNTS, BATCH, GOOD, decisions_in_batches, events_in_batches, prepared, requests
 from loadtests.machine import cpu_seconds
-from loadtests.peers import default_stack, echo
+from loadtests.peers import default_stack, echo, process
 from service.cli.demonstration import Server, running_server
 from service.client import Client
 
 FLOOD_CONNECTIONS = 32
 FIGURES = Path(__file__).parent / "FIGURES.md"
-
-
-@contextmanager
-def echo_server(answer_bytes: int) -> Iterator[str]:
-    """Run the bare echo beside the service."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "loadtests.peers.echo", str(answer_bytes)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        yield f"127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(10)
 
 
 def load_accounts(listen: str) -> None:
@@ -157,7 +139,7 @@ def measure(server: Server, seconds: float, rounds: int) -> list[str]:
     """Run every measurement and give the lines of the report."""
     answer_bytes = run_unary(server.listen, 4, 0.5, 10_000).answer_bytes
     lines = ["| what | Holdline | bare echo | ratio | target |", "| --- | --- | --- | --- | --- |"]
-    with echo_server(answer_bytes) as peer:
+    with process.running("loadtests.peers.echo", str(answer_bytes)) as (peer, _):
         best: dict[str, float] = {}
         for in_flight in (64, 4):
             ours, theirs = [], []

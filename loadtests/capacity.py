@@ -4,18 +4,16 @@ Promises the same server and mix for every rate tried, rates tried more than onc
 highest that held and the lowest that did not. Confidence is Clopper and Pearson's exact bound for so many of so many.
 """
 
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from functools import partial
+from math import comb
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from loadtests.conductor import calibrated, load, own_server
+from loadtests.conductor import calibrated, load, loaded
 from loadtests.result import summed
 from loadtests.scenario import Arrivals, Phase, Scenario
-from loadtests.traffic import take_over
-from service.client import Client
 
 HALVINGS: Final = 5
 CONFIRMATIONS: Final = 5
@@ -58,27 +56,17 @@ def lower_bound(successes: int, runs: int, confidence: float) -> float:
     for _ in range(60):
         share = (low + high) / 2
         # The chance of so many successes or more, were the share this.
-        tail = sum(_binomial(runs, count) * share**count * (1 - share) ** (runs - count)
+        tail = sum(comb(runs, count) * share**count * (1 - share) ** (runs - count)
                    for count in range(successes, runs + 1))  # fmt: skip
         low, high = (share, high) if tail < 1 - confidence else (low, share)
     return low
-
-
-def _binomial(runs: int, count: int) -> int:
-    from math import comb
-
-    return comb(runs, count)
 
 
 def find(
     scenario: Scenario, target: str, p99_ms: float, seconds: float, watch: Callable[[Trial], None]
 ) -> Capacity:  # fmt: skip
     """Search the capacity of a server for a scenario's mix; `watch` sees each trial."""
-    with tempfile.TemporaryDirectory(prefix="holdline-capacity-") as name, ExitStack() as stack:
-        folder = Path(name)
-        listen = target or stack.enter_context(own_server(scenario, folder)).listen
-        with Client(listen, caller="load", timeout_seconds=60.0) as client:
-            take_over(client, scenario.population, scenario.seed)
+    with loaded(scenario, target) as (listen, _, folder, _):
         greatest, _ = calibrated(scenario, listen, folder)
         trials: list[Trial] = []
 
@@ -96,7 +84,7 @@ def find(
             low, high = (middle, high) if holds(middle) else (low, middle)
         confirmed = 0
         while low > 1:
-            confirmed = _confirmed(lambda rate=low: holds(rate))  # type: ignore[misc]  # a bound default.
+            confirmed = _confirmed(partial(holds, low))
             if confirmed >= CONFIRMATIONS - FAILURES_MAX:
                 break
             low, high = low * STEP_BACK, low

@@ -4,7 +4,7 @@ Promises charts that read in grey print as well: lines differ in dash as in colo
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -48,6 +48,12 @@ def percentiles(result: dict[str, Any], earlier: dict[str, Any] | None) -> str:
 def _spectrum(axes: Axes, phase: dict[str, Any], colour: str, dash: str, label: str) -> None:
     # Beyond the last call there is nothing to know.
     known = [(100 / (100 - share), ms) for share, ms in phase["spectrum"] if phase["count"] * (100 - share) >= 100]
+    _line(axes, known, label, colour, dash)
+
+
+def _line(axes: Axes, points: Iterable[tuple[float, float]], label: str, colour: str, dash: str) -> None:
+    """Draw a line through points, if there are any."""
+    known = list(points)
     if known:
         axes.plot(*zip(*known, strict=True), color=colour, linestyle=dash, label=label)
 
@@ -56,9 +62,8 @@ def over_time(result: dict[str, Any]) -> str:
     """Draw latencies by second, with what went wrong and the modes in force."""
     with _chart(3.4) as (axes, svg):
         for name, colour, dash in (("p50", COLOURS[0], "-"), ("p99", COLOURS[1], "--")):
-            points = [(one["second"] + 0.5, one[name]) for one in result["seconds"] if name in one]
-            if points:
-                axes.plot(*zip(*points, strict=True), color=colour, linestyle=dash, label=f"{name} of OK answers")
+            points = ((one["second"] + 0.5, one[name]) for one in result["seconds"] if name in one)
+            _line(axes, points, f"{name} of OK answers", colour, dash)
         _logarithmic(axes)
         axes.set_ylabel("ms")
         _time_axis(axes, result)
@@ -76,10 +81,9 @@ def throughput(result: dict[str, Any]) -> str:
             "unknown": ("outcome unknown", COLOURS[4], "-."),
         }  # fmt: skip
         for name, (label, colour, dash) in words.items():
-            counts = [one.get(name, 0) for one in result["seconds"]]
-            if any(counts):
-                at = [one["second"] + 0.5 for one in result["seconds"]]
-                axes.plot(at, counts, color=colour, linestyle=dash, label=label)
+            if any(name in one for one in result["seconds"]):
+                points = ((one["second"] + 0.5, one.get(name, 0)) for one in result["seconds"])
+                _line(axes, points, label, colour, dash)
         axes.set_ylim(bottom=0)
         axes.set_ylabel("calls a second")
         _time_axis(axes, result)
@@ -95,9 +99,8 @@ def inside(result: dict[str, Any]) -> str:
             ("commit", "one transaction, ms", COLOURS[1], "--", 1e3),
             ("batch", "commands a transaction", COLOURS[2], "-.", 1),
         ):
-            points = [(one["at"], one[name] * scale) for one in result["samples"] if name in one]
-            if points:
-                axes.plot(*zip(*points, strict=True), color=colour, linestyle=dash, label=label)
+            points = ((one["at"], one[name] * scale) for one in result["samples"] if name in one)
+            _line(axes, points, label, colour, dash)
         _logarithmic(axes)
         axes.set_ylabel("mean of each second")
         _time_axis(axes, result)
@@ -111,10 +114,10 @@ def resources(result: dict[str, Any]) -> str:
     figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for place, role in enumerate(roles):
-        style = {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place % len(DASHES)], "label": role}
+        colour, dash = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
         for axes, name in ((left, "cpu"), (right, "memory_mb")):
-            points = [(one["at"], one[name][role]) for one in result["samples"] if role in one.get(name, {})]
-            axes.plot(*zip(*points, strict=True), **style)
+            points = ((one["at"], one[name][role]) for one in result["samples"] if role in one.get(name, {}))
+            _line(axes, points, role, colour, dash)
     for axes, title in ((left, "CPU, cores"), (right, "memory, MB")):
         axes.set_title(title)
         axes.set_ylim(bottom=0)

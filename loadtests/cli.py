@@ -67,7 +67,7 @@ def run(
     if bool(target) is start_server:
         raise typer.BadParameter("choose either --target HOST:PORT or --start-server")
     scenario = _scenario(name).scaled(rate, duration)
-    earlier = json.loads(compare.read_text(encoding="utf-8")) if compare is not None else None
+    earlier = read_result(compare) if compare is not None else None
     try:
         with live.view(scenario) as watch:
             result = conductor.run(scenario, target, watch)
@@ -76,10 +76,7 @@ def run(
     except (HoldlineError, ConnectionError, RuntimeError) as error:
         typer.secho(f"{target or 'own server'}: {error}", fg="red", err=True)
         raise typer.Exit(UNREACHABLE) from error
-    out.mkdir(parents=True, exist_ok=True)
-    file = out / f"{scenario.name}.json"
-    file.write_text(json.dumps(result), encoding="utf-8")
-    file.with_suffix(".html").write_text(report.page(result, earlier), encoding="utf-8")
+    file = report.write(out, result, earlier)
     live.summary(result)
     typer.echo(f"{file.with_suffix('.html')}, {file}")
     raise typer.Exit(_EXIT_CODES[result["outcome"]])

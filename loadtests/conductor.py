@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hdrh.histogram import HdrHistogram
 
@@ -58,6 +58,27 @@ def own_server(scenario: Scenario, folder: Path) -> Iterator[OwnServer]:
         server.stop()
 
 
+class Loaded(NamedTuple):
+    """A server with a scenario's population: where it listens, ours to hurt or not, a folder, how many were new."""
+
+    listen: str
+    server: OwnServer | None
+    folder: Path
+    taken_over: int
+
+
+@contextmanager
+def loaded(scenario: Scenario, target: str) -> Iterator[Loaded]:
+    """Take a scenario's population over at a target, or at a server of its own where there is none."""
+    with tempfile.TemporaryDirectory(prefix="holdline-load-") as name, ExitStack() as stack:
+        folder = Path(name)
+        server = stack.enter_context(own_server(scenario, folder)) if not target else None
+        listen = server.listen if server is not None else target
+        with Client(listen, caller="load", timeout_seconds=60.0) as client:
+            taken_over = take_over(client, scenario.population, scenario.seed)
+        yield Loaded(listen, server, folder, taken_over)
+
+
 def run(scenario: Scenario, target: str, watch: Watch) -> dict[str, Any]:
     """Run a scenario against a target, or a server of its own where there is none; gives the result as JSON holds it.
 
@@ -65,14 +86,8 @@ def run(scenario: Scenario, target: str, watch: Watch) -> dict[str, Any]:
     """
     if target and scenario.needs_own_server:
         raise LookupError("this scenario kills and hurts processes; run it with --start-server")
-    with tempfile.TemporaryDirectory(prefix="holdline-load-") as name, ExitStack() as stack:
-        folder = Path(name)
-        server = stack.enter_context(own_server(scenario, folder)) if not target else None
-        listen = server.listen if server is not None else target
-        with Client(listen, caller="load", timeout_seconds=60.0) as client:
-            taken_over = take_over(client, scenario.population, scenario.seed)
-        capacity = 0.0
-        known = taken_over
+    with loaded(scenario, target) as (listen, server, folder, taken_over):
+        capacity, known = 0.0, taken_over
         if scenario.needs_capacity:
             capacity, decided = calibrated(scenario, listen, folder)
             known += decided

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import tempfile
 import time
+from contextlib import closing
 from itertools import repeat
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -76,13 +77,9 @@ def compare(seconds: float, rounds: int) -> Comparison:
 
 
 def _ours(listen: str, body: bytes, seconds: float) -> Measured:
-    connection = wire.Connection(listen, PATHS[Rpc.ACCOUNT], CALLER)
-    connection.greet(1.0)
-
-    try:
+    with closing(wire.Connection(listen, PATHS[Rpc.ACCOUNT], CALLER)) as connection:
+        connection.greet(1.0)
         run = wire.closed_loop(connection, repeat(body), IN_FLIGHT, seconds)
-    finally:
-        connection.close()
     if run.codes.keys() != {"0"}:
         raise RuntimeError(f"not every read was answered: {run.codes}")
     return Measured(run.per_second, run.percentile(0.5))

@@ -9,14 +9,13 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from holdline.v1 import account_pb2, limit_service_pb2
 from holdline.v1.money_pb2 import Money
 
 from loadtests import bench
+from loadtests.dates import days_ago
 from loadtests.machine import cpu_seconds
 from service.cli.demonstration import Server, running_server
 from service.client import Client, HoldlineError
@@ -107,8 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, default=ACCOUNTS)
     count = parser.parse_args().accounts
-    now = datetime.now(ZoneInfo("Asia/Shanghai"))
-    first, second = ((now - timedelta(days=back)).date().isoformat() for back in (2, 1))
+    first, second = days_ago(2), days_ago(1)
     with (
         tempfile.TemporaryDirectory(prefix="holdline-run-") as folder,
         running_server(Path(folder)) as server,

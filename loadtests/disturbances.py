@@ -11,23 +11,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from importlib import resources
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from loadtests.abuse import ABUSES, Abuse
+from loadtests.dates import days_ago
 from loadtests.own_server import OwnServer
 from loadtests.scenario import Disturbance, What
 from service.client import Client, HoldlineError
-
-ZONE: Final = ZoneInfo("Asia/Shanghai")
-"""The service's default for business days."""
-
-
-def yesterday() -> str:
-    """Give the business date before today's."""
-    return (datetime.now(ZONE) - timedelta(days=1)).date().isoformat()
 
 
 class Disturbances:
@@ -129,7 +120,7 @@ class Disturbances:
         return Client(self._listen, caller="load-on-call", timeout_seconds=5.0)
 
     def _daily_run(self, _: Disturbance) -> str:
-        self.business_date = yesterday()
+        self.business_date = days_ago(1)
         with self._client() as client:
             client.start_run(self.business_date)
         return f"the run of {self.business_date} was started"

@@ -8,6 +8,7 @@ line on standard input and writes a JSON line a second, then its result.
 import contextlib
 import heapq
 import json
+import math
 import os
 import random
 import select
@@ -25,17 +26,16 @@ from loadtests import wire
 from loadtests.journal import Entry, Journal, Told, seal_of
 from loadtests.scenario import DRAWS, WRITES, Rpc, Scenario
 from loadtests.schedule import Arrival, arrivals
-from loadtests.tally import LATENCY_US_MAX, NO_ROOM, NOT_SENT, Call, Second, Tally
+from loadtests.tally import NO_ROOM, NOT_SENT, Call, Second, Tally
 from loadtests.traffic import PATHS, Asked, Traffic
 
-LATE_US: Final = 25_000
-"""A call that its generator begins so much later than intended, though it had room for it, was begun late."""
 WAIT_SECONDS_MAX: Final = 0.02
 RECONNECT_SECONDS: Final = 0.05
 GRACE_SECONDS: Final = 1.0
 """So long after its deadline a call without an answer is given up."""
 DUPLICATE_SECONDS_MAX: Final = 0.02
 AWAY: Final = "14 CONNECTION_LOST"
+EXPIRED: Final = "4 -"
 TIMEOUT_STEP_MS: Final = 50
 """Deadlines are told in such steps, so that headers are written once."""
 NICENESS: Final = -10
@@ -85,13 +85,13 @@ class Generator:
             if is_done and not any(self._lines) and not self._later and not any(self._in_flight):
                 break
             if now > over:
-                self._give_up(lambda _: True, now, "4 -")
+                self._give_up(math.inf, now)
                 break
             while told < int(now):
                 yield told
                 told += 1
             self._wait(upcoming, began)
-            self._give_up(lambda call, now=now: call.deadline < now, now, "4 -")
+            self._give_up(now, now)
         yield from range(told, int(now) + 1)
 
     def _take_due(self, upcoming: Arrival | None, now: float) -> Arrival | None:
@@ -114,10 +114,7 @@ class Generator:
         tally.firsts += 1
         tally.second(arrival.at).counts["offered"] += 1
         if had_room:
-            lag_us = int((now - arrival.at) * 1e6)
-            tally.lag.record_value(min(max(lag_us, 1), LATENCY_US_MAX))
-            tally.begun += 1
-            tally.late += lag_us > LATE_US
+            tally.begin(now - arrival.at)
 
     def _write(self, call: Call, now: float) -> Asked:
         """Write a call's request before its first attempt, and send it twice where the scenario wants that."""
@@ -275,10 +272,11 @@ class Generator:
         for call in left.values():
             self._ended(call, AWAY, b"", now)
 
-    def _give_up(self, is_over: Any, now: float, status: str) -> None:
+    def _give_up(self, before: float, now: float) -> None:
+        """Give up calls whose deadline lies before a time; a connection's calls stand in the order of theirs."""
         for in_flight in self._in_flight:
-            for stream in [stream for stream, call in in_flight.items() if is_over(call)]:
-                self._ended(in_flight.pop(stream), status, b"", now)
+            while in_flight and next(iter(in_flight.values())).deadline < before:
+                self._ended(in_flight.pop(next(iter(in_flight))), EXPIRED, b"", now)
 
     def _ended(self, call: Call, status: str, answer: bytes, now: float) -> None:
         """Take an attempt's end: try again where the caller would, else count and journal it."""

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -66,7 +67,7 @@ class OwnServer:
         if self._server is None:
             return {}
         try:
-            found: dict[str, Any] = json.loads(self._server.ready.read_text(encoding="utf-8"))
+            found = self._server.pids()
         except (OSError, ValueError):
             return {}
         return {
@@ -101,8 +102,6 @@ class OwnServer:
 
     def run_cli(self, *arguments: str) -> dict[str, Any]:
         """Run a command on the store and give its JSON."""
-        import sys
-
         command = [sys.executable, "-m", "service.cli.main", *arguments, "--store", f"sqlite:///{self.path}", "--json"]
         done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=600)
         if not done.stdout.strip():

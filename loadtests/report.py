@@ -4,8 +4,10 @@ Promises that what stands first is the verdict, that sums match or the page says
 in print.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any, Final
 
 from loadtests import charts
@@ -52,11 +54,23 @@ def page(result: dict[str, Any], earlier: dict[str, Any] | None) -> str:
         _verdict(result), _objectives(result), _phases(result), _comparison(result, earlier), _charts(result, earlier),
         _rows(result), _statuses(result), _plan(result),
     ]  # fmt: skip
+    return _document(f"{scenario['name']}: {outcome}", "".join(parts))
+
+
+def write(folder: Path, result: dict[str, Any], earlier: dict[str, Any] | None) -> Path:
+    """Write a run's result as NAME.json and its report as NAME.html into a folder; gives the former."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{result['scenario']['name']}.json"
+    file.write_text(json.dumps(result), encoding="utf-8")
+    file.with_suffix(".html").write_text(page(result, earlier), encoding="utf-8")
+    return file
+
+
+def _document(title: str, body: str) -> str:
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{escape(scenario['name'])}: {escape(outcome)}</title><style>{_STYLE}</style></head>"
-        f"<body>{''.join(parts)}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{body}</body></html>\n"
     )
 
 
@@ -64,11 +78,8 @@ def capacity_page(line: str, trials: list[tuple[float, float, float, bool]], kne
     """Write what the capacity finder found: its line, the saturation curve, and each trial (rate, p99, share, held)."""
     rows = [(float(rate), float(ms), f"{share:.3%}", "held" if held else "failed") for rate, ms, share, held in trials]
     curve = charts.saturation([(rate, ms, held) for rate, ms, _, held in trials], knee, p99_ms)
-    return (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>capacity</title>"
-        f"<style>{_STYLE}</style></head><body><h1>Capacity</h1><p>{escape(line)}</p><figure>{curve}</figure>"
-        f"{_table(('calls/s', 'p99 ms', 'answered', ''), rows)}</body></html>\n"
-    )
+    table = _table(("calls/s", "p99 ms", "answered", ""), rows)
+    return _document("capacity", f"<h1>Capacity</h1><p>{escape(line)}</p><figure>{curve}</figure>{table}")
 
 
 def _table(

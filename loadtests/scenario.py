@@ -97,7 +97,7 @@ class Retries(_Part):
 
 
 class What(StrEnum):
-    """What goes wrong, or is done, in the course of a run; only with --start-server but for the last six."""
+    """What goes wrong, or is done, in the course of a run; the first seven only with --start-server."""
 
     KILL = "kill"
     """SIGKILL of a process: `role` engine, gateway, sentry, worker."""

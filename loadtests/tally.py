@@ -13,6 +13,8 @@ from loadtests.scenario import Rpc
 from loadtests.traffic import Asked
 
 LATENCY_US_MAX: Final = 120_000_000
+LATE_US: Final = 25_000
+"""A call that its generator begins so much later than intended, though it had room for it, was begun late."""
 NOT_SENT: Final = "14 NOT_SENT"
 """There was no connection to send it on."""
 NO_ROOM: Final = "4 NO_ROOM"
@@ -22,6 +24,11 @@ NO_ROOM: Final = "4 NO_ROOM"
 def histogram(digits: int = 3) -> HdrHistogram:
     """Make a histogram of microseconds."""
     return HdrHistogram(1, LATENCY_US_MAX, digits)
+
+
+def recordable_us(seconds: float) -> int:
+    """Give a time as whole microseconds that a histogram takes."""
+    return min(max(int(seconds * 1e6), 1), LATENCY_US_MAX)
 
 
 class Call:
@@ -69,10 +76,17 @@ class Tally:
             found = self.seconds[number] = Second()
         return found
 
+    def begin(self, lag_seconds: float) -> None:
+        """Count a call that was begun though none waited for room, and how late that was."""
+        lag_us = recordable_us(lag_seconds)
+        self.lag.record_value(lag_us)
+        self.begun += 1
+        self.late += lag_us > LATE_US
+
     def end(self, call: Call, status: str, told: Told, now: float) -> None:
         """Count a call that has ended for its caller."""
         rpc = call.rpc.value
-        latency_us = min(max(int((now - call.intended) * 1e6), 1), LATENCY_US_MAX)
+        latency_us = recordable_us(now - call.intended)
         key = call.phase, rpc, told.name, call.asked is not None and call.asked.is_hot
         found = self.latencies.get(key)
         if found is None:

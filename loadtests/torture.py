@@ -9,15 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from loadtests import conductor, live, scenario
-from loadtests.report import page
+from loadtests import conductor, live, report, scenario
 
 OUT = Path("load-results")
 
 
 def main() -> int:
     """Run them all; gives the exit code."""
-    OUT.mkdir(exist_ok=True)
     outcomes: dict[str, str] = {}
     for name in scenario.shipped():
         planned = scenario.load(name)
@@ -25,7 +23,7 @@ def main() -> int:
             continue
         began = time.monotonic()
         result = conductor.run(planned, "", lambda _: None)
-        (OUT / f"{name}.html").write_text(page(result, None), encoding="utf-8")
+        report.write(OUT, result, None)
         live.summary(result)
         outcomes[name] = f"{result['outcome']}, {time.monotonic() - began:.0f} s"
     for name, outcome in outcomes.items():

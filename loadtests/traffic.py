@@ -11,17 +11,17 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from holdline.v1 import decision_pb2, event_pb2, limit_service_pb2
-from holdline.v1.money_pb2 import Money
 
 from loadtests import bodies
 from loadtests.scenario import Population, Rpc, Scenario
-from service.client import Client, HoldlineError
+from service.client import Client, HoldlineError, money
 from service.client.requests import event
 
 BATCH_ITEMS: Final = 20
 EVENTS_A_CALL: Final = 10
 HOLDS_KEPT: Final = 1_000
 IMPORT_ITEMS: Final = 500
+CURRENCY: Final = "CNY"
 HOT: Final = 0
 """Number of the account that takes a share of its own."""
 _SERVICE: Final = "/holdline.v1.LimitService/"
@@ -55,7 +55,7 @@ def take_over(client: Client, population: Population, seed: int) -> int:
         batch = [
             limit_service_pb2.ImportAccount(
                 request_id=f"take-{number}", account_id=account_name(number), product="revolving",
-                limit=_money(rng.randrange(500_000, 5_000_000)), facts=bodies.facts(rng),
+                limit=money(rng.randrange(500_000, 5_000_000), CURRENCY), facts=bodies.facts(rng),
             )
             for number in range(start, min(start + IMPORT_ITEMS, population.accounts))
         ]  # fmt: skip
@@ -102,7 +102,7 @@ class Traffic:
                 return self.ask(Rpc.AUTHORIZE)
             account_id, hold_id, amount = self._holds.popleft()
             body = limit_service_pb2.CaptureDrawRequest(
-                request_id=key, account_id=account_id, hold_id=hold_id, amount=_money(amount), is_final=True
+                request_id=key, account_id=account_id, hold_id=hold_id, amount=money(amount, CURRENCY), is_final=True
             ).SerializeToString()
         else:
             body = self._body(rpc, key, account_id)
@@ -127,24 +127,24 @@ class Traffic:
             ).SerializeToString()  # fmt: skip
         if rpc is Rpc.AUTHORIZE:
             return limit_service_pb2.AuthorizeDrawRequest(
-                request_id=key, account_id=account_id, amount=_money(rng.randrange(100, 2_000)), ttl_seconds=600
+                request_id=key,
+                account_id=account_id,
+                amount=money(rng.randrange(100, 2_000), CURRENCY),
+                ttl_seconds=600,
             ).SerializeToString()
         if rpc is Rpc.BATCH:
-            asked = [self._decision(f"{key}.{item}", self._other()) for item in range(BATCH_ITEMS)]
+            asked = [self._decision(f"{key}.{item}", account_name(self._account())) for item in range(BATCH_ITEMS)]
             return limit_service_pb2.BatchDecideRequest(requests=asked).SerializeToString()
         if rpc is Rpc.EVENTS:
             events = [
                 event(
-                    account_id, event_pb2.Transaction(amount=_money(rng.randrange(1, 10_000))),
+                    account_id, event_pb2.Transaction(amount=money(rng.randrange(1, 10_000), CURRENCY)),
                     self._now - timedelta(seconds=rng.randrange(60 * 86_400)), event_id=f"{key}.{item}",
                 )
                 for item in range(EVENTS_A_CALL)
             ]  # fmt: skip
             return limit_service_pb2.RecordEventsRequest(events=events).SerializeToString()
         return limit_service_pb2.GetAccountRequest(account_id=account_id).SerializeToString()
-
-    def _other(self) -> str:
-        return account_name(self._account())
 
     def _decision(self, key: str, account_id: str) -> limit_service_pb2.DecideRequest:
         kind = self._rng.choice((decision_pb2.DECISION_KIND_REVIEW, decision_pb2.DECISION_KIND_RAISE))
@@ -156,7 +156,3 @@ class Traffic:
         """Note a hold that a later call may capture."""
         hold = answer.posting.hold
         self._holds.append((answer.posting.account_id, hold.hold_id, hold.authorised.minor_units))
-
-
-def _money(minor_units: int) -> Money:
-    return Money(minor_units=minor_units, currency_code="CNY")

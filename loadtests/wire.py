@@ -300,8 +300,8 @@ def flood(connections: list[Connection], bodies: Iterator[bytes], per_second: fl
                     # A shed call may be reset after its status.
                     continue
                 latency = time.perf_counter() - sent
-                code = "not sent" if code == NOT_TAKEN else code  # noqa: PLW2901 - what it means here.
-                codes[code] = codes.get(code, 0) + 1
+                word = "not sent" if code == NOT_TAKEN else code
+                codes[word] = codes.get(word, 0) + 1
                 if code == "0":
                     latencies.append(latency)
     replayed = sum(connection.replayed for connection in connections)

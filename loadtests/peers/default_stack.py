@@ -7,17 +7,15 @@ peer itself stands in `tests/house/default_stack.py`, for it calls the domain as
 import json
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Final
 
-from loadtests import http1, wire
-from loadtests.bodies import prepared
+from loadtests import bodies, http1, wire
+from loadtests.peers import process
 from loadtests.scenario import Rpc
 from loadtests.traffic import PATHS
 
@@ -26,30 +24,12 @@ ACCOUNTS_ASKED: Final = 500
 _numbers = count()
 
 
-@contextmanager
-def running() -> Iterator[str]:
-    """Run the peer; gives its address."""
-    with tempfile.TemporaryDirectory(prefix="holdline-peer-") as folder:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.house.default_stack", str(Path(folder) / "peer.db")],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            assert process.stdout is not None
-            yield f"127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait(10)
-
-
 def _bodies(rng: random.Random, kind: str, accounts: Iterator[int]) -> Iterator[bytes]:
     for account in accounts:
         facts = {
-            "bureau_score": rng.randrange(500, 850), "enquiries_30d": rng.randrange(6), "identity_level": 2,
-            "payment_ratio_bp": rng.randrange(10_001), "monthly_income": rng.randrange(300_000, 3_000_000),
-            "on_time_streak_months": rng.randrange(12), "dpd_now": 0,
-        }  # fmt: skip
+            field.name: value.minor_units if field.message_type else value
+            for field, value in bodies.facts(rng).ListFields()
+        }
         asked = {"request_id": f"p-{next(_numbers)}", "account_id": f"acc-{account}", "kind": kind, "facts": facts}
         yield json.dumps(asked).encode()
 
@@ -58,16 +38,17 @@ def lines(listen: str, seconds: float, rounds: int) -> list[str]:
     """Measure both in turns; gives a line of the figures."""
     rng = random.Random(12)
     ours, theirs = [], []
-    with running() as peer:
+    with (
+        tempfile.TemporaryDirectory(prefix="holdline-peer-") as folder,
+        process.running("tests.house.default_stack", str(Path(folder) / "peer.db")) as (peer, _),
+    ):
         http1.each_once(peer, "/decide", _bodies(rng, "ASSIGN", iter(range(ACCOUNTS_ASKED))))
         for _ in range(rounds):
             asked = _bodies(rng, "REVIEW", iter(lambda: rng.randrange(ACCOUNTS_ASKED), -1))
             theirs.append(http1.closed_loop(peer, "/decide", asked, IN_FLIGHT, seconds))
-            connection = wire.Connection(listen, PATHS[Rpc.DECIDE], "bench")
-            try:
-                ours.append(wire.closed_loop(connection, prepared(int(25_000 * seconds), rng), IN_FLIGHT, seconds))
-            finally:
-                connection.close()
+            fresh = bodies.prepared(int(25_000 * seconds), rng)
+            with closing(wire.Connection(listen, PATHS[Rpc.DECIDE], "bench")) as connection:
+                ours.append(wire.closed_loop(connection, fresh, IN_FLIGHT, seconds))
     assert all(run.codes.keys() == {"0"} for run in (*ours, *theirs)), [run.codes for run in theirs]
     ratios = [mine.per_second / other.per_second for mine, other in zip(ours, theirs, strict=True)]
     rate, peer_rate = (statistics.median(run.per_second for run in runs) for runs in (ours, theirs))

@@ -27,9 +27,7 @@ from service.domain.decision import DecideCommand, Kind, Moment
 from service.domain.facts import CHARACTERISTICS, INDEX, NOTHING_KNOWN, Profile, merge
 from service.domain.mode import NORMAL
 from service.domain.policy import Policy
-from tests.builders import news, policy
-
-DAY_US = 86_400_000_000
+from tests.builders import DAY_US, news, policy
 
 
 class Base(DeclarativeBase):

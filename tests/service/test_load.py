@@ -7,11 +7,8 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from hdrh.histogram import HdrHistogram
 from loadtests import conductor, report
 from loadtests.audit import Auditor
 from loadtests.journal import Entry, Journal, Told
+from loadtests.peers.process import running
 from loadtests.result import judge
 from loadtests.scenario import Rpc, Scenario
 from loadtests.traffic import Traffic, take_over
@@ -33,22 +31,6 @@ def _scenario(**said: object) -> Scenario:
     return Scenario.model_validate({**base, **said})
 
 
-@contextmanager
-def _stub() -> Iterator[tuple[str, int]]:
-    """Start a bare echo, and give its address and process."""
-    command = [sys.executable, "-m", "loadtests.peers.echo", "8"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdin is not None
-    try:
-        yield f"127.0.0.1:{process.stdout.readline().strip()}", process.pid
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
-        process.stdin.close()
-        process.wait(10)
-        process.stdout.close()
-
-
 def _stalled(scenario: Scenario, folder: Path) -> HdrHistogram:
     """Load a stub that stands still for two of six seconds; gives the latencies of its answers."""
 
@@ -58,7 +40,7 @@ def _stalled(scenario: Scenario, folder: Path) -> HdrHistogram:
         time.sleep(2)
         os.kill(pid, signal.SIGCONT)
 
-    with _stub() as (listen, pid):
+    with running("loadtests.peers.echo", "8") as (listen, pid):
         start = threading.Thread(target=lambda: None)
 
         def starts(began: float) -> None:
@@ -109,7 +91,7 @@ def test_a_generator_that_falls_behind_voids_its_run(tmp_path: Path) -> None:
 
         threading.Thread(target=stop).start()
 
-    with _stub() as (listen, _):
+    with running("loadtests.peers.echo", "8") as (listen, _):
         found = conductor.load(scenario, listen, tmp_path, "self-test", lambda _: None, (starts,))
 
     assert not found["generator"]["kept_schedule"]
