@@ -50,8 +50,8 @@ simulate: $(STAMP) ## the engine under a seeded scheduler, clock, disk and netwo
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 	$(BIN)/python -m tests.simulation --mutations --seeds 200
 
-torture: $(STAMP) ## the long fault runs, within half an hour: kills, mutations, every load scenario with a fault
-	$(BIN)/pytest -q -m torture tests/proof
+torture: $(STAMP) ## the long fault runs, within half an hour: kills, mutations, a million bodies, every load scenario with a fault
+	$(BIN)/pytest -q -m torture -n 2 --dist worksteal tests/proof
 	$(BIN)/python -m loadtests.torture
 
 thorough: $(STAMP) ## twenty times the examples of every property; hours

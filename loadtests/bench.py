@@ -24,12 +24,14 @@ from holdline.v1 import decision_pb2, limit_service_pb2
 from loadtests import machine, wire
 from loadtests.bodies import ACCOUNTS, BATCH, GOOD, decisions_in_batches, events_in_batches, prepared, requests
 from loadtests.machine import cpu_seconds
-from loadtests.peers import default_stack, echo, process
+from loadtests.peers import cerbos, default_stack, echo, process
 from service.cli.demonstration import Server, running_server
 from service.client import Client
 
 FLOOD_CONNECTIONS = 32
 FIGURES = Path(__file__).parent / "FIGURES.md"
+BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
+"""What stands between them in the figures is written anew."""
 
 
 def load_accounts(listen: str) -> None:
@@ -118,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of each run")
     parser.add_argument("--rounds", type=int, default=5, help="alternating runs of service and peer")
-    parser.add_argument("--write", action="store_true", help="write loadtests/FIGURES.md")
+    parser.add_argument("--write", action="store_true", help="write the table into loadtests/FIGURES.md")
     chosen = parser.parse_args()
     lines = [f"- {line}" for line in machine_lines()]
     with tempfile.TemporaryDirectory(prefix="holdline-bench-") as name, running_server(Path(name)) as server:
@@ -128,11 +130,10 @@ def main() -> None:
     if chosen.write:
         command = f"python -m loadtests.bench --seconds {chosen.seconds:g} --rounds {chosen.rounds} --write"
         today = time.strftime("%Y-%m-%d", time.gmtime())
-        FIGURES.write_text(
-            f"# Figures\n\nWritten by `{command}` on {today}. Ratios are what counts;\n"
-            "absolute figures are this machine's.\n\n" + "\n".join(lines) + "\n" + NOTES,
-            encoding="utf-8",
-        )
+        before, _, rest = FIGURES.read_text(encoding="utf-8").partition(BEGIN)
+        after = rest.partition(END)[2]
+        table = "\n".join(("", f"Written by `{command}` on {today}.", "", *lines, ""))
+        FIGURES.write_text(before + BEGIN + table + END + after, encoding="utf-8")
 
 
 def measure(server: Server, seconds: float, rounds: int) -> list[str]:
@@ -172,6 +173,9 @@ def measure(server: Server, seconds: float, rounds: int) -> list[str]:
             f"| {our_p99 / statistics.median(same):.2f} | |"
         )
     lines += default_stack.lines(server.listen, seconds, rounds)
+    with Client(server.listen, caller="bench") as client:
+        document = client.policy("reference-2026-1").document
+    lines += cerbos.lines(server.listen, document, seconds, rounds)
     for method, is_stream in (("BatchDecide", False), ("StreamDecisions", True)):
         runs = [run_batches(server, method, decisions_in_batches(30), is_stream=is_stream) for _ in range(rounds)]
         lines.append(_batch_line(f"`{method}` of 1,000, decisions", runs, "≥ 50,000"))
@@ -271,33 +275,6 @@ def restart_seconds(server: Server) -> float:
                 break
     return time.perf_counter() - started
 
-
-NOTES = """
-How to read this: the generator (`loadtests/wire.py`) takes a share of the two cores in every run, ours and the
-peer's alike. "Per second of engine CPU" divides decisions by the CPU time of the engine process, gateway and
-generator left out. At 3 × capacity each connection's bound of calls in flight holds the rest back at the caller ("not
-sent"). Here the gateway is the slower side, so calls wait in gRPC before the queue sees them, and none is shed (status
-8); where the engine is the slower side they are, and a test shows it. Before `grpc_pending_calls_max` was set, gRPC
-itself cancelled two thirds of such a flood with CANCELLED. Previews are counted in CPU of one core, reading included.
-That no decision obeys an old mode is a proof and not a figure (`tests/proof/test_no_old_mode.py`). Not tested here:
-TLS, other disks, other machines.
-
-Machines of one kind differ from hour to hour, this one also from minute to minute: the table above is from a slow time
-(`domain.decide` at 29 µs). In a quick hour (the echo at 8,763, a sync at 175 µs), before there were draws, promises and
-notices, the same commands gave: unary 0.77 (0.61 to 0.82), p99 at half of its own load 8.95 times the echo's, batches
-16,100 decisions a second of engine CPU, `domain.decide` 10.4 µs. Events were not measured in a quick hour. The engine
-alone, without sockets and frames, took 35,600 to 38,600 of them a second of CPU just before this run where ten of an
-account come together, and 16,000 to 22,000 where each is of another account: half of it is the pages each touches.
-Before and after playbooks and guards, in three alternating pairs of the slow hour, the unary ratio was 0.60, 0.65, 0.58
-and 0.61, 0.60, 0.61; stopping the sentry changes it by 0.01.
-
-Why the targets of p99 and batches are missed: three processes and the generator share two cores, so a call waits for a
-core while the echo's never does (its p50 is 0.45 ms, ours 2 to 3 ms at half load; a shorter slice of the scheduler for
-the engine changed nothing that the noise lets see); a batch of one costs the engine 450 µs here, most of it the
-kernel's for writing and syncing the log. Batches of 1,000 spend a third on SQL and the rest on Python that has been
-profiled to its leaves; a second of one core holds neither 50,000 of those inserts beside their reads nor 50,000 of
-those decisions.
-"""
 
 if __name__ == "__main__":
     main()

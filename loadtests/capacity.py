@@ -107,7 +107,7 @@ def _trial(
 ) -> Trial:
     phase = Phase(name="steady", seconds=seconds, arrivals=Arrivals.POISSON, per_second=per_second)
     planned = scenario.model_copy(update={"phases": (phase,), "disturbances": (), "objectives": (), "closed_loop": 0})
-    found = load(planned, listen, folder, caller, lambda _: None, ())
+    found = load(planned, listen, folder, caller, lambda _: None)
     good = summed(found["latencies"], lambda _, __, told, ___: told == "ACKNOWLEDGED")
     ended = sum(latencies.get_total_count() for latencies in found["latencies"].values())
     declined = summed(found["latencies"], lambda _, __, told, ___: told == "DECLINED").get_total_count()

@@ -109,7 +109,7 @@ def inside(result: dict[str, Any]) -> str:
 
 
 def resources(result: dict[str, Any]) -> str:
-    """Draw CPU and memory of the server's processes."""
+    """Draw CPU and memory of the server's processes and of the generators."""
     roles = sorted({role for one in result["samples"] for role in one.get("cpu", {})})
     figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -99,7 +99,12 @@ def run(scenario: Scenario, target: str, watch: Watch) -> dict[str, Any]:
         disturbances = Disturbances(listen, server, scenario.disturbances)
         ports = [server.metrics_port + place for place in range(1 + scenario.server.gateways)] if server else []
         sampler = Sampler(listen, server.pids if server else dict, ports)
-        result |= load(scenario, listen, folder, f"load-{os.getpid()}", watch, (sampler.start, disturbances.start))
+
+        def begun(began: float, generators: list[int]) -> None:
+            sampler.start(began, generators)
+            disturbances.start(began)
+
+        result |= load(scenario, listen, folder, f"load-{os.getpid()}", watch, begun)
         sampler.stop()
         disturbances.stop()
         for number in range(scenario.processes):
@@ -134,7 +139,7 @@ def calibrated(scenario: Scenario, listen: str, folder: Path) -> tuple[float, in
             "phases": (Phase(name="calibration", seconds=seconds, per_second=1),),
         }
     )  # fmt: skip
-    found = load(closed, listen, folder, f"calibrates-{os.getpid()}", lambda _: None, ())
+    found = load(closed, listen, folder, f"calibrates-{os.getpid()}", lambda _: None)
     auditor = Auditor(listen)
     auditor.audit(f"calibrates-{os.getpid()}-0", folder / "journal-0")
     good = sum(count for _, _, status, count in found["statuses"] if status == "0")
@@ -143,9 +148,12 @@ def calibrated(scenario: Scenario, listen: str, folder: Path) -> tuple[float, in
 
 def load(
     scenario: Scenario, listen: str, folder: Path, caller: str, watch: Watch,
-    starts: tuple[Callable[[float], None], ...],
+    begun: Callable[[float, list[int]], None] = lambda _, __: None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Let the generators run and gather what they tell. Raises RuntimeError where one of them fails."""
+    """Let the generators run and gather what they tell. Raises RuntimeError where one of them fails.
+
+    `begun` hears when the load starts, in monotonic seconds, and the generators' processes.
+    """
     told: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
     processes = []
     try:
@@ -166,8 +174,7 @@ def load(
         began = time.monotonic() + START_SECONDS
         for process in processes:
             _order(process, repr(began))
-        for start in starts:
-            start(began)
+        begun(began, [process.pid for process in processes])
         return _gathered(scenario, len(processes), told, watch)
     finally:
         for process in processes:

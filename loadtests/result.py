@@ -10,6 +10,7 @@ from typing import Any, Final
 from hdrh.histogram import HdrHistogram
 
 from loadtests.journal import Told
+from loadtests.sampler import GENERATOR
 from loadtests.scenario import DRAWS, Objective, Rpc, Scenario
 from loadtests.tally import NO_ROOM, NOT_SENT, histogram
 
@@ -105,8 +106,11 @@ class _Figures:
             share = good_count / whole if whole else 0.0
             return _at_least(f"answered in the end, of {which}{where}", objective.ok_share_min, share)
         if objective.goodput_of_best_min:
-            rates = {phase["name"]: phase["goodput_per_second"] for phase in self._result["phases"]}
-            share = rates[objective.phase] / max(rates.values()) if max(rates.values()) else 0.0
+            phases = {phase["name"]: phase for phase in self._result["phases"]}
+            phase, best = phases[objective.phase], max(one["goodput_per_second"] for one in phases.values())
+            # No phase can answer more than was asked of it.
+            possible = min(best, phase["offered_per_second"])
+            share = phase["goodput_per_second"] / possible if possible else 0.0
             return _at_least(f"goodput of the best{where}", objective.goodput_of_best_min, share)
         if objective.attempts_per_call_max:
             sums = self._result["sums"]
@@ -145,7 +149,11 @@ class _Figures:
         return refused / whole if whole else 0.0
 
     def _growth_mb(self) -> float:
-        sums = [sum(sample["memory_mb"].values()) for sample in self._result["samples"] if "memory_mb" in sample]
+        sums = [
+            sum(mb for role, mb in sample["memory_mb"].items() if role != GENERATOR)
+            for sample in self._result["samples"]
+            if sample.get("memory_mb", {}).keys() - {GENERATOR}
+        ]
         return max(sums) - sums[0] if sums else float("inf")
 
     def _recovery(self, name: str) -> float:

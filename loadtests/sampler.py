@@ -1,7 +1,7 @@
-"""What the server looks like from beside, once a second: CPU, memory, its own metrics, and the mode in force.
+"""What server and generators look like from beside, once a second: CPU, memory, metrics, and the mode in force.
 
 Promises to disturb little (a few file reads and scrapes a second), and that what can't be read is left out, never
-guessed. Where the server is another machine's, only the mode is seen.
+guessed. Where the server is another machine's, only its mode is seen.
 """
 
 import contextlib
@@ -19,6 +19,8 @@ from loadtests import machine
 from service.client import Client, HoldlineError
 
 SCRAPE_SECONDS_MAX: Final = 0.5
+GENERATOR: Final = "generator"
+"""The role of the load's own processes; all others are the server's."""
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _SERIES: Final = {
     "queue_wait": re.compile(r"^holdline_queue_wait\w*_(sum|count)(?:\{[^}]*\})? ([\d.e+-]+)$", re.MULTILINE),
@@ -35,6 +37,7 @@ class Sampler:
         self._listen = listen
         self._pids = pids
         self._ports = ports
+        self._generators: list[int] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._before: dict[str, float] = {}
@@ -42,9 +45,10 @@ class Sampler:
         self.began = time.monotonic()
         self.samples: list[dict[str, Any]] = []
 
-    def start(self, began: float) -> None:
-        """Start; `began` is the load's start in monotonic seconds."""
+    def start(self, began: float, generators: list[int]) -> None:
+        """Start; `began` is the load's start in monotonic seconds, `generators` are the load's processes."""
         self.began = began
+        self._generators = generators
         # Sums and counts run from the server's start; what is told is what came since the sample before.
         self._metrics()
         self._processes()
@@ -69,7 +73,7 @@ class Sampler:
     def _processes(self) -> dict[str, Any]:
         cpu: dict[str, float] = {}
         memory_mb: dict[str, float] = {}
-        for role, pids in self._pids().items():
+        for role, pids in (self._pids() | {GENERATOR: self._generators}).items():
             for pid in pids:
                 try:
                     seconds = machine.cpu_seconds(pid)

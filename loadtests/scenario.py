@@ -161,7 +161,12 @@ class Objective(_Part):
     percentile: float = Field(0, ge=0, lt=100)
     ms_max: float = Field(0, ge=0)
     ok_share_min: float = Field(0, ge=0, le=1, description="Share of calls that ended with OK, retries included.")
-    goodput_of_best_min: float = Field(0, ge=0, le=1, description="OK answers a second, of the best phase's.")
+    goodput_of_best_min: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="OK answers a second, of the best phase's, or of what was offered if less.",
+    )
     attempts_per_call_max: float = Field(0, ge=0)
     shed_draws_of_others_max: float = Field(0, ge=0, description="Draws' refused share over the others'.")
     memory_growth_mb_max: float = Field(0, ge=0, description="Server's memory at its greatest, over that at start.")

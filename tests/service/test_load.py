@@ -6,7 +6,6 @@ Goal: a green run can be believed. Method: a stub that stands still, journals th
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -43,12 +42,12 @@ def _stalled(scenario: Scenario, folder: Path) -> HdrHistogram:
     with running("loadtests.peers.echo", "8") as (listen, pid):
         start = threading.Thread(target=lambda: None)
 
-        def starts(began: float) -> None:
+        def begun(began: float, _: list[int]) -> None:
             nonlocal start
             start = threading.Thread(target=stall, args=(began, pid))
             start.start()
 
-        found = conductor.load(scenario, listen, folder, "self-test", lambda _: None, (starts,))
+        found = conductor.load(scenario, listen, folder, "self-test", lambda _: None, begun)
         start.join()
     whole = HdrHistogram(1, 120_000_000, 3)
     for (_, _, told, _), latencies in found["latencies"].items():
@@ -74,25 +73,19 @@ def test_a_stalled_server_shows_in_an_open_loop_and_hides_in_a_closed_one(tmp_pa
 def test_a_generator_that_falls_behind_voids_its_run(tmp_path: Path) -> None:
     scenario = _scenario(phases=[{"name": "one", "seconds": 3, "per_second": 50, "arrivals": "constant"}])
 
-    def starts(began: float) -> None:
+    def begun(began: float, generators: list[int]) -> None:
         def stop() -> None:
             time.sleep(max(began + 1 - time.monotonic(), 0))
-            children = subprocess.run(
-                ["pgrep", "-f", "-P", str(os.getpid()), "loadtests.generator"],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout.split()
-            for pid in map(int, children):
+            for pid in generators:
                 os.kill(pid, signal.SIGSTOP)
             time.sleep(1)
-            for pid in map(int, children):
+            for pid in generators:
                 os.kill(pid, signal.SIGCONT)
 
         threading.Thread(target=stop).start()
 
     with running("loadtests.peers.echo", "8") as (listen, _):
-        found = conductor.load(scenario, listen, tmp_path, "self-test", lambda _: None, (starts,))
+        found = conductor.load(scenario, listen, tmp_path, "self-test", lambda _: None, begun)
 
     assert not found["generator"]["kept_schedule"]
     assert found["generator"]["late_share"] > 0.2
