@@ -37,7 +37,7 @@ START_SECONDS: Final = 1.0
 """Between the order to start and the first call, so that all generators begin together."""
 READY_SECONDS_MAX: Final = 60.0
 CALIBRATION_SECONDS: Final = 4.0
-CALIBRATION_IN_FLIGHT: Final = 64
+CALIBRATION_IN_FLIGHT: Final = 256
 SETTLE_SECONDS: Final = 1.0
 LATE_SHARE_MAX: Final = 0.01
 _FAULTY: Final = (What.SLOW_DISK, What.FULL_DISK, What.CLOCK_STEP)
