@@ -134,18 +134,17 @@ class Fate(NamedTuple):
 
 def taken(behaviour: Behaviour | None, event: Event, today: int, now_us: int) -> Behaviour:
     """Give the state after one more event; raises BehaviourFull where it would outgrow its bounds."""
+    since, newest = event.day, event.occurred_us
     if behaviour is None:
-        behaviour = Behaviour(event.day, event.occurred_us, now_us)
+        behaviour = Behaviour(since, newest, now_us)
     else:
-        since, newest = min(behaviour.since_day, event.day), max(behaviour.newest_us, event.occurred_us)
-        behaviour = Behaviour(since, newest, now_us, *behaviour[3:])
+        # By position: `_replace` costs three times as much, and most events are transactions.
+        since, newest = min(behaviour.since_day, since), max(behaviour.newest_us, newest)
+        if event.kind is not EventKind.TRANSACTION:
+            behaviour = Behaviour._make((since, newest, now_us, *behaviour[3:]))
     if event.kind is EventKind.TRANSACTION:
         rows = _added(behaviour.transactions, event.day, event.amount_minor, today - MONTH_DAYS)
-        # By position: `_replace` costs three times as much, and most events are transactions.
-        return Behaviour(
-            behaviour.since_day, behaviour.newest_us, now_us, rows, behaviour.enquiries, *behaviour[5:-1],
-            has_transactions=True,
-        )  # fmt: skip
+        return Behaviour._make((since, newest, now_us, rows, *behaviour[4:-1], True))
     if event.kind is EventKind.REPAYMENT:
         return _folded(behaviour._replace(payments=_paid(behaviour.payments, event)), today - KEPT_DAYS)
     if event.kind is EventKind.ENQUIRY:

@@ -34,16 +34,15 @@ class Wanted(NamedTuple):
 
 def wanted(commands: Sequence[Command]) -> Wanted:
     """Give what commands need."""
-    return Wanted(
-        [key_of(command.caller, command.request_id) for command in commands if not isinstance(command, EventCommand)],
-        [command.account_id for command in commands],
-        [
-            (command.account_id, command.hold_number)
-            for command in commands
-            if isinstance(command, DrawCommand) and command.hold_number
-        ],
-        [command.key for command in commands if isinstance(command, EventCommand)],
-    )
+    found = Wanted([], [command.account_id for command in commands], [], [])
+    for command in commands:
+        if isinstance(command, EventCommand):
+            found.events.append(command.key)
+            continue
+        found.keys.append(key_of(command.caller, command.request_id))
+        if isinstance(command, DrawCommand) and command.hold_number:
+            found.holds.append((command.account_id, command.hold_number))
+    return found
 
 
 class Book:

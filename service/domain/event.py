@@ -49,8 +49,22 @@ def event_key(account_id: str, event_id: str) -> str:
 
 def take(command: EventCommand, account: Account, moment: Moment) -> Account:
     """Give an account after an event; raises InvalidRequest, EventTooOld or BehaviourFull."""
-    event = command.event
-    violations = []
+    event, currency = command.event, command.currency
+    if (
+        event.occurred_us > moment.now_us + AHEAD_US
+        or (currency and currency != account.currency)
+        or command.news_currencies
+    ):
+        _check(command, account, moment)
+    if event.day <= moment.business_day - KEPT_DAYS:
+        days = moment.business_day - event.day
+        raise EventTooOld(event_id=command.request_id, days=str(days), days_max=str(KEPT_DAYS - 1))
+    return Account._make((*account[:-1], taken(account.behaviour, event, moment.business_day, moment.now_us)))
+
+
+def _check(command: EventCommand, account: Account, moment: Moment) -> None:
+    """Refuse an event that lies ahead, and foreign currencies; raises InvalidRequest."""
+    event, violations = command.event, []
     if event.occurred_us > moment.now_us + AHEAD_US:
         ahead = (event.occurred_us - moment.now_us) // 1_000_000
         violations.append(Violation("occurred_at", f"{ahead} seconds in the future; send what has happened"))
@@ -58,13 +72,9 @@ def take(command: EventCommand, account: Account, moment: Moment) -> Account:
         violations.append(_foreign(f"{event.kind.name.lower()}.amount", command.currency, account))
     for fact, code in command.news_currencies:
         if code != account.currency:
-            violations.append(_foreign(f"profile_update.{FACTS[fact].name}", code, account))
+            violations.append(_foreign(f"profile_update.facts.{FACTS[fact].name}", code, account))
     if violations:
         raise InvalidRequest(tuple(violations))
-    if event.day <= moment.business_day - KEPT_DAYS:
-        days = moment.business_day - event.day
-        raise EventTooOld(event_id=command.request_id, days=str(days), days_max=str(KEPT_DAYS - 1))
-    return Account(*account[:-1], behaviour=taken(account.behaviour, event, moment.business_day, moment.now_us))
 
 
 def _foreign(path: str, code: str, account: Account) -> Violation:

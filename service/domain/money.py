@@ -4,6 +4,7 @@ Promises integer results, rounded in a stated direction. Leaves the currency to 
 has one currency, so its amounts carry none.
 """
 
+from functools import lru_cache
 from typing import Final
 
 MINOR_MAX: Final = 10**15
@@ -19,6 +20,7 @@ _EXPONENTS: Final = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def is_currency_code(text: str) -> bool:
     """Claim that the text has the form of an ISO 4217 code: three capital letters."""
     return len(text) == 3 and text.isascii() and text.isalpha() and text.isupper()

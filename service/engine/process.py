@@ -24,6 +24,7 @@ from service.engine.reports import Tally
 from service.telemetry import EngineMeters, account_hash
 
 FORGET_ENGINE_US: Final = 3_600_000_000
+_FAILURES: Final = (Unavailable, InternalError)
 
 log = structlog.get_logger("holdline.engine")
 
@@ -128,7 +129,7 @@ class Engine:
         return answers
 
     def _measure(self, answers: list[Answered | HoldlineError], seconds: float) -> None:
-        failures = sum(isinstance(answer, Unavailable | InternalError) for answer in answers)
+        failures = sum(isinstance(answer, _FAILURES) for answer in answers)
         self._tally.add(len(answers), failures, seconds)
         if answers and isinstance(answers[0], StoreUnavailable):
             log.warning("store unavailable", commands=len(answers), kind=answers[0].metadata.get("kind", ""))

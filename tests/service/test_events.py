@@ -126,6 +126,20 @@ def test_each_bad_event_is_refused_by_name_and_its_neighbours_are_taken(client: 
     assert _reason(reused[0]) == "IDEMPOTENCY_KEY_REUSED"
 
 
+def test_facts_at_fault_in_an_update_are_named_with_their_path(client: Client, account_id: str) -> None:
+    income = Facts(monthly_income=Money(minor_units=5, currency_code="EUR"))
+    results = client.record_events(
+        [
+            event(account_id, ev.ProfileUpdate(facts=Facts(bureau_score=901)), NOW, event_id="e-range"),
+            event(account_id, ev.ProfileUpdate(facts=income), NOW, event_id="e-foreign"),
+        ]
+    )
+
+    assert [_fields(result) for result in results] == [
+        ["profile_update.facts.bureau_score"], ["profile_update.facts.monthly_income.currency_code"],
+    ]  # fmt: skip
+
+
 def test_a_batch_of_none_or_of_the_same_event_twice_is_refused(client: Client, account_id: str) -> None:
     one = event(account_id, ev.Enquiry(), NOW, event_id="e-1")
     for batch in ([], [one, one]):
