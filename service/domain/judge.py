@@ -73,7 +73,7 @@ def judge(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> Ver
     if cut.outcome is Outcome.APPROVED or cut.grounds[0] is not NOTHING_DUE:
         return cut
     # Nobody asked for a raise, so a review that finds none due leaves things as they are.
-    return raised._replace(outcome=Outcome.UNCHANGED) if raised.outcome is Outcome.DECLINED else raised
+    return Verdict(Outcome.UNCHANGED, *raised[1:]) if raised.outcome is Outcome.DECLINED else raised
 
 
 def _assign(standing: Standing, policy: Policy, values: list[int | None], broken: tuple[FactRule, ...]) -> Verdict:

@@ -7,6 +7,7 @@ of the batch remains.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final
 
 from service.domain import notice
@@ -141,7 +142,7 @@ def _enter_decision(
 ) -> Decided:  # fmt: skip
     """Decide, and enter the decision with what it settles of the promise ledger; raises HoldlineError."""
     if command.business_day and command.business_day != moment.business_day:
-        moment = moment._replace(business_day=command.business_day, today=moment.business_day)
+        moment = _on_day(moment, command.business_day)
     if policy.caps.portfolio_per_day_minor is not None:
         moment = moment._replace(portfolio_room_minor=purse.room(policy, moment.business_day))
     number = book.next_number(moment.now_us)
@@ -164,6 +165,12 @@ def _enter_decision(
         if policy.caps.portfolio_per_day_minor is not None:
             purse.spend(policy, decision.business_day, entitlement.granted_minor)
     return made
+
+
+@lru_cache(maxsize=64)
+def _on_day(moment: Moment, business_day: int) -> Moment:
+    """Give the moment of a raise that was promised on a day; cached because a batch has one."""
+    return moment._replace(business_day=business_day, today=moment.business_day)
 
 
 def _final(recorded: Recorded) -> Recorded | HoldlineError:

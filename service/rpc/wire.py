@@ -12,19 +12,24 @@ from typing import Final
 from service.domain.account import Account, Temporary, available_minor, limit_in_force
 from service.domain.decision import Decided, Decision, limit_after_minor
 from service.domain.explain import NO_TEXT
-from service.domain.facts import MONEY_FACTS, Profile
+from service.domain.facts import FACTS, MONEY_FACTS, Profile
 from service.domain.policy import Policy
 
 _EPOCH: Final = date(1970, 1, 1)
+SMALL_END: Final = 1 << 14
 _SMALL: Final = tuple(
-    bytes((number,)) if number < 128 else bytes((number & 127 | 128, number >> 7)) for number in range(1 << 14)
+    bytes((number,)) if number < 128 else bytes((number & 127 | 128, number >> 7)) for number in range(SMALL_END)
 )
-_FACT_TAGS: Final = tuple(bytes(((index + 1) << 3 | (2 if index in MONEY_FACTS else 0),)) for index in range(15))
+_FACT_TAGS: Final = tuple(
+    (bytes(((index + 1) << 3 | (2 if index in MONEY_FACTS else 0),)), index in MONEY_FACTS)
+    for index in range(len(FACTS))
+)
+"""Of each fact its tag, and whether it is an amount."""
 
 
 def varint(number: int) -> bytes:
     """Write an int64 as a varint; negative ones take ten bytes."""
-    if 0 <= number < 1 << 14:
+    if 0 <= number < SMALL_END:
         return _SMALL[number]
     number &= (1 << 64) - 1
     parts = bytearray()
@@ -69,12 +74,13 @@ def timestamp(tag: bytes, micros: int) -> bytes:
 
 def facts(profile: Profile, currency: str) -> bytes:
     """Write the content of a Facts."""
-    parts = []
-    for index, value in enumerate(profile.values):
-        if value is not None:
-            content = money(value, currency) if index in MONEY_FACTS else varint(value)
-            parts.append(_FACT_TAGS[index] + content)
-    return b"".join(parts)
+    return b"".join(
+        [
+            tag + (money(value, currency) if is_money else _SMALL[value] if value < SMALL_END else varint(value))
+            for (tag, is_money), value in zip(_FACT_TAGS, profile.values, strict=True)
+            if value is not None
+        ]
+    )
 
 
 class Reasons:

@@ -85,7 +85,7 @@ class MemoryStore:
             self._accounts[row[0]] = rows.account(row)
         for (key, decision), row in zip(book.decisions, sheet.decisions, strict=True):
             account = book.accounts[decision.account_id]
-            self._links[decision.number] = row[rows.CHAIN]
+            self._links[decision.number] = row[-1]
             self._decisions[decision.number] = Decided(decision, account.product, account.currency, replayed=True)
             self._keys[key] = decision.number
         for (key, posting), row in zip(book.postings, sheet.postings, strict=True):

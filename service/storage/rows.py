@@ -25,9 +25,7 @@ from service.domain.watch import Look, look, look_at_run
 Row = tuple[Any, ...]
 
 CHAIN: Final = -3
-"""Where a decision's link stands, from the end of its columns: what came later stands after it."""
-CHAIN_PLACE: Final = CHAIN + 1
-"""Where the link is put into the columns without it, from their end."""
+"""Where a decision's link stands in the store, from the end of its columns: what came later stands after it."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_profile: Final = msgspec.msgpack.Decoder(Profile).decode
@@ -161,7 +159,7 @@ def looked_at(row: Sequence[Any]) -> Look:
 
 
 class Sheet(NamedTuple):
-    """A book's new rows, each log's sealed by its chains."""
+    """A book's new rows, each log's sealed by its chains: the link stands last."""
 
     decisions: list[Row]
     postings: list[Row]
@@ -183,7 +181,7 @@ def sheet(book: Book) -> Sheet:
         return account_row(accounts[name], chains[name], postings_chains[name])
 
     return Sheet(
-        [(*row[:CHAIN_PLACE], link, *row[CHAIN_PLACE:]) for row, link in zip(decisions, links, strict=True)],
+        [(*row, link) for row, link in zip(decisions, links, strict=True)],
         [(*row, link) for row, link in zip(postings, posting_links, strict=True)],
         [sealed(name) for name in book.created],
         [sealed(name) for name in book.changed],
