@@ -109,20 +109,24 @@ def inside(result: dict[str, Any]) -> str:
 
 
 def resources(result: dict[str, Any]) -> str:
-    """Draw CPU and memory of the server's processes and of the generators."""
+    """Draw what the server's processes and the generators take: CPU, memory, descriptors, and the store's log."""
     roles = sorted({role for one in result["samples"] for role in one.get("cpu", {})})
-    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
+    (cpu, memory), (descriptors, log) = figure.subplots(2, 2)
     for place, role in enumerate(roles):
         colour, dash = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
-        for axes, name in ((left, "cpu"), (right, "memory_mb")):
+        for axes, name in ((cpu, "cpu"), (memory, "memory_mb"), (descriptors, "descriptors")):
             points = ((one["at"], one[name][role]) for one in result["samples"] if role in one.get(name, {}))
             _line(axes, points, role, colour, dash)
-    for axes, title in ((left, "CPU, cores"), (right, "memory, MB")):
+    points = ((one["at"], one["log_mb"]) for one in result["samples"] if "log_mb" in one)
+    _line(log, points, "write-ahead log", COLOURS[0], DASHES[0])
+    for axes, title in (
+        (cpu, "CPU, cores"), (memory, "memory, MB"), (descriptors, "open descriptors"), (log, "write-ahead log, MB"),
+    ):  # fmt: skip
         axes.set_title(title)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("seconds")
-    _legend(right)
+    _legend(memory)
     return _written(figure)
 
 

@@ -98,7 +98,8 @@ def run(scenario: Scenario, target: str, watch: Watch) -> dict[str, Any]:
         auditor = Auditor(listen)
         disturbances = Disturbances(listen, server, scenario.disturbances)
         ports = [server.metrics_port + place for place in range(1 + scenario.server.gateways)] if server else []
-        sampler = Sampler(listen, server.pids if server else dict, ports)
+        log = server.path.with_name(server.path.name + "-wal") if server else None
+        sampler = Sampler(listen, server.pids if server else dict, ports, log)
 
         def begun(began: float, generators: list[int]) -> None:
             sampler.start(began, generators)

@@ -184,7 +184,7 @@ def _charts(result: dict[str, Any], earlier: dict[str, Any] | None) -> str:
     if any("commit" in one for one in result["samples"]):
         figures.append(("Inside the server", charts.inside(result)))
     if any("cpu" in one for one in result["samples"]):
-        figures.append(("CPU and memory of server and generators", charts.resources(result)))
+        figures.append(("What server and generators take", charts.resources(result)))
     drawn = "".join(f"<figure><figcaption>{title}</figcaption>{svg}</figure>" for title, svg in figures)
     return "<h2>Charts</h2>" + _course(result) + drawn
 

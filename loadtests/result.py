@@ -121,11 +121,26 @@ class _Figures:
             draws, others = self._refused_share(objective, is_draw=True), self._refused_share(objective, is_draw=False)
             title = f"draws' refused share over others'{where}"
             return _at_most(title, objective.shed_draws_of_others_max, draws / others if others else 0.0)
-        if objective.memory_growth_mb_max:
-            return _at_most("growth of the server's memory, MB", objective.memory_growth_mb_max, self._growth_mb())
+        if objective.memory_growth_mb_max or objective.descriptors_growth_max or objective.log_mb_max:
+            return self._hold_server(objective)
+        if objective.drift_max:
+            first, phase = self._result["phases"][0], self._result["phases"][self._names.index(objective.phase)]
+            drift = phase["ms"]["p99"] / first["ms"]["p99"] if first["count"] and phase["count"] else float("inf")
+            return _at_most(f"p99{where} over the first phase's", objective.drift_max, drift)
         return _at_most(
             f"seconds until all is as before{where}", objective.recovers_seconds_max, self._recovery(objective.phase)
         )
+
+    def _hold_server(self, objective: Objective) -> dict[str, Any]:
+        """Hold an objective on what the server takes against the run."""
+        if objective.memory_growth_mb_max:
+            held = self._held("memory_mb")
+            return _at_most("growth of the server's memory, MB", objective.memory_growth_mb_max, max(held) - held[0])
+        if objective.descriptors_growth_max:
+            held = self._held("descriptors")
+            return _at_most("growth of the server's descriptors", objective.descriptors_growth_max, held[-1] - held[0])
+        longest = max((one["log_mb"] for one in self._result["samples"] if "log_mb" in one), default=float("inf"))
+        return _at_most("the store's log at its longest, MB", objective.log_mb_max, longest)
 
     def _chosen(self, objective: Objective, told: Told) -> HdrHistogram:
         number = self._names.index(objective.phase) if objective.phase else -1
@@ -148,13 +163,14 @@ class _Figures:
                 refused += found.get_total_count() * (name in (Told.REFUSED.name, Told.UNKNOWN.name))
         return refused / whole if whole else 0.0
 
-    def _growth_mb(self) -> float:
+    def _held(self, what: str) -> list[float]:
+        """Give what the server held of something, sample by sample; without end where nothing was seen."""
         sums = [
-            sum(mb for role, mb in sample["memory_mb"].items() if role != GENERATOR)
+            sum(held for role, held in sample[what].items() if role != GENERATOR)
             for sample in self._result["samples"]
-            if sample.get("memory_mb", {}).keys() - {GENERATOR}
+            if sample.get(what, {}).keys() - {GENERATOR}
         ]
-        return max(sums) - sums[0] if sums else float("inf")
+        return sums or [0.0, float("inf")]
 
     def _recovery(self, name: str) -> float:
         """Give the seconds from a phase's beginning until its seconds look like the first phase's calm ones."""

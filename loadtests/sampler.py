@@ -32,11 +32,14 @@ _SERIES: Final = {
 class Sampler:
     """Samples in a thread of its own until stopped."""
 
-    def __init__(self, listen: str, pids: Callable[[], dict[str, list[int]]], ports: list[int]) -> None:
-        """`ports`: where the server's processes tell their metrics, on loopback."""
+    def __init__(
+        self, listen: str, pids: Callable[[], dict[str, list[int]]], ports: list[int], log: Path | None
+    ) -> None:
+        """`ports`: where the server's processes tell their metrics, on loopback; `log`: the store's write-ahead log."""
         self._listen = listen
         self._pids = pids
         self._ports = ports
+        self._log = log
         self._generators: list[int] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
@@ -65,6 +68,8 @@ class Sampler:
                 sample: dict[str, Any] = {"at": time.monotonic() - self.began}
                 sample |= self._processes()
                 sample |= self._metrics()
+                if self._log is not None and self._log.exists():
+                    sample["log_mb"] = self._log.stat().st_size / 1e6
                 # A server that does not answer in time has no mode that could be seen.
                 with contextlib.suppress(HoldlineError):
                     sample["mode"] = client.mode().mode.mode_id
@@ -73,16 +78,18 @@ class Sampler:
     def _processes(self) -> dict[str, Any]:
         cpu: dict[str, float] = {}
         memory_mb: dict[str, float] = {}
+        descriptors: dict[str, int] = {}
         for role, pids in (self._pids() | {GENERATOR: self._generators}).items():
             for pid in pids:
                 try:
-                    seconds = machine.cpu_seconds(pid)
+                    seconds, count = machine.cpu_seconds(pid), sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
                 except OSError:
                     continue
+                descriptors[role] = descriptors.get(role, 0) + count
                 cpu[role] = cpu.get(role, 0.0) + max(seconds - self._cpu_before.get(pid, seconds), 0.0)
                 self._cpu_before[pid] = seconds
                 memory_mb[role] = memory_mb.get(role, 0.0) + _memory_mb(pid)
-        return {"cpu": cpu, "memory_mb": memory_mb} if memory_mb else {}
+        return {"cpu": cpu, "memory_mb": memory_mb, "descriptors": descriptors} if memory_mb else {}
 
     def _metrics(self) -> dict[str, float]:
         now: dict[str, float] = {}

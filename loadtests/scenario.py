@@ -170,6 +170,9 @@ class Objective(_Part):
     attempts_per_call_max: float = Field(0, ge=0)
     shed_draws_of_others_max: float = Field(0, ge=0, description="Draws' refused share over the others'.")
     memory_growth_mb_max: float = Field(0, ge=0, description="Server's memory at its greatest, over that at start.")
+    descriptors_growth_max: int = Field(0, ge=0, description="Open descriptors at the end, over those at start.")
+    log_mb_max: float = Field(0, ge=0, description="The store's write-ahead log at its longest, in MB.")
+    drift_max: float = Field(0, ge=0, description="p99 of OK answers over the first phase's.")
     recovers_seconds_max: float = Field(0, ge=0, description="After the phase before: until p99 and refusals are back.")
 
     @model_validator(mode="after")

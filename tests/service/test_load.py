@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hdrh.histogram import HdrHistogram
@@ -229,6 +230,43 @@ def test_a_verdict_is_no_better_than_its_worst_part(
     assert report._cell(result["objectives"][0]["met"]) == (
         "met" if share == 0.5 else "<span class='missed'>missed</span>"
     )
+
+
+@pytest.mark.parametrize(
+    ("objective", "found", "met"),
+    [
+        ({"memory_growth_mb_max": 30}, 40, False),
+        ({"descriptors_growth_max": 8}, 2, True),
+        ({"log_mb_max": 5}, 6, False),
+        ({"phase": "last", "drift_max": 3}, 4, False),
+        ({"phase": "first", "goodput_of_best_min": 0.9}, 1, True),
+        ({"phase": "last", "goodput_of_best_min": 0.9}, 0.5, False),
+    ],
+)
+def test_objectives_bound_what_they_say(objective: dict[str, Any], found: float, *, met: bool) -> None:
+    phases = [{"name": name, "seconds": 1, "per_second": 4} for name in ("first", "last")]
+    latencies = {}
+    for phase, told, count, micros in (
+        (0, Told.ACKNOWLEDGED, 10, 1_000), (1, Told.ACKNOWLEDGED, 5, 4_000), (1, Told.REFUSED, 5, 1_000),
+        (0, Told.REFUSED, 0, 1_000),
+    ):  # fmt: skip
+        one = latencies[phase, "decide", told.name, False] = HdrHistogram(1, 120_000_000, 3)
+        one.record_value(micros, count)
+    samples = [
+        {"memory_mb": {"engine": 100, "generator": 50}, "descriptors": {"engine": 10, "generator": 1}, "log_mb": 6},
+        {"memory_mb": {"engine": 140, "generator": 500}, "descriptors": {"engine": 20, "generator": 90}, "log_mb": 1},
+        {"memory_mb": {"engine": 90, "generator": 900}, "descriptors": {"engine": 12, "generator": 900}, "log_mb": 2},
+    ]
+    result = judge(
+        _scenario(phases=phases, objectives=[objective]),
+        {
+            "latencies": latencies, "statuses": [], "samples": samples, "seconds": [],
+            "generator": {"kept_schedule": True}, "verdict": {"faults": []}, "sums": {},
+        },
+    )  # fmt: skip
+
+    assert result["objectives"][0]["found"] == pytest.approx(found, rel=0.01)
+    assert result["objectives"][0]["met"] is met
 
 
 def test_a_wrong_command_line_says_what_is_wrong() -> None:
