@@ -53,6 +53,7 @@ def run(
     compare: Annotated[Path | None, typer.Option(help="An earlier NAME.json to set beside this run.")] = None,
     rate: Rate = 1.0,
     duration: Duration = 1.0,
+    runs: Annotated[int, typer.Option(min=1, max=20, help="So many runs; the report adds their spread.")] = 1,
 ) -> None:
     """Run a scenario, hold the server against its promises, and write a report.
 
@@ -62,6 +63,7 @@ def run(
         holdline load run steady --start-server
     """
     from loadtests import conductor, live, report
+    from loadtests.result import together
     from service.client import HoldlineError
 
     if bool(target) is start_server:
@@ -69,15 +71,20 @@ def run(
     scenario = _scenario(name).scaled(rate, duration)
     earlier = read_result(compare) if compare is not None else None
     try:
-        with live.view(scenario) as watch:
-            result = conductor.run(scenario, target, watch)
+        results = []
+        for _ in range(runs):
+            with live.view(scenario) as watch:
+                results.append(conductor.run(scenario, target, watch))
+            live.summary(results[-1])
     except LookupError as error:
         raise typer.BadParameter(str(error)) from error
     except (HoldlineError, ConnectionError, RuntimeError) as error:
         typer.secho(f"{target or 'own server'}: {error}", fg="red", err=True)
         raise typer.Exit(UNREACHABLE) from error
+    result = together(results)
     file = report.write(out, result, earlier)
-    live.summary(result)
+    if runs > 1:
+        live.spread(result)
     typer.echo(f"{file.with_suffix('.html')}, {file}")
     raise typer.Exit(_EXIT_CODES[result["outcome"]])
 

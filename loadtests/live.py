@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from loadtests.result import SPREAD
 from loadtests.scenario import Scenario
 from service.cli import output
 
@@ -84,3 +85,13 @@ def summary(result: dict[str, Any]) -> None:
     for fault in verdict["faults"]:
         Console().print(f"  {fault}", style="red", markup=False)
     Console().print(result["outcome"], style=_COLOURS[result["outcome"]])
+
+
+def spread(result: dict[str, Any]) -> None:
+    """Print how far runs of one scenario lie apart: least, middle, greatest."""
+    rows = [
+        (one["phase"], *(" ".join(f"{value:,.4g}" for value in one[name]) for name in SPREAD))
+        for one in result["spread"]
+    ]
+    outcomes = ", ".join(result["outcomes"])
+    output.table(f"{len(result['outcomes'])} runs: {outcomes}", ("phase", "good/s", "p50 ms", "p99 ms"), rows)

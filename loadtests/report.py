@@ -5,12 +5,14 @@ in print.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 from loadtests import charts
+from loadtests.result import SPREAD
 
 _COLOURS: Final = {
     "passed": "#15803d",
@@ -51,8 +53,8 @@ def page(result: dict[str, Any], earlier: dict[str, Any] | None) -> str:
         f"{escape(outcome)}</span></h1>"),
         (f"<p>{escape(scenario['about'])}<br><span class='note'>{escape(result['at'])}, against "
         f"{escape(result['target'])}. {_MEANINGS[outcome]}</span></p>"),
-        _verdict(result), _objectives(result), _phases(result), _comparison(result, earlier), _charts(result, earlier),
-        _rows(result), _statuses(result), _plan(result),
+        _verdict(result), _objectives(result), _phases(result), _spread(result), _comparison(result, earlier),
+        _charts(result, earlier), _rows(result), _statuses(result), _plan(result),
     ]  # fmt: skip
     return _document(f"{scenario['name']}: {outcome}", "".join(parts))
 
@@ -127,6 +129,12 @@ def _verdict(result: dict[str, Any]) -> str:
             f"{sum(generator['cpu_seconds']):.1f} s of CPU, niceness {generator['niceness'][0]}",
         ),
     ]
+    cpu: Counter[str] = Counter()
+    for sample in result["samples"]:
+        cpu.update(sample.get("cpu", {}))
+    if cpu:
+        told = ", ".join(f"{role} {seconds / max(sums['attempts'], 1) * 1e6:,.0f} µs" for role, seconds in cpu.items())
+        rows.append(("CPU for each attempt", told))
     if "store" in result:
         rows.append(
             ("store", (f"verified and replayed: {result['store']['accounts']:,} accounts, "
@@ -158,6 +166,19 @@ def _phases(result: dict[str, Any]) -> str:
     capacity = f"Capacity measured beforehand: {result['capacity']:,.0f} calls/s." if result.get("capacity") else ""
     note = f"<p class='note'>{capacity} Latencies of OK answers, from the intended start, retries included.</p>"
     return "<h2>Phases</h2>" + _table(columns, rows) + note
+
+
+def _spread(result: dict[str, Any]) -> str:
+    """Show how far runs of the same scenario lie apart, where there are several."""
+    outcomes = result.get("outcomes", [])
+    if len(outcomes) < 2:
+        return ""
+    rows = [
+        (one["phase"], *(", ".join(f"{value:,.4g}" for value in one[name]) for name in SPREAD))
+        for one in result["spread"]
+    ]
+    title = f"{len(outcomes)} runs ({', '.join(outcomes)}): least, middle, greatest; the rest of the page is the last's"
+    return "<h2>Spread</h2>" + _table(("phase", "good/s", "p50 ms", "p99 ms"), rows, caption=title)
 
 
 def _comparison(result: dict[str, Any], earlier: dict[str, Any] | None) -> str:

@@ -4,6 +4,7 @@ Promises that the verdict is never better than its worst part: a broken promise 
 generator that did not keep its schedule voids it.
 """
 
+import statistics
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -22,6 +23,10 @@ SPECTRUM: Final = tuple(
 RECOVERED_FACTOR: Final = 3
 """A second is as before where its p99 is within so many times the calm seconds' greatest, and few are refused."""
 REFUSED_SHARE: Final = 0.01
+
+SPREAD: Final = ("goodput_per_second", "p50", "p99")
+"""Of what the spread over several runs is told."""
+WORST_FIRST: Final = ("void", "broken promise", "objectives missed", "passed")
 
 Latencies = dict[tuple[int, str, str, bool], HdrHistogram]
 
@@ -46,6 +51,27 @@ def judge(scenario: Scenario, result: dict[str, Any]) -> dict[str, Any]:
     else:
         outcome = "passed"
     return result | {"outcome": outcome}
+
+
+def together(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put runs of one scenario together: the last one, its verdict the worst of all, and the spread of each phase.
+
+    `spread` holds, by phase, the least, the middle and the greatest of goodput, p50 and p99 over the runs.
+    """
+    outcomes = [one["outcome"] for one in results]
+    phases = [[one["phases"][place] for one in results] for place in range(len(results[-1]["phases"]))]
+    spread = [
+        {
+            "phase": runs[0]["name"], "goodput_per_second": _spread([one["goodput_per_second"] for one in runs]),
+            **{name: _spread([one["ms"][name] for one in runs]) for name in ("p50", "p99")},
+        }
+        for runs in phases
+    ]  # fmt: skip
+    return results[-1] | {"outcome": min(outcomes, key=WORST_FIRST.index), "outcomes": outcomes, "spread": spread}
+
+
+def _spread(values: list[float]) -> list[float]:
+    return [min(values), statistics.median(values), max(values)]
 
 
 def _figures(found: HdrHistogram) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from loadtests import conductor, report
 from loadtests.audit import Auditor
 from loadtests.journal import Entry, Journal, Told
 from loadtests.peers.process import running
-from loadtests.result import judge
+from loadtests.result import judge, together
 from loadtests.scenario import Rpc, Scenario
 from loadtests.traffic import Traffic, take_over
 from service.cli.demonstration import Server
@@ -173,6 +173,8 @@ def test_a_whole_run_passes_and_writes_its_report(tmp_path: Path) -> None:
         "http://creativecommons.org", ""
     )
 
+    assert "CPU for each attempt" in page
+
     again = invoked("load", "report", str(out / "steady.json"), "--compare", str(out / "steady.json"))
     assert again.returncode == 0
     assert "(1.00 ×)" in (out / "steady.html").read_text(encoding="utf-8")
@@ -267,6 +269,21 @@ def test_objectives_bound_what_they_say(objective: dict[str, Any], found: float,
 
     assert result["objectives"][0]["found"] == pytest.approx(found, rel=0.01)
     assert result["objectives"][0]["met"] is met
+
+
+def test_several_runs_are_no_better_than_the_worst_and_show_their_spread() -> None:
+    def run(outcome: str, p99: float) -> dict[str, Any]:
+        phase = {"name": "one", "goodput_per_second": 1_000 / p99, "ms": {"p50": 1.0, "p99": p99}}
+        return {"outcome": outcome, "phases": [phase]}
+
+    result = together([run("passed", 5.0), run("objectives missed", 20.0), run("passed", 10.0)])
+
+    assert result["outcome"] == "objectives missed"
+    assert result["spread"] == [
+        {"phase": "one", "goodput_per_second": [50.0, 100.0, 200.0], "p50": [1.0] * 3, "p99": [5.0, 10.0, 20.0]}
+    ]
+    assert "5, 10, 20" in report._spread(result)
+    assert report._spread(together([run("passed", 5.0)])) == ""
 
 
 def test_a_wrong_command_line_says_what_is_wrong() -> None:
