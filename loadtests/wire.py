@@ -244,29 +244,29 @@ def open_loop(connection: Connection, bodies: Iterator[bytes], per_second: float
     codes: dict[str, int] = {}
     latencies: list[float] = []
     replayed = connection.replayed
-    due: deque[float] = deque()
-    intended_at: dict[int, float] = {}
+    due: deque[tuple[float, bytes]] = deque()
+    sent: dict[int, tuple[float, bytes]] = {}
     started = time.perf_counter()
     scheduled, count = 0, int(per_second * seconds)
-    while scheduled < count or due or intended_at:
+    while scheduled < count or due or sent:
         now = time.perf_counter()
         while scheduled < count and started + scheduled / per_second <= now:
-            due.append(started + scheduled / per_second)
+            due.append((started + scheduled / per_second, next(bodies)))
             scheduled += 1
-        batch = min(len(due), IN_FLIGHT_MAX - len(intended_at))
+        batch = min(len(due), IN_FLIGHT_MAX - len(sent))
         if batch:
-            starts = [due.popleft() for _ in range(batch)]
-            streams = connection.send([next(bodies) for _ in range(batch)])
-            intended_at |= dict(zip(streams, starts, strict=True))
+            calls = [due.popleft() for _ in range(batch)]
+            streams = connection.send([body for _, body in calls])
+            sent |= dict(zip(streams, calls, strict=True))
         wait = started + scheduled / per_second - time.perf_counter() if scheduled < count else 1.0
         for stream, code in connection.receive(max(min(wait, 1.0), 0.0)):
-            intended = intended_at.pop(stream)
+            call = sent.pop(stream)
             if code == NOT_TAKEN:
-                due.appendleft(intended)
+                due.appendleft(call)
                 continue
             codes[code] = codes.get(code, 0) + 1
             if code == "0":
-                latencies.append(time.perf_counter() - intended)
+                latencies.append(time.perf_counter() - call[0])
     return Run(time.perf_counter() - started, codes, latencies, connection.replayed - replayed, connection.answer_bytes)
 
 
