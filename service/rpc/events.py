@@ -117,20 +117,19 @@ def _amount_violations(amount: money_pb2.Money, path: str) -> list[Violation]:
     return violations
 
 
-def _transaction(event: event_pb2.Event, occurred_us: int, day: int) -> Content:
-    amount = event.transaction.amount
+def _moved(kind: EventKind, amount: money_pb2.Money, occurred_us: int, day: int) -> Content:
     minor, currency = amount.minor_units, amount.currency_code
     is_plain = 0 < minor <= MINOR_MAX and is_currency_code(currency)
-    violations = () if is_plain else _amount_violations(amount, "transaction.amount")
-    return Event(EventKind.TRANSACTION, occurred_us, day, minor), currency, (), violations
+    violations = () if is_plain else _amount_violations(amount, f"{kind.name.lower()}.amount")
+    return Event(kind, occurred_us, day, minor), currency, (), violations
+
+
+def _transaction(event: event_pb2.Event, occurred_us: int, day: int) -> Content:
+    return _moved(EventKind.TRANSACTION, event.transaction.amount, occurred_us, day)
 
 
 def _repayment(event: event_pb2.Event, occurred_us: int, day: int) -> Content:
-    amount = event.repayment.amount
-    minor, currency = amount.minor_units, amount.currency_code
-    is_plain = 0 < minor <= MINOR_MAX and is_currency_code(currency)
-    violations = () if is_plain else _amount_violations(amount, "repayment.amount")
-    return Event(EventKind.REPAYMENT, occurred_us, day, minor), currency, (), violations
+    return _moved(EventKind.REPAYMENT, event.repayment.amount, occurred_us, day)
 
 
 def _statement(event: event_pb2.Event, occurred_us: int, day: int) -> Content:
