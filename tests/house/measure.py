@@ -1,17 +1,18 @@
 """Measure inside the process, where the wire would only blur: one policy evaluation, one engine batch.
 
 `python -m tests.house.measure evaluation` prints a name and microseconds a line, best of five; `modes` ratios to
-normal mode under each playbook; `preview` replays a second under each; `profile` where an engine's microseconds go, by function, for
-batches of 1,000 on a real file.
+normal mode under each playbook; `preview` replays a second under each; `events` events a second of CPU, in batches of
+1,000 on a real file; `profile` where an engine's microseconds go, by function, for batches of 1,000 on a real file.
 """
 
 import cProfile
 import pstats
-import random
 import sys
 import tempfile
 import time
 import timeit
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from holdline.v1 import decision_pb2, limit_service_pb2
@@ -26,6 +27,8 @@ from service.domain.playbook import Playbook, Value
 from service.drill.stage import rehearsing
 from service.engine import preview as previews
 from service.engine.ports import Call
+from service.engine.process import Engine
+from service.launch import spare_the_collector
 from service.rpc.methods import INDEX_OF
 from tests.builders import NOW, PLAYBOOKS, account, command, policy, settings, sqlite
 
@@ -34,6 +37,10 @@ CALLS = 20_000
 BATCHES = 30
 PREVIEWED = 10_000
 FAR_AWAY_US = 1 << 62
+GARBAGE_MAX = 50_000
+"""As in the engine process."""
+DECIDE = INDEX_OF["/holdline.v1.LimitService/BatchDecide"]
+EVENTS = INDEX_OF["/holdline.v1.LimitService/RecordEvents"]
 
 
 def evaluation() -> None:
@@ -94,13 +101,12 @@ def preview() -> None:
             print(playbook.title, max(once() for _ in range(ROUNDS)))
 
 
-def profile() -> None:
-    """Profile the engine on batches of 1,000 decisions."""
-    method = INDEX_OF["/holdline.v1.LimitService/BatchDecide"]
+@contextmanager
+def _loaded_engine() -> Iterator[Engine]:
+    """Give an engine over a real file whose accounts have their first limit."""
     with tempfile.TemporaryDirectory() as folder:
         store = sqlite(Path(folder) / "holdline.db")
         engine = bootstrap.make_engine(store, settings(), telemetry.engine_meters(None))
-        source = bodies.requests(random.Random(3))
         loads = [
             limit_service_pb2.DecideRequest(
                 request_id=f"l-{number}", account_id=f"acc-{number}", product="revolving",
@@ -108,29 +114,49 @@ def profile() -> None:
             )
             for number in range(bodies.ACCOUNTS)
         ]  # fmt: skip
-        sent = [
-            limit_service_pb2.BatchDecideRequest(requests=loads[start : start + 1_000]).SerializeToString()
-            for start in range(0, bodies.ACCOUNTS, 1_000)
-        ]
-        for body in sent:
-            dict(engine.answers([Call(method, "profile", FAR_AWAY_US, "", body)], 0))
-        sent = [
-            limit_service_pb2.BatchDecideRequest(requests=[next(source) for _ in range(1_000)]).SerializeToString()
-            for _ in range(2 * BATCHES)
-        ]
-        started = time.process_time()
-        for body in sent[:BATCHES]:
-            dict(engine.answers([Call(method, "profile", FAR_AWAY_US, "", body)], 0))
-        used = time.process_time() - started
-        print(f"{used / BATCHES * 1e3:.1f} µs of CPU a decision, in batches of 1,000")
-        profiler = cProfile.Profile()
-        profiler.enable()
-        for body in sent[BATCHES:]:
-            dict(engine.answers([Call(method, "profile", FAR_AWAY_US, "", body)], 0))
-        profiler.disable()
-        pstats.Stats(profiler).sort_stats("tottime").print_stats(28)
+        for start in range(0, bodies.ACCOUNTS, bodies.BATCH):
+            batch = limit_service_pb2.BatchDecideRequest(requests=loads[start : start + bodies.BATCH])
+            _ask(engine, DECIDE, batch.SerializeToString())
+        del loads
+        spare_the_collector(GARBAGE_MAX)
+        yield engine
         store.close()
 
 
+def _ask(engine: Engine, method: int, body: bytes) -> None:
+    for _, answer in engine.answers([Call(method, "measure", FAR_AWAY_US, "", body)], 0):
+        assert answer.code == 0, answer
+
+
+def _cpu_seconds(engine: Engine, method: int, sent: list[bytes]) -> float:
+    started = time.process_time()
+    for body in sent:
+        _ask(engine, method, body)
+    return time.process_time() - started
+
+
+def events() -> None:
+    """Time the engine on batches of 1,000 events, so many of an account together; print events a second of CPU."""
+    with _loaded_engine() as engine:
+        for per_account in (10, 1) * ROUNDS:
+            sent = bodies.events_in_batches(BATCHES, per_account)
+            rate = BATCHES * bodies.BATCH / _cpu_seconds(engine, EVENTS, sent)
+            print(f"{per_account} of an account: {rate:,.0f} events a second of CPU")
+
+
+def profile() -> None:
+    """Profile the engine on batches of 1,000 decisions."""
+    with _loaded_engine() as engine:
+        sent = bodies.decisions_in_batches(2 * BATCHES)
+        used = _cpu_seconds(engine, DECIDE, sent[:BATCHES])
+        print(f"{used / BATCHES * 1e3:.1f} µs of CPU a decision, in batches of 1,000")
+        profiler = cProfile.Profile()
+        profiler.enable()
+        _cpu_seconds(engine, DECIDE, sent[BATCHES:])
+        profiler.disable()
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(28)
+
+
 if __name__ == "__main__":
-    {"evaluation": evaluation, "modes": modes, "preview": preview, "profile": profile}[sys.argv[1]]()
+    measures = {"evaluation": evaluation, "modes": modes, "preview": preview, "events": events, "profile": profile}
+    measures[sys.argv[1]]()
