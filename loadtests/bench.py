@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from holdline.v1 import decision_pb2, limit_service_pb2
 
 from loadtests import machine, wire
-from loadtests.bodies import ACCOUNTS, BATCH, GOOD, decisions_in_batches, events_in_batches, prepared, requests
+from loadtests.bodies import BATCH, decisions_in_batches, events_in_batches, first_limits, prepared, requests
 from loadtests.machine import cpu_seconds
 from loadtests.peers import cerbos, default_stack, echo, process
 from service.cli.demonstration import Server, running_server
@@ -37,19 +36,9 @@ BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 def load_accounts(listen: str) -> None:
     """Give every account its first limit, in batches."""
     with grpc.insecure_channel(listen) as channel:
-        call: Any = channel.unary_unary(
-            "/holdline.v1.LimitService/BatchDecide",
-            request_serializer=limit_service_pb2.BatchDecideRequest.SerializeToString,
-        )
-        for start in range(0, ACCOUNTS, BATCH):
-            batch = [
-                limit_service_pb2.DecideRequest(
-                    request_id=f"load-{number}", account_id=f"acc-{number}", product="revolving",
-                    kind=decision_pb2.DECISION_KIND_ASSIGN, facts=GOOD,
-                )
-                for number in range(start, start + BATCH)
-            ]  # fmt: skip
-            call(limit_service_pb2.BatchDecideRequest(requests=batch), timeout=30)
+        call: Any = channel.unary_unary("/holdline.v1.LimitService/BatchDecide")
+        for body in first_limits():
+            call(body, timeout=30)
 
 
 def run_unary(listen: str, in_flight: int, seconds: float, amount: int) -> wire.Run:

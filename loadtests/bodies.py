@@ -32,6 +32,19 @@ def facts(rng: random.Random) -> account_pb2.Facts:
     )  # fmt: skip
 
 
+def first_limits() -> Iterator[bytes]:
+    """Give requests for batches in which every account gets its first limit."""
+    for start in range(0, ACCOUNTS, BATCH):
+        batch = [
+            limit_service_pb2.DecideRequest(
+                request_id=f"load-{number}", account_id=f"acc-{number}", product="revolving",
+                kind=decision_pb2.DECISION_KIND_ASSIGN, facts=GOOD,
+            )
+            for number in range(start, start + BATCH)
+        ]  # fmt: skip
+        yield limit_service_pb2.BatchDecideRequest(requests=batch).SerializeToString()
+
+
 def requests(rng: random.Random) -> Iterator[limit_service_pb2.DecideRequest]:
     """Give decisions on known accounts without an end, each with a key of its own."""
     for number in _numbers:

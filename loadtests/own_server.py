@@ -33,7 +33,7 @@ class OwnServer:
         self._stack = ExitStack()
         self._faults: dict[str, int] = {}
         self._fault_file = folder / "faults.json" if has_faults else None
-        self.metrics_port = _free_ports(1 + scenario.server.gateways + 1)
+        self.metrics_port = free_ports(1 + scenario.server.gateways + 1)
         self.listen = ""
         self._server: Server | None = None
         self.set_faults()
@@ -129,7 +129,7 @@ def _environment(fault_file: Path | None) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _free_ports(count: int) -> int:
+def free_ports(count: int) -> int:
     """Find so many free ports in a row on loopback, and give the first."""
     for _ in range(100):
         with ExitStack() as stack:

@@ -68,8 +68,10 @@ class Sampler:
                 sample: dict[str, Any] = {"at": time.monotonic() - self.began}
                 sample |= self._processes()
                 sample |= self._metrics()
-                if self._log is not None and self._log.exists():
-                    sample["log_mb"] = self._log.stat().st_size / 1e6
+                if self._log is not None:
+                    # A server that is stopped takes its log away.
+                    with contextlib.suppress(FileNotFoundError):
+                        sample["log_mb"] = self._log.stat().st_size / 1e6
                 # A server that does not answer in time has no mode that could be seen.
                 with contextlib.suppress(HoldlineError):
                     sample["mode"] = client.mode().mode.mode_id

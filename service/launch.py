@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from service.storage.sqlite import SqliteStore
 
 ENGINE_REPORT_SECONDS: Final = 5.0
+GARBAGE_MAX: Final = 50_000
+"""New objects after which the collector looks, in processes whose records hold no cycles."""
 PURGE_SECONDS: Final = 1.0
 SENTRY_TURN_SECONDS: Final = 0.2
 SENTRY_NICENESS: Final = 10
@@ -68,7 +70,7 @@ def run_engine(orders: dict[str, Any]) -> int:
         loop = Loop(engine, server, sys.stdin.fileno())
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         # Our records hold no cycles.
-        spare_the_collector(50_000)
+        spare_the_collector(GARBAGE_MAX)
         report({})
         retention_us = settings.key_retention_hours * 3_600_000_000
         seen = bootstrap.engine_seen(f"{socket.gethostname()}-{os.getpid()}")
@@ -128,7 +130,7 @@ def run_sentry(orders: dict[str, Any]) -> int:
         # Decisions come first where cores are short.
         os.nice(SENTRY_NICENESS)
         # Looks and previews make many records and no cycles.
-        spare_the_collector(50_000)
+        spare_the_collector(GARBAGE_MAX)
         report({})
         loop.run([Chore(SENTRY_TURN_SECONDS, sentry.turn)])
     for deliverer in deliverers:
@@ -154,7 +156,7 @@ def run_worker(orders: dict[str, Any]) -> int:
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     os.nice(SENTRY_NICENESS)
-    spare_the_collector(50_000)
+    spare_the_collector(GARBAGE_MAX)
     report({})
     while not over.is_set():
         rest_seconds = worker.turn()

@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from holdline.v1 import decision_pb2, limit_service_pb2
-
 from loadtests import bodies
 from service import bootstrap, telemetry
 from service.domain.activation import Activation, requested
@@ -28,7 +26,7 @@ from service.drill.stage import rehearsing
 from service.engine import preview as previews
 from service.engine.ports import Call
 from service.engine.process import Engine
-from service.launch import spare_the_collector
+from service.launch import GARBAGE_MAX, spare_the_collector
 from service.rpc.methods import INDEX_OF
 from tests.builders import NOW, PLAYBOOKS, account, command, policy, settings, sqlite
 
@@ -37,8 +35,6 @@ CALLS = 20_000
 BATCHES = 30
 PREVIEWED = 10_000
 FAR_AWAY_US = 1 << 62
-GARBAGE_MAX = 50_000
-"""As in the engine process."""
 DECIDE = INDEX_OF["/holdline.v1.LimitService/BatchDecide"]
 EVENTS = INDEX_OF["/holdline.v1.LimitService/RecordEvents"]
 
@@ -107,17 +103,8 @@ def _loaded_engine() -> Iterator[Engine]:
     with tempfile.TemporaryDirectory() as folder:
         store = sqlite(Path(folder) / "holdline.db")
         engine = bootstrap.make_engine(store, settings(), telemetry.engine_meters(None))
-        loads = [
-            limit_service_pb2.DecideRequest(
-                request_id=f"l-{number}", account_id=f"acc-{number}", product="revolving",
-                kind=decision_pb2.DECISION_KIND_ASSIGN, facts=bodies.GOOD,
-            )
-            for number in range(bodies.ACCOUNTS)
-        ]  # fmt: skip
-        for start in range(0, bodies.ACCOUNTS, bodies.BATCH):
-            batch = limit_service_pb2.BatchDecideRequest(requests=loads[start : start + bodies.BATCH])
-            _ask(engine, DECIDE, batch.SerializeToString())
-        del loads
+        for body in bodies.first_limits():
+            _ask(engine, DECIDE, body)
         spare_the_collector(GARBAGE_MAX)
         yield engine
         store.close()

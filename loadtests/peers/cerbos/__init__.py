@@ -25,6 +25,7 @@ from holdline.v1 import account_pb2
 from holdline.v1.money_pb2 import Money
 
 from loadtests import bodies, wire
+from loadtests.own_server import free_ports
 from loadtests.peers import turns
 
 METHOD: Final = "/cerbos.svc.v1.CerbosService/CheckResources"
@@ -133,11 +134,12 @@ def running(program: Path, document: str) -> Iterator[str]:
         folder = Path(name)
         (folder / "policies").mkdir()
         (folder / "policies" / "limit.yaml").write_text(policy_of(document), encoding="utf-8")
-        grpc_port, http_port = _free_ports(2)
+        grpc_port = free_ports(2)
+        address = f"127.0.0.1:{grpc_port}"
         (folder / "config.yaml").write_text(
             yaml.safe_dump(
                 {
-                    "server": {"grpcListenAddr": f"127.0.0.1:{grpc_port}", "httpListenAddr": f"127.0.0.1:{http_port}"},
+                    "server": {"grpcListenAddr": address, "httpListenAddr": f"127.0.0.1:{grpc_port + 1}"},
                     "storage": {"driver": "disk", "disk": {"directory": str(folder / "policies")}},
                     "audit": {
                         "enabled": True, "accessLogsEnabled": False, "decisionLogsEnabled": True, "backend": "local",
@@ -152,18 +154,10 @@ def running(program: Path, document: str) -> Iterator[str]:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _await_listening(process, grpc_port)
-            yield f"127.0.0.1:{grpc_port}"
+            yield address
         finally:
             process.terminate()
             process.wait(START_SECONDS_MAX)
-
-
-def _free_ports(count: int) -> list[int]:
-    with_ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in with_ports]
-    for one in with_ports:
-        one.close()
-    return ports
 
 
 def _await_listening(process: "subprocess.Popen[bytes]", port: int) -> None:
