@@ -1,7 +1,7 @@
-"""Behaviour: events of an account, the bounded state that they leave, and the facts that follow from it.
+"""Behaviour: events of an account, the state that they leave, and the facts that follow from it.
 
-Promises that the facts depend on which events were taken and never on their order or on how often each was sent, that
-windows end on the business day that asks, and that the state of one account is bounded. Reads no clock.
+Promises that the facts depend on which events were taken (`growing`) and never on their order or on how often each was
+sent, and that windows end on the business day that asks. Reads no clock.
 
 How a payment counts: it goes to the open statements oldest due first, never to one that is not issued yet, as a
 revolving account's least payment works; what is left over lowers the next balance and pays no later statement.
@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from service.domain.errors import BehaviourFull
 from service.domain.facts import INDEX, Profile
 
 MONTH_DAYS: Final = 30
@@ -22,8 +21,6 @@ KEPT_DAYS: Final = 400
 """How far back an event may lie, in business days: the long window and a month of grace for late news."""
 NONE_FOLDED: Final = -1
 """The streak before the first statement has left the window."""
-STATEMENTS_MAX: Final = 64
-FLAGS_MAX: Final = 32
 
 _ENQUIRIES: Final = INDEX["enquiries_30d"]
 _STREAK: Final = INDEX["on_time_streak_months"]
@@ -132,104 +129,7 @@ class Fate(NamedTuple):
     """Day of the payment that settled it; 0 while it is open."""
 
 
-def taken(behaviour: Behaviour | None, event: Event, today: int, now_us: int) -> Behaviour:
-    """Give the state after one more event; raises BehaviourFull where it would outgrow its bounds."""
-    since, newest = event.day, event.occurred_us
-    if behaviour is None:
-        behaviour = Behaviour(since, newest, now_us)
-    else:
-        # By position: `_replace` costs three times as much, and most events are transactions.
-        since, newest = min(behaviour.since_day, since), max(behaviour.newest_us, newest)
-        if event.kind is not EventKind.TRANSACTION:
-            behaviour = Behaviour._make((since, newest, now_us, *behaviour[3:]))
-    if event.kind is EventKind.TRANSACTION:
-        rows = _added(behaviour.transactions, event.day, event.amount_minor, today - MONTH_DAYS)
-        return Behaviour._make((since, newest, now_us, rows, *behaviour[4:-1], True))
-    if event.kind is EventKind.REPAYMENT:
-        return _folded(behaviour._replace(payments=_paid(behaviour.payments, event)), today - KEPT_DAYS)
-    if event.kind is EventKind.ENQUIRY:
-        rows = _added(behaviour.enquiries, event.day, 0, today - MONTH_DAYS)
-        return behaviour._replace(enquiries=rows, has_enquiries=True)
-    if event.kind is EventKind.STATEMENT:
-        statement = Statement(event.due_day, event.day, event.amount_minor)
-        statements = tuple(sorted((*behaviour.statements, statement)))
-        behaviour = _folded(behaviour._replace(statements=statements), today - KEPT_DAYS)
-        if len(behaviour.statements) > STATEMENTS_MAX:
-            raise BehaviourFull(what="statements", most=str(STATEMENTS_MAX))
-        return behaviour
-    if event.kind is EventKind.MISUSE_FLAG:
-        return behaviour._replace(flags=_flagged(behaviour.flags, event))
-    return behaviour._replace(told=_told(behaviour.told, event))
-
-
-def _added(
-    rows: tuple[tuple[int, int, int], ...], day: int, amount: int, outside_day: int
-) -> tuple[tuple[int, int, int], ...]:
-    """Count one more on a day, with its amount, without the days up to `outside_day`."""
-    if rows and rows[0][0] <= outside_day:
-        rows = tuple(row for row in rows if row[0] > outside_day)
-    if day <= outside_day:
-        return rows
-    place = len(rows)
-    # News is mostly of the last days.
-    while place and rows[place - 1][0] > day:
-        place -= 1
-    if place and rows[place - 1][0] == day:
-        _, count, total = rows[place - 1]
-        return (*rows[: place - 1], (day, count + 1, total + amount), *rows[place:])
-    return (*rows[:place], (day, 1, amount), *rows[place:])
-
-
-def _paid(payments: tuple[tuple[int, int], ...], event: Event) -> tuple[tuple[int, int], ...]:
-    by_day = dict(payments)
-    by_day[event.day] = by_day.get(event.day, 0) + event.amount_minor
-    return tuple(sorted(by_day.items()))
-
-
-def _flagged(flags: tuple[Flag, ...], event: Event) -> tuple[Flag, ...]:
-    """Keep the newest word on each finding; of two at once the one that raises it counts."""
-    known = {flag.name: flag for flag in flags}
-    news = Flag(event.flag, event.occurred_us, event.is_raised)
-    before = known.get(event.flag)
-    if before is None or before[1:] < news[1:]:
-        known[event.flag] = news
-    if len(known) > FLAGS_MAX:
-        raise BehaviourFull(what="misuse flags", most=str(FLAGS_MAX))
-    return tuple(sorted(known.values()))
-
-
-def _told(told: tuple[Told, ...], event: Event) -> tuple[Told, ...]:
-    """Keep the newest value of each fact; of two at once the lower one counts."""
-    known = {one.fact: one for one in told}
-    for fact, value in event.news:
-        before = known.get(fact)
-        if before is None or (before.occurred_us, -before.value) < (event.occurred_us, -value):
-            known[fact] = Told(fact, event.occurred_us, value)
-    return tuple(sorted(known.values()))
-
-
-def _folded(behaviour: Behaviour, upto_day: int) -> Behaviour:
-    """Fold what lies up to a day, from before which no event is taken any more, into what later facts need of it."""
-    statements, payments = behaviour.statements, behaviour.payments
-    is_old = (payments and payments[0][0] <= upto_day) or (statements and statements[0].due_day <= upto_day)
-    if not is_old:
-        return behaviour
-    kept, streak, has_late = [], behaviour.folded_streak, behaviour.has_folded_late
-    for fate in _fates(statements, payments, upto_day):
-        statement = fate.statement
-        if statement.due_day > upto_day:
-            kept.append(statement._replace(paid_before_minor=fate.paid_minor))
-            continue
-        if not statement.is_counted:
-            is_late = not 0 < fate.paid_day <= statement.due_day
-            streak, has_late = 0 if is_late else max(streak, 0) + 1, has_late or is_late
-        if not fate.paid_day:
-            kept.append(statement._replace(paid_before_minor=fate.paid_minor, is_counted=True))
-    later = tuple(row for row in payments if row[0] > upto_day)
-    return behaviour._replace(statements=tuple(kept), payments=later, folded_streak=streak, has_folded_late=has_late)
-
-
-def _fates(statements: tuple[Statement, ...], payments: tuple[tuple[int, int], ...], upto_day: int) -> list[Fate]:
+def fates(statements: Sequence[Statement], payments: Sequence[tuple[int, int]], upto_day: int) -> list[Fate]:
     """Let payments up to a day pay the statements, oldest due first."""
     paid = [statement.paid_before_minor for statement in statements]
     # What was settled before the window was settled in time: it is not due within the folded days.
@@ -299,7 +199,7 @@ def _payment_facts(behaviour: Behaviour, stated: Sequence[int | None], today: in
     dpd_now = dpd_max = late_months = billed = paid = 0
     streak, is_known = max(behaviour.folded_streak, 0), behaviour.folded_streak != NONE_FOLDED
     is_unbroken = not behaviour.has_folded_late
-    for statement, paid_minor, paid_day in _fates(behaviour.statements, behaviour.payments, today):
+    for statement, paid_minor, paid_day in fates(behaviour.statements, behaviour.payments, today):
         if statement.issued_day > today or (statement.due_day >= today and not paid_day):
             continue
         is_known = True

@@ -3,7 +3,7 @@
 Promises that commands take effect in order and see each other, and that what is refused leaves no mark.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from service.domain.account import Account
@@ -11,6 +11,7 @@ from service.domain.decision import DecideCommand, Decided, Decision
 from service.domain.draw import DrawCommand, Hold, Posted, Posting
 from service.domain.entitlement import Entitlement
 from service.domain.event import EventCommand, Taken
+from service.domain.growing import Growing
 from service.domain.notice import TEMPORARY_ENDS, Notice
 
 Command = DecideCommand | DrawCommand | EventCommand
@@ -124,13 +125,18 @@ class Book:
         self.postings.append((key, numbered))
         return Posted(numbered, account.product, account.currency, replayed=False)
 
-    def enter_event(self, event: EventCommand, account: Account) -> Taken:
-        """Enter an event and the account after it, and give the answer."""
+    def enter_event(self, event: EventCommand) -> Taken:
+        """Enter an event of a known account, and give the answer; `behave` follows before anything else reads it."""
         self.taken[event.key] = event.fingerprint
         self.events.append(event)
-        self.behaved.add(account.account_id)
-        self.accounts[account.account_id] = account
+        self.behaved.add(event.account_id)
         return Taken(event.request_id, replayed=False)
+
+    def behave(self, growing: Mapping[str, Growing]) -> None:
+        """Enter what events made of the behaviour of accounts."""
+        for account_id in self.behaved.intersection(growing):
+            account = self.accounts[account_id]
+            self.accounts[account_id] = account._replace(behaviour=growing[account_id].behaviour())
 
     def tell(self, kind: str, account_id: str, record: int, now_us: int) -> None:
         """Enter a notice about a decision or posting, due at once."""

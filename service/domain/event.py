@@ -7,7 +7,7 @@ than the kept window is refused by name, and that nothing is half taken.
 from typing import Final, NamedTuple
 
 from service.domain.account import Account
-from service.domain.behaviour import KEPT_DAYS, Event, taken
+from service.domain.behaviour import KEPT_DAYS, Event
 from service.domain.decision import Criticality, Moment
 from service.domain.errors import EventTooOld, InvalidRequest, Violation
 from service.domain.facts import FACTS
@@ -47,22 +47,21 @@ def event_key(account_id: str, event_id: str) -> str:
     return f"{account_id}/{event_id}"
 
 
-def take(command: EventCommand, account: Account, moment: Moment) -> Account:
-    """Give an account after an event; raises InvalidRequest, EventTooOld or BehaviourFull."""
+def check(command: EventCommand, account: Account, moment: Moment) -> None:
+    """Hold an event against its account and the time; raises InvalidRequest or EventTooOld."""
     event, currency = command.event, command.currency
     if (
         event.occurred_us > moment.now_us + AHEAD_US
         or (currency and currency != account.currency)
         or command.news_currencies
     ):
-        _check(command, account, moment)
+        _refuse(command, account, moment)
     if event.day <= moment.business_day - KEPT_DAYS:
         days = moment.business_day - event.day
         raise EventTooOld(event_id=command.request_id, days=str(days), days_max=str(KEPT_DAYS - 1))
-    return Account._make((*account[:-1], taken(account.behaviour, event, moment.business_day, moment.now_us)))
 
 
-def _check(command: EventCommand, account: Account, moment: Moment) -> None:
+def _refuse(command: EventCommand, account: Account, moment: Moment) -> None:
     """Refuse an event that lies ahead, and foreign currencies; raises InvalidRequest."""
     event, violations = command.event, []
     if event.occurred_us > moment.now_us + AHEAD_US:

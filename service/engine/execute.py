@@ -18,8 +18,8 @@ from service.domain.decision import DecideCommand, Decided, Kind, Moment, Outcom
 from service.domain.draw import DrawCommand, Posted, declined, post
 from service.domain.entitlement import RUN_CALLER, entitlement_of
 from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, Unavailable
-from service.domain.event import EventCommand, Taken
-from service.domain.event import take as take_event
+from service.domain.event import EventCommand, Taken, check
+from service.domain.growing import Growing
 from service.domain.mode import admit
 from service.domain.playbook import Request
 from service.domain.policy import Policy
@@ -67,12 +67,7 @@ def _decided(
         book = store.fetch(wanted(commands), row.last_number)
         moment = moment_of(calendar, row)
         purse = Purse(store.runs)
-        answers = [
-            _taken(one, book, control, moment)
-            if isinstance(one, EventCommand)
-            else answer(one, book, control, purse, moment)
-            for one in commands
-        ]
+        answers = _answers(commands, book, control, purse, moment)
         if not book.is_blank:
             brake.allow(book, store, moment.now_us)
             purse.write()
@@ -81,23 +76,55 @@ def _decided(
     return answers
 
 
-def _taken(event: EventCommand, book: Book, control: Control, moment: Moment) -> Taken | HoldlineError:
-    """Take one event into its account's behaviour, once."""
-    before = book.taken.get(event.key)
-    if before is not None:
-        same = before == event.fingerprint
-        return Taken(event.request_id, replayed=True) if same else IdempotencyKeyReused(request_id=event.request_id)
-    if control.refusal is not None:
-        return control.refusal
-    account = book.accounts.get(event.account_id)
-    if account is None:
-        return AccountNotFound(account_id=event.account_id)
-    try:
-        _admit(event, account, control, moment)
-        after = take_event(event, account, moment)
-    except HoldlineError as refusal:
-        return refusal
-    return book.enter_event(event, after)
+def _answers(
+    commands: Sequence[Command], book: Book, control: Control, purse: Purse, moment: Moment
+) -> list[Answered | HoldlineError]:
+    """Answer commands in order, neighbouring events together."""
+    answers: list[Answered | HoldlineError] = []
+    events: list[EventCommand] = []
+    for one in commands:
+        if isinstance(one, EventCommand):
+            events.append(one)
+            continue
+        if events:
+            answers += _taken(events, book, control, moment)
+            events.clear()
+        answers.append(answer(one, book, control, purse, moment))
+    return answers + _taken(events, book, control, moment) if events else answers
+
+
+def _taken(
+    events: Sequence[EventCommand], book: Book, control: Control, moment: Moment
+) -> list[Answered | HoldlineError]:
+    """Take events into the behaviour of their accounts, each once."""
+    growing: dict[str, Growing] = {}
+    answers: list[Answered | HoldlineError] = []
+    for event in events:
+        before = book.taken.get(event.key)
+        if before is not None:
+            same = before == event.fingerprint
+            answers.append(
+                Taken(event.request_id, replayed=True) if same else IdempotencyKeyReused(request_id=event.request_id)
+            )
+            continue
+        account = book.accounts.get(event.account_id)
+        if control.refusal is not None or account is None:
+            answers.append(control.refusal or AccountNotFound(account_id=event.account_id))
+            continue
+        grown = growing.get(event.account_id)
+        if grown is None:
+            grown = growing[event.account_id] = Growing(account.behaviour, moment.business_day, moment.now_us)
+        try:
+            if control.mode.measures:
+                _admit(event, account._replace(behaviour=grown.behaviour()), control, moment)
+            check(event, account, moment)
+            grown.take(event.event)
+        except HoldlineError as refusal:
+            answers.append(refusal)
+        else:
+            answers.append(book.enter_event(event))
+    book.behave(growing)
+    return answers
 
 
 def _admit(command: Command, account: Account, control: Control, moment: Moment) -> None:

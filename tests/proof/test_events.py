@@ -1,12 +1,16 @@
 """Events in any order and any number of times give the same facts, and those that counting by hand gives."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.behaviour import KEPT_DAYS, MONTH_DAYS, YEAR_DAYS, Behaviour, Event, EventKind, effective, taken
+from service.domain.behaviour import KEPT_DAYS, MONTH_DAYS, YEAR_DAYS, Behaviour, Event, EventKind, effective
+from service.domain.errors import BehaviourFull
 from service.domain.facts import FACTS, INDEX, NOTHING_KNOWN
+from service.domain.growing import STATEMENTS_MAX, Growing
 from tests.builders import DAY_US, TODAY
 from tests.proof.strategies import examples
 
@@ -45,6 +49,13 @@ EVENTS = st.lists(
 )  # fmt: skip
 
 
+def _taken(behaviour: Behaviour | None, events: Sequence[Event], today: int) -> Behaviour | None:
+    growing = Growing(behaviour, today, today * DAY_US)
+    for event in events:
+        growing.take(event)
+    return growing.behaviour()
+
+
 def _facts(events: list[Sent], today: int, later: int = 0) -> tuple[int | None, ...]:
     """Take events as a store does, each id once, `later` days after the first of them; give the facts of a day."""
     behaviour: Behaviour | None = None
@@ -54,7 +65,7 @@ def _facts(events: list[Sent], today: int, later: int = 0) -> tuple[int | None, 
             continue
         seen.add(event_id)
         now = TODAY + (later if place > len(events) // 2 else 0)
-        behaviour = taken(behaviour, event, now, now * DAY_US)
+        behaviour = _taken(behaviour, [event], now)
     return effective(NOTHING_KNOWN, behaviour, today).values
 
 
@@ -79,13 +90,33 @@ def test_folding_the_past_along_the_way_changes_no_fact(drawn: list[Event], data
     trigger = Sent(len(sent), Event(EventKind.REPAYMENT, (TODAY + later) * DAY_US, TODAY + later, amount_minor=1))
 
     at_once = _facts([*sent, trigger], TODAY + later)
-    behaviour: Behaviour | None = None
-    for one in (*early, *late[: len(late) // 2]):
-        behaviour = taken(behaviour, one.event, TODAY, TODAY * DAY_US)
-    for one in (*late[len(late) // 2 :], trigger):
-        behaviour = taken(behaviour, one.event, TODAY + later, (TODAY + later) * DAY_US)
+    before = _taken(None, [one.event for one in (*early, *late[: len(late) // 2])], TODAY)
+    behaviour = _taken(before, [one.event for one in (*late[len(late) // 2 :], trigger)], TODAY + later)
 
     assert effective(NOTHING_KNOWN, behaviour, TODAY + later).values == at_once
+
+
+@examples(100)
+@given(EVENTS, st.data())
+def test_events_together_leave_the_state_that_one_by_one_they_leave(drawn: list[Event], data: st.DataObject) -> None:
+    before = data.draw(st.integers(0, len(drawn)))
+    one_by_one = known = _taken(None, drawn[:before], TODAY)
+    for event in drawn[before:]:
+        one_by_one = _taken(one_by_one, [event], TODAY)
+
+    assert _taken(known, drawn[before:], TODAY) == one_by_one
+
+
+def test_a_refused_event_leaves_no_mark() -> None:
+    growing = Growing(None, TODAY, TODAY * DAY_US)
+    for place in range(STATEMENTS_MAX):
+        growing.take(Event(EventKind.STATEMENT, TODAY * DAY_US, TODAY, 100, TODAY + place))
+    full = growing.behaviour()
+
+    with pytest.raises(BehaviourFull):
+        growing.take(Event(EventKind.STATEMENT, (TODAY - 9) * DAY_US, TODAY - 9, 100, TODAY))
+
+    assert growing.behaviour() == full
 
 
 def _counted(events: list[Event], today: int) -> dict[str, int | None]:

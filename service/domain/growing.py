@@ -1,0 +1,162 @@
+"""Growing: a behaviour while events are taken into it, several at a time.
+
+Promises the state that taking them one by one would leave, that an event which is refused leaves no mark, and that the
+state of one account is bounded. Lists that change in place, because a feed sends an account's events together and to
+make a Behaviour anew for each of them takes longer than to take it.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from typing import Final
+
+from service.domain.behaviour import (
+    KEPT_DAYS,
+    MONTH_DAYS,
+    Behaviour,
+    Event,
+    EventKind,
+    Flag,
+    Statement,
+    Told,
+    fates,
+)
+from service.domain.errors import BehaviourFull
+
+STATEMENTS_MAX: Final = 64
+FLAGS_MAX: Final = 32
+
+_NEVER_DAY: Final = 1 << 31
+_UNGROWN: Final = Behaviour(since_day=_NEVER_DAY, newest_us=0, taken_us=0)
+_TRANSACTION: Final = EventKind.TRANSACTION
+"""A global, because to look up an enum's member takes as long as to count it."""
+
+Folded = tuple[list[Statement], list[tuple[int, int]], int, bool]
+"""Statements, payments, streak and whether any was late, as Behaviour has them."""
+
+
+class Growing:
+    """What Behaviour holds, under the same names, while events change it."""
+
+    __slots__ = (
+        "_now_us", "_outside_day", "_upto_day", "enquiries", "flags", "folded_streak", "has_enquiries",
+        "has_folded_late", "has_transactions", "newest_us", "payments", "since_day", "statements", "told",
+        "transactions",
+    )  # fmt: skip
+
+    def __init__(self, behaviour: Behaviour | None, today: int, now_us: int) -> None:
+        """Begin with what an account has, on a business day (days since 1970-01-01) and at a time (UTC)."""
+        (
+            self.since_day, self.newest_us, _, transactions, enquiries, self.flags, self.told, statements, payments,
+            self.folded_streak, self.has_folded_late, self.has_enquiries, self.has_transactions,
+        ) = behaviour if behaviour is not None else _UNGROWN  # fmt: skip
+        self.transactions, self.enquiries = list(transactions), list(enquiries)
+        self.statements, self.payments = list(statements), list(payments)
+        self._outside_day, self._upto_day, self._now_us = today - MONTH_DAYS, today - KEPT_DAYS, now_us
+
+    def behaviour(self) -> Behaviour | None:
+        """Give the state after what was taken; None where nothing ever was."""
+        if self.since_day == _NEVER_DAY:
+            return None
+        return Behaviour._make(
+            (
+                self.since_day, self.newest_us, self._now_us, tuple(self.transactions), tuple(self.enquiries),
+                self.flags, self.told, tuple(self.statements), tuple(self.payments), self.folded_streak,
+                self.has_folded_late, self.has_enquiries, self.has_transactions,
+            )
+        )  # fmt: skip
+
+    def take(self, event: Event) -> None:
+        """Take one more event; raises BehaviourFull where the state would outgrow its bounds."""
+        kind, occurred_us, day, amount, _, _, _, _ = event
+        if kind is _TRANSACTION:
+            self.has_transactions = True
+            _count(self.transactions, day, amount, self._outside_day)
+        else:
+            self._take_rarer(kind, event)
+        self.since_day = min(self.since_day, day)
+        self.newest_us = max(self.newest_us, occurred_us)
+
+    def _take_rarer(self, kind: EventKind, event: Event) -> None:
+        if kind is EventKind.ENQUIRY:
+            self.has_enquiries = True
+            _count(self.enquiries, event.day, 0, self._outside_day)
+        elif kind is EventKind.REPAYMENT:
+            _pay(self.payments, event.day, event.amount_minor)
+            self._keep(self._folded(self.statements))
+        elif kind is EventKind.STATEMENT:
+            statements = self.statements.copy()
+            insort(statements, Statement(event.due_day, event.day, event.amount_minor))
+            folded = self._folded(statements)
+            if len(folded[0]) > STATEMENTS_MAX:
+                raise BehaviourFull(what="statements", most=str(STATEMENTS_MAX))
+            self._keep(folded)
+        elif kind is EventKind.MISUSE_FLAG:
+            self.flags = _flagged(self.flags, event)
+        else:
+            self.told = _told(self.told, event)
+
+    def _keep(self, folded: Folded) -> None:
+        self.statements, self.payments, self.folded_streak, self.has_folded_late = folded
+
+    def _folded(self, statements: list[Statement]) -> Folded:
+        """Fold what lies so far back that no event from there is taken any more into what later facts need of it."""
+        payments, upto_day = self.payments, self._upto_day
+        kept, streak, has_late = statements, self.folded_streak, self.has_folded_late
+        is_old = (payments and payments[0][0] <= upto_day) or (statements and statements[0].due_day <= upto_day)
+        if not is_old:
+            return kept, payments, streak, has_late
+        kept = []
+        for statement, paid_minor, paid_day in fates(statements, payments, upto_day):
+            if statement.due_day > upto_day:
+                kept.append(statement._replace(paid_before_minor=paid_minor))
+                continue
+            if not statement.is_counted:
+                is_late = not 0 < paid_day <= statement.due_day
+                streak, has_late = 0 if is_late else max(streak, 0) + 1, has_late or is_late
+            if not paid_day:
+                kept.append(statement._replace(paid_before_minor=paid_minor, is_counted=True))
+        return kept, [row for row in payments if row[0] > upto_day], streak, has_late
+
+
+def _count(rows: list[tuple[int, int, int]], day: int, amount: int, outside_day: int) -> None:
+    """Count one more on a day, with its amount, without the days up to `outside_day`."""
+    if rows and rows[0][0] <= outside_day:
+        del rows[: bisect_left(rows, (outside_day + 1,))]
+    if day <= outside_day:
+        return
+    place = bisect_left(rows, (day,))
+    if place < len(rows) and rows[place][0] == day:
+        _, count, total = rows[place]
+        rows[place] = (day, count + 1, total + amount)
+    else:
+        rows.insert(place, (day, 1, amount))
+
+
+def _pay(payments: list[tuple[int, int]], day: int, amount: int) -> None:
+    place = bisect_left(payments, (day,))
+    if place < len(payments) and payments[place][0] == day:
+        payments[place] = (day, payments[place][1] + amount)
+    else:
+        payments.insert(place, (day, amount))
+
+
+def _flagged(flags: Sequence[Flag], event: Event) -> tuple[Flag, ...]:
+    """Keep the newest word on each finding; of two at once the one that raises it counts."""
+    known = {flag.name: flag for flag in flags}
+    news = Flag(event.flag, event.occurred_us, event.is_raised)
+    before = known.get(event.flag)
+    if before is None or before[1:] < news[1:]:
+        known[event.flag] = news
+    if len(known) > FLAGS_MAX:
+        raise BehaviourFull(what="misuse flags", most=str(FLAGS_MAX))
+    return tuple(sorted(known.values()))
+
+
+def _told(told: Sequence[Told], event: Event) -> tuple[Told, ...]:
+    """Keep the newest value of each fact; of two at once the lower one counts."""
+    known = {one.fact: one for one in told}
+    for fact, value in event.news:
+        before = known.get(fact)
+        if before is None or (before.occurred_us, -before.value) < (event.occurred_us, -value):
+            known[fact] = Told(fact, event.occurred_us, value)
+    return tuple(sorted(known.values()))
