@@ -125,12 +125,11 @@ class Book:
         self.postings.append((key, numbered))
         return Posted(numbered, account.product, account.currency, replayed=False)
 
-    def enter_event(self, event: EventCommand) -> Taken:
-        """Enter an event of a known account, and give the answer; `behave` follows before anything else reads it."""
+    def enter_event(self, event: EventCommand) -> None:
+        """Enter an event of a known account; `behave` follows before anything else reads it."""
         self.taken[event.key] = event.fingerprint
         self.events.append(event)
         self.behaved.add(event.account_id)
-        return Taken(event.request_id, replayed=False)
 
     def behave(self, growing: Mapping[str, Growing]) -> None:
         """Enter what events made of the behaviour of accounts."""

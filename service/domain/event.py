@@ -36,10 +36,13 @@ class EventCommand(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """The answer to an event: its id, and whether it had been taken before."""
+    """The answer to an event: whether it had been taken before."""
 
-    event_id: str
     replayed: bool
+
+
+TAKEN: Final = Taken(replayed=False)
+TAKEN_BEFORE: Final = Taken(replayed=True)
 
 
 def event_key(account_id: str, event_id: str) -> str:

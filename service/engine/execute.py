@@ -18,7 +18,7 @@ from service.domain.decision import DecideCommand, Decided, Kind, Moment, Outcom
 from service.domain.draw import DrawCommand, Posted, declined, post
 from service.domain.entitlement import RUN_CALLER, entitlement_of
 from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, Unavailable
-from service.domain.event import EventCommand, Taken, check
+from service.domain.event import TAKEN, TAKEN_BEFORE, EventCommand, check
 from service.domain.growing import Growing
 from service.domain.mode import admit
 from service.domain.playbook import Request
@@ -99,30 +99,31 @@ def _taken(
     """Take events into the behaviour of their accounts, each once."""
     growing: dict[str, Growing] = {}
     answers: list[Answered | HoldlineError] = []
+    is_measured = bool(control.mode.measures)
     for event in events:
         before = book.taken.get(event.key)
         if before is not None:
-            same = before == event.fingerprint
-            answers.append(
-                Taken(event.request_id, replayed=True) if same else IdempotencyKeyReused(request_id=event.request_id)
-            )
+            is_same = before == event.fingerprint
+            answers.append(TAKEN_BEFORE if is_same else IdempotencyKeyReused(request_id=event.request_id))
             continue
-        account = book.accounts.get(event.account_id)
+        account_id = event.account_id
+        account = book.accounts.get(account_id)
         if control.refusal is not None or account is None:
-            answers.append(control.refusal or AccountNotFound(account_id=event.account_id))
+            answers.append(control.refusal or AccountNotFound(account_id=account_id))
             continue
-        grown = growing.get(event.account_id)
+        grown = growing.get(account_id)
         if grown is None:
-            grown = growing[event.account_id] = Growing(account.behaviour, moment.business_day, moment.now_us)
+            grown = growing[account_id] = Growing(account.behaviour, moment.business_day, moment.now_us)
         try:
-            if control.mode.measures:
+            if is_measured:
                 _admit(event, account._replace(behaviour=grown.behaviour()), control, moment)
             check(event, account, moment)
             grown.take(event.event)
         except HoldlineError as refusal:
             answers.append(refusal)
         else:
-            answers.append(book.enter_event(event))
+            book.enter_event(event)
+            answers.append(TAKEN)
     book.behave(growing)
     return answers
 

@@ -5,6 +5,7 @@ met by one call answers INTERNAL to that call alone.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -129,7 +130,8 @@ class Engine:
         return answers
 
     def _measure(self, answers: list[Answered | HoldlineError], seconds: float) -> None:
-        failures = sum(isinstance(answer, _FAILURES) for answer in answers)
+        kinds = Counter(map(type, answers))
+        failures = sum(count for kind, count in kinds.items() if issubclass(kind, _FAILURES))
         self._tally.add(len(answers), failures, seconds)
         if answers and isinstance(answers[0], StoreUnavailable):
             log.warning("store unavailable", commands=len(answers), kind=answers[0].metadata.get("kind", ""))

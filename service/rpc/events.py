@@ -3,26 +3,35 @@
 Promises the four moves of an adapter: check, build, call, assemble. Events are taken in batches by `engine.execute`.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from holdline.v1 import event_pb2, limit_service_pb2, money_pb2
 
 from service.domain.behaviour import KEPT_DAYS, MAINTAINED, Event, EventKind
 from service.domain.book import Answered, Command
-from service.domain.decision import Criticality
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
-from service.domain.event import EventCommand, Taken, event_key
+from service.domain.event import TAKEN, EventCommand, event_key
 from service.domain.facts import FACTS
 from service.domain.money import MINOR_MAX, is_currency_code
 from service.engine.ports import Calendar, Call, Work
 from service.rpc import validation, wire
 from service.rpc.dates import business_day
 from service.rpc.status import status_of
+from service.rpc.validation import fingerprint
 
 QUARTER_US: Final = 900_000_000
 NAMES: Final = ("RecordEvents", "StreamEvents")
+_is_key: Final = re.compile(f"{validation.ACCOUNT_ID}/{validation.REQUEST_ID}").fullmatch
+"""Both ids at once; an account's id holds no slash."""
+_PLAIN: Final = tuple(bytes((0x0A, length + 2, 0x0A, length)) for length in range(65))
+"""What stands before an event's id in the result of one that was taken, by the id's length."""
+
+
+Content = tuple[Event, str, tuple[tuple[int, str], ...]]
+"""What happened, the amount's currency, and those of facts."""
 
 
 class EventCalls:
@@ -39,50 +48,57 @@ class EventCalls:
         if not 1 <= len(events) <= validation.BATCH_ITEMS_MAX:
             what = f"{len(events)} items; send 1 to {validation.BATCH_ITEMS_MAX}"
             raise InvalidRequest((Violation("events", what),))
-        names = [(event.account_id, event.event_id) for event in events]
-        if len(set(names)) != len(names):
-            repeated = [
-                Violation(f"events[{place}].event_id", "stands twice in this batch; send each event once")
-                for place, name in enumerate(names)
-                if name in names[:place]
-            ]
-            raise InvalidRequest(tuple(repeated))
-        day_of, criticality = self._day_of, validation.CRITICALITIES[call.criticality]
-        found: list[Command | HoldlineError] = [
-            _one(event, name, day_of, call.caller, call.trace_id, criticality)
-            for event, name in zip(events, names, strict=True)
-        ]
-        return Work(found, [event_id for _, event_id in names])
+        caller, trace_id, criticality = call.caller, call.trace_id, validation.CRITICALITIES[call.criticality]
+        keys, event_ids = [], []
+        found: list[Command | HoldlineError] = []
+        for event in events:
+            account_id, event_id = event.account_id, event.event_id
+            key = event_key(account_id, event_id)
+            keys.append(key)
+            event_ids.append(event_id)
+            try:
+                told, currency, currencies = _content(event, key, self._day_of)
+            except InvalidRequest as refusal:
+                found.append(refusal)
+                continue
+            meant = fingerprint(account_id, *told, currency, currencies)
+            found.append(
+                EventCommand._make(
+                    (
+                        caller, event_id, key, meant, account_id, told, currency, currencies, trace_id, criticality,
+                    )
+                )
+            )  # fmt: skip
+        if len(set(keys)) != len(keys):
+            _refuse_repeated(events)
+        return Work(found, event_ids)
 
     def response(self, _: str, work: Work, answers: Sequence[Answered | HoldlineError]) -> bytes:
         """Assemble the response of a call."""
-        return b"".join(
-            [wire.field(b"\x0a", _result(name, answer)) for name, answer in zip(work.request_ids, answers, strict=True)]
-        )
+        return b"".join([_result(name, answer) for name, answer in zip(work.request_ids, answers, strict=True)])
 
 
-def _one(
-    event: event_pb2.Event, name: tuple[str, str], day_of: Callable[[int], int], caller: str, trace_id: str,
-    criticality: Criticality,
-) -> EventCommand | HoldlineError:  # fmt: skip
-    account_id, event_id = name
-    which = event.WhichOneof("what")
-    occurred_us = validation.micros(event.occurred_at)
-    if (
-        which is None
-        or not validation.is_request_id(event_id)
-        or not validation.is_account_id(account_id)
-        or not 0 < occurred_us < validation.TIME_US_MAX
-    ):
-        return InvalidRequest(tuple(_violations(account_id, event_id, which, occurred_us)))
-    found, currency, currencies, violations = _READERS[which](event, occurred_us, day_of(occurred_us // QUARTER_US))
-    if violations:
-        return InvalidRequest(tuple(violations))
-    return EventCommand(
-        caller, event_id, event_key(account_id, event_id),
-        validation.fingerprint(account_id, *found, currency, currencies), account_id, found, currency, currencies,
-        trace_id, criticality,
-    )  # fmt: skip
+def _refuse_repeated(events: Iterable[event_pb2.Event]) -> None:
+    """Raise InvalidRequest that names the events whose account and id stand before them already."""
+    seen: set[tuple[str, str]] = set()
+    violations = []
+    for place, event in enumerate(events):
+        name = event.account_id, event.event_id
+        if name in seen:
+            what = "stands twice in this batch; send each event once"
+            violations.append(Violation(f"events[{place}].event_id", what))
+        seen.add(name)
+    validation.refuse(violations)
+
+
+def _content(event: event_pb2.Event, key: str, day_of: Callable[[int], int]) -> Content:
+    """Read an event, with its account and id joined; raises InvalidRequest with every violation."""
+    which, occurred_at = event.WhichOneof("what"), event.occurred_at
+    occurred_us = occurred_at.seconds * 1_000_000 + occurred_at.nanos // 1_000
+    if which is None or not _is_key(key) or not 0 < occurred_us < validation.TIME_US_MAX:
+        raise InvalidRequest(tuple(_violations(event.account_id, event.event_id, which, occurred_us)))
+    kind, read = _READERS[which]
+    return read(getattr(event, which), kind, occurred_us, day_of(occurred_us // QUARTER_US))
 
 
 def _violations(account_id: str, event_id: str, which: str | None, occurred_us: int) -> list[Violation]:
@@ -99,75 +115,65 @@ def _violations(account_id: str, event_id: str, which: str | None, occurred_us: 
 
 
 def _result(event_id: str, answer: Answered | HoldlineError) -> bytes:
-    """Write an EventResult by hand: from generated classes it takes three times as long."""
+    """Write an EventResult by hand, with tag and length: from generated classes it takes three times as long."""
+    if answer is TAKEN:
+        return _PLAIN[len(event_id)] + event_id.encode()
     content = wire.field(b"\x0a", event_id.encode())
     if isinstance(answer, HoldlineError):
-        return content + wire.field(b"\x1a", status_of(answer).SerializeToString())
-    return content + b"\x10\x01" if isinstance(answer, Taken) and answer.replayed else content
+        content += wire.field(b"\x1a", status_of(answer).SerializeToString())
+    else:
+        content += b"\x10\x01"
+    return wire.field(b"\x0a", content)
 
 
-Content = tuple[Event, str, tuple[tuple[int, str], ...], Sequence[Violation]]
-"""What happened, the amount's currency, those of facts, and what is wrong with it."""
-
-
-def _amount_violations(amount: money_pb2.Money, path: str) -> list[Violation]:
+def _refuse_amount(amount: money_pb2.Money, path: str) -> None:
     violations = validation.money_violations(path, amount)
     if not amount.minor_units:
         violations.append(Violation(f"{path}.minor_units", "0 moves nothing; send at least 1"))
-    return violations
+    validation.refuse(violations)
 
 
-def _moved(kind: EventKind, amount: money_pb2.Money, occurred_us: int, day: int) -> Content:
+def _moved(moved: event_pb2.Transaction | event_pb2.Repayment, kind: EventKind, occurred_us: int, day: int) -> Content:
+    amount = moved.amount
     minor, currency = amount.minor_units, amount.currency_code
-    is_plain = 0 < minor <= MINOR_MAX and is_currency_code(currency)
-    violations = () if is_plain else _amount_violations(amount, f"{kind.name.lower()}.amount")
-    return Event(kind, occurred_us, day, minor), currency, (), violations
+    if not (0 < minor <= MINOR_MAX and is_currency_code(currency)):
+        _refuse_amount(amount, f"{kind.name.lower()}.amount")
+    return Event._make((kind, occurred_us, day, minor, 0, "", True, ())), currency, ()
 
 
-def _transaction(event: event_pb2.Event, occurred_us: int, day: int) -> Content:
-    return _moved(EventKind.TRANSACTION, event.transaction.amount, occurred_us, day)
+def _statement(statement: event_pb2.Statement, kind: EventKind, occurred_us: int, day: int) -> Content:
+    amount = statement.amount
+    due_day, violations = _due_day(statement.due_date, day)
+    validation.refuse([*validation.money_violations("statement.amount", amount), *violations])
+    return Event(kind, occurred_us, day, amount.minor_units, due_day), amount.currency_code, ()
 
 
-def _repayment(event: event_pb2.Event, occurred_us: int, day: int) -> Content:
-    return _moved(EventKind.REPAYMENT, event.repayment.amount, occurred_us, day)
+def _enquiry(_: event_pb2.Enquiry, kind: EventKind, occurred_us: int, day: int) -> Content:
+    return Event(kind, occurred_us, day), "", ()
 
 
-def _statement(event: event_pb2.Event, occurred_us: int, day: int) -> Content:
-    amount = event.statement.amount
-    due_day, violations = _due_day(event.statement.due_date, day)
-    violations = [*validation.money_violations("statement.amount", amount), *violations]
-    return (
-        Event(EventKind.STATEMENT, occurred_us, day, amount.minor_units, due_day),
-        amount.currency_code,
-        (),
-        violations,
-    )
+def _misuse_flag(flag: event_pb2.MisuseFlag, kind: EventKind, occurred_us: int, day: int) -> Content:
+    if not validation.is_product(flag.finding):
+        raise InvalidRequest((Violation("misuse_flag.finding", "send 1 to 32 of [a-z0-9_-]"),))
+    return Event(kind, occurred_us, day, flag=flag.finding, is_raised=not flag.is_cleared), "", ()
 
 
-def _enquiry(_: event_pb2.Event, occurred_us: int, day: int) -> Content:
-    return Event(EventKind.ENQUIRY, occurred_us, day), "", (), ()
-
-
-def _misuse_flag(event: event_pb2.Event, occurred_us: int, day: int) -> Content:
-    flag = event.misuse_flag
-    violations = () if validation.is_product(flag.finding) else (_FINDING,)
-    told = Event(EventKind.MISUSE_FLAG, occurred_us, day, flag=flag.finding, is_raised=not flag.is_cleared)
-    return told, "", (), violations
-
-
-def _profile_update(event: event_pb2.Event, occurred_us: int, day: int) -> Content:
-    news, currencies, wrong = validation.facts_of(event.profile_update.facts)
+def _profile_update(update: event_pb2.ProfileUpdate, kind: EventKind, occurred_us: int, day: int) -> Content:
+    news, currencies, wrong = validation.facts_of(update.facts)
     violations = [Violation(f"profile_update.{one.field}", one.description) for one in wrong]
-    violations += _not_told(news)
-    return Event(EventKind.PROFILE_UPDATE, occurred_us, day, news=news), "", currencies, violations
+    validation.refuse(violations + _not_told(news))
+    return Event(kind, occurred_us, day, news=news), "", currencies
 
 
-_READERS: Final[dict[str, Callable[[event_pb2.Event, int, int], Content]]] = {
-    "transaction": _transaction, "enquiry": _enquiry, "profile_update": _profile_update, "misuse_flag": _misuse_flag,
-    "statement": _statement, "repayment": _repayment,
-}  # fmt: skip
-"""What reads each kind of event: the event, its time, its business day."""
-_FINDING: Final = Violation("misuse_flag.finding", "send 1 to 32 of [a-z0-9_-]")
+_READERS: Final[dict[str, tuple[EventKind, Callable[[Any, EventKind, int, int], Content]]]] = {
+    "transaction": (EventKind.TRANSACTION, _moved),
+    "enquiry": (EventKind.ENQUIRY, _enquiry),
+    "profile_update": (EventKind.PROFILE_UPDATE, _profile_update),
+    "misuse_flag": (EventKind.MISUSE_FLAG, _misuse_flag),
+    "statement": (EventKind.STATEMENT, _statement),
+    "repayment": (EventKind.REPAYMENT, _moved),
+}
+"""What each field of `what` stands for, and what reads it: from its content, kind, time and business day."""
 
 
 def _not_told(news: validation.News) -> list[Violation]:
