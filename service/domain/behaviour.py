@@ -8,6 +8,7 @@ revolving account's least payment works; what is left over lowers the next balan
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -49,7 +50,8 @@ class EventKind(IntEnum):
     REPAYMENT = 9
 
 
-class Event(NamedTuple):
+@dataclass(slots=True)
+class Event:
     """What happened to an account; amounts in minor units, the time in microseconds since the epoch UTC."""
 
     kind: EventKind

@@ -36,9 +36,10 @@ class Wanted(NamedTuple):
 def wanted(commands: Sequence[Command]) -> Wanted:
     """Give what commands need."""
     found = Wanted([], [command.account_id for command in commands], [], [])
+    events = found.events
     for command in commands:
         if isinstance(command, EventCommand):
-            found.events.append(command.key)
+            events.append(command.key)
             continue
         found.keys.append(key_of(command.caller, command.request_id))
         if isinstance(command, DrawCommand) and command.hold_number:

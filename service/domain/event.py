@@ -4,6 +4,7 @@ Promises that an event is taken at most once by its id, that one which lies ahea
 than the kept window is refused by name, and that nothing is half taken.
 """
 
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from service.domain.account import Account
@@ -16,8 +17,9 @@ AHEAD_US: Final = 300_000_000
 """How far ahead of the store's clock an event may lie: five minutes, for clocks that differ."""
 
 
-class EventCommand(NamedTuple):
-    """One event to take, validated."""
+@dataclass(slots=True)
+class EventCommand:
+    """One event to take, validated. Slots, like Event: its fields are read in each step from check to store."""
 
     caller: str
     request_id: str

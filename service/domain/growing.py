@@ -67,16 +67,17 @@ class Growing:
 
     def take(self, event: Event) -> None:
         """Take one more event; raises BehaviourFull where the state would outgrow its bounds."""
-        kind, occurred_us, day, amount, _, _, _, _ = event
-        if kind is _TRANSACTION:
+        occurred_us, day = event.occurred_us, event.day
+        if event.kind is _TRANSACTION:
             self.has_transactions = True
-            _count(self.transactions, day, amount, self._outside_day)
+            _count(self.transactions, day, event.amount_minor, self._outside_day)
         else:
-            self._take_rarer(kind, event)
+            self._take_rarer(event)
         self.since_day = min(self.since_day, day)
         self.newest_us = max(self.newest_us, occurred_us)
 
-    def _take_rarer(self, kind: EventKind, event: Event) -> None:
+    def _take_rarer(self, event: Event) -> None:
+        kind = event.kind
         if kind is EventKind.ENQUIRY:
             self.has_enquiries = True
             _count(self.enquiries, event.day, 0, self._outside_day)

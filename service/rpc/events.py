@@ -3,10 +3,9 @@
 Promises the four moves of an adapter: check, build, call, assemble. Events are taken in batches by `engine.execute`.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from holdline.v1 import event_pb2, limit_service_pb2, money_pb2
 
@@ -20,12 +19,10 @@ from service.engine.ports import Calendar, Call, Work
 from service.rpc import validation, wire
 from service.rpc.dates import business_day
 from service.rpc.status import status_of
-from service.rpc.validation import fingerprint
+from service.rpc.validation import fingerprint, is_account_id, is_request_id
 
 QUARTER_US: Final = 900_000_000
 NAMES: Final = ("RecordEvents", "StreamEvents")
-_is_key: Final = re.compile(f"{validation.ACCOUNT_ID}/{validation.REQUEST_ID}").fullmatch
-"""Both ids at once; an account's id holds no slash."""
 _PLAIN: Final = tuple(bytes((0x0A, length + 2, 0x0A, length)) for length in range(65))
 """What stands before an event's id in the result of one that was taken, by the id's length."""
 
@@ -49,33 +46,51 @@ class EventCalls:
             what = f"{len(events)} items; send 1 to {validation.BATCH_ITEMS_MAX}"
             raise InvalidRequest((Violation("events", what),))
         caller, trace_id, criticality = call.caller, call.trace_id, validation.CRITICALITIES[call.criticality]
-        keys, event_ids = [], []
+        keys, event_ids, day_of = [], [], self._day_of
         found: list[Command | HoldlineError] = []
         for event in events:
             account_id, event_id = event.account_id, event.event_id
             key = event_key(account_id, event_id)
             keys.append(key)
             event_ids.append(event_id)
+            which, occurred_at = event.WhichOneof("what"), event.occurred_at
+            occurred_us = occurred_at.seconds * 1_000_000 + occurred_at.nanos // 1_000
             try:
-                told, currency, currencies = _content(event, key, self._day_of)
+                if (
+                    which is None
+                    or not is_request_id(event_id)
+                    or not is_account_id(account_id)
+                    or not 0 < occurred_us < validation.TIME_US_MAX
+                ):
+                    _refuse(account_id, event_id, which, occurred_us)
+                kind, read = _READERS[which]
+                told, currency, currencies = read(
+                    getattr(event, which), kind, occurred_us, day_of(occurred_us // QUARTER_US)
+                )
             except InvalidRequest as refusal:
                 found.append(refusal)
                 continue
-            meant = fingerprint(account_id, *told, currency, currencies)
-            found.append(
-                EventCommand._make(
-                    (
-                        caller, event_id, key, meant, account_id, told, currency, currencies, trace_id, criticality,
-                    )
-                )
+            meant = fingerprint(
+                account_id, told.kind, told.occurred_us, told.day, told.amount_minor, told.due_day, told.flag,
+                told.is_raised, told.news, currency, currencies,
             )  # fmt: skip
+            found.append(
+                EventCommand(
+                    caller, event_id, key, meant, account_id, told, currency, currencies, trace_id, criticality
+                )
+            )
         if len(set(keys)) != len(keys):
             _refuse_repeated(events)
         return Work(found, event_ids)
 
     def response(self, _: str, work: Work, answers: Sequence[Answered | HoldlineError]) -> bytes:
         """Assemble the response of a call."""
-        return b"".join([_result(name, answer) for name, answer in zip(work.request_ids, answers, strict=True)])
+        return b"".join(
+            [
+                _PLAIN[len(event_id)] + event_id.encode() if answer is TAKEN else _result(event_id, answer)
+                for event_id, answer in zip(work.request_ids, answers, strict=True)
+            ]
+        )
 
 
 def _refuse_repeated(events: Iterable[event_pb2.Event]) -> None:
@@ -91,33 +106,21 @@ def _refuse_repeated(events: Iterable[event_pb2.Event]) -> None:
     validation.refuse(violations)
 
 
-def _content(event: event_pb2.Event, key: str, day_of: Callable[[int], int]) -> Content:
-    """Read an event, with its account and id joined; raises InvalidRequest with every violation."""
-    which, occurred_at = event.WhichOneof("what"), event.occurred_at
-    occurred_us = occurred_at.seconds * 1_000_000 + occurred_at.nanos // 1_000
-    if which is None or not _is_key(key) or not 0 < occurred_us < validation.TIME_US_MAX:
-        raise InvalidRequest(tuple(_violations(event.account_id, event.event_id, which, occurred_us)))
-    kind, read = _READERS[which]
-    return read(getattr(event, which), kind, occurred_us, day_of(occurred_us // QUARTER_US))
-
-
-def _violations(account_id: str, event_id: str, which: str | None, occurred_us: int) -> list[Violation]:
-    """Give what is wrong with an event, whatever it tells."""
+def _refuse(account_id: str, event_id: str, which: str | None, occurred_us: int) -> NoReturn:
+    """Raise InvalidRequest with what is wrong with an event, whatever it tells."""
     violations = []
-    if not validation.is_request_id(event_id):
+    if not is_request_id(event_id):
         violations.append(Violation("event_id", f"{len(event_id)} characters; send 1 to 64 of printable ASCII"))
     violations += validation.account_id_violations(account_id)
     if not 0 < occurred_us < validation.TIME_US_MAX:
         violations.append(Violation("occurred_at", "send when it happened"))
     if which is None:
         violations.append(Violation("what", "send one of " + ", ".join(_READERS)))
-    return violations
+    raise InvalidRequest(tuple(violations))
 
 
 def _result(event_id: str, answer: Answered | HoldlineError) -> bytes:
     """Write an EventResult by hand, with tag and length: from generated classes it takes three times as long."""
-    if answer is TAKEN:
-        return _PLAIN[len(event_id)] + event_id.encode()
     content = wire.field(b"\x0a", event_id.encode())
     if isinstance(answer, HoldlineError):
         content += wire.field(b"\x1a", status_of(answer).SerializeToString())
@@ -138,7 +141,7 @@ def _moved(moved: event_pb2.Transaction | event_pb2.Repayment, kind: EventKind, 
     minor, currency = amount.minor_units, amount.currency_code
     if not (0 < minor <= MINOR_MAX and is_currency_code(currency)):
         _refuse_amount(amount, f"{kind.name.lower()}.amount")
-    return Event._make((kind, occurred_us, day, minor, 0, "", True, ())), currency, ()
+    return Event(kind, occurred_us, day, minor), currency, ()
 
 
 def _statement(statement: event_pb2.Statement, kind: EventKind, occurred_us: int, day: int) -> Content:

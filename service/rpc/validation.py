@@ -24,10 +24,8 @@ VERSION_MAX: Final = 1 << 62
 TIME_US_MAX: Final = 253_402_300_800_000_000
 """The year 10000, in microseconds since the epoch UTC: where Timestamp ends."""
 
-ACCOUNT_ID: Final = r"[A-Za-z0-9._:-]{1,64}"
-REQUEST_ID: Final = r"[\x20-\x7e]{1,64}"
-is_account_id: Final = re.compile(ACCOUNT_ID).fullmatch
-is_request_id: Final = re.compile(REQUEST_ID).fullmatch
+is_account_id: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch
+is_request_id: Final = re.compile(r"[\x20-\x7e]{1,64}").fullmatch
 is_product: Final = re.compile(r"[a-z0-9_-]{1,32}").fullmatch
 is_version: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 is_decision_id: Final = re.compile(r"[0-9a-f]{16}").fullmatch
