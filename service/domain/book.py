@@ -67,7 +67,7 @@ class Book:
         self.answers = answers
         self.holds = holds
         self.taken = taken
-        """Fingerprints of events that were taken before, by key."""
+        """Fingerprints of events that were taken before or in this batch, by key."""
         self.last_number = last_number
         self.decisions: list[tuple[str, Decision]] = []
         """New decisions, each with its idempotency key, in order."""
@@ -126,15 +126,11 @@ class Book:
         self.postings.append((key, numbered))
         return Posted(numbered, account.product, account.currency, replayed=False)
 
-    def enter_event(self, event: EventCommand) -> None:
-        """Enter an event of a known account; `behave` follows before anything else reads it."""
-        self.taken[event.key] = event.fingerprint
-        self.events.append(event)
-        self.behaved.add(event.account_id)
-
-    def behave(self, growing: Mapping[str, Growing]) -> None:
-        """Enter what events made of the behaviour of accounts."""
-        for account_id in self.behaved.intersection(growing):
+    def enter_events(self, events: Sequence[EventCommand], growing: Mapping[str, Growing]) -> None:
+        """Enter events that `taken` knows already, and what they made of the behaviour of their accounts."""
+        self.events += events
+        for account_id in {event.account_id for event in events}:
+            self.behaved.add(account_id)
             account = self.accounts[account_id]
             self.accounts[account_id] = account._replace(behaviour=growing[account_id].behaviour())
 

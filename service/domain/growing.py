@@ -28,7 +28,7 @@ FLAGS_MAX: Final = 32
 _NEVER_DAY: Final = 1 << 31
 _UNGROWN: Final = Behaviour(since_day=_NEVER_DAY, newest_us=0, taken_us=0)
 _TRANSACTION: Final = EventKind.TRANSACTION
-"""A global, because to look up an enum's member takes as long as to count it."""
+_ENQUIRY: Final = EventKind.ENQUIRY
 
 Folded = tuple[list[Statement], list[tuple[int, int]], int, bool]
 """Statements, payments, streak and whether any was late, as Behaviour has them."""
@@ -67,21 +67,35 @@ class Growing:
 
     def take(self, event: Event) -> None:
         """Take one more event; raises BehaviourFull where the state would outgrow its bounds."""
-        occurred_us, day = event.occurred_us, event.day
-        if event.kind is _TRANSACTION:
+        kind, occurred_us, day = event.kind, event.occurred_us, event.day
+        if kind is _TRANSACTION:
             self.has_transactions = True
-            _count(self.transactions, day, event.amount_minor, self._outside_day)
-        else:
-            self._take_rarer(event)
-        self.since_day = min(self.since_day, day)
-        self.newest_us = max(self.newest_us, occurred_us)
-
-    def _take_rarer(self, event: Event) -> None:
-        kind = event.kind
-        if kind is EventKind.ENQUIRY:
+            self._count(self.transactions, day, event.amount_minor)
+        elif kind is _ENQUIRY:
             self.has_enquiries = True
-            _count(self.enquiries, event.day, 0, self._outside_day)
-        elif kind is EventKind.REPAYMENT:
+            self._count(self.enquiries, day, event.amount_minor)
+        else:
+            self._take_rarer(kind, event)
+        if day < self.since_day:  # noqa: PLR1730 - `min` and `max` take five times as long, and are met by every event.
+            self.since_day = day
+        if occurred_us > self.newest_us:  # noqa: PLR1730
+            self.newest_us = occurred_us
+
+    def _count(self, rows: list[tuple[int, int, int]], day: int, amount: int) -> None:
+        """Count one more on a day, with its amount, and drop the days that lie outside the window."""
+        outside_day = self._outside_day
+        if rows and rows[0][0] <= outside_day:
+            del rows[: bisect_left(rows, (outside_day + 1,))]
+        if day > outside_day:
+            place = bisect_left(rows, (day,))
+            if place < len(rows) and rows[place][0] == day:
+                _, count, total = rows[place]
+                rows[place] = (day, count + 1, total + amount)
+            else:
+                rows.insert(place, (day, 1, amount))
+
+    def _take_rarer(self, kind: EventKind, event: Event) -> None:
+        if kind is EventKind.REPAYMENT:
             _pay(self.payments, event.day, event.amount_minor)
             self._keep(self._folded(self.statements))
         elif kind is EventKind.STATEMENT:
@@ -117,20 +131,6 @@ class Growing:
             if not paid_day:
                 kept.append(statement._replace(paid_before_minor=paid_minor, is_counted=True))
         return kept, [row for row in payments if row[0] > upto_day], streak, has_late
-
-
-def _count(rows: list[tuple[int, int, int]], day: int, amount: int, outside_day: int) -> None:
-    """Count one more on a day, with its amount, without the days up to `outside_day`."""
-    if rows and rows[0][0] <= outside_day:
-        del rows[: bisect_left(rows, (outside_day + 1,))]
-    if day <= outside_day:
-        return
-    place = bisect_left(rows, (day,))
-    if place < len(rows) and rows[place][0] == day:
-        _, count, total = rows[place]
-        rows[place] = (day, count + 1, total + amount)
-    else:
-        rows.insert(place, (day, 1, amount))
 
 
 def _pay(payments: list[tuple[int, int]], day: int, amount: int) -> None:

@@ -98,16 +98,17 @@ def _taken(
 ) -> list[Answered | HoldlineError]:
     """Take events into the behaviour of their accounts, each once."""
     growing: dict[str, Growing] = {}
+    new: list[EventCommand] = []
     answers: list[Answered | HoldlineError] = []
-    is_measured = bool(control.mode.measures)
+    taken, accounts, is_measured = book.taken, book.accounts, bool(control.mode.measures)
     for event in events:
-        before = book.taken.get(event.key)
+        before = taken.get(event.key)
         if before is not None:
             is_same = before == event.fingerprint
             answers.append(TAKEN_BEFORE if is_same else IdempotencyKeyReused(request_id=event.request_id))
             continue
         account_id = event.account_id
-        account = book.accounts.get(account_id)
+        account = accounts.get(account_id)
         if control.refusal is not None or account is None:
             answers.append(control.refusal or AccountNotFound(account_id=account_id))
             continue
@@ -122,9 +123,10 @@ def _taken(
         except HoldlineError as refusal:
             answers.append(refusal)
         else:
-            book.enter_event(event)
+            taken[event.key] = event.fingerprint
+            new.append(event)
             answers.append(TAKEN)
-    book.behave(growing)
+    book.enter_events(new, growing)
     return answers
 
 
