@@ -29,6 +29,12 @@ class Status(IntEnum):
     CLOSED = 3
 
 
+# By names of their own, as the members of `decision.Kind`.
+APPLICANT: Final = Status.APPLICANT
+ACTIVE: Final = Status.ACTIVE
+CLOSED: Final = Status.CLOSED
+
+
 class Movement(NamedTuple):
     """How far the limit moved on one business day (days since 1970-01-01), in minor units."""
 

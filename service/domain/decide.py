@@ -7,10 +7,12 @@ its policy, is enough to decide again. Reads no clock and does no I/O.
 from typing import Final
 
 from service.domain.account import (
+    ACTIVE,
+    APPLICANT,
+    CLOSED,
     UNBOUNDED,
     Account,
     Growth,
-    Status,
     Temporary,
     growth,
     growth_then,
@@ -19,11 +21,19 @@ from service.domain.account import (
     settled,
 )
 from service.domain.decision import (
+    APPEAL,
+    APPROVED,
+    ASSIGN,
+    DECLINED,
+    IMPORT,
+    RAISE,
+    REDUCE,
+    REVIEW,
+    TEMPORARY,
     DecideCommand,
     Decision,
     Kind,
     Moment,
-    Outcome,
     Standing,
     Verdict,
     own_limit_minor,
@@ -50,7 +60,7 @@ from service.domain.policy import (
 
 TEMPORARY_DAYS_MAX: Final = 366
 """Longest temporary raise, whatever a policy or an operator says."""
-_MOVES: Final = frozenset((Kind.RAISE, Kind.REDUCE, Kind.REVIEW))
+_MOVES: Final = frozenset((RAISE, REDUCE, REVIEW))
 """Kinds whose change of limit counts as growth or cut; a first limit and an import do not."""
 
 
@@ -70,8 +80,8 @@ def decide(
         # What comes with the decision counts for it, whatever events tell.
         profile = merge(known(account, moment.today or moment.business_day), command.news, moment.now_us)
     before = (growth_then if command.business_day else growth)(account, moment.business_day)
-    if command.kind is Kind.IMPORT:
-        verdict = Verdict(Outcome.APPROVED, command.import_limit_minor, (), (IMPORTED,), 0)
+    if command.kind is IMPORT:
+        verdict = Verdict(APPROVED, command.import_limit_minor, (), (IMPORTED,), 0)
         judgement = Judgement(verdict, policy, ())
         account = account._replace(outstanding_minor=command.import_outstanding_minor)
     else:
@@ -109,7 +119,7 @@ def check(command: DecideCommand, account: Account, now_us: int) -> None:
             Violation("product", f"the account's product is {account.product}; leave this out or mend it")
         )
     if (
-        command.kind is Kind.TEMPORARY
+        command.kind is TEMPORARY
         and command.asked is not None
         and not now_us < command.asked.until_us <= now_us + TEMPORARY_DAYS_MAX * DAY_US
     ):
@@ -118,18 +128,18 @@ def check(command: DecideCommand, account: Account, now_us: int) -> None:
     if command.asked_currency and command.asked_currency != account.currency:
         what = f"{command.asked_currency} is not the account's currency; send {account.currency}"
         violations.append(Violation("temporary_raise.extra.currency_code", what))
-    if command.kind is Kind.IMPORT and command.import_currency != account.currency:
+    if command.kind is IMPORT and command.import_currency != account.currency:
         violations.append(Violation("limit.currency_code", f"the product's currency is {account.currency}"))
     if violations:
         raise InvalidRequest(tuple(violations))
-    if account.status is Status.CLOSED:
+    if account.status is CLOSED:
         raise AccountClosed(account_id=account.account_id)
-    opens = command.kind is Kind.ASSIGN or command.kind is Kind.IMPORT
-    if command.kind is Kind.APPEAL:
+    opens = command.kind is ASSIGN or command.kind is IMPORT
+    if command.kind is APPEAL:
         return
-    if opens and account.status is Status.ACTIVE:
+    if opens and account.status is ACTIVE:
         raise AccountExists(account_id=account.account_id)
-    if not opens and account.status is Status.APPLICANT:
+    if not opens and account.status is APPLICANT:
         raise NoLimitAssigned(account_id=account.account_id)
 
 
@@ -152,12 +162,12 @@ def _record(
 ) -> Decision:
     verdict, policy, activations = judgement
     limit = account.limit_minor
-    approved = verdict.outcome is Outcome.APPROVED
-    notice_owed = verdict.outcome is Outcome.DECLINED or (approved and verdict.new_limit_minor < limit)
+    approved = verdict.outcome is APPROVED
+    notice_owed = verdict.outcome is DECLINED or (approved and verdict.new_limit_minor < limit)
     notice_days = verdict.notice_days or policy.notice_days
     return Decision(
         number, account.last_decision, account.account_id, account.version + 1, command.kind, verdict.outcome,
-        Status.ACTIVE if approved else account.status,
+        ACTIVE if approved else account.status,
         limit, verdict.new_limit_minor, account.held_minor, account.outstanding_minor, profile, before,
         verdict.points, principal_reasons(verdict.grounds), policy.version, mode_id, activations,
         command.caller, command.request_id, command.fingerprint, command.trace_id,
@@ -168,8 +178,8 @@ def _record(
 
 def _temporary_after(command: DecideCommand, account: Account, verdict: Verdict) -> Temporary | None:
     """Give the temporary raise after a verdict: a new one takes the place of one in force, a cut ends it."""
-    if verdict.outcome is Outcome.APPROVED:
-        if command.kind is Kind.TEMPORARY and command.asked is not None:
+    if verdict.outcome is APPROVED:
+        if command.kind is TEMPORARY and command.asked is not None:
             return Temporary(verdict.new_limit_minor - account.limit_minor, command.asked.until_us)
         if verdict.new_limit_minor < account.limit_minor:
             return None

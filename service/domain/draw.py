@@ -8,8 +8,16 @@ never counts, whether or not anything ran since. Reads no clock and does no I/O.
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from service.domain.account import Account, OpenHold, Status, available_minor, limit_in_force, settled
-from service.domain.decision import Criticality, Outcome
+from service.domain.account import (
+    APPLICANT,
+    CLOSED,
+    Account,
+    OpenHold,
+    available_minor,
+    limit_in_force,
+    settled,
+)
+from service.domain.decision import APPROVED, DECLINED, Criticality, Outcome
 from service.domain.errors import (
     AccountClosed,
     CaptureExceedsHold,
@@ -144,11 +152,11 @@ def post(
     """
     _check(command, account)
     account = settled(account, now_us)
-    outcome, amount_minor = Outcome.APPROVED, command.amount_minor
+    outcome, amount_minor = APPROVED, command.amount_minor
     reasons: tuple[str, ...] = ()
     if command.kind is DrawKind.AUTHORIZE:
         if amount_minor > available_minor(limit_in_force(account), account.held_minor, account.outstanding_minor):
-            outcome, reasons = Outcome.DECLINED, (LIMIT_USED.reason,)
+            outcome, reasons = DECLINED, (LIMIT_USED.reason,)
         else:
             account, hold = _authorised(command, account, now_us)
     elif command.kind is DrawKind.REPAY:
@@ -174,9 +182,9 @@ def _check(command: DrawCommand, account: Account) -> None:
         what = f"{command.currency} is not the account's currency; send {account.currency}"
         raise InvalidRequest((Violation("amount.currency_code", what),))
     # What is owed on a closed account can still be paid back, and what it holds be settled.
-    if account.status is Status.CLOSED and command.kind is DrawKind.AUTHORIZE:
+    if account.status is CLOSED and command.kind is DrawKind.AUTHORIZE:
         raise AccountClosed(account_id=account.account_id)
-    if account.status is Status.APPLICANT:
+    if account.status is APPLICANT:
         raise NoLimitAssigned(account_id=account.account_id)
 
 

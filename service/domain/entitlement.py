@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from service.domain import scorecard
-from service.domain.decision import Decision, Outcome
+from service.domain.decision import APPROVED, Decision
 from service.domain.policy import PORTFOLIO, Policy
 
 RUN_CALLER = "holdline:run"
@@ -47,7 +47,7 @@ def entitlement_of(decision: Decision, policy: Policy) -> Entitlement:
     `waiting_since` is the decision's own day at the earliest; the ledger knows of days before.
     """
     granted_minor = max(decision.new_limit_minor - decision.old_limit_minor, 0)
-    is_granted = decision.outcome is Outcome.APPROVED and granted_minor > 0
+    is_granted = decision.outcome is APPROVED and granted_minor > 0
     reason = decision.reasons[0]
     return Entitlement(
         decision.account_id, decision.business_day,

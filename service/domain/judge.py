@@ -15,9 +15,17 @@ from service.domain.account import (
     utilisation_bp,
 )
 from service.domain.decision import (
+    APPEAL,
+    APPROVED,
+    ASSIGN,
+    DECLINED,
+    RAISE,
+    REDUCE,
+    REFERRED,
+    TEMPORARY,
+    UNCHANGED,
     Kind,
     Moment,
-    Outcome,
     Standing,
     Verdict,
 )
@@ -49,31 +57,31 @@ def judge(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> Ver
     """Give what the policy says of a standing, for any kind but an import."""
     values, broken = policy.usable(standing.profile.values, standing.profile.observed_us, moment.now_us)
     values.append(utilisation_bp(standing.limit_minor, standing.exposure_minor))
-    if kind is Kind.ASSIGN:
+    if kind is ASSIGN:
         return _assign(standing, policy, values, broken)
-    if kind is Kind.APPEAL:
+    if kind is APPEAL:
         return _overturned(standing, policy)
-    if kind is Kind.TEMPORARY:
+    if kind is TEMPORARY:
         return _temporary(standing, policy, values, broken, moment.now_us)
     cut = _cut(standing, policy, values, moment.business_day)
-    if kind is Kind.REDUCE:
+    if kind is REDUCE:
         return cut
     if cut.grounds[0] is NOTHING_DUE:
         raised = _raise(standing, policy, values, broken, moment.business_day)
     else:
         raised = Verdict(
-            Outcome.DECLINED,
+            DECLINED,
             standing.limit_minor,
             (),
             tuple(trigger.rule.ground for trigger in policy.fired(values)),
             0,
         )
-    if kind is Kind.RAISE:
+    if kind is RAISE:
         return raised
-    if cut.outcome is Outcome.APPROVED or cut.grounds[0] is not NOTHING_DUE:
+    if cut.outcome is APPROVED or cut.grounds[0] is not NOTHING_DUE:
         return cut
     # Nobody asked for a raise, so a review that finds none due leaves things as they are.
-    return Verdict(Outcome.UNCHANGED, *raised[1:]) if raised.outcome is Outcome.DECLINED else raised
+    return Verdict(UNCHANGED, *raised[1:]) if raised.outcome is DECLINED else raised
 
 
 def _assign(standing: Standing, policy: Policy, values: list[int | None], broken: tuple[FactRule, ...]) -> Verdict:
@@ -81,19 +89,17 @@ def _assign(standing: Standing, policy: Policy, values: list[int | None], broken
     refused = policy.knocked_out_of_first(values) or _broken(broken, standing, Treatment.DECLINE)
     points = policy.points(values)
     if refused:
-        return Verdict(Outcome.DECLINED, standing.limit_minor, points, refused, 0)
+        return Verdict(DECLINED, standing.limit_minor, points, refused, 0)
     band = scorecard.band(policy.bands, sum(points))
     income = values[_INCOME] or 0
     base = policy.base_limit
     column = bisect_right(base.income_from_minor, income) - 1
     multiple = band.multiples_bp[column]
     if not multiple:
-        return Verdict(
-            Outcome.DECLINED, standing.limit_minor, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0
-        )
+        return Verdict(DECLINED, standing.limit_minor, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0)
     referred = _referrals(standing, policy, values, broken)
     if referred:
-        return Verdict(Outcome.REFERRED, standing.limit_minor, points, referred, 0)
+        return Verdict(REFERRED, standing.limit_minor, points, referred, 0)
     wanted = share(income, multiple)
     caps = policy.caps
     rooms = (
@@ -106,8 +112,8 @@ def _assign(standing: Standing, policy: Policy, values: list[int | None], broken
     limit = round_down(min(wanted, room), policy.unit_minor)
     if limit < base.minimum_minor:
         grounds = (base.ground_minimum,) if wanted <= room else (base.ground_minimum, binding)
-        return Verdict(Outcome.DECLINED, standing.limit_minor, points, grounds, 0)
-    return Verdict(Outcome.APPROVED, limit, points, (ASSIGNED,) if wanted <= room else (ASSIGNED, binding), 0)
+        return Verdict(DECLINED, standing.limit_minor, points, grounds, 0)
+    return Verdict(APPROVED, limit, points, (ASSIGNED,) if wanted <= room else (ASSIGNED, binding), 0)
 
 
 def _raise(
@@ -123,27 +129,27 @@ def _raise(
         or _waits(policy, standing.growth, day)
     )
     if refused:
-        return Verdict(Outcome.DECLINED, limit, points, refused, 0)
+        return Verdict(DECLINED, limit, points, refused, 0)
     step = scorecard.band(policy.bands, sum(points)).step
     if step is None:
-        return Verdict(Outcome.DECLINED, limit, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0)
+        return Verdict(DECLINED, limit, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0)
     wanted = _step(step, limit)
     referred = _referrals(standing, policy, values, broken)
     if referred:
-        return Verdict(Outcome.REFERRED, limit, points, referred, 0, wanted)
+        return Verdict(REFERRED, limit, points, referred, 0, wanted)
     rooms = _rooms(standing, policy, values[_INCOME] or 0)
     room = min(rooms)
     amount = round_down(min(wanted, room), policy.unit_minor)
     if amount <= 0:
         tight = sorted((left, place) for place, left in enumerate(rooms) if left < policy.unit_minor)
         grounds = tuple(policy.caps.grounds[place] for _, place in tight) or (policy.caps.per_decision.ground,)
-        return Verdict(Outcome.DECLINED, limit, points, grounds, 0, wanted)
+        return Verdict(DECLINED, limit, points, grounds, 0, wanted)
     left = standing.growth.portfolio_room_minor
     if left != UNBOUNDED and amount > left:
         # All or nothing: whoever is not reached today comes first tomorrow.
-        return Verdict(Outcome.DECLINED, limit, points, (PORTFOLIO,), 0, wanted)
+        return Verdict(DECLINED, limit, points, (PORTFOLIO,), 0, wanted)
     grounds = (RAISED, policy.caps.grounds[rooms.index(room)]) if room < wanted else _JUST_RAISED
-    return Verdict(Outcome.APPROVED, limit + amount, points, grounds, 0, wanted)
+    return Verdict(APPROVED, limit + amount, points, grounds, 0, wanted)
 
 
 def _temporary(
@@ -161,14 +167,14 @@ def _temporary(
         binding = policy.caps.absolute.ground
     else:
         if rules is None:
-            return Verdict(Outcome.DECLINED, limit, (), (TEMPORARY_NOT_OFFERED,), 0)
+            return Verdict(DECLINED, limit, (), (TEMPORARY_NOT_OFFERED,), 0)
         refused = policy.knocked_out_of_raise(values) or _broken(broken, standing, Treatment.DECLINE)
         if not refused and asked.until_us - now_us > rules.days_max * DAY_US:
             refused = (rules.ground_days,)
         if refused:
-            return Verdict(Outcome.DECLINED, limit, (), refused, 0)
+            return Verdict(DECLINED, limit, (), refused, 0)
         if referred := _referrals(standing, policy, values, broken):
-            return Verdict(Outcome.REFERRED, limit, (), referred, 0)
+            return Verdict(REFERRED, limit, (), referred, 0)
         rooms = (
             (rules.maximum_minor, rules.ground_amount),
             (share(limit, rules.share_bp), rules.ground_amount),
@@ -178,10 +184,8 @@ def _temporary(
         grounds = (TEMPORARY_GRANTED,)
     extra = round_down(min(asked.asked_minor, room), policy.unit_minor)
     if extra <= 0:
-        return Verdict(Outcome.DECLINED, limit, (), (binding,), 0)
-    return Verdict(
-        Outcome.APPROVED, limit + extra, (), grounds if room >= asked.asked_minor else (*grounds, binding), 0
-    )
+        return Verdict(DECLINED, limit, (), (binding,), 0)
+    return Verdict(APPROVED, limit + extra, (), grounds if room >= asked.asked_minor else (*grounds, binding), 0)
 
 
 def _overturned(standing: Standing, policy: Policy) -> Verdict:
@@ -191,9 +195,9 @@ def _overturned(standing: Standing, policy: Policy) -> Verdict:
     given = round_down(min(standing.asked.asked_minor, greatest.bound), policy.unit_minor)
     if given <= limit:
         grounds = (greatest.ground,) if standing.asked.asked_minor > greatest.bound else (APPEAL_OVERTURNED,)
-        return Verdict(Outcome.UNCHANGED, limit, (), grounds, 0)
+        return Verdict(UNCHANGED, limit, (), grounds, 0)
     bound = () if given == standing.asked.asked_minor else (greatest.ground,)
-    return Verdict(Outcome.APPROVED, given, (), (APPEAL_OVERTURNED, *bound), 0)
+    return Verdict(APPROVED, given, (), (APPEAL_OVERTURNED, *bound), 0)
 
 
 def _cut(standing: Standing, policy: Policy, values: list[int | None], day: int) -> Verdict:
@@ -202,10 +206,10 @@ def _cut(standing: Standing, policy: Policy, values: list[int | None], day: int)
     reduces = policy.reduces
     fired = policy.fired(values)
     if not fired:
-        return Verdict(Outcome.UNCHANGED, limit, (), (NOTHING_DUE,), 0)
+        return Verdict(UNCHANGED, limit, (), (NOTHING_DUE,), 0)
     last_cut_day = standing.growth.last_cut_day
     if last_cut_day < day and is_within(last_cut_day, day, reduces.cool_down_days):
-        return Verdict(Outcome.UNCHANGED, limit, (), (reduces.ground_cool_down,), 0)
+        return Verdict(UNCHANGED, limit, (), (reduces.ground_cool_down,), 0)
     fired = tuple(sorted(fired, key=lambda trigger: -trigger.cut_bp))
     growth_so_far = standing.growth
     opening = limit + growth_so_far.cut_today_minor - growth_so_far.raised_today_minor
@@ -217,9 +221,9 @@ def _cut(standing: Standing, policy: Policy, values: list[int | None], day: int)
     new_limit = min(round_up(new_limit, policy.unit_minor), limit)
     if new_limit == limit:
         held_back = reduces.ground_floor if limit - lowest < policy.unit_minor else reduces.ground_day
-        return Verdict(Outcome.UNCHANGED, limit, (), (held_back,), 0)
+        return Verdict(UNCHANGED, limit, (), (held_back,), 0)
     notice_days = min(trigger.notice_days for trigger in fired)
-    return Verdict(Outcome.APPROVED, new_limit, (), tuple(trigger.rule.ground for trigger in fired), notice_days)
+    return Verdict(APPROVED, new_limit, (), tuple(trigger.rule.ground for trigger in fired), notice_days)
 
 
 def _step(step: Step, limit_minor: int) -> int:

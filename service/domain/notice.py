@@ -6,7 +6,16 @@ that a notice names no policy, score, mode or caller.
 
 from typing import Final, NamedTuple
 
-from service.domain.decision import Decision, Kind, Outcome
+from service.domain.decision import (
+    APPEAL,
+    APPROVED,
+    ASSIGN,
+    IMPORT,
+    RAISE,
+    TEMPORARY,
+    UNCHANGED,
+    Decision,
+)
 from service.domain.draw import Posting
 from service.domain.entitlement import RUN_CALLER
 from service.domain.policy import DAY_US, Policy, Text
@@ -19,11 +28,11 @@ DRAW_DECLINED: Final = "draw_declined"
 NOTICE_DAYS: Final = 3
 """So long before the end of a temporary raise the customer is told, where the policy says nothing."""
 _MOVED: Final = {
-    Kind.ASSIGN: "limit_assigned", Kind.TEMPORARY: "temporary_granted", Kind.APPEAL: "appeal_overturned",
+    ASSIGN: "limit_assigned", TEMPORARY: "temporary_granted", APPEAL: "appeal_overturned",
 }  # fmt: skip
 APPEAL_RECEIVED: Final = "appeal_received"
 APPEAL_UPHELD: Final = "appeal_upheld"
-_ASKED: Final = (Kind.ASSIGN, Kind.RAISE, Kind.TEMPORARY)
+_ASKED: Final = (ASSIGN, RAISE, TEMPORARY)
 
 
 class Notice(NamedTuple):
@@ -62,9 +71,9 @@ class Told(NamedTuple):
 def kind_of(decision: Decision) -> str:
     """Name the notice that a decision leads to; empty where the customer need not hear of it."""
     change = decision.new_limit_minor - decision.old_limit_minor
-    if decision.kind is Kind.IMPORT or decision.outcome is Outcome.UNCHANGED:
+    if decision.kind is IMPORT or decision.outcome is UNCHANGED:
         return ""
-    if decision.outcome is Outcome.APPROVED:
+    if decision.outcome is APPROVED:
         return _MOVED.get(decision.kind, "limit_raised" if change > 0 else "limit_cut") if change else ""
     if decision.kind not in _ASKED or decision.caller == RUN_CALLER:
         # Nobody asked, and nothing changes for the customer.
@@ -74,7 +83,7 @@ def kind_of(decision: Decision) -> str:
 
 def ending(decision: Decision, policy: Policy) -> Notice | None:
     """Give the notice that tells beforehand of the end of the temporary raise that a decision grants, if it does."""
-    if decision.kind is not Kind.TEMPORARY or decision.outcome is not Outcome.APPROVED or decision.temporary is None:
+    if decision.kind is not TEMPORARY or decision.outcome is not APPROVED or decision.temporary is None:
         return None
     days = policy.temporary.notice_days if policy.temporary is not None else NOTICE_DAYS
     due_us = max(decision.temporary.until_us - days * DAY_US, decision.decided_us)
@@ -83,7 +92,7 @@ def ending(decision: Decision, policy: Policy) -> Notice | None:
 
 def told_of_decision(kind: str, decision: Decision, policy: Policy, currency: str) -> Told:
     """Write the notice of a decision."""
-    temporary = decision.temporary if decision.kind is Kind.TEMPORARY else None
+    temporary = decision.temporary if decision.kind is TEMPORARY else None
     before, after, codes = decision.old_limit_minor, decision.new_limit_minor, decision.reasons
     if kind == TEMPORARY_ENDS:
         before, after, codes = after, before, ("TEMPORARY_ENDS",)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from service.domain.book import Book
-from service.domain.decision import Kind
+from service.domain.decision import IMPORT
 from service.domain.playbook import Playbook
 from service.engine import safe_mode
 from service.engine.ports import Store
@@ -51,7 +51,7 @@ class Brake:
         for _, decision in book.decisions:
             currency = book.accounts[decision.account_id].currency
             rise = decision.new_limit_minor - decision.old_limit_minor
-            if rise > 0 and decision.kind is not Kind.IMPORT and currency in self._limits:
+            if rise > 0 and decision.kind is not IMPORT and currency in self._limits:
                 grown[currency] = grown.get(currency, 0) + rise
         if not grown:
             return

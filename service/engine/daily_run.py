@@ -25,7 +25,7 @@ from service.domain.daily_run import (
     added,
     line_of,
 )
-from service.domain.decision import Criticality, DecideCommand, Decided, Decision, Kind, Outcome
+from service.domain.decision import APPROVED, RAISE, Criticality, DecideCommand, Decided, Decision
 from service.domain.entitlement import RUN_CALLER, Entitlement, run_key
 from service.domain.errors import (
     AccountClosed,
@@ -252,7 +252,7 @@ class RunDesk:
         day = chunk.business_day
         commands = [
             DecideCommand(
-                RUN_CALLER, run_key(day, account_id), SEAL, account_id, "", Kind.RAISE, (), (), 0, "",
+                RUN_CALLER, run_key(day, account_id), SEAL, account_id, "", RAISE, (), (), 0, "",
                 criticality=Criticality.BATCH, business_day=day,
             )
             for account_id in chunk.raises
@@ -275,7 +275,7 @@ class RunDesk:
         if shard is None or shard.holder != holder or shard.done_us or shard.done_id != chunk.from_id:
             raise TaskLost("another worker has the shard, or has gone on from here")
         promised = _promised(answers)
-        granted = sum(decision.outcome is Outcome.APPROVED for decision in promised)
+        granted = sum(decision.outcome is APPROVED for decision in promised)
         self._runs.enter_shard(
             shard._replace(
                 done_id=chunk.done_id, lease_us=now_us + self._lease_us, looked=shard.looked + chunk.looked,

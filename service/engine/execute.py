@@ -14,7 +14,7 @@ from service.domain import notice
 from service.domain.account import Account, known, opened
 from service.domain.book import Answered, Book, Command, Recorded, key_of, wanted
 from service.domain.decide import decide
-from service.domain.decision import DecideCommand, Decided, Kind, Moment, Outcome
+from service.domain.decision import ASSIGN, DECLINED, IMPORT, DecideCommand, Decided, Moment
 from service.domain.draw import DrawCommand, Posted, declined, post
 from service.domain.entitlement import RUN_CALLER, entitlement_of
 from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, Unavailable
@@ -30,7 +30,7 @@ from service.engine.ports import Calendar, ControlRow, Store
 
 Beside = Callable[[ControlRow, Sequence[Answered | HoldlineError]], None]
 """Writes something in the transaction of a batch, with its answers known."""
-_OPENING: Final = (Kind.ASSIGN, Kind.IMPORT)
+_OPENING: Final = (ASSIGN, IMPORT)
 
 
 def execute(
@@ -161,7 +161,7 @@ def answer(
     except HoldlineError as refusal:
         return refusal
     posted = book.enter_posting(key, after, posting)
-    if posting.outcome is Outcome.DECLINED:
+    if posting.outcome is DECLINED:
         book.tell(notice.DRAW_DECLINED, posting.account_id, posted.posting.number, moment.now_us)
     return _final(posted)
 
@@ -205,7 +205,7 @@ def _on_day(moment: Moment, business_day: int) -> Moment:
 
 def _final(recorded: Recorded) -> Recorded | HoldlineError:
     """Give an answer as callers get it: a draw that is declined is recorded, and an error."""
-    if isinstance(recorded, Posted) and recorded.posting.outcome is Outcome.DECLINED:
+    if isinstance(recorded, Posted) and recorded.posting.outcome is DECLINED:
         return declined(recorded)
     return recorded
 

@@ -13,7 +13,7 @@ import msgspec
 from google.protobuf import timestamp_pb2
 from holdline.v1 import account_pb2, limit_service_pb2, money_pb2
 
-from service.domain.decision import Ask, Criticality, DecideCommand, Kind
+from service.domain.decision import APPEAL, ASSIGN, IMPORT, TEMPORARY, Ask, Criticality, DecideCommand, Kind
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.facts import FACTS, MONEY_FACTS
 from service.domain.money import MINOR_MAX, is_currency_code
@@ -31,7 +31,7 @@ is_version: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 is_decision_id: Final = re.compile(r"[0-9a-f]{16}").fullmatch
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_DECIDABLE: Final = {int(kind): kind for kind in Kind if kind not in (Kind.IMPORT, Kind.APPEAL)}
+_DECIDABLE: Final = {int(kind): kind for kind in Kind if kind not in (IMPORT, APPEAL)}
 _RANGES: Final = tuple((fact.lowest, fact.highest) for fact in FACTS)
 
 MODE_ID: Final = r"normal|m-[0-9a-f]{16}"
@@ -60,14 +60,14 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
         or not is_request_id(request_id)
         or not is_account_id(account_id)
         or (product and not is_product(product))
-        or (kind is Kind.ASSIGN and not product)
+        or (kind is ASSIGN and not product)
         or not 0 <= version <= VERSION_MAX
     ):
         raise InvalidRequest(
             (
                 *request_id_violations(request_id),
                 *account_id_violations(account_id),
-                *product_violations(product, needed=kind is Kind.ASSIGN),
+                *product_violations(product, needed=kind is ASSIGN),
                 *kind_violations(request.kind),
                 *([] if 0 <= version <= VERSION_MAX else [Violation("expected_version", "send 0 or more")]),
                 *violations,
@@ -83,11 +83,11 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
 
 def temporary_command(request: limit_service_pb2.GrantTemporaryRaiseRequest, call: Call) -> DecideCommand:
     """Build a command that orders a temporary raise; raises InvalidRequest with every violation."""
-    asked, currency, wrong = temporary_of(request, Kind.TEMPORARY, is_ordered=True)
+    asked, currency, wrong = temporary_of(request, TEMPORARY, is_ordered=True)
     refuse([*request_id_violations(request.request_id), *account_id_violations(request.account_id), *wrong])
     return DecideCommand(
         call.caller, request.request_id, fingerprint("temporary", request.account_id, asked, currency),
-        request.account_id, "", Kind.TEMPORARY, (), (), 0, call.trace_id, asked=asked, asked_currency=currency,
+        request.account_id, "", TEMPORARY, (), (), 0, call.trace_id, asked=asked, asked_currency=currency,
     )  # fmt: skip
 
 
@@ -101,12 +101,12 @@ def temporary_of(
 ) -> tuple[Ask | None, str, list[Violation]]:
     """Give what a temporary raise is asked for, its currency, and what is wrong with it or with its being there."""
     if not request.HasField("temporary_raise"):
-        if kind is not Kind.TEMPORARY:
+        if kind is not TEMPORARY:
             return None, "", []
         return None, "", [Violation("temporary_raise", "say how much more and until when")]
     asked = request.temporary_raise
     found = Ask(asked.extra.minor_units, micros(asked.until), is_ordered)
-    if kind is not Kind.TEMPORARY:
+    if kind is not TEMPORARY:
         violations = [Violation("temporary_raise", "goes with DECISION_KIND_TEMPORARY only; leave it out")]
     else:
         violations = money_violations("temporary_raise.extra", asked.extra)
@@ -133,7 +133,7 @@ def evaluate_command(request: limit_service_pb2.EvaluateRequest, call: Call) -> 
     news, currencies, violations = facts_of(request.facts)
     violations = [
         *account_id_violations(request.account_id),
-        *product_violations(request.product, needed=kind is Kind.ASSIGN),
+        *product_violations(request.product, needed=kind is ASSIGN),
         *kind_violations(request.kind),
         *violations,
     ]
@@ -168,9 +168,9 @@ def import_command(request: limit_service_pb2.ImportAccount, call: Call) -> Deci
     if violations:
         raise InvalidRequest(tuple(violations))
     limit, owed, currency = request.limit.minor_units, request.outstanding.minor_units, request.limit.currency_code
-    seal = fingerprint(request.account_id, request.product, Kind.IMPORT, news, currencies, limit, owed, currency)
+    seal = fingerprint(request.account_id, request.product, IMPORT, news, currencies, limit, owed, currency)
     return DecideCommand(
-        call.caller, request.request_id, seal, request.account_id, request.product, Kind.IMPORT, news, currencies, 0,
+        call.caller, request.request_id, seal, request.account_id, request.product, IMPORT, news, currencies, 0,
         call.trace_id, limit, owed, currency, CRITICALITIES[call.criticality],
     )  # fmt: skip
 

@@ -10,11 +10,11 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from service.domain.account import Account, Status, growth_then, known, settled
+from service.domain.account import ACTIVE, Account, growth_then, known, settled
 from service.domain.book import Book
 from service.domain.daily_run import Discrepancy, DiscrepancyKind, Line, Shard, added, line_of
 from service.domain.decide import judge_in
-from service.domain.decision import Decision, Kind, Moment, Outcome, standing_of
+from service.domain.decision import APPROVED, RAISE, Decision, Moment, standing_of
 from service.domain.entitlement import RUN_CALLER, entitlement_of
 from service.domain.errors import EngineUnavailable, HoldlineError
 from service.domain.facts import NEVER_OBSERVED
@@ -148,18 +148,18 @@ class Worker:
 
     def _is_due(self, account: Account, moment: Moment) -> bool:
         """Claim that a raise is promised now, by the active policy or, where playbooks are in force, in their mode."""
-        if account.status is not Status.ACTIVE or account.product not in self._control.products:
+        if account.status is not ACTIVE or account.product not in self._control.products:
             return False
         account = settled(account, moment.now_us)
         policy = self._control.active(account.product)
         standing = standing_of(account, known(account, moment.today), growth_then(account, moment.business_day))
-        if judge(Kind.RAISE, standing, policy, moment).promised_minor:
+        if judge(RAISE, standing, policy, moment).promised_minor:
             return True
         mode = self._control.mode
         if mode is NORMAL:
             return False
         names = account.account_id, account.product
-        return bool(judge_in(mode, Kind.RAISE, *names, standing, policy, moment).verdict.promised_minor)
+        return bool(judge_in(mode, RAISE, *names, standing, policy, moment).verdict.promised_minor)
 
     def _close(self, task: Task) -> Chunk:
         moment = self._moment(task)
@@ -178,7 +178,7 @@ class Worker:
         day = moment.business_day
         made, corrupt = self._decisions(account, day)
         promised = [decision for decision in made if decision.promised_minor]
-        granted = [decision for decision in promised if decision.outcome is Outcome.APPROVED]
+        granted = [decision for decision in promised if decision.outcome is APPROVED]
         line = None
         if promised:
             last = (granted or promised)[-1]
