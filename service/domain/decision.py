@@ -57,6 +57,11 @@ class Criticality(IntEnum):
     BATCH = 2
 
 
+DRAW: Final = Criticality.DRAW
+INTERACTIVE: Final = Criticality.INTERACTIVE
+BATCH: Final = Criticality.BATCH
+
+
 class Moment(NamedTuple):
     """When a batch is decided: microseconds since the epoch UTC, and the business day (days since 1970-01-01)."""
 

@@ -17,7 +17,7 @@ from service.domain.account import (
     limit_in_force,
     settled,
 )
-from service.domain.decision import APPROVED, DECLINED, Criticality, Outcome
+from service.domain.decision import APPROVED, DECLINED, DRAW, Criticality, Outcome
 from service.domain.errors import (
     AccountClosed,
     CaptureExceedsHold,
@@ -45,6 +45,12 @@ class DrawKind(IntEnum):
     REPAY = 4
 
 
+# By names of their own, as the members of `decision.Kind`.
+_AUTHORIZE: Final = DrawKind.AUTHORIZE
+_VOID: Final = DrawKind.VOID
+_REPAY: Final = DrawKind.REPAY
+
+
 class HoldState(IntEnum):
     """Where a hold stands; the numbers are the contract's. A record says OPEN until asked at a time."""
 
@@ -52,6 +58,9 @@ class HoldState(IntEnum):
     CAPTURED = 2
     VOIDED = 3
     EXPIRED = 4
+
+
+_OPEN: Final = HoldState.OPEN
 
 
 class Hold(NamedTuple):
@@ -81,7 +90,7 @@ class DrawCommand(NamedTuple):
     is_final: bool
     ttl_us: int
     trace_id: str
-    criticality: Criticality = Criticality.DRAW
+    criticality: Criticality = DRAW
 
 
 class Posting(NamedTuple):
@@ -121,14 +130,14 @@ class Posted(NamedTuple):
 
 def hold_at(hold: Hold, now_us: int) -> Hold:
     """Give a hold as it stands at a time."""
-    if hold.state is HoldState.OPEN and hold.expires_us <= now_us:
+    if hold.state is _OPEN and hold.expires_us <= now_us:
         return hold._replace(state=HoldState.EXPIRED)
     return hold
 
 
 def left_minor(hold: Hold) -> int:
     """Give what of a hold counts against the limit, in minor units."""
-    return hold.authorised_minor - hold.captured_minor if hold.state is HoldState.OPEN else 0
+    return hold.authorised_minor - hold.captured_minor if hold.state is _OPEN else 0
 
 
 def declined(posted: Posted) -> LimitExceeded:
@@ -154,12 +163,12 @@ def post(
     account = settled(account, now_us)
     outcome, amount_minor = APPROVED, command.amount_minor
     reasons: tuple[str, ...] = ()
-    if command.kind is DrawKind.AUTHORIZE:
+    if command.kind is _AUTHORIZE:
         if amount_minor > available_minor(limit_in_force(account), account.held_minor, account.outstanding_minor):
             outcome, reasons = DECLINED, (LIMIT_USED.reason,)
         else:
             account, hold = _authorised(command, account, now_us)
-    elif command.kind is DrawKind.REPAY:
+    elif command.kind is _REPAY:
         if amount_minor > account.outstanding_minor:
             raise RepaymentExceedsDebt(
                 account_id=account.account_id, asked_minor=str(amount_minor),
@@ -182,7 +191,7 @@ def _check(command: DrawCommand, account: Account) -> None:
         what = f"{command.currency} is not the account's currency; send {account.currency}"
         raise InvalidRequest((Violation("amount.currency_code", what),))
     # What is owed on a closed account can still be paid back, and what it holds be settled.
-    if account.status is CLOSED and command.kind is DrawKind.AUTHORIZE:
+    if account.status is CLOSED and command.kind is _AUTHORIZE:
         raise AccountClosed(account_id=account.account_id)
     if account.status is APPLICANT:
         raise NoLimitAssigned(account_id=account.account_id)
@@ -192,7 +201,7 @@ def _authorised(command: DrawCommand, account: Account, now_us: int) -> tuple[Ac
     if len(account.holds) >= HOLDS_MAX:
         raise TooManyHolds(account_id=account.account_id, open=str(len(account.holds)))
     expires_us = now_us + command.ttl_us
-    hold = Hold(account.account_id, 0, HoldState.OPEN, command.amount_minor, 0, now_us, expires_us)
+    hold = Hold(account.account_id, 0, _OPEN, command.amount_minor, 0, now_us, expires_us)
     holds = (*account.holds, OpenHold(0, command.amount_minor, expires_us))
     return account._replace(holds=holds, held_minor=account.held_minor + command.amount_minor), hold
 
@@ -203,17 +212,17 @@ def _settled_hold(command: DrawCommand, account: Account, hold: Hold | None, now
     if hold is None or hold.account_id != account.account_id:
         raise HoldNotFound(account_id=account.account_id, hold_id=hold_id)
     hold = hold_at(hold, now_us)
-    if hold.state is not HoldState.OPEN:
+    if hold.state is not _OPEN:
         raise HoldOver(hold_id=hold_id, state=hold.state.name.lower())
     left = left_minor(hold)
-    if command.kind is DrawKind.VOID:
+    if command.kind is _VOID:
         captured, rest, hold = 0, 0, hold._replace(state=HoldState.VOIDED)
     else:
         captured = command.amount_minor
         if captured > left:
             raise CaptureExceedsHold(hold_id=hold_id, asked_minor=str(captured), left_minor=str(left))
         rest = 0 if command.is_final else left - captured
-        state = HoldState.OPEN if rest else HoldState.CAPTURED
+        state = _OPEN if rest else HoldState.CAPTURED
         hold = hold._replace(state=state, captured_minor=hold.captured_minor + captured)
     others = tuple(one for one in account.holds if one.number != hold.number)
     holds = (*others, OpenHold(hold.number, rest, hold.expires_us)) if rest else others

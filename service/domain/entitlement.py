@@ -6,7 +6,7 @@ band's step; caps, budget, referral and playbooks only withhold.
 """
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from service.domain import scorecard
 from service.domain.decision import APPROVED, Decision
@@ -21,6 +21,10 @@ class EntitlementState(IntEnum):
 
     GRANTED = 1
     WITHHELD = 2
+
+
+_GRANTED: Final = EntitlementState.GRANTED
+_WITHHELD: Final = EntitlementState.WITHHELD
 
 
 class Entitlement(NamedTuple):
@@ -51,7 +55,7 @@ def entitlement_of(decision: Decision, policy: Policy) -> Entitlement:
     reason = decision.reasons[0]
     return Entitlement(
         decision.account_id, decision.business_day,
-        EntitlementState.GRANTED if is_granted else EntitlementState.WITHHELD, reason,
+        _GRANTED if is_granted else _WITHHELD, reason,
         decision.promised_minor, granted_minor,
         decision.policy_version, scorecard.band(policy.bands, sum(decision.points)).name, decision.number,
         decision.business_day if reason == PORTFOLIO.reason else 0,

@@ -51,6 +51,8 @@ from service.domain.policy import (
 
 _INCOME: Final = INDEX["monthly_income"]
 _JUST_RAISED: Final = (RAISED,)
+_DECLINE: Final = Treatment.DECLINE
+_REFER: Final = Treatment.REFER
 
 
 def judge(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> Verdict:
@@ -86,7 +88,7 @@ def judge(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> Ver
 
 def _assign(standing: Standing, policy: Policy, values: list[int | None], broken: tuple[FactRule, ...]) -> Verdict:
     """Give a first limit: band by score, multiple by income, within caps."""
-    refused = policy.knocked_out_of_first(values) or _broken(broken, standing, Treatment.DECLINE)
+    refused = policy.knocked_out_of_first(values) or _broken(broken, standing, _DECLINE)
     points = policy.points(values)
     if refused:
         return Verdict(DECLINED, standing.limit_minor, points, refused, 0)
@@ -124,7 +126,7 @@ def _raise(
     points = policy.points(values)
     refused = (
         policy.knocked_out_of_raise(values)
-        or _broken(broken, standing, Treatment.DECLINE)
+        or _broken(broken, standing, _DECLINE)
         or policy.ineligible(values)
         or _waits(policy, standing.growth, day)
     )
@@ -168,7 +170,7 @@ def _temporary(
     else:
         if rules is None:
             return Verdict(DECLINED, limit, (), (TEMPORARY_NOT_OFFERED,), 0)
-        refused = policy.knocked_out_of_raise(values) or _broken(broken, standing, Treatment.DECLINE)
+        refused = policy.knocked_out_of_raise(values) or _broken(broken, standing, _DECLINE)
         if not refused and asked.until_us - now_us > rules.days_max * DAY_US:
             refused = (rules.ground_days,)
         if refused:
@@ -268,4 +270,4 @@ def _broken(broken: tuple[FactRule, ...], standing: Standing, wanted: Treatment)
 def _referrals(
     standing: Standing, policy: Policy, values: list[int | None], broken: tuple[FactRule, ...]
 ) -> tuple[Ground, ...]:
-    return policy.referred(values) + _broken(broken, standing, Treatment.REFER)
+    return policy.referred(values) + _broken(broken, standing, _REFER)

@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from typing import Final, NamedTuple
 
-from service.domain.decision import Criticality
+from service.domain.decision import BATCH, DRAW, Criticality
 from service.domain.errors import Overloaded
 from service.engine.ports import Answer, Call
 
@@ -80,11 +80,11 @@ class Pace:
         most = max(self.rate * self.WINDOW_US / 1e6, self.BURST)
         self._tokens = min(self._tokens + self.rate * (now_us - self._refilled_us) / 1e6, most)
         self._refilled_us = now_us
-        if criticality is Criticality.DRAW:
+        if criticality is DRAW:
             # Draws come in whatever their number, and take the place of others.
             self._tokens = max(self._tokens - 1, -self.rate)
             return True
-        if criticality is Criticality.BATCH or self._tokens < 1:
+        if criticality is BATCH or self._tokens < 1:
             return False
         self._tokens -= 1
         return True
@@ -117,7 +117,7 @@ class Queue:
         self.pace = Pace(target_ms)
 
     def __len__(self) -> int:
-        return sum(len(line) for line in self._lines)
+        return sum(map(len, self._lines))
 
     def admit(self, waiting: Waiting, criticality: Criticality) -> Waiting | None:
         """Take a call in; gives the less critical one that was put out for it, if any. Raises Overloaded."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from service.domain.decision import Criticality
+from service.domain.decision import BATCH, INTERACTIVE, Criticality
 from service.domain.errors import InvalidRequest, Violation
 
 CALLER_KEY: Final = "x-holdline-caller"
@@ -22,7 +22,7 @@ _is_caller: Final = re.compile(r"[A-Za-z0-9._:@-]{1,64}").fullmatch
 _is_trace: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})").fullmatch
 
 
-_CRITICALITIES: Final = {level.name.lower(): level for level in (Criticality.INTERACTIVE, Criticality.BATCH)}
+_CRITICALITIES: Final = {level.name.lower(): level for level in (INTERACTIVE, BATCH)}
 
 
 class Identity(NamedTuple):
@@ -37,7 +37,7 @@ class Identity(NamedTuple):
 
 def identify(metadata: Iterable[tuple[str, str | bytes]] | None) -> Identity:
     """Read a call's metadata; raises InvalidRequest with every violation. A bad traceparent is ignored (W3C)."""
-    caller, criticality, trace_id, parent_id, is_sampled = ANONYMOUS, Criticality.INTERACTIVE, "", "", False
+    caller, criticality, trace_id, parent_id, is_sampled = ANONYMOUS, INTERACTIVE, "", "", False
     violations: list[Violation] = []
     for key, value in metadata or ():
         if key == CALLER_KEY:

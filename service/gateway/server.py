@@ -31,6 +31,7 @@ from service.telemetry import GatewayMeters
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 IDLE_POLL_SECONDS: Final = 0.01
+_SENTRY: Final = Shape.SENTRY
 DECIDING: Final = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
 
 log = structlog.get_logger("holdline.gateway")
@@ -149,7 +150,7 @@ class Gateway:
         return call
 
     async def _ask(self, index: int, method: Method, body: bytes, identity: Identity, deadline_us: int) -> Answer:
-        link = self.sentry_link if method.shape is Shape.SENTRY else self.link
+        link = self.sentry_link if method.shape is _SENTRY else self.link
         if self._is_draining or link is None:
             raise Draining
         self._roles.require(identity.caller, method)
@@ -158,7 +159,7 @@ class Gateway:
         criticality = identity.criticality if method.criticality is None else method.criticality
         if method.shape in DECIDING and self.mode_watch is not None:
             self.mode_watch.admit(criticality)
-        call = Call(index, identity.caller, deadline_us, identity.trace_id, body, criticality.value)
+        call = Call(index, identity.caller, deadline_us, identity.trace_id, body, criticality)
         return await link.submit(call, criticality)
 
     def _watch(
