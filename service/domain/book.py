@@ -106,9 +106,9 @@ class Book:
         assert decision.number > self.last_number, "a book's numbers grow"
         self.last_number = decision.number
         self._take(account)
-        self.answers[key] = Decided(decision, account.product, account.currency, replayed=True)
+        made = self.answers[key] = Decided(decision, account.product, account.currency, replayed=False)
         self.decisions.append((key, decision))
-        return Decided(decision, account.product, account.currency, replayed=False)
+        return made
 
     def enter_posting(self, key: str, account: Account, posting: Posting) -> Posted:
         """Enter a posting, its hold and the account after it, and give the answer with its number."""
@@ -122,9 +122,9 @@ class Book:
             self.changed_holds.add(hold.number)
         self._take(account._replace(last_posting=number))
         numbered = posting._replace(number=number, hold=hold)
-        self.answers[key] = Posted(numbered, account.product, account.currency, replayed=True)
+        made = self.answers[key] = Posted(numbered, account.product, account.currency, replayed=False)
         self.postings.append((key, numbered))
-        return Posted(numbered, account.product, account.currency, replayed=False)
+        return made
 
     def enter_events(self, events: Sequence[EventCommand], growing: Mapping[str, Growing]) -> None:
         """Enter events that `taken` knows already, and what they made of the behaviour of their accounts."""

@@ -147,7 +147,7 @@ def answer(
         record = recorded.posting if isinstance(recorded, Posted) else recorded.decision
         if record.fingerprint != command.fingerprint:
             return IdempotencyKeyReused(request_id=command.request_id)
-        return _final(recorded)
+        return _final(recorded if recorded.replayed else recorded._replace(replayed=True))
     if control.refusal is not None:
         return control.refusal
     try:

@@ -20,6 +20,8 @@ SMALL_END: Final = 1 << 14
 _SMALL: Final = tuple(
     bytes((number,)) if number < 128 else bytes((number & 127 | 128, number >> 7)) for number in range(SMALL_END)
 )
+_CONTINUED: Final = tuple(bytes((number & 127 | 128, number >> 7 | 128)) for number in range(SMALL_END))
+"""The first 14 bits of a number that has more of them."""
 _FACT_TAGS: Final = tuple(
     (bytes(((index + 1) << 3 | (2 if index in MONEY_FACTS else 0),)), index in MONEY_FACTS)
     for index in range(len(FACTS))
@@ -31,6 +33,8 @@ def varint(number: int) -> bytes:
     """Write an int64 as a varint; negative ones take ten bytes."""
     if 0 <= number < SMALL_END:
         return _SMALL[number]
+    if 0 <= number < SMALL_END << 14:
+        return _CONTINUED[number & SMALL_END - 1] + varint(number >> 14)
     number &= (1 << 64) - 1
     parts = bytearray()
     while number > 127:
@@ -51,6 +55,14 @@ def money(minor_units: int, currency: str) -> bytes:
     amount = b"\x08" + varint(minor_units) if minor_units else b""
     content = amount + b"\x12\x03" + currency.encode()
     return _SMALL[len(content)] + content
+
+
+def _amount(minor_units: int, code: bytes) -> bytes:
+    """Write a Money as `money` does, from its currency's field; facts rarely repeat an amount."""
+    if not minor_units:
+        return b"\x05" + code
+    amount = varint(minor_units)
+    return _SMALL[len(amount) + 6] + b"\x08" + amount + code
 
 
 @lru_cache(maxsize=256)
@@ -74,9 +86,10 @@ def timestamp(tag: bytes, micros: int) -> bytes:
 
 def facts(profile: Profile, currency: str) -> bytes:
     """Write the content of a Facts."""
+    code = b"\x12\x03" + currency.encode()
     return b"".join(
         [
-            tag + (money(value, currency) if is_money else _SMALL[value] if value < SMALL_END else varint(value))
+            tag + (_amount(value, code) if is_money else _SMALL[value] if value < SMALL_END else varint(value))
             for (tag, is_money), value in zip(_FACT_TAGS, profile.values, strict=True)
             if value is not None
         ]
