@@ -6,7 +6,7 @@ that it is over. Decisions made under a playbook don't count for the rates: the 
 go in, alarms and acts come out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -93,21 +93,25 @@ def hit(signal: str, look: Look) -> bool:
     return (look.move > 0) is RATES[signal][1]
 
 
-def learned(product: str, looks: Sequence[Look], complaints: int, by: str) -> Baseline:
-    """Learn what is normal from a product's decisions, and from how many complaints came in beside them."""
+def learning(product: str, looks: Sequence[Look], complaints: int, by: str) -> Iterator[Baseline | None]:
+    """Learn what is normal from a product's decisions, and from how many complaints came in beside them.
+
+    Gives None after each distribution, for other work to go on between them, and at last the baseline.
+    """
     plain = [look for look in looks if look.product == product and look.is_plain]
     rates = {}
     for signal, (kinds, _) in RATES.items():
         counted = [look for look in plain if look.kind in kinds]
         rates[signal] = (sum(hit(signal, look) for look in counted), len(counted))
     rates[COMPLAINTS] = (complaints, complaints + len(plain))
-    shapes = {
-        f"fact_psi:{fact.name}": histogram([look.values[place] for look in plain]) for place, fact in enumerate(FACTS)
-    }
+    shapes = {}
+    for place, fact in enumerate(FACTS):
+        shapes[f"fact_psi:{fact.name}"] = histogram([look.values[place] for look in plain])
+        yield None
     shapes["score_psi"] = histogram([look.score for look in plain if look.score is not None])
     shapes["age_psi"] = histogram([look.behaviour_days for look in plain])
     content = msgspec.json.encode(Normal(rates, shapes)).decode()
-    return Baseline(0, product, 0, len(plain), by, content)
+    yield Baseline(0, product, 0, len(plain), by, content)
 
 
 RATE_COUNT_LEAST: Final = 200

@@ -13,13 +13,13 @@ import structlog
 from service.domain.activation import Activation, ActivationState, is_in_force, state_of
 from service.domain.errors import DeadlineExpired, HoldlineError, InternalError
 from service.domain.notice import TOPIC
-from service.domain.watch import Baseline, Complaint, look_at
+from service.domain.watch import Baseline, Complaint, Look
 from service.engine import alerts
 from service.engine.ports import NUMBER_MAX, Answer, Call, Store
 from service.engine.preview import newest
 from service.engine.reports import Alarm, Pulse, Report
 from service.sentry.delivery import Deliverer
-from service.sentry.guards import Act, Guards, Signal, learned
+from service.sentry.guards import Act, Guards, Signal, learning
 from service.sentry.notices import Notices
 from service.sentry.pulse import PulseGuards
 from service.telemetry import SentryMeters
@@ -31,6 +31,9 @@ WARM_UP: Final = 2_000
 ACTIVATIONS_LOOKED_AT: Final = 64
 LEARNED_MAX: Final = 100_000
 """Most decisions that a baseline is learned from."""
+LEARNED_AT_ONCE: Final = 500
+LEARNING_SECONDS: Final = 0.02
+"""How long a turn goes on with a baseline: one of 20,000 decisions takes a core for a second or two in all."""
 
 log = structlog.get_logger("holdline.sentry")
 
@@ -78,6 +81,10 @@ class Sentry:
         """Number of the newest voice that the guards have heard."""
         self._seen: dict[str, int] = {}
         self._learn_at: dict[str, int] = {}
+        self._learning: tuple[str, int, Iterator[Baseline | None]] | None = None
+        """A product, how many decisions were seen of it, and the steps that are left."""
+        self._learned: Baseline | None = None
+        """A first baseline that the engine has not kept yet."""
         self._untold: list[Alarm] = []
         self._lapses_told: set[int] = set()
         self.looked_us = 0
@@ -127,10 +134,11 @@ class Sentry:
             self._untold.append(_alarm(signal))
         alerted = self._alerts_out.outcomes()
         told = self._notices_out.outcomes() if self._notices_out is not None else []
-        baseline = self._first_baseline()
-        report = Report(self.watermark, (*alerted, *told), tuple(self._untold), self._lapsed(now_us), baseline)
+        self._learn_first()
+        report = Report(self.watermark, (*alerted, *told), tuple(self._untold), self._lapsed(now_us), self._learned)
         pulse = self._engine.report(report)
         self._untold.clear()
+        self._learned = None
         self._alerts_out.settled(alerted)
         self._lapses_told.update(report.lapsed)
         self.guards.others = self._pulses.signals(pulse, now_us)
@@ -182,25 +190,48 @@ class Sentry:
             if state_of(one, now_us) is ActivationState.LAPSED and one.number not in self._lapses_told
         )
 
-    def _first_baseline(self) -> Baseline | None:
-        """Learn a product's baseline once enough decisions were seen; anew at twice as many while a rate lacks.
+    def _learn_first(self) -> None:
+        """Go on with a product's first baseline once enough was seen; anew at twice as many while a rate lacks.
 
-        Later ones are people's to ask for.
+        Later ones are people's to ask for. Where a step fails it begins anew.
         """
+        if self._learning is None:
+            self._learning = self._lacking()
+        if self._learning is None or self._learned is not None:
+            return
+        (product, seen, steps), self._learning = self._learning, None
+        until = time.monotonic() + LEARNING_SECONDS
+        found = next(steps)
+        while found is None and time.monotonic() < until:
+            found = next(steps)
+        if found is None:
+            self._learning = product, seen, steps
+        else:
+            self._learn_at[product], self._learned = 2 * seen, found
+
+    def _lacking(self) -> tuple[str, int, Iterator[Baseline | None]] | None:
+        """Give a product whose baseline is to be learned, how many decisions were seen of it, and the steps of that."""
         for product, seen in self._seen.items():
             if self.guards.lacks(product) and seen >= self._learn_at.get(product, self._learn_from):
-                self._learn_at[product] = 2 * seen
-                return self.learn(product, min(seen, LEARNED_MAX), "holdline:sentry")
+                return product, seen, self._steps(product, min(seen, LEARNED_MAX), "holdline:sentry")
         return None
 
-    def learn(self, product: str, count: int, by: str) -> Baseline:
-        """Learn a baseline from the newest decisions; it counts once the engine has kept it."""
-        looks = [look_at(decided) for decided in newest(self._store, count)]
-        own = [look for look in looks if look.product == product]
+    def _steps(self, product: str, count: int, by: str) -> Iterator[Baseline | None]:
+        """Learn a baseline from the newest decisions, in steps of some milliseconds; gives None until it is learned."""
+        own: list[Look] = []
+        before = NUMBER_MAX
+        while page := self._store.looks_before(before, min(count, LEARNED_AT_ONCE)):
+            own += [look for look in page if look.product == product]
+            before, count = page[-1].number, count - len(page)
+            yield None
         since_us = own[-1].decided_us if own else self._store.now_us()
         voices = self._store.cases.voices_since(since_us, LEARNED_MAX)
         complaints = sum(voice.is_complaint and voice.product == product for voice in voices)
-        return learned(product, own, complaints, by)
+        yield from learning(product, own, complaints, by)
+
+    def learn(self, product: str, count: int, by: str) -> Baseline:
+        """Learn a baseline from the newest decisions; it counts once the engine has kept it."""
+        return next(found for found in self._steps(product, count, by) if found is not None)
 
     def keep(self, baseline: Baseline) -> int:
         """Have a baseline kept, and give its version."""

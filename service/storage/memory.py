@@ -156,6 +156,10 @@ class MemoryStore:
         later = list(takewhile(lambda found: found > number, reversed(self._decisions)))
         return [look_at(self._decisions[found]) for found in reversed(later)][:count]
 
+    def looks_before(self, number: int, count: int) -> list[Look]:
+        """Read what guards see of decisions before a number, newest first."""
+        return [look_at(decided) for decided in self.decisions_before(number, count)]
+
     def decisions_before(self, number: int, count: int) -> list[Decided]:
         """Read decisions from before a number, newest first."""
         earlier = (found for found in reversed(self._decisions) if found < number)

@@ -266,6 +266,10 @@ class SqliteStore(SqliteLedger):
         """Read what guards see of decisions after a number, oldest first."""
         return [rows.looked_at(row) for row in self._run(STATEMENTS["looks_after"], (number, count))]
 
+    def looks_before(self, number: int, count: int) -> list[Look]:
+        """Read what guards see of decisions before a number, newest first."""
+        return [rows.looked_at(row) for row in self._run(STATEMENTS["looks_before"], (number, count))]
+
     def decisions_before(self, number: int, count: int) -> list[Decided]:
         """Read decisions from before a number, newest first."""
         return [rows.decided(row, replayed=True) for row in self._run(STATEMENTS["decisions_before"], (number, count))]

@@ -303,10 +303,14 @@ def test_the_newest_baseline_of_a_product_counts(bench: Bench) -> None:
 def test_decisions_are_read_forward_and_newest_first(bench: Bench) -> None:
     made = [_made(bench, f"a-{place}").decision for place in range(4)]
 
+    looks = [look_at(Decided(one, "revolving", "CNY", replayed=True)) for one in made]
+
     forward = bench.store.looks_after(made[0].number, 2)
+    backward = bench.store.looks_before(made[3].number, 2)
     newest = [one.decision for one in bench.store.decisions_before(made[3].number, 2)]
 
-    assert forward == [look_at(Decided(one, "revolving", "CNY", replayed=True)) for one in made[1:3]]
+    assert forward == looks[1:3]
+    assert backward == [looks[2], looks[1]]
     assert (forward[0].move, forward[0].is_plain, forward[0].behaviour_days) == (1, True, 0)
     assert newest == [made[2], made[1]]
 

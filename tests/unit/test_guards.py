@@ -18,7 +18,7 @@ from service.domain.facts import FACTS, INDEX
 from service.domain.mode import EVERYBODY, Scope
 from service.domain.watch import Baseline, Complaint, Look
 from service.engine.reports import Pulse
-from service.sentry.guards import COOL_DOWN_US, Act, Guards, learned
+from service.sentry.guards import COOL_DOWN_US, Act, Guards, learning
 from service.sentry.pulse import PulseGuards
 from service.sentry.statistics import (
     MONTH_DECISIONS,
@@ -34,6 +34,10 @@ from service.sentry.statistics import (
 from tests.builders import NOW_US, PLAYBOOKS
 
 CUT_SHARE = 0.05
+
+
+def _learned(product: str, looks: Sequence[Look], complaints: int, by: str) -> Baseline:
+    return next(found for found in learning(product, looks, complaints, by) if found is not None)
 
 
 def _score(rng: random.Random) -> int:
@@ -61,7 +65,7 @@ def _looks(
 
 def _guards(acting: dict[str, str] | None = None, count: int = 20_000) -> Guards:
     guards = Guards(acting or {})
-    guards.learn([learned("revolving", _looks(count, seed=1), 0, "tests")._replace(version=1)])
+    guards.learn([_learned("revolving", _looks(count, seed=1), 0, "tests")._replace(version=1)])
     return guards
 
 
@@ -200,10 +204,12 @@ def test_a_baseline_learned_anew_replaces_the_old_one_and_the_same_keeps_what_wa
     guards = _guards()
     guards.add(_looks(1_000, seed=9, cut_share=2 * CUT_SHARE))
     before = guards.signals()
-    same = learned("revolving", _looks(20_000, seed=1), 0, "tests")._replace(version=1)
+    same = _learned("revolving", _looks(20_000, seed=1), 0, "tests")._replace(version=1)
     guards.learn([same])
     kept = guards.signals()
-    guards.learn([learned("revolving", _looks(20_000, seed=2, cut_share=2 * CUT_SHARE), 0, "olga")._replace(version=2)])
+    guards.learn(
+        [_learned("revolving", _looks(20_000, seed=2, cut_share=2 * CUT_SHARE), 0, "olga")._replace(version=2)]
+    )
 
     assert kept == before
     assert {signal.baseline_version for signal in guards.signals()} == {2}
@@ -311,7 +317,7 @@ def test_an_engine_that_began_anew_is_no_burst_of_anything() -> None:
 
 
 def test_an_empty_baseline_is_learned_without_a_rate() -> None:
-    nothing = learned("revolving", [], 0, "tests")
+    nothing = _learned("revolving", [], 0, "tests")
 
     guards = Guards({})
     guards.learn([nothing._replace(version=1)])
@@ -325,7 +331,7 @@ def test_a_rate_that_is_nearly_always_is_not_watched_but_its_opposite_is() -> No
     always = [look._replace(kind=Kind.RAISE, move=1) for look in _looks(2_000, seed=1)]
     guards = Guards({})
 
-    guards.learn([learned("revolving", always, 0, "tests")._replace(version=1)])
+    guards.learn([_learned("revolving", always, 0, "tests")._replace(version=1)])
 
     names = {signal.name for signal in guards.signals()}
     assert "raise_rate" not in names
@@ -339,10 +345,10 @@ def test_a_rate_that_was_hardly_seen_is_lacking_and_not_watched() -> None:
     firsts = [look for look in _looks(20_000, seed=1) if look.kind is Kind.ASSIGN]
 
     assert guards.lacks("revolving")
-    guards.learn([learned("revolving", firsts, 0, "tests")._replace(version=1)])
+    guards.learn([_learned("revolving", firsts, 0, "tests")._replace(version=1)])
     assert guards.lacks("revolving")
     assert "cut_rate" not in {signal.name for signal in guards.signals()}
-    guards.learn([learned("revolving", _looks(20_000, seed=1), 0, "tests")._replace(version=2)])
+    guards.learn([_learned("revolving", _looks(20_000, seed=1), 0, "tests")._replace(version=2)])
     assert not guards.lacks("revolving")
 
 
@@ -360,7 +366,7 @@ def _complained(guards: Guards, decisions: int, complaints: int, seed: int) -> l
 def test_a_surge_of_complaints_alarms_and_the_usual_few_do_not() -> None:
     calm, upset = Guards({}), Guards({})
     for guards in (calm, upset):
-        guards.learn([learned("revolving", _looks(20_000, seed=1), 40, "tests")._replace(version=1)])
+        guards.learn([_learned("revolving", _looks(20_000, seed=1), 40, "tests")._replace(version=1)])
 
     assert _complained(calm, 20_000, 40, seed=5) == []
     assert _complained(upset, 4_000, 80, seed=5) == ["complaint_rate"]
@@ -369,7 +375,7 @@ def test_a_surge_of_complaints_alarms_and_the_usual_few_do_not() -> None:
 
 
 def test_a_baseline_from_before_complaints_were_heard_watches_none() -> None:
-    before = learned("revolving", _looks(20_000, seed=1), 40, "tests")
+    before = _learned("revolving", _looks(20_000, seed=1), 40, "tests")
     content = json.loads(before.content)
     del content["rates"]["complaint_rate"]
     guards = Guards({})

@@ -298,6 +298,13 @@ SELECT decisions.number, accounts.product, decisions.kind, decisions.new_limit_m
 FROM decisions CROSS JOIN accounts ON accounts.account_id = decisions.account_id
 WHERE decisions.number > ? ORDER BY decisions.number LIMIT ?;
 
+-- name: looks_before
+-- Read what guards see of decisions before a number, newest first. Primary key.
+SELECT decisions.number, accounts.product, decisions.kind, decisions.new_limit_minor - decisions.old_limit_minor,
+    decisions.profile, decisions.points, decisions.decided_us, decisions.activations = '', decisions.caller
+FROM decisions CROSS JOIN accounts ON accounts.account_id = decisions.account_id
+WHERE decisions.number < ? ORDER BY decisions.number DESC LIMIT ?;
+
 -- name: decisions_before
 -- Read decisions from before a number, newest first. Primary key.
 SELECT accounts.product, accounts.currency, decisions.*

@@ -1,0 +1,112 @@
+"""A first baseline is learned a step a turn, from the decisions that were seen, whatever fails in between."""
+
+import pytest
+
+from service.bootstrap import make_control
+from service.domain.decision import Kind
+from service.domain.errors import EngineUnavailable, StoreUnavailable
+from service.domain.facts import FACTS
+from service.domain.watch import Baseline, Look
+from service.engine.reports import Pulse, Report
+from service.sentry import process
+from service.sentry.delivery import Deliverer
+from service.sentry.guards import Guards
+from service.sentry.notices import Notices
+from service.sentry.process import LEARNED_AT_ONCE, Sentry
+from service.storage.memory import MemoryStore
+from service.telemetry import sentry_meters
+from tests.builders import Bench, StillClock, command
+
+DECISIONS = 1_200
+STEPS = DECISIONS // LEARNED_AT_ONCE + 1 + len(FACTS)
+TURNS_MAX = 3 * STEPS
+
+
+class Engine:
+    """Takes reports and keeps their baselines; is away while told so."""
+
+    def __init__(self) -> None:
+        self.kept: list[Baseline] = []
+        self.is_away = False
+
+    def report(self, report: Report) -> Pulse:
+        """Keep a report's baseline."""
+        if self.is_away:
+            raise EngineUnavailable
+        if report.baseline is not None:
+            self.kept.append(report.baseline)
+        return Pulse(0, 0, 0, 0, 1)
+
+    def activate(self, playbook: str, product: str, reason: str) -> None:
+        """Refuse to: no guard alarms here."""
+        raise AssertionError((playbook, product, reason))
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    bench = Bench(found := MemoryStore(StillClock().now_us))
+    for start in range(0, DECISIONS, 400):
+        bench.execute(
+            *(command(Kind.ASSIGN, request_id=f"r-{n}", account_id=f"a-{n}") for n in range(start, start + 400))
+        )
+    return found
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def sentry(store: MemoryStore, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Sentry:
+    monkeypatch.setattr(process, "LEARNING_SECONDS", 0.0)
+    alerts_out = Deliverer(None, 1, 1, store.now_us, is_logged=True)
+    notices = Notices(store, make_control())
+    return Sentry(store, engine, Guards({}), alerts_out, None, notices, DECISIONS, sentry_meters(None))
+
+
+def _turns(sentry: Sentry, engine: Engine) -> int:
+    """Turn until a baseline is kept; gives how often."""
+    for turns in range(1, TURNS_MAX):
+        sentry.turn()
+        if engine.kept:
+            return turns
+    raise AssertionError("no baseline was learned")
+
+
+def test_it_takes_as_many_turns_as_steps_and_gives_what_learning_at_once_gives(sentry: Sentry, engine: Engine) -> None:
+    turns = _turns(sentry, engine)
+
+    assert turns >= STEPS
+    assert engine.kept == [sentry.learn("revolving", DECISIONS, "holdline:sentry")]
+    assert engine.kept[0].decisions == DECISIONS
+
+
+def test_a_step_that_fails_begins_anew(
+    sentry: Sentry, engine: Engine, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    read = store.looks_before
+
+    def failing(number: int, count: int) -> list[Look]:
+        reads.append(number)
+        if len(reads) == 2:
+            raise StoreUnavailable("once")
+        return read(number, count)
+
+    monkeypatch.setattr(store, "looks_before", failing)
+
+    _turns(sentry, engine)
+
+    assert reads[2] == reads[0]
+    assert engine.kept[0].decisions == DECISIONS
+
+
+def test_a_baseline_waits_for_an_engine_that_is_away(sentry: Sentry, engine: Engine) -> None:
+    engine.is_away = True
+    for _ in range(2 * STEPS):
+        sentry.turn()
+    engine.is_away = False
+
+    assert _turns(sentry, engine) == 1
+    assert engine.kept[0].decisions == DECISIONS
