@@ -18,7 +18,11 @@ SIGNALS_SHOWN: Final = 8
 ASKED_MAX: Final = 5
 QUESTIONS: Final = {
     "limits fall that should not": ("cut_rate",),
-    "raises or first limits are missing or refused": ("raise_refusal_rate", "assign_refusal_rate"),
+    "raises or first limits are missing or refused": (
+        "missing_raise_rate",
+        "raise_refusal_rate",
+        "assign_refusal_rate",
+    ),
     "limits rise too much or too often": ("raise_rate", "assign_rate", "growth_brake"),
     "scores or outcomes shifted since a policy change": ("score_psi",),
     "data arrives wrong, stale or empty": ("fact_psi", "age_psi"),

@@ -54,6 +54,19 @@ class Shard(NamedTuple):
     done_us: int
     begun_us: int = 0
     """When it was first leased; 0 in a store from before that was kept."""
+    waiting: int = 0
+    """How many of the withheld wait for the day's budget; 0 in a store from before that was kept."""
+
+
+class Passed(NamedTuple):
+    """What a run has come to: accounts looked at, and of them those who were raised or wait for the budget."""
+
+    business_day: int
+    state: RunState
+    ended_us: int
+    looked: int
+    granted: int
+    waiting: int
 
 
 class Slice(NamedTuple):

@@ -38,6 +38,7 @@ from service.domain.errors import (
     RunNotFound,
     Violation,
 )
+from service.domain.policy import PORTFOLIO
 from service.engine import alerts
 from service.engine.brake import Brake
 from service.engine.control import Control
@@ -276,11 +277,12 @@ class RunDesk:
             raise TaskLost("another worker has the shard, or has gone on from here")
         promised = _promised(answers)
         granted = sum(decision.outcome is APPROVED for decision in promised)
+        waiting = sum(decision.reasons[0] == PORTFOLIO.reason for decision in promised)
         self._runs.enter_shard(
             shard._replace(
                 done_id=chunk.done_id, lease_us=now_us + self._lease_us, looked=shard.looked + chunk.looked,
                 granted=shard.granted + granted, withheld=shard.withheld + len(promised) - granted,
-                done_us=now_us if chunk.is_done else 0,
+                done_us=now_us if chunk.is_done else 0, waiting=shard.waiting + waiting,
             )
         )  # fmt: skip
         if chunk.accounts and not run.accounts:

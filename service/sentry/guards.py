@@ -41,6 +41,8 @@ RATES: Final[dict[str, tuple[tuple[Kind, ...], bool]]] = {
     "assign_refusal_rate": ((Kind.ASSIGN,), False),
 }
 """Signals of a rate: the kinds that count, and whether a rise of the limit is the hit."""
+MISSING_RAISES: Final = "missing_raise_rate"
+"""Signal of the daily run: accounts that it passes and does not raise (`run_guard`)."""
 COMPLAINTS: Final = "complaint_rate"
 """Signal of upset customers: complaints among complaints and decisions."""
 RECOMMENDS: Final = {
@@ -49,6 +51,7 @@ RECOMMENDS: Final = {
     "raise_refusal_rate": "hold_last_known_good",
     "assign_rate": "cap_growth",
     "assign_refusal_rate": "hold_last_known_good",
+    MISSING_RAISES: "hold_last_known_good",
     COMPLAINTS: "hold_last_known_good",
     "score_psi": "hold_last_known_good",
     "fact_psi": "static_scorecard",

@@ -22,6 +22,7 @@ from service.sentry.delivery import Deliverer
 from service.sentry.guards import Act, Guards, Signal, learning
 from service.sentry.notices import Notices
 from service.sentry.pulse import PulseGuards
+from service.sentry.run_guard import RUNS_READ, missing_raises
 from service.telemetry import SentryMeters
 
 LOOKS_MAX: Final = 2_000
@@ -141,7 +142,8 @@ class Sentry:
         self._learned = None
         self._alerts_out.settled(alerted)
         self._lapses_told.update(report.lapsed)
-        self.guards.others = self._pulses.signals(pulse, now_us)
+        missing = missing_raises(self._store.runs.passed(RUNS_READ))
+        self.guards.others = [*self._pulses.signals(pulse, now_us), *missing]
         self._alerts_out.take(self._store.outbox.due(alerts.TOPIC, now_us, self._alerts_out.in_hand_max))
         if self._notices_out is not None:
             self._notices_out.settled(told)

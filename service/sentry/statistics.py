@@ -41,8 +41,8 @@ class Cusum:
     """Watches one rate for a rise."""
 
     def __init__(self, normal: float) -> None:
-        """Watch for a doubling of a normal rate (0 to `RATE_MOST`); above one half, for halving the distance to 1."""
-        assert normal <= RATE_MOST
+        """Watch for a doubling of a normal rate (0 to below 1); above one half, for halving the distance to 1."""
+        assert normal < 1
         low = max(normal, RATE_LEAST)
         high = min(2 * low, (1 + low) / 2)
         self._hit = math.log(high / low)

@@ -10,6 +10,7 @@ from service.domain.daily_run import (
     Discrepancy,
     DiscrepancyCount,
     DiscrepancyKind,
+    Passed,
     Run,
     RunState,
     Shard,
@@ -96,6 +97,15 @@ class MemoryRuns:
     def enter_run(self, run: Run) -> None:
         """Enter a run, or what became of it."""
         self._runs[run.business_day] = run
+
+    def passed(self, count: int) -> list[Passed]:
+        """Add up what so many runs have come to, newest first."""
+        found = []
+        for day in sorted(self._runs, reverse=True)[:count]:
+            run, shards = self._runs[day], self.shards(day)
+            sums = [sum(values) for values in zip(*((s.looked, s.granted, s.waiting) for s in shards), strict=True)]
+            found.append(Passed(day, run.state, run.ended_us, *(sums or (0, 0, 0))))
+        return found
 
     def account_count(self) -> int:
         """Count the accounts."""

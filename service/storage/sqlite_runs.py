@@ -16,6 +16,7 @@ from service.domain.daily_run import (
     DiscrepancyCount,
     DiscrepancyKind,
     Line,
+    Passed,
     Run,
     RunState,
     Shard,
@@ -68,6 +69,11 @@ class SqliteRuns:
     def enter_run(self, run: Run) -> None:
         """Enter a run, or what became of it."""
         self._run(STATEMENTS["enter_run"], run)
+
+    def passed(self, count: int) -> list[Passed]:
+        """Add up what so many runs have come to, newest first."""
+        found = self._run(STATEMENTS["passed"], (count,))
+        return [Passed(business_day, RunState(state), *rest) for business_day, state, *rest in found]
 
     def account_count(self) -> int:
         """Count the accounts; walks them all."""

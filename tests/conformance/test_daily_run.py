@@ -82,6 +82,10 @@ def test_the_budget_holds_and_who_waits_for_it_comes_first_the_next_day(office: 
     office.run(DAY + 1)
     second = [office.entitlement(name, DAY + 1) for name in names]
 
+    later, passed = office.bench.store.runs.passed(2)
+    assert passed[:5] == (DAY, RunState.DONE, passed.ended_us, 12, 12 - len(waiting))
+    assert (passed.waiting, later.business_day) == (len(waiting), DAY + 1)
+    assert office.bench.store.runs.passed(1) == [later]
     assert 0 < raised <= 500_000
     assert waiting == names[-len(waiting) :]
     assert 0 < len(waiting) < 12

@@ -2,44 +2,19 @@
 
 import pytest
 
-from service.bootstrap import make_control
 from service.domain.decision import Kind
-from service.domain.errors import EngineUnavailable, StoreUnavailable
+from service.domain.errors import StoreUnavailable
 from service.domain.facts import FACTS
-from service.domain.watch import Baseline, Look
-from service.engine.reports import Pulse, Report
+from service.domain.watch import Look
 from service.sentry import process
-from service.sentry.delivery import Deliverer
-from service.sentry.guards import Guards
-from service.sentry.notices import Notices
 from service.sentry.process import LEARNED_AT_ONCE, Sentry
 from service.storage.memory import MemoryStore
-from service.telemetry import sentry_meters
 from tests.builders import Bench, StillClock, command
+from tests.sentries import Engine, sentry_of
 
 DECISIONS = 1_200
 STEPS = DECISIONS // LEARNED_AT_ONCE + 1 + len(FACTS)
 TURNS_MAX = 3 * STEPS
-
-
-class Engine:
-    """Takes reports and keeps their baselines; is away while told so."""
-
-    def __init__(self) -> None:
-        self.kept: list[Baseline] = []
-        self.is_away = False
-
-    def report(self, report: Report) -> Pulse:
-        """Keep a report's baseline."""
-        if self.is_away:
-            raise EngineUnavailable
-        if report.baseline is not None:
-            self.kept.append(report.baseline)
-        return Pulse(0, 0, 0, 0, 1)
-
-    def activate(self, playbook: str, product: str, reason: str) -> None:
-        """Refuse to: no guard alarms here."""
-        raise AssertionError((playbook, product, reason))
 
 
 @pytest.fixture
@@ -60,9 +35,7 @@ def engine() -> Engine:
 @pytest.fixture
 def sentry(store: MemoryStore, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Sentry:
     monkeypatch.setattr(process, "LEARNING_SECONDS", 0.0)
-    alerts_out = Deliverer(None, 1, 1, store.now_us, is_logged=True)
-    notices = Notices(store, make_control())
-    return Sentry(store, engine, Guards({}), alerts_out, None, notices, DECISIONS, sentry_meters(None))
+    return sentry_of(store, engine, DECISIONS)
 
 
 def _turns(sentry: Sentry, engine: Engine) -> int:

@@ -359,6 +359,14 @@ INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (business_day) DO UPDATE SET state = excluded.state, ended_us = excluded.ended_us,
     accounts = excluded.accounts, cursor = excluded.cursor, is_cut = excluded.is_cut;
 
+-- name: passed
+-- Add up what the newest runs have come to. Primary keys.
+SELECT runs.business_day, runs.state, runs.ended_us, coalesce(sum(run_shards.looked), 0),
+    coalesce(sum(run_shards.granted), 0), coalesce(sum(run_shards.waiting), 0)
+FROM (SELECT business_day, state, ended_us FROM runs ORDER BY business_day DESC LIMIT ?) AS runs
+LEFT JOIN run_shards ON run_shards.business_day = runs.business_day
+GROUP BY runs.business_day ORDER BY runs.business_day DESC;
+
 -- name: account_count
 -- Count the accounts; walks the primary key, once a run.
 SELECT count(*) FROM accounts;
@@ -381,10 +389,10 @@ SELECT * FROM run_shards WHERE business_day = ? AND shard = ?;
 
 -- name: enter_shard
 -- Enter a shard, or how far it is. Primary key.
-INSERT INTO run_shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO run_shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (business_day, shard) DO UPDATE SET done_id = excluded.done_id, holder = excluded.holder,
     lease_us = excluded.lease_us, looked = excluded.looked, granted = excluded.granted, withheld = excluded.withheld,
-    done_us = excluded.done_us, begun_us = excluded.begun_us;
+    done_us = excluded.done_us, begun_us = excluded.begun_us, waiting = excluded.waiting;
 
 -- name: budget_slices
 -- Read what was taken out of a day's budget. Primary key.
