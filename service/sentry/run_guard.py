@@ -17,6 +17,8 @@ RUNS_COMPARED: Final = 7
 RUNS_READ: Final = 12
 """Newest runs that are read: some may still run, or have been cancelled."""
 RUNS_LEAST: Final = 3
+MISSING_LEAST: Final = 0.1
+"""A run that raises nearly everybody is taken to miss so many, else a tenth less would be an alarm."""
 MISSING_MOST: Final = 0.999
 """Where fewer than one account in a thousand is raised, there is nothing to miss."""
 
@@ -32,12 +34,12 @@ def missing_raises(passed: Sequence[Passed]) -> list[Signal]:
     latest, earlier = done[:1], done[1 : RUNS_COMPARED + 1]
     if len(earlier) < RUNS_LEAST:
         return []
-    normal = sorted(upper_bound(_missing(one), one.looked) for one in earlier)[-2]
+    normal = max(sorted(upper_bound(_missing(one), one.looked) for one in earlier)[-2], MISSING_LEAST)
     if normal > MISSING_MOST:
         return []
     (run,) = latest
     missing = _missing(run)
-    cusum = Cusum(normal)
+    cusum = Cusum(normal, halves=True)
     cusum.add(missing, run.looked - missing)
     is_alarming = cusum.share >= 1
     since_us = run.ended_us if is_alarming else 0

@@ -40,11 +40,14 @@ RECOVERED: Final = 0.5
 class Cusum:
     """Watches one rate for a rise."""
 
-    def __init__(self, normal: float) -> None:
-        """Watch for a doubling of a normal rate (0 to below 1); above one half, for halving the distance to 1."""
+    def __init__(self, normal: float, *, halves: bool = False) -> None:
+        """Watch for a doubling of a normal rate (0 to below 1); above one half, for halving the distance to 1.
+
+        With `halves` it is the latter for any rate: that the opposite's falls to half.
+        """
         assert normal < 1
         low = max(normal, RATE_LEAST)
-        high = min(2 * low, (1 + low) / 2)
+        high = (1 + low) / 2 if halves else min(2 * low, (1 + low) / 2)
         self._hit = math.log(high / low)
         self._miss = math.log((1 - high) / (1 - low))
         self.threshold = math.log(MONTH_DECISIONS * STREAMS * (high * self._hit + (1 - high) * self._miss))

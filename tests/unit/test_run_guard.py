@@ -44,6 +44,12 @@ def test_a_run_about_as_good_or_better_does_not(granted: int) -> None:
     assert (signal.is_alarming, signal.since_us) == (False, 0)
 
 
+@pytest.mark.parametrize("usual", [400, 4_000, 12_000, 20_000])
+def test_what_alarms_is_the_same_share_of_what_is_normal_however_much_that_is(usual: int) -> None:
+    assert _signal(_runs(usual * 60 // 100, *[usual] * RUNS_COMPARED)).is_alarming
+    assert not _signal(_runs(usual * 85 // 100, *[usual] * RUNS_COMPARED)).is_alarming
+
+
 def test_whoever_waits_for_the_budget_is_not_missing() -> None:
     assert not _signal(_runs(50, *[USUAL] * 5, waiting=950)).is_alarming
 
