@@ -34,7 +34,7 @@ def varint(number: int) -> bytes:
     if 0 <= number < SMALL_END:
         return _SMALL[number]
     if 0 <= number < SMALL_END << 14:
-        return _CONTINUED[number & SMALL_END - 1] + varint(number >> 14)
+        return _CONTINUED[number & SMALL_END - 1] + _SMALL[number >> 14]
     number &= (1 << 64) - 1
     parts = bytearray()
     while number > 127:
@@ -52,13 +52,15 @@ def field(tag: bytes, content: bytes) -> bytes:
 @lru_cache(maxsize=8192)
 def money(minor_units: int, currency: str) -> bytes:
     """Write a Money with its length in front, without a tag; cached because amounts repeat."""
-    amount = b"\x08" + varint(minor_units) if minor_units else b""
-    content = amount + b"\x12\x03" + currency.encode()
-    return _SMALL[len(content)] + content
+    return _amount(minor_units, _code(currency))
+
+
+def _code(currency: str) -> bytes:
+    return b"\x12\x03" + currency.encode()
 
 
 def _amount(minor_units: int, code: bytes) -> bytes:
-    """Write a Money as `money` does, from its currency's field; facts rarely repeat an amount."""
+    """Write what `money` does, from its currency's field and without a cache: facts rarely repeat an amount."""
     if not minor_units:
         return b"\x05" + code
     amount = varint(minor_units)
@@ -86,7 +88,7 @@ def timestamp(tag: bytes, micros: int) -> bytes:
 
 def facts(profile: Profile, currency: str) -> bytes:
     """Write the content of a Facts."""
-    code = b"\x12\x03" + currency.encode()
+    code = _code(currency)
     return b"".join(
         [
             tag + (_amount(value, code) if is_money else _SMALL[value] if value < SMALL_END else varint(value))

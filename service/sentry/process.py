@@ -16,7 +16,6 @@ from service.domain.notice import TOPIC
 from service.domain.watch import Baseline, Complaint, Look
 from service.engine import alerts
 from service.engine.ports import NUMBER_MAX, Answer, Call, Store
-from service.engine.preview import newest
 from service.engine.reports import Alarm, Pulse, Report
 from service.sentry.delivery import Deliverer
 from service.sentry.guards import Act, Guards, Signal, learning
@@ -103,8 +102,8 @@ class Sentry:
     def _follow(self) -> bool:
         self.guards.learn(self._store.playbooks.baselines())
         if self.watermark < 0:
-            warm_up = list(newest(self._store, WARM_UP))
-            self.watermark = warm_up[-1].decision.number - 1 if warm_up else 0
+            warm_up = self._store.looks_before(NUMBER_MAX, WARM_UP)
+            self.watermark = warm_up[-1].number - 1 if warm_up else 0
         found = self._store.looks_after(self.watermark, LOOKS_MAX)
         self.guards.add(found)
         if found:
@@ -197,9 +196,9 @@ class Sentry:
 
         Later ones are people's to ask for. Where a step fails it begins anew.
         """
-        if self._learning is None:
+        if self._learned is None and self._learning is None:
             self._learning = self._lacking()
-        if self._learning is None or self._learned is not None:
+        if self._learning is None:
             return
         (product, seen, steps), self._learning = self._learning, None
         until = time.monotonic() + LEARNING_SECONDS

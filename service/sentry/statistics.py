@@ -41,11 +41,11 @@ class Cusum:
     """Watches one rate for a rise."""
 
     def __init__(self, normal: float, *, halves: bool = False) -> None:
-        """Watch for a doubling of a normal rate (0 to below 1); above one half, for halving the distance to 1.
+        """Watch for a doubling of a normal rate (0 to `RATE_MOST`); above one half, for halving the distance to 1.
 
-        With `halves` it is the latter for any rate: that the opposite's falls to half.
+        With `halves` it is the latter for any rate below 1: that the opposite's falls to half.
         """
-        assert normal < 1
+        assert normal < 1 if halves else normal <= RATE_MOST
         low = max(normal, RATE_LEAST)
         high = (1 + low) / 2 if halves else min(2 * low, (1 + low) / 2)
         self._hit = math.log(high / low)

@@ -214,7 +214,7 @@ class MemoryStore:
         if decided is None:
             return None
         before = self._links.get(decided.decision.previous, b"")
-        link = rows.decision_link(before, rows.decision_row(decided.decision, rows.Profiles().written))
+        link = rows.decision_link(before, rows.decision_row(decided.decision, {}))
         return Sealed(decided, link == self._links[number], self._links[number])
 
     def sealed_all(self) -> Iterator[Sealed]:

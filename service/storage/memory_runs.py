@@ -103,8 +103,12 @@ class MemoryRuns:
         found = []
         for day in sorted(self._runs, reverse=True)[:count]:
             run, shards = self._runs[day], self.shards(day)
-            sums = [sum(values) for values in zip(*((s.looked, s.granted, s.waiting) for s in shards), strict=True)]
-            found.append(Passed(day, run.state, run.ended_us, *(sums or (0, 0, 0))))
+            found.append(
+                Passed(
+                    day, run.state, run.ended_us, sum(shard.looked for shard in shards),
+                    sum(shard.granted for shard in shards), sum(shard.waiting for shard in shards),
+                )
+            )  # fmt: skip
         return found
 
     def account_count(self) -> int:

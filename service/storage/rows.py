@@ -5,7 +5,7 @@ JSON's size and cost), and that each decision's row is sealed by the hash chain
 of its account: chain = SHA-256(chain before + canonical row).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -55,8 +55,8 @@ def _sealed(row: Row) -> Row:
     return row[:-1] if row[-2] else row[:-2]
 
 
-def decision_row(decision: Decision, profile_bytes: Callable[[Profile], bytes]) -> Row:
-    """Give a decision's columns, without the chain; its profile as a function writes it."""
+def decision_row(decision: Decision, written: dict[int, bytes]) -> Row:
+    """Give a decision's columns, without the chain; `written` holds profiles that are written already, by identity."""
     (
         number, previous, account_id, account_version, kind, outcome, status, old_limit, new_limit, held, outstanding,
         profile, growth, points, reasons, policy_version, mode_id, activations, caller, request_id, fingerprint,
@@ -64,7 +64,7 @@ def decision_row(decision: Decision, profile_bytes: Callable[[Profile], bytes]) 
     ) = decision  # fmt: skip
     return (
         number, previous, account_id, account_version, int(kind), int(outcome), int(status), old_limit, new_limit, held,
-        outstanding, profile_bytes(profile), growth_bytes(growth), _points_bytes(points), ",".join(reasons),
+        outstanding, _profile_bytes(profile, written), growth_bytes(growth), _points_bytes(points), ",".join(reasons),
         policy_version, mode_id, ",".join(activations), caller, request_id, fingerprint, trace_id, decided_us,
         business_day, notice_day, promised, _encode((asked, temporary)) if asked or temporary else b"",
     )  # fmt: skip
@@ -98,18 +98,15 @@ def hold(row: Sequence[Any]) -> Hold:
     return Hold(account_id, number, HoldState(state), *rest)
 
 
-class Profiles:
-    """Profiles in bytes, each written once: a decision and its account hold the same one, while a book holds both."""
+def _profile_bytes(profile: Profile, written: dict[int, bytes]) -> bytes:
+    """Write a profile once while `written` lives: a decision and its account hold the same one, and a book holds both.
 
-    def __init__(self) -> None:
-        self._written: dict[int, bytes] = {}
-
-    def written(self, profile: Profile) -> bytes:
-        """Write a profile, known by its identity: to hash one takes longer than to write it."""
-        found = self._written.get(id(profile))
-        if found is None:
-            found = self._written[id(profile)] = _encode(profile)
-        return found
+    It is known by its identity, since to hash one takes longer than to write it.
+    """
+    found = written.get(id(profile))
+    if found is None:
+        found = written[id(profile)] = _encode(profile)
+    return found
 
 
 def news_bytes(news: tuple[tuple[int, int], ...]) -> bytes:
@@ -180,14 +177,14 @@ def sheet(book: Book) -> Sheet:
     accounts = book.accounts
     chains = {name: account.chain for name, account in accounts.items()}
     postings_chains = {name: account.postings_chain for name, account in accounts.items()}
-    profiles = Profiles()
-    decisions = [decision_row(decision, profiles.written) for _, decision in book.decisions]
+    written: dict[int, bytes] = {}
+    decisions = [decision_row(decision, written) for _, decision in book.decisions]
     postings = [posting_row(posting) for _, posting in book.postings]
     links = _links([(row[2], _sealed(row)) for row in decisions], chains)
     posting_links = _links([(row[2], row) for row in postings], postings_chains)
 
     def sealed(name: str) -> Row:
-        return account_row(accounts[name], chains[name], postings_chains[name], profiles.written)
+        return account_row(accounts[name], chains[name], postings_chains[name], written)
 
     return Sheet(
         [(*row, link) for row, link in zip(decisions, links, strict=True)],
@@ -227,13 +224,11 @@ def entitlement(row: Sequence[Any]) -> Entitlement:
     return Entitlement(account_id, business_day, EntitlementState(state), *rest)
 
 
-def account_row(
-    account: Account, chain: bytes, postings_chain: bytes, profile_bytes: Callable[[Profile], bytes]
-) -> Row:
-    """Give an account's columns with the heads of its chains; its profile as a function writes it."""
+def account_row(account: Account, chain: bytes, postings_chain: bytes, written: dict[int, bytes]) -> Row:
+    """Give an account's columns with the heads of its chains; `written` as for its decisions."""
     return (
         account.account_id, account.product, account.currency, int(account.status), account.limit_minor,
-        account.held_minor, account.outstanding_minor, account.version, profile_bytes(account.profile),
+        account.held_minor, account.outstanding_minor, account.version, _profile_bytes(account.profile, written),
         _encode((account.last_raise_day, account.last_cut_day, account.movements)),
         account.last_decision, chain, _encode(account.holds) if account.holds else b"", account.last_posting,
         postings_chain, behaviour_bytes(account.behaviour), _encode(account.temporary) if account.temporary else b"",
