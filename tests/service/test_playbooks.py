@@ -164,6 +164,7 @@ def test_an_activation_is_extended_from_now_on_and_never_shortened(as_: As) -> N
 
 def test_an_activation_lapses_by_itself(as_: As) -> None:
     shop, olga = as_("shop"), as_("olga")
+    before = olga.mode().resume_token
     made = olga.activate("freeze_raises", ttl_seconds=1, reason="short")
 
     wait_until(lambda: olga.mode().mode.mode_id == "normal", 10, "it lapsed")
@@ -174,6 +175,14 @@ def test_an_activation_lapses_by_itself(as_: As) -> None:
     assert error.metadata["state"] == "lapsed"
     states = {one.activation_id: one.state for one in _list(as_, olga)}
     assert states[made.activation.activation_id] == pb.ACTIVATION_STATE_LAPSED
+    wait_until(
+        lambda: (
+            [(change.action, change.caller) for change in next(shop.watch_mode(before)).changes]
+            == [("activate", "olga"), ("lapse", "holdline:sentry")]
+        ),
+        30,
+        "the lapse is written down, also for the tests that read changes after this one",
+    )
 
 
 def _list(as_: As, client: Client) -> list[pb.Activation]:
