@@ -34,12 +34,12 @@ Latencies = dict[tuple[int, str, str, bool], HdrHistogram]
 def judge(scenario: Scenario, result: dict[str, Any]) -> dict[str, Any]:
     """Put the figures, the objectives and the verdict into a result whose latencies are still histograms."""
     latencies: Latencies = result.pop("latencies")
-    result["phases"] = [_phase(scenario, number, latencies) for number in range(len(scenario.phases))]
+    result["phases"] = [_phase(scenario, number, latencies) for number in range(len(scenario.names))]
     result["rows"] = [
-        {"phase": scenario.phases[phase].name, "rpc": rpc, "told": told.lower(), "hot": is_hot} | _figures(found)
+        {"phase": scenario.names[phase], "rpc": rpc, "told": told.lower(), "hot": is_hot} | _figures(found)
         for (phase, rpc, told, is_hot), found in sorted(latencies.items())
     ]
-    result["statuses"] = [[scenario.phases[phase].name, *rest] for phase, *rest in result["statuses"]]
+    result["statuses"] = [[scenario.names[phase], *rest] for phase, *rest in result["statuses"]]
     figures = _Figures(scenario, result, latencies)
     result["objectives"] = [figures.hold(objective) for objective in scenario.objectives]
     if not result["generator"]["kept_schedule"]:
@@ -93,16 +93,16 @@ def summed(latencies: Latencies, fits: Callable[[int, str, str, bool], bool]) ->
 
 def _phase(scenario: Scenario, number: int, latencies: Latencies) -> dict[str, Any]:
     """Sum a phase up: counts by what callers know, goodput, and the latencies of OK answers."""
-    phase = scenario.phases[number]
+    phase = scenario.names[number]
     told = {one.name.lower(): 0 for one in Told}
     for (found_phase, _, name, _), found in latencies.items():
         if found_phase == number:
             told[name.lower()] += found.get_total_count()
     good = summed(latencies, lambda at, _, name, __: at == number and name == Told.ACKNOWLEDGED.name)
     spectrum = [[share, good.get_value_at_percentile(share) / 1e3] for share in SPECTRUM] if good.total_count else []
-    seconds = scenario.phases[number].seconds
+    seconds = scenario.seconds_of(phase)
     return {
-        "name": phase.name, "seconds": seconds, "offered_per_second": sum(told.values()) / seconds,
+        "name": phase, "seconds": seconds, "offered_per_second": sum(told.values()) / seconds,
         "goodput_per_second": (told["acknowledged"] + told["declined"]) / seconds, "spectrum": spectrum,
         **told, **_figures(good),
     }  # fmt: skip
@@ -115,7 +115,7 @@ class _Figures:
         self._scenario = scenario
         self._result = result
         self._latencies = latencies
-        self._names = [phase.name for phase in scenario.phases]
+        self._names = scenario.names
 
     def hold(self, objective: Objective) -> dict[str, Any]:
         """Hold an objective against the run; gives what was wanted, what was found, and whether it is met."""
@@ -200,7 +200,7 @@ class _Figures:
 
     def _recovery(self, name: str) -> float:
         """Give the seconds from a phase's beginning until its seconds look like the first phase's calm ones."""
-        number = self._names.index(name)
+        number = self._scenario.first_of(name)
         starts = [0.0]
         for phase in self._scenario.phases:
             starts.append(starts[-1] + phase.seconds)

@@ -61,7 +61,11 @@ class _Part(BaseModel):
 
 
 class Phase(_Part):
-    """A stretch of the load with one kind of arrivals."""
+    """A stretch of the load with one kind of arrivals.
+
+    Stretches of one name, with others in between, are one phase in figures and objectives: a machine that changes its
+    speed meanwhile changes it for all phases that take turns.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=32)
     seconds: float = Field(gt=0, le=SECONDS_MAX)
@@ -78,6 +82,11 @@ class Phase(_Part):
         if bool(self.per_second) == bool(self.of_capacity):
             raise ValueError(f"phase {self.name}: say either per_second or of_capacity")
         return self
+
+    @property
+    def rate(self) -> dict[str, object]:
+        """Everything but its length."""
+        return self.model_dump(exclude={"seconds"})
 
 
 class Population(_Part):
@@ -218,14 +227,17 @@ class Scenario(_Part):
 
     @model_validator(mode="after")
     def _fits(self) -> "Scenario":
-        names = [phase.name for phase in self.phases]
-        if len(set(names)) != len(names):
-            raise ValueError("phases need names of their own")
+        names = self.names
+        unlike = {one.name for one in self.phases if one.rate != self.phases[self.first_of(one.name)].rate}
+        if unlike:
+            raise ValueError(f"phases of one name have one rate: {', '.join(sorted(unlike))}")
         if self.draw_connections >= self.connections:
             raise ValueError("draw_connections must leave connections to the others")
         for objective in self.objectives:
             if objective.phase and objective.phase not in names:
                 raise ValueError(f"an objective names the phase {objective.phase}; there are {', '.join(names)}")
+            if objective.recovers_seconds_max and [one.name for one in self.phases].count(objective.phase) != 1:
+                raise ValueError("recovers_seconds_max needs a phase that comes once")
         for disturbance in self.disturbances:
             if disturbance.at > self.seconds:
                 raise ValueError(f"{disturbance.what} at {disturbance.at} s comes after the end, {self.seconds} s")
@@ -237,6 +249,19 @@ class Scenario(_Part):
     def seconds(self) -> float:
         """How long the load lasts."""
         return sum(phase.seconds for phase in self.phases)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The phases' names, each once, in the order of their first stretches; figures are kept by them."""
+        return tuple(dict.fromkeys(phase.name for phase in self.phases))
+
+    def first_of(self, name: str) -> int:
+        """Give the place of a phase's first stretch."""
+        return [phase.name for phase in self.phases].index(name)
+
+    def seconds_of(self, name: str) -> float:
+        """Give how long all stretches of a phase last together."""
+        return sum(phase.seconds for phase in self.phases if phase.name == name)
 
     @property
     def needs_capacity(self) -> bool:

@@ -17,7 +17,7 @@ STEP_SECONDS_MAX: Final = 0.02
 
 
 class Arrival(NamedTuple):
-    """A call's intended start, in seconds from the start of the load, and its phase's number."""
+    """A call's intended start, in seconds from the start of the load, and its phase's place among the names."""
 
     at: float
     phase: int
@@ -69,7 +69,8 @@ def arrivals(scenario: Scenario, seed: int) -> Iterator[Arrival]:
     """
     rng = random.Random(seed)
     began = 0.0
-    for number, phase in enumerate(scenario.phases):
+    for phase in scenario.phases:
+        number = scenario.names.index(phase.name)
         rate = rate_of(phase)
         is_random = phase.arrivals in (Arrivals.POISSON, Arrivals.RUSH)
         at, owed = 0.0, rng.expovariate(1) if is_random else 0.5

@@ -245,6 +245,25 @@ def test_a_verdict_is_no_better_than_its_worst_part(
     )
 
 
+def test_a_phase_is_judged_over_all_its_stretches() -> None:
+    stretches = [{"name": name, "seconds": 2, "per_second": 4} for name in ("one", "two", "one")]
+    found = HdrHistogram(1, 120_000_000, 3)
+    found.record_value(1_000, 8)
+    latencies = {(place, "decide", Told.ACKNOWLEDGED.name, False): found for place in (0, 1)}
+
+    result = judge(
+        _scenario(phases=stretches),
+        {
+            "latencies": latencies, "statuses": [], "samples": [], "seconds": [],
+            "generator": {"kept_schedule": True}, "verdict": {"faults": []}, "sums": {},
+        },
+    )  # fmt: skip
+
+    assert [(one["name"], one["seconds"], one["goodput_per_second"]) for one in result["phases"]] == [
+        ("one", 4, 2.0), ("two", 2, 4.0),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("objective", "found", "met"),
     [

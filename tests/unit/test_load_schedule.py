@@ -58,6 +58,17 @@ def test_constant_arrivals_are_evenly_apart() -> None:
     assert all(abs(second - first - 0.01) < 1e-6 for first, second in pairwise(found))
 
 
+def test_stretches_that_take_turns_are_one_phase() -> None:
+    turns = [{"name": name, "seconds": 2, "per_second": rate} for name, rate in (("a", 10), ("b", 20), ("a", 10))]
+    planned = Scenario.model_validate({"name": "test", "about": "a test", "phases": turns})
+
+    found = list(arrivals(planned, 1))
+
+    assert {one.phase for one in found if 2 <= one.at < 4} == {planned.names.index("b")}
+    assert {one.phase for one in found if not 2 <= one.at < 4} == {planned.names.index("a")}
+    assert (planned.names, planned.seconds_of("a"), planned.seconds_of("b")) == (("a", "b"), 4, 2)
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
@@ -70,6 +81,14 @@ def test_constant_arrivals_are_evenly_apart() -> None:
         ({"objectives": [{"percentile": 99}]}, "exactly one"),
         ({"objectives": [{"ms_max": 5}]}, "go together"),
         ({"phases": [{"name": "a", "seconds": 3600, "per_second": 90000}]}, "calls"),
+        ({"phases": [{"name": "a", "seconds": 1, "per_second": rate} for rate in (1, 2)]}, "one rate: a"),
+        (
+            {
+                "phases": [{"name": name, "seconds": 1, "per_second": 1} for name in ("a", "b", "a")],
+                "objectives": [{"phase": "a", "recovers_seconds_max": 1}],
+            },
+            "a phase that comes once",
+        ),
     ],
 )  # fmt: skip
 def test_a_scenario_that_cannot_be_run_is_refused_with_the_reason(
