@@ -159,7 +159,12 @@ class Generator:
         patience = min(self._scenario.deadline_ms, self._scenario.room_ms) / 1_000
         for line in self._lines:
             while line and now - line[0].intended > patience and not line[0].attempts:
-                self._ended(line.popleft(), NO_ROOM, b"", now)
+                call = line.popleft()
+                if call.asked is None:
+                    # Under overload most calls end here, on the cores that the server needs.
+                    self.tally.end(call, NO_ROOM, Told.REFUSED, now)
+                else:
+                    self._ended(call, NO_ROOM, b"", now)
             if not any(self._connections):
                 for call in [line.popleft() for _ in range(len(line))]:
                     self._ended(call, NOT_SENT, b"", now)

@@ -19,6 +19,7 @@ NOT_SENT: Final = "14 NOT_SENT"
 """There was no connection to send it on."""
 NO_ROOM: Final = "4 NO_ROOM"
 """It found no free stream in time, and its caller gave it up."""
+_WORDS: Final = {told: told.name.lower() for told in Told}
 
 
 def histogram(digits: int = 3) -> HdrHistogram:
@@ -61,9 +62,9 @@ class Tally:
     """Everything that is counted."""
 
     def __init__(self) -> None:
-        self.latencies: dict[tuple[int, str, str, bool], HdrHistogram] = {}
+        self.latencies: dict[tuple[int, Rpc, Told, bool], HdrHistogram] = {}
         """By phase, RPC, what the caller knows, and whether it is the hot account's."""
-        self.statuses: Counter[tuple[int, str, str]] = Counter()
+        self.statuses: Counter[tuple[int, Rpc, str]] = Counter()
         self.lag = histogram()
         self.begun = self.late = self.attempts = self.firsts = self.duplicates = self.replays = 0
         self.seconds: dict[int, Second] = {}
@@ -85,23 +86,25 @@ class Tally:
 
     def end(self, call: Call, status: str, told: Told, now: float) -> None:
         """Count a call that has ended for its caller."""
-        rpc = call.rpc.value
         latency_us = recordable_us(now - call.intended)
-        key = call.phase, rpc, told.name, call.asked is not None and call.asked.is_hot
+        key = call.phase, call.rpc, told, call.asked is not None and call.asked.is_hot
         found = self.latencies.get(key)
         if found is None:
             found = self.latencies[key] = histogram()
         found.record_value(latency_us)
-        self.statuses[call.phase, rpc, status] += 1
+        self.statuses[call.phase, call.rpc, status] += 1
         second = self.second(now)
-        second.counts[told.name.lower()] += 1
+        second.counts[_WORDS[told]] += 1
         if told is Told.ACKNOWLEDGED:
             second.latencies.record_value(latency_us)
 
     def result(self) -> dict[str, Any]:
         """Write the tally as JSON: histograms in HdrHistogram's own encoding."""
         return {
-            "latencies": [[*key, found.encode().decode()] for key, found in self.latencies.items()],
+            "latencies": [
+                [phase, rpc, told.name, is_hot, found.encode().decode()]
+                for (phase, rpc, told, is_hot), found in self.latencies.items()
+            ],
             "statuses": [[*key, count] for key, count in self.statuses.items()],
             "lag": self.lag.encode().decode(),
             "begun": self.begun, "late": self.late, "attempts": self.attempts, "firsts": self.firsts,
