@@ -84,7 +84,7 @@ class Phase(_Part):
         return self
 
     @property
-    def rate(self) -> dict[str, object]:
+    def shape(self) -> dict[str, object]:
         """Everything but its length."""
         return self.model_dump(exclude={"seconds"})
 
@@ -228,9 +228,9 @@ class Scenario(_Part):
     @model_validator(mode="after")
     def _fits(self) -> "Scenario":
         names = self.names
-        unlike = {one.name for one in self.phases if one.rate != self.phases[self.first_of(one.name)].rate}
+        unlike = {one.name for one in self.phases if one.shape != self.phases[self.first_of(one.name)].shape}
         if unlike:
-            raise ValueError(f"phases of one name have one rate: {', '.join(sorted(unlike))}")
+            raise ValueError(f"phases of one name differ in length alone: {', '.join(sorted(unlike))}")
         if self.draw_connections >= self.connections:
             raise ValueError("draw_connections must leave connections to the others")
         for objective in self.objectives:
