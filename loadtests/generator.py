@@ -159,12 +159,7 @@ class Generator:
         patience = min(self._scenario.deadline_ms, self._scenario.room_ms) / 1_000
         for line in self._lines:
             while line and now - line[0].intended > patience and not line[0].attempts:
-                call = line.popleft()
-                if call.asked is None:
-                    # Under overload most calls end here, on the cores that the server needs.
-                    self.tally.end(call, NO_ROOM, Told.REFUSED, now)
-                else:
-                    self._ended(call, NO_ROOM, b"", now)
+                self._ended(line.popleft(), NO_ROOM, b"", now)
             if not any(self._connections):
                 for call in [line.popleft() for _ in range(len(line))]:
                     self._ended(call, NOT_SENT, b"", now)
@@ -293,6 +288,10 @@ class Generator:
             self._put_off(call, now + pause * self._rng.uniform(0.5, 1.5))
             if told is Told.UNKNOWN:
                 self._enter(call, told, b"\0" * 8)
+            return
+        if call.asked is None:
+            # Nothing was written, so nothing is journalled. Under overload most calls end here, on the server's cores.
+            self.tally.end(call, status, told, now)
             return
         seal, is_replay = seal_of(call.rpc, answer, status)
         self.tally.replays += is_replay

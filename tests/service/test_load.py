@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from loadtests import conductor, report
 from loadtests.audit import Auditor
 from loadtests.journal import Entry, Journal, Told
 from loadtests.peers.process import running
-from loadtests.result import judge, together
+from loadtests.result import Latencies, judge, together
 from loadtests.scenario import Rpc, Scenario, load
 from loadtests.traffic import Traffic, take_over
 from service.cli.demonstration import Server
@@ -214,6 +215,23 @@ def test_what_goes_wrong_goes_wrong_in_the_engine_and_breaks_no_promise() -> Non
     assert any("commit" in sample and sample["commit"] > 0.02 for sample in result["samples"])
 
 
+def _judged(
+    scenario: Scenario,
+    latencies: Latencies,
+    *,
+    samples: Sequence[dict[str, Any]] = (),
+    faults: Sequence[str] = (),
+    is_on_time: bool = True,
+) -> dict[str, Any]:
+    return judge(
+        scenario,
+        {
+            "latencies": latencies, "statuses": [], "samples": samples, "seconds": [],
+            "generator": {"kept_schedule": is_on_time}, "verdict": {"faults": faults}, "sums": {},
+        },
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("faults", "is_on_time", "share", "outcome"),
     [
@@ -231,13 +249,7 @@ def test_a_verdict_is_no_better_than_its_worst_part(
     for told in (Told.ACKNOWLEDGED, Told.UNKNOWN):
         found = latencies[0, "decide", told.name, False] = HdrHistogram(1, 120_000_000, 3)
         found.record_value(1_000)
-    result = judge(
-        scenario,
-        {
-            "latencies": latencies, "statuses": [], "samples": [], "seconds": [],
-            "generator": {"kept_schedule": is_on_time}, "verdict": {"faults": faults}, "sums": {},
-        },
-    )  # fmt: skip
+    result = _judged(scenario, latencies, faults=faults, is_on_time=is_on_time)
 
     assert result["outcome"] == outcome
     assert report._cell(result["objectives"][0]["met"]) == (
@@ -251,13 +263,7 @@ def test_a_phase_is_judged_over_all_its_stretches() -> None:
     found.record_value(1_000, 8)
     latencies = {(place, "decide", Told.ACKNOWLEDGED.name, False): found for place in (0, 1)}
 
-    result = judge(
-        _scenario(phases=stretches),
-        {
-            "latencies": latencies, "statuses": [], "samples": [], "seconds": [],
-            "generator": {"kept_schedule": True}, "verdict": {"faults": []}, "sums": {},
-        },
-    )  # fmt: skip
+    result = _judged(_scenario(phases=stretches), latencies)
 
     assert [(one["name"], one["seconds"], one["goodput_per_second"]) for one in result["phases"]] == [
         ("one", 4, 2.0), ("two", 2, 4.0),
@@ -289,13 +295,7 @@ def test_objectives_bound_what_they_say(objective: dict[str, Any], found: float,
         {"memory_mb": {"engine": 140, "generator": 500}, "descriptors": {"engine": 20, "generator": 90}, "log_mb": 1},
         {"memory_mb": {"engine": 90, "generator": 900}, "descriptors": {"engine": 12, "generator": 900}, "log_mb": 2},
     ]
-    result = judge(
-        _scenario(phases=phases, objectives=[objective]),
-        {
-            "latencies": latencies, "statuses": [], "samples": samples, "seconds": [],
-            "generator": {"kept_schedule": True}, "verdict": {"faults": []}, "sums": {},
-        },
-    )  # fmt: skip
+    result = _judged(_scenario(phases=phases, objectives=[objective]), latencies, samples=samples)
 
     assert result["objectives"][0]["found"] == pytest.approx(found, rel=0.01)
     assert result["objectives"][0]["met"] is met
