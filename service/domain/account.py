@@ -43,6 +43,15 @@ class Movement(NamedTuple):
     cut_minor: int
 
 
+class Course(NamedTuple):
+    """Where a limit has come to and how it moved of late, as an account holds it: minor units, days since 1970."""
+
+    limit_minor: int
+    last_raise_day: int
+    last_cut_day: int
+    movements: tuple[Movement, ...]
+
+
 class OpenHold(NamedTuple):
     """What of an authorisation hold counts against the limit, and until when (microseconds since the epoch UTC)."""
 

@@ -13,6 +13,8 @@ from service.domain.account import (
     UNBOUNDED,
     Account,
     Growth,
+    Movement,
+    Status,
     Temporary,
     growth,
     growth_then,
@@ -60,7 +62,7 @@ from service.domain.policy import (
 
 TEMPORARY_DAYS_MAX: Final = 366
 """Longest temporary raise, whatever a policy or an operator says."""
-_MOVES: Final = frozenset((RAISE, REDUCE, REVIEW))
+_MOVES: Final = frozenset((RAISE, REDUCE, REVIEW, APPEAL))
 """Kinds whose change of limit counts as growth or cut; a first limit and an import do not."""
 
 
@@ -188,18 +190,38 @@ def _temporary_after(command: DecideCommand, account: Account, verdict: Verdict)
 
 def _after(account: Account, decision: Decision, stated: Profile) -> Account:
     """Give the account after a decision."""
-    day = decision.business_day
-    change = decision.new_limit_minor - decision.old_limit_minor
-    movements, last_raise_day, last_cut_day = account.movements, account.last_raise_day, account.last_cut_day
-    if change and decision.kind in _MOVES:
-        movements = moved(movements, day, change)
-        if change > 0:
-            last_raise_day = max(last_raise_day, day)
-        else:
-            last_cut_day = max(last_cut_day, day)
+    last_raise_day, last_cut_day, movements = account.last_raise_day, account.last_cut_day, account.movements
+    if decision.new_limit_minor != decision.old_limit_minor:
+        last_raise_day, last_cut_day, movements = moves_after(
+            decision, account.status, last_raise_day, last_cut_day, movements
+        )
     return Account(
         account.account_id, account.product, account.currency, decision.status, own_limit_minor(decision),
         account.held_minor, account.outstanding_minor, decision.account_version, stated,
         last_raise_day, last_cut_day, movements, decision.number or account.last_decision, *account[13:17],
         decision.temporary, account.behaviour,
     )  # fmt: skip
+
+
+def moves_after(
+    decision: Decision, before: Status, last_raise_day: int, last_cut_day: int, movements: tuple[Movement, ...]
+) -> tuple[int, int, tuple[Movement, ...]]:
+    """Give the days of the last raise and cut and the movements after a decision; `before` is the status before it.
+
+    A first limit is no growth, whoever gave it. An appeal that knows the right course puts it in the place of the one
+    that was; what it gives beyond that is a raise of its own day.
+    """
+    if decision.kind not in _MOVES:
+        return last_raise_day, last_cut_day, movements
+    day, change = decision.business_day, decision.new_limit_minor - decision.old_limit_minor
+    course = decision.asked.course if decision.asked is not None else None
+    if course is not None:
+        rightly_minor, last_raise_day, last_cut_day, movements = course
+        change = decision.new_limit_minor - max(rightly_minor, decision.old_limit_minor)
+        if change < 0:
+            return last_raise_day, last_cut_day, movements
+    if change > 0 and before is not APPLICANT:
+        return max(last_raise_day, day), last_cut_day, moved(movements, day, change)
+    if change < 0:
+        return last_raise_day, max(last_cut_day, day), moved(movements, day, change)
+    return last_raise_day, last_cut_day, movements

@@ -6,7 +6,7 @@ Promises that the record alone, with its policy version, is enough to decide aga
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from service.domain.account import UNBOUNDED, Account, Growth, Status, Temporary
+from service.domain.account import UNBOUNDED, Account, Course, Growth, Status, Temporary
 from service.domain.facts import Profile
 from service.domain.policy import Ground
 
@@ -82,6 +82,9 @@ class Ask(NamedTuple):
     """When a temporary raise ends; 0 with an appeal."""
     is_ordered: bool
     """By a person of the lender."""
+    course: Course | None = None
+    """With APPEAL: how the limit would have moved by now had it been decided rightly. It takes the place of how it did
+    move, so that waits and caps count what is right; None where that can't be told, as in records of before."""
 
 
 class DecideCommand(NamedTuple):
