@@ -7,15 +7,15 @@ stores, in one with a wrong fact whose refusals and cuts are appealed at random 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.case import CaseState, VoiceKind
+from service.domain.case import CaseState, Resolution, VoiceKind
 from service.domain.decision import Decided, Decision, Kind, Outcome
 from service.domain.errors import HoldlineError
-from service.engine.feedback_desk import FeedbackDesk, Said, Told
+from service.engine.desk import PolicyOrder
+from service.engine.feedback_desk import FeedbackDesk, Said, Told, Word
 from service.storage.memory import MemoryStore
-from tests.builders import DAY_US, GOOD_FACTS, Bench, command, news
+from tests.builders import DAY_US, GOOD_FACTS, Bench, command, document, news
 from tests.proof.strategies import examples
 
-ROOM = {"CNY": 10**12}
 WRONG = {
     "refused": {"dpd_now": 5},
     "cut": {"dpd_now": 61},
@@ -28,11 +28,19 @@ RIGHT = {"dpd_now": 0, "misuse_flags": 0, "enquiries_30d": 1}
 class World:
     """One account on a store of its own."""
 
-    def __init__(self, policy_changes: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(self, *policy_changes: tuple[str, str], room_minor: int = 10**12) -> None:
         self.bench = Bench(MemoryStore(lambda: 0))
         self.desk = FeedbackDesk(
-            self.bench.store, self.bench.control, self.bench.clock, self.bench.brake, DAY_US, ROOM
-        )  # fmt: skip
+            self.bench.store, self.bench.control, self.bench.clock, self.bench.brake, DAY_US, {"CNY": room_minor}
+        )
+        if policy_changes:
+            text = document().replace("policy: reference", "policy: changed")
+            for old, new in policy_changes:
+                assert old in text
+                text = text.replace(old, new)
+            version = text.partition("policy: ")[2].partition("\n")[0]
+            for action in ("publish", "promote"):
+                self.bench.desk.change(PolicyOrder(action, f"tests/{action}", b"", "tests", version, document=text))
         self.calls = 0
         self.adverse: list[Decision] = []
 
@@ -50,9 +58,12 @@ class World:
         return decision
 
     def appeal(self, decision: Decision, **facts: int) -> Told:
+        return self.desk.appeal(self.said(decision, **facts))
+
+    @staticmethod
+    def said(decision: Decision, **facts: int) -> Said:
         key = f"care/appeal-{decision.number}"
-        said = Said(VoiceKind.APPEAL, key, b"", "care", "a-1", decision.number, "wrong", news=news(**facts))
-        return self.desk.appeal(said)
+        return Said(VoiceKind.APPEAL, key, b"", "care", "a-1", decision.number, "wrong", news=news(**facts))
 
     def next_day(self, days: int) -> None:
         self.bench.clock.time_us += days * DAY_US
@@ -101,9 +112,7 @@ def test_whenever_one_wrong_fact_is_appealed_nobody_has_more_than_in_the_twin(
 
 @given(st.sampled_from(sorted(WRONG)), st.lists(st.tuples(KINDS, st.integers(0, 12)), min_size=1, max_size=12))
 @examples(60)
-def test_when_all_is_appealed_and_granted_the_limit_is_the_twins(
-    name: str, asked: list[tuple[Kind, int]]
-) -> None:
+def test_when_all_is_appealed_and_granted_the_limit_is_the_twins(name: str, asked: list[tuple[Kind, int]]) -> None:
     wrong, twin = World(), World()
     right = {fact: RIGHT[fact] for fact in WRONG[name]}
     for world in (wrong, twin):
@@ -117,8 +126,8 @@ def test_when_all_is_appealed_and_granted_the_limit_is_the_twins(
         wrong.appeal(decision, **right)
 
     assert wrong.limit <= twin.limit
-    if not any(kind is Kind.REVIEW for kind, _ in asked):
-        # A review that the wrong fact let pass without a raise is nothing that can be appealed.
+    if all(kind is Kind.RAISE for kind, _ in asked):
+        # What a review or cut that came to nothing has stated can't be appealed, and still speaks against a raise today.
         assert wrong.limit == twin.limit
 
 
@@ -193,3 +202,40 @@ def test_a_correction_of_what_was_learned_since_does_not_undo_it() -> None:
 
     assert account is not None
     assert dict(enumerate(account.profile.values))[4] == 4
+
+
+def test_many_small_words_of_one_person_are_one_big_one() -> None:
+    world = World(room_minor=100_000)
+    world.decide(Kind.ASSIGN)
+    refusals = [world.decide(Kind.RAISE, dpd_now=5) for _ in range(4)]
+    before = world.limit
+    states = []
+    for number, refused in enumerate(refusals):
+        assert isinstance(refused, Decision)
+        told = world.desk.appeal(world.said(refused))
+        limit = world.limit + 40_000
+        word = Word(f"rita/w-{number}", b"", "rita", told.case.number, Resolution.OVERTURN, limit, "CNY", "goodwill")
+        states.append(world.desk.resolve(word).case.state)
+
+    assert states == [CaseState.OVERTURNED] * 2 + [CaseState.AWAITING_SECOND] * 2
+    assert world.limit == before + 80_000
+
+
+def test_what_the_days_budget_no_longer_holds_is_for_a_person() -> None:
+    budgeted = ("  absolute_minor: 50000000", "  absolute_minor: 50000000\n  portfolio_per_day_minor: 200000")
+    text = ("texts:\n", "texts:\n  CAP_PORTFOLIO: {zh: 今天的总预算已用完。, en: The day's budget is used up.}\n")
+    states = []
+    for others in (0, 3):
+        world = World(budgeted, text)
+        world.decide(Kind.ASSIGN)
+        refused = world.decide(Kind.RAISE, dpd_now=5)
+        assert isinstance(refused, Decision)
+        for number in range(others):
+            name = f"b-{number}"
+            opening, asking = (
+                command(kind, request_id=f"{name}/{kind}", account_id=name) for kind in (Kind.ASSIGN, Kind.RAISE)
+            )
+            world.bench.execute(opening, asking)
+        states.append(world.appeal(refused, dpd_now=0).case.state)
+
+    assert states == [CaseState.OVERTURNED, CaseState.OPEN]

@@ -43,8 +43,9 @@ class FeedbackServiceStub:
     """
     SubmitAppeal: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitAppealRequest, _feedback_service_pb2.SubmitAppealResponse]
     """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-    corrected facts the recorded decision is judged again: where that gives more and one person might grant it alone,
-    it is granted at once, else a person decides, with the limit that it gives as a suggestion.
+    corrected facts the account's decisions since are judged again, with all corrections granted before: where deciding
+    rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
+    raise, it is granted at once; else a person decides, with that limit as a suggestion.
     Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision at most.
     """
     ResolveAppeal: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ResolveAppealRequest, _feedback_service_pb2.ResolveAppealResponse]
@@ -80,8 +81,9 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     """
     SubmitAppeal: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitAppealRequest, _feedback_service_pb2.SubmitAppealResponse]  # type: ignore[assignment]
     """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-    corrected facts the recorded decision is judged again: where that gives more and one person might grant it alone,
-    it is granted at once, else a person decides, with the limit that it gives as a suggestion.
+    corrected facts the account's decisions since are judged again, with all corrections granted before: where deciding
+    rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
+    raise, it is granted at once; else a person decides, with that limit as a suggestion.
     Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision at most.
     """
     ResolveAppeal: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ResolveAppealRequest, _feedback_service_pb2.ResolveAppealResponse]  # type: ignore[assignment]
@@ -132,8 +134,9 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.SubmitAppealResponse, _abc.Awaitable[_feedback_service_pb2.SubmitAppealResponse]]:
         """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-        corrected facts the recorded decision is judged again: where that gives more and one person might grant it alone,
-        it is granted at once, else a person decides, with the limit that it gives as a suggestion.
+        corrected facts the account's decisions since are judged again, with all corrections granted before: where deciding
+        rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
+        raise, it is granted at once; else a person decides, with that limit as a suggestion.
         Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision at most.
         """
 
