@@ -10,7 +10,9 @@ from service.cli import output
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
 
 if TYPE_CHECKING:
-    from holdline.v1 import money_pb2
+    from collections.abc import Iterable
+
+    from holdline.v1 import decision_pb2, money_pb2
 
 Fact = Annotated[
     list[str] | None,
@@ -89,16 +91,22 @@ def evaluate(
         output.print_json(response)
         return
     output.show_decision(response.decision, replayed=False)
+    _score(response.contributions)
+
+
+def _score(contributions: Iterable[decision_pb2.Contribution]) -> None:
+    """Show what each characteristic gave, and what its fact was: a dash where it was missing or too old."""
     rows = [
         (
             piece.characteristic,
             str(piece.value) if piece.HasField("value") else "–",
             f"{piece.points}/{piece.points_max}",
+            piece.reason_code if piece.points < piece.points_max else "",
         )
-        for piece in response.contributions
+        for piece in contributions
     ]
     if rows:
-        output.table("Score", ("characteristic", "value", "points"), rows)
+        output.table("Score", ("characteristic", "value", "points", "costs points"), rows)
 
 
 def explain(
@@ -125,6 +133,7 @@ def explain(
         for finding in response.findings
     ]
     output.table("Rules that took part", ("rule", "reason", "asks for", "found"), rows)
+    _score(response.contributions)
     rows = [
         (
             advice.fact,
@@ -135,7 +144,8 @@ def explain(
         for advice in response.advice
     ]
     if rows:
-        output.table("Smallest changes that would help", ("fact", "now", "then", "limit"), rows)
+        title = f"From {response.ask_again_from} on, together" if response.ask_again_from else "Together these would do"
+        output.table(title, ("fact", "now", "then", "limit"), rows)
 
 
 def decisions(

@@ -106,7 +106,7 @@ class FeedbackCalls:
         validation.refuse(_case_id_violations(request.case_id))
         told, decided, policy, why = self._desk.explained(_number(request.case_id))
         decision = decided.decision
-        summary_zh, summary_en = explain.summaries(decision, policy, decided.currency, why.advice)
+        summary_zh, summary_en = explain.summaries(decision, policy, decided.currency, why)
         reasons = self._reasons.written(decision.reasons, policy)
         return pb.GetCaseResponse(
             case=_case(told, self._desk.now_us()),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, money_pb2
 
 from service.domain import explain
+from service.domain.advice import Advice, change_texts, iso
 from service.domain.book import Answered
 from service.domain.decision import Decided
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
@@ -118,14 +119,18 @@ class LimitCalls:
         if not validation.is_decision_id(request.decision_id):
             raise InvalidRequest((Violation("decision_id", "send 16 hexadecimal digits, lower case"),))
         decided, policy, explained = self._desk.explained(request.decision_id)
-        summary_zh, summary_en = explain.summaries(decided.decision, policy, decided.currency, explained.advice)
+        summary_zh, summary_en = explain.summaries(decided.decision, policy, decided.currency, explained)
+        advice_zh, advice_en = explain.advised(explained, decided.currency)
         response = limit_service_pb2.ExplainDecisionResponse(
             decision=decision_pb2.Decision.FromString(self._decision(decided)),
             contributions=_contributions(explained),
             findings=[_finding(finding) for finding in explained.findings],
-            advice=[_advice(advice, decided.currency) for advice in explained.advice],
+            advice=_changes(explained.advice, decided.currency),
             summary_zh=summary_zh,
             summary_en=summary_en,
+            ask_again_from=iso(explained.advice.from_day) if explained.advice and explained.advice.from_day else "",
+            advice_zh=advice_zh,
+            advice_en=advice_en,
         )
         return response.SerializeToString()
 
@@ -153,14 +158,22 @@ def _finding(finding: explain.Finding) -> decision_pb2.RuleFinding:
     )
 
 
-def _advice(advice: explain.Advice, currency: str) -> decision_pb2.Advice:
-    text_zh, text_en = explain.advice_texts(advice, currency)
-    return decision_pb2.Advice(
-        fact=FACTS[advice.fact].name,
-        current_value=advice.current,
-        target_value=advice.target,
-        limit_then=money_pb2.Money(minor_units=advice.limit_then_minor, currency_code=currency),
-        outcome_then=decision_pb2.Outcome.ValueType(int(advice.outcome_then)),
-        text_zh=text_zh,
-        text_en=text_en,
-    )
+def _changes(found: Advice | None, currency: str) -> list[decision_pb2.Advice]:
+    """Write each change of a verified set, with what follows from all of them together."""
+    if found is None:
+        return []
+    changes = []
+    for change in (*found.changes, *found.by_then):
+        text_zh, text_en = change_texts(change, currency)
+        changes.append(
+            decision_pb2.Advice(
+                fact=FACTS[change.fact].name,
+                current_value=change.current,
+                target_value=change.target,
+                limit_then=money_pb2.Money(minor_units=found.limit_then_minor, currency_code=currency),
+                outcome_then=decision_pb2.Outcome.ValueType(int(found.outcome_then)),
+                text_zh=text_zh,
+                text_en=text_en,
+            )
+        )
+    return changes
