@@ -53,15 +53,17 @@ from service.domain.mode import Judgement, Mode, judged
 from service.domain.policy import (
     DAY_US,
     IMPORTED,
+    PORTFOLIO,
     REASONS_MAX,
     Ground,
     Policy,
 )
+from service.domain.rules import CURRENT
 
 TEMPORARY_DAYS_MAX: Final = 366
 """Longest temporary raise, whatever a policy or an operator says."""
-_MOVES: Final = frozenset((RAISE, REDUCE, REVIEW))
-"""Kinds whose change of limit counts as growth or cut; a first limit and an import do not."""
+_MOVES: Final = frozenset((RAISE, REDUCE, REVIEW, APPEAL))
+"""Kinds whose change of an account's own limit counts as growth or cut; a first limit and an import do not."""
 
 
 def decide(
@@ -89,7 +91,7 @@ def decide(
         in_budget = before if room_minor == UNBOUNDED else before._replace(portfolio_room_minor=room_minor)
         standing = standing_of(account, profile, in_budget, command.asked)
         judgement = judge_in(mode, command.kind, account.account_id, account.product, standing, policy, moment)
-        if room_minor < judgement.verdict.promised_minor:
+        if room_minor < judgement.verdict.promised_minor or PORTFOLIO in judgement.verdict.grounds:
             # Room enough says nothing, and differs from one decision to the next.
             before = in_budget
     decision = _record(command, account, judgement, mode.mode_id, moment, profile, before, number)
@@ -150,6 +152,16 @@ def principal_reasons(grounds: tuple[Ground, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ground.reason for ground in grounds))[:REASONS_MAX]
 
 
+def growth_minor(before: Account, decision: Decision) -> int:
+    """Give what a decision moved of an account's own limit that growth caps count, negative for a cut, in minor units.
+
+    However it was granted: a raise, a review, an appeal. What ends by itself is no growth, nor is a first limit, which
+    an appeal may give, too.
+    """
+    change = decision.new_limit_minor - decision.old_limit_minor
+    return change if change and decision.kind in _MOVES and before.status is ACTIVE else 0
+
+
 def _record(
     command: DecideCommand,
     account: Account,
@@ -172,7 +184,7 @@ def _record(
         verdict.points, principal_reasons(verdict.grounds), policy.version, mode_id, activations,
         command.caller, command.request_id, command.fingerprint, command.trace_id,
         moment.now_us, moment.business_day, moment.business_day + notice_days if notice_owed else 0,
-        verdict.promised_minor, command.asked, _temporary_after(command, account, verdict),
+        verdict.promised_minor, command.asked, _temporary_after(command, account, verdict), CURRENT,
     )  # fmt: skip
 
 
@@ -189,9 +201,9 @@ def _temporary_after(command: DecideCommand, account: Account, verdict: Verdict)
 def _after(account: Account, decision: Decision, stated: Profile) -> Account:
     """Give the account after a decision."""
     day = decision.business_day
-    change = decision.new_limit_minor - decision.old_limit_minor
+    change = growth_minor(account, decision)
     movements, last_raise_day, last_cut_day = account.movements, account.last_raise_day, account.last_cut_day
-    if change and decision.kind in _MOVES:
+    if change:
         movements = moved(movements, day, change)
         if change > 0:
             last_raise_day = max(last_raise_day, day)

@@ -239,7 +239,7 @@ class FeedbackDesk:
         """Give the limit by an ordinary decision that cites the case, and enter both; raises AppealHeld."""
         command = DecideCommand(
             APPEALS_CALLER, f"appeal/{case.name}", change.fingerprint, case.account_id, "", Kind.APPEAL, case.news, (),
-            0, "", asked=Ask(limit_minor, 0, is_ordered=True),
+            0, "", asked=Ask(limit_minor, 0, is_ordered=case.resolved_by != NOBODY),
         )  # fmt: skip
         entered: list[Case] = []
 
