@@ -31,12 +31,19 @@ LATER_COLUMNS = (
 def _taken_back(path: Path) -> None:
     """Make a store of one decision what it was before the second migration."""
     connection = apsw.Connection(str(path))
+    kept = list(
+        connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'decisions'")
+    )
+    for name, _ in kept:
+        connection.execute(f"DROP TRIGGER {name}")
     connection.execute("UPDATE decisions SET rules = ?", (FIRST,))
     ((*columns,),) = connection.execute("SELECT * FROM decisions")
     del columns[rows.CHAIN]
     link = rows.decision_link(b"", tuple(columns))
     connection.execute("UPDATE decisions SET chain = ?", (link,))
     connection.execute("UPDATE accounts SET chain = ?", (link,))
+    for _, script in kept:
+        connection.execute(script)
     for table in LATER_TABLES:
         connection.execute(f"DROP TABLE {table}")
     for table, column in LATER_COLUMNS:
