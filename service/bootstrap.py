@@ -22,7 +22,7 @@ from playbooks import registry
 from service import build, telemetry
 from service.domain.errors import PlaybookNotFound
 from service.domain.playbook import Playbook
-from service.domain.policy import DEFAULT_TEXTS, Policy
+from service.domain.policy import Policy
 from service.domain.policy_life import PolicyState
 from service.domain.watch import EngineSeen, MessageState
 from service.engine.brake import Brake, BrakeLimit
@@ -83,7 +83,7 @@ def read_policy(document: str) -> tuple[Policy, str]:
 
     compiled = compiler.compile_text(document)
     policy = compiled.policy
-    return replace(policy, texts={**DEFAULT_TEXTS, **registry.load().texts(), **policy.texts}), compiled.content_hash
+    return replace(policy, texts={**registry.load().texts(), **policy.texts}), compiled.content_hash
 
 
 def store_path(store: str) -> Path:

@@ -109,6 +109,8 @@ class Growth(NamedTuple):
     last_cut_day: int
     portfolio_room_minor: int = UNBOUNDED
     """What the day's portfolio budget leaves, where it is less than the policy promised."""
+    temporary_minor: int = 0
+    """What a temporary raise in force adds to what may be owed."""
 
 
 NO_GROWTH: Final = Growth(0, 0, 0, NEVER, NEVER)
@@ -155,18 +157,21 @@ def utilisation_bp(limit_minor: int, exposure_minor: int) -> int:
 
 
 def growth(account: Account, day: int) -> Growth:
-    """Sum the movements that count on a business day."""
-    if not account.movements:
-        return Growth(0, 0, 0, account.last_raise_day, account.last_cut_day)
-    since = day - WINDOW_DAYS
+    """Sum the movements of a settled account that count on a business day."""
+    temporary = account.temporary
+    extra = temporary.extra_minor if temporary is not None else 0
     raised_today = raised_window = cut_today = 0
-    for moved_day, raised, cut in account.movements:
-        if moved_day > since:
-            raised_window += raised
-            if moved_day == day:
-                raised_today = raised
-                cut_today = cut
-    return Growth(raised_today, raised_window, cut_today, account.last_raise_day, account.last_cut_day)
+    if account.movements:
+        since = day - WINDOW_DAYS
+        for moved_day, raised, cut in account.movements:
+            if moved_day > since:
+                raised_window += raised
+                if moved_day == day:
+                    raised_today = raised
+                    cut_today = cut
+    return Growth(
+        raised_today, raised_window, cut_today, account.last_raise_day, account.last_cut_day, UNBOUNDED, extra
+    )  # fmt: skip
 
 
 def growth_then(account: Account, day: int) -> Growth:

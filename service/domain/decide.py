@@ -14,7 +14,6 @@ from service.domain.account import (
     Account,
     Growth,
     Movement,
-    Status,
     Temporary,
     growth,
     growth_then,
@@ -55,15 +54,17 @@ from service.domain.mode import Judgement, Mode, judged
 from service.domain.policy import (
     DAY_US,
     IMPORTED,
+    PORTFOLIO,
     REASONS_MAX,
     Ground,
     Policy,
 )
+from service.domain.rules import CURRENT
 
 TEMPORARY_DAYS_MAX: Final = 366
 """Longest temporary raise, whatever a policy or an operator says."""
 _MOVES: Final = frozenset((RAISE, REDUCE, REVIEW, APPEAL))
-"""Kinds whose change of limit counts as growth or cut; a first limit and an import do not."""
+"""Kinds whose change of an account's own limit counts as growth or cut; a first limit and an import do not."""
 
 
 def decide(
@@ -91,7 +92,7 @@ def decide(
         in_budget = before if room_minor == UNBOUNDED else before._replace(portfolio_room_minor=room_minor)
         standing = standing_of(account, profile, in_budget, command.asked)
         judgement = judge_in(mode, command.kind, account.account_id, account.product, standing, policy, moment)
-        if room_minor < judgement.verdict.promised_minor:
+        if room_minor < judgement.verdict.promised_minor or PORTFOLIO in judgement.verdict.grounds:
             # Room enough says nothing, and differs from one decision to the next.
             before = in_budget
     decision = _record(command, account, judgement, mode.mode_id, moment, profile, before, number)
@@ -152,6 +153,16 @@ def principal_reasons(grounds: tuple[Ground, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ground.reason for ground in grounds))[:REASONS_MAX]
 
 
+def growth_minor(before: Account, decision: Decision) -> int:
+    """Give what a decision moved of an account's own limit that growth caps count, negative for a cut, in minor units.
+
+    However it was granted: a raise, a review, an appeal. What ends by itself is no growth, nor is a first limit, which
+    an appeal may give, too.
+    """
+    change = decision.new_limit_minor - decision.old_limit_minor
+    return change if change and decision.kind in _MOVES and before.status is ACTIVE else 0
+
+
 def _record(
     command: DecideCommand,
     account: Account,
@@ -174,7 +185,7 @@ def _record(
         verdict.points, principal_reasons(verdict.grounds), policy.version, mode_id, activations,
         command.caller, command.request_id, command.fingerprint, command.trace_id,
         moment.now_us, moment.business_day, moment.business_day + notice_days if notice_owed else 0,
-        verdict.promised_minor, command.asked, _temporary_after(command, account, verdict),
+        verdict.promised_minor, command.asked, _temporary_after(command, account, verdict), CURRENT,
     )  # fmt: skip
 
 
@@ -190,11 +201,7 @@ def _temporary_after(command: DecideCommand, account: Account, verdict: Verdict)
 
 def _after(account: Account, decision: Decision, stated: Profile) -> Account:
     """Give the account after a decision."""
-    last_raise_day, last_cut_day, movements = account.last_raise_day, account.last_cut_day, account.movements
-    if decision.new_limit_minor != decision.old_limit_minor:
-        last_raise_day, last_cut_day, movements = moves_after(
-            decision, account.status, last_raise_day, last_cut_day, movements
-        )
+    last_raise_day, last_cut_day, movements = moves_after(account, decision)
     return Account(
         account.account_id, account.product, account.currency, decision.status, own_limit_minor(decision),
         account.held_minor, account.outstanding_minor, decision.account_version, stated,
@@ -203,25 +210,22 @@ def _after(account: Account, decision: Decision, stated: Profile) -> Account:
     )  # fmt: skip
 
 
-def moves_after(
-    decision: Decision, before: Status, last_raise_day: int, last_cut_day: int, movements: tuple[Movement, ...]
-) -> tuple[int, int, tuple[Movement, ...]]:
-    """Give the days of the last raise and cut and the movements after a decision; `before` is the status before it.
+def moves_after(account: Account, decision: Decision) -> tuple[int, int, tuple[Movement, ...]]:
+    """Give the days of the last raise and cut and the movements after a decision on an account.
 
-    A first limit is no growth, whoever gave it. An appeal that knows the right course puts it in the place of the one
-    that was; what it gives beyond that is a raise of its own day.
+    An appeal that knows the right course puts it in the place of the one that was; what it gives beyond that is a raise
+    of its own day.
     """
-    if decision.kind not in _MOVES:
+    last_raise_day, last_cut_day, movements = account.last_raise_day, account.last_cut_day, account.movements
+    change = growth_minor(account, decision)
+    if not change:
         return last_raise_day, last_cut_day, movements
-    day, change = decision.business_day, decision.new_limit_minor - decision.old_limit_minor
-    course = decision.asked.course if decision.asked is not None else None
-    if course is not None:
-        rightly_minor, last_raise_day, last_cut_day, movements = course
+    day = decision.business_day
+    if decision.asked is not None and decision.asked.course is not None:
+        rightly_minor, last_raise_day, last_cut_day, movements = decision.asked.course
         change = decision.new_limit_minor - max(rightly_minor, decision.old_limit_minor)
-        if change < 0:
+        if change <= 0:
             return last_raise_day, last_cut_day, movements
-    if change > 0 and before is not APPLICANT:
+    if change > 0:
         return max(last_raise_day, day), last_cut_day, moved(movements, day, change)
-    if change < 0:
-        return last_raise_day, max(last_cut_day, day), moved(movements, day, change)
-    return last_raise_day, last_cut_day, movements
+    return last_raise_day, max(last_cut_day, day), moved(movements, day, change)

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from service.domain.account import UNBOUNDED, Account, Course, Growth, Status, Temporary
 from service.domain.facts import Profile
 from service.domain.policy import Ground
+from service.domain.rules import CURRENT
 
 
 class Kind(IntEnum):
@@ -123,6 +124,8 @@ class Standing(NamedTuple):
     profile: Profile
     growth: Growth
     asked: Ask | None = None
+    rules: int = CURRENT
+    """Version of the rules of judging (`domain.rules`)."""
 
 
 class Verdict(NamedTuple):
@@ -176,6 +179,8 @@ class Decision(NamedTuple):
     """With `Kind.APPEAL` and `Kind.TEMPORARY`; the latter's new limit is what may be owed until then, its own stays."""
     temporary: Temporary | None = None
     """The temporary raise that is in force after the decision."""
+    rules: int = CURRENT
+    """Version of the rules of judging that it was made by (`domain.rules`)."""
 
 
 class Decided(NamedTuple):
@@ -204,6 +209,8 @@ def limit_after_minor(decision: Decision) -> int:
 
 
 def recorded_standing(decision: Decision) -> Standing:
-    """Give where the account stood at a recorded decision."""
+    """Give where the account stood at a recorded decision, to be judged by the rules that made it."""
     exposure_minor = decision.held_minor + decision.outstanding_minor
-    return Standing(decision.old_limit_minor, exposure_minor, decision.profile, decision.growth, decision.asked)
+    return Standing(
+        decision.old_limit_minor, exposure_minor, decision.profile, decision.growth, decision.asked, decision.rules
+    )  # fmt: skip

@@ -89,11 +89,13 @@ def _lived(
     if own is not None and not own.news:
         return account
     recorded = recorded_standing(decision)
-    room_minor = recorded.growth.portfolio_room_minor
     standing = recorded._replace(
         limit_minor=account.limit_minor,
         profile=corrected_profile(recorded.profile, corrections, own),
-        growth=growth_then(account, decision.business_day)._replace(portfolio_room_minor=room_minor),
+        growth=growth_then(account, decision.business_day)._replace(
+            portfolio_room_minor=recorded.growth.portfolio_room_minor,
+            temporary_minor=recorded.growth.temporary_minor,
+        ),
     )
     if standing == recorded:
         return _moved(account, decision, own_limit_minor(decision))
@@ -117,9 +119,7 @@ def _given_beyond(account: Account, decision: Decision) -> Account:
 def _moved(account: Account, decision: Decision, limit_minor: int) -> Account:
     """Move an account as a decision would have that left this limit."""
     moving = decision._replace(old_limit_minor=account.limit_minor, new_limit_minor=limit_minor)
-    last_raise_day, last_cut_day, movements = moves_after(
-        moving, account.status, account.last_raise_day, account.last_cut_day, account.movements
-    )
+    last_raise_day, last_cut_day, movements = moves_after(account, moving)
     return account._replace(
         status=decision.status if limit_minor else account.status,
         limit_minor=limit_minor, last_raise_day=last_raise_day, last_cut_day=last_cut_day, movements=movements,

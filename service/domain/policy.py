@@ -228,6 +228,12 @@ TEMPORARY_ORDERED: Final = Ground("", "TEMPORARY_ORDERED", NO_FACT, "ordered by 
 APPEAL_OVERTURNED: Final = Ground("", "APPEAL_OVERTURNED", NO_FACT, "an appeal was overturned")
 TEMPORARY_NOT_OFFERED: Final = Ground("temporary", "TEMPORARY_NOT_OFFERED", NO_FACT, "the policy offers it")
 IMPORTED: Final = Ground("", "LIMIT_IMPORTED", NO_FACT, "taken over as it was")
+STEP_TOO_SMALL: Final = Ground("rounding.unit_minor", "STEP_TOO_SMALL", NO_FACT, "the band's step comes to a unit")
+AMOUNT_TOO_SMALL: Final = Ground("rounding.unit_minor", "AMOUNT_TOO_SMALL", NO_FACT, "what is asked comes to a unit")
+CUT_TOO_SMALL: Final = Ground("rounding.unit_minor", "CUT_TOO_SMALL", NO_FACT, "the cut comes to a unit")
+EXPOSURE_REACHED: Final = Ground(
+    "reduce.may_cut_below_exposure", "EXPOSURE_REACHED", NO_FACT, "no cut below what is owed"
+)  # fmt: skip
 
 BUILT_IN_REASONS: Final = (
     "LIMIT_ASSIGNED", "LIMIT_RAISED", "NOTHING_DUE", "LIMIT_IMPORTED",
@@ -278,6 +284,23 @@ DEFAULT_TEXTS: Final = {
     ),
     "TEMPORARY_TOO_LONG": Text(
         "临时额度的期限过长。", "A temporary raise can't last so long.", "选择较短的期限。", "Choose an earlier end.",
+    ),
+    "STEP_TOO_SMALL": Text(
+        "额度按固定单位调整，本次可提高的金额不足一个单位。",
+        "Limits move in whole steps, and the raise comes to less than one.", "", "",
+    ),
+    "AMOUNT_TOO_SMALL": Text(
+        "额度按固定单位调整，所申请的金额不足一个单位。",
+        "Limits move in whole steps, and the amount is less than one.",
+        "选择较大的金额。", "Choose a greater amount.",
+    ),
+    "CUT_TOO_SMALL": Text(
+        "额度按固定单位调整，本次应降低的金额不足一个单位，额度保持不变。",
+        "Limits move in whole steps, and the cut comes to less than one; your limit stays as it is.", "", "",
+    ),
+    "EXPOSURE_REACHED": Text(
+        "您的额度不会降至低于已用额度，本次保持不变。",
+        "Your limit is not cut below what you owe; it stays as it is.", "", "",
     ),
 }  # fmt: skip
 """Texts of reason codes that a policy may word itself and need not."""

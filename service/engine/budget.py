@@ -1,7 +1,8 @@
 """The portfolio's budget: what a product's limits may be raised by on one business day, all accounts together.
 
-Promises that it is never exceeded, on however many engines: each takes a slice of what nobody has taken, in the
-transaction that spends from it, and at most one slice an engine is left unused.
+Promises that no raise exceeds it, on however many engines: each takes a slice of what nobody has taken, in the
+transaction that spends from it, and at most one slice an engine is left unused. What a person grants counts, too, and
+may use more than is left; then nothing is.
 """
 
 from typing import Final
@@ -46,13 +47,14 @@ class Purse:
                 self._slices[key] = own._replace(taken_minor=own.taken_minor + more)
                 self._changed.add(key)
                 left += more
-        return left
+        return max(left, 0)
 
     def spend(self, policy: Policy, business_day: int, raised_minor: int) -> None:
-        """Take a raise out of the slice."""
+        """Take a raise out of the slice, which grows where a person's word takes more than it holds."""
         key = policy.product, business_day
         own = self._slices[key]
-        self._slices[key] = own._replace(raised_minor=own.raised_minor + raised_minor)
+        raised_minor += own.raised_minor
+        self._slices[key] = own._replace(raised_minor=raised_minor, taken_minor=max(own.taken_minor, raised_minor))
         self._changed.add(key)
 
     def in_turn(self, entitlement: Entitlement) -> Entitlement:

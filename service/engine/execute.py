@@ -13,7 +13,7 @@ from typing import Final
 from service.domain import notice
 from service.domain.account import Account, known, opened
 from service.domain.book import Answered, Book, Command, Recorded, key_of, wanted
-from service.domain.decide import decide
+from service.domain.decide import decide, growth_minor
 from service.domain.decision import ASSIGN, DECLINED, IMPORT, DecideCommand, Decided, Moment
 from service.domain.draw import DrawCommand, Posted, declined, post
 from service.domain.entitlement import RUN_CALLER, entitlement_of
@@ -192,8 +192,8 @@ def _enter_decision(
             if entitlement.waiting_since == decision.business_day and decision.caller == RUN_CALLER:
                 book.tell(notice.RAISE_WAITS, decision.account_id, decision.number, moment.now_us)
         book.entitlements.append(entitlement)
-        if policy.caps.portfolio_per_day_minor is not None:
-            purse.spend(policy, decision.business_day, entitlement.granted_minor)
+    if policy.caps.portfolio_per_day_minor is not None and (raised_minor := growth_minor(account, decision)) > 0:
+        purse.spend(policy, decision.business_day, raised_minor)
     return made
 
 

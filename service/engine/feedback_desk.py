@@ -158,9 +158,8 @@ class FeedbackDesk:
         row = self._store.control()
         policy = self._control.active(account.product)
         limit_minor = _suggestion(again, account, case, policy)
-        profile = corrected_profile(
-            known(account, self._calendar.business_day(row.now_us)), again.corrections if again else ()
-        )
+        today = self._calendar.business_day(row.now_us)
+        profile = corrected_profile(known(account, today), again.corrections if again else ())
         if (
             not limit_minor
             or limit_minor - account.limit_minor > self._rooms_minor.get(account.currency, 0)
@@ -258,7 +257,7 @@ class FeedbackDesk:
         command = DecideCommand(
             APPEALS_CALLER, f"appeal/{case.name}", change.fingerprint, case.account_id, "", Kind.APPEAL,
             news_that_stand(account, own) if own is not None else (), (), account.version, "",
-            asked=Ask(limit_minor, 0, is_ordered=True, course=again.course if again is not None else None),
+            asked=Ask(limit_minor, 0, case.resolved_by != NOBODY, again.course if again is not None else None),
         )  # fmt: skip
         entered: list[Case] = []
 
@@ -279,7 +278,12 @@ class FeedbackDesk:
         return entered[-1]
 
     def _take_of_budget(self, case: Case, made: Decision, business_day: int) -> None:
-        """Take what corrected facts gave out of the budget of the day that was decided wrongly; raises AppealHeld."""
+        """Take what corrected facts gave out of the budget of the day that was decided wrongly; raises AppealHeld.
+
+        The budget of the day on which it is given is charged as for any raise.
+        """
+        if business_day == made.business_day:
+            return
         policy, purse = self._control.version(self._store, made.policy_version), Purse(self._store.runs)
         room_minor, given_minor = purse.room(policy, business_day), made.new_limit_minor - made.old_limit_minor
         if room_minor == UNBOUNDED:

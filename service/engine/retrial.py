@@ -38,7 +38,7 @@ class Retrial(NamedTuple):
 
 
 def retry(store: Store, control: Control, account: Account, case: Case) -> Retrial | None:
-    """Judge an account's past again with what a case and those granted before it put right; None where that is nothing.
+    """Judge an account's past again with what a case and others of the account put right; None where that is nothing.
 
     A case without corrected facts undoes a cut as it was.
     """
@@ -71,12 +71,17 @@ def retry(store: Store, control: Control, account: Account, case: Case) -> Retri
 def _counting(case: Case, known: Sequence[Case]) -> list[Case]:
     """Give the cases whose corrections count, this one first, then the newest first.
 
-    One that was granted before the first corrected decision was made is part of what that decision stood on.
+    Corrected facts count while nobody has denied them, also where their own decision would have come out the same. A
+    case that was granted before the first corrected decision was made is part of what that decision stood on.
     """
-    granted = [one for one in known if one.state is CaseState.OVERTURNED and one.decision != case.decision]
+    standing = [one for one in known if one.decision != case.decision and _stands(one)]
     counting, since = [case], case.decision
     while True:
-        found = [one for one in granted if one.decision >= since or one.resolved_us >= Book.microsecond(since)]
+        found = [
+            one
+            for one in standing
+            if one.decision >= since or not one.result or one.resolved_us >= Book.microsecond(since)
+        ]
         since = min(one.decision for one in (case, *found))
         if len(found) == len(counting) - 1:
             return counting
@@ -91,6 +96,10 @@ def _history(store: Store, account_id: str, since: int) -> list[Decision] | None
         if len(read) < count or read[-1].decided_us < reach_us:
             return read[::-1]
     return None
+
+
+def _stands(case: Case) -> bool:
+    return case.state is CaseState.OVERTURNED or (case.state is CaseState.OPEN and bool(case.news))
 
 
 def _is_cut(decision: Decision) -> bool:

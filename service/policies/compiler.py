@@ -16,6 +16,7 @@ from service.domain.errors import InvalidRequest, Violation
 from service.domain.facts import CHARACTERISTICS, INDEX
 from service.domain.policy import (
     DAY_US,
+    DEFAULT_TEXTS,
     NO_FACT,
     Band,
     BaseLimit,
@@ -154,7 +155,8 @@ def _policy(document: PolicyDocument) -> Policy:
         caps=_caps(document),
         unit_minor=document.rounding.unit_minor,
         notice_days=document.adverse_action.notice_days,
-        texts={code: Text(part.zh, part.en, part.advice_zh, part.advice_en) for code, part in document.texts.items()},
+        texts=DEFAULT_TEXTS
+        | {code: Text(part.zh, part.en, part.advice_zh, part.advice_en) for code, part in document.texts.items()},
         temporary=_temporary(document),
     )
 

@@ -142,6 +142,7 @@ def decision(made: Decision, currency: str, reasons: bytes) -> bytes:
             day(b"\x8a\x01", made.business_day), day(b"\x92\x01", made.notice_day),
             b"\x9a\x01" + money(made.promised_minor, currency) if made.promised_minor else b"",
             field(b"\xa2\x01", _temporary(made.temporary, currency)) if made.temporary is not None else b"",
+            b"\xa8\x01", _SMALL[made.rules],
         )
     )  # fmt: skip
 

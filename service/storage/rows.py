@@ -20,11 +20,12 @@ from service.domain.draw import DrawKind, Hold, HoldState, Posted, Posting
 from service.domain.entitlement import RUN_CALLER, Entitlement, EntitlementState
 from service.domain.facts import Profile
 from service.domain.policy_life import PolicyRecord, PolicyState
+from service.domain.rules import FIRST
 from service.domain.watch import Look, look, look_at_run
 
 Row = tuple[Any, ...]
 
-CHAIN: Final = -3
+CHAIN: Final = -4
 """Where a decision's link stands in the store, from the end of its columns: what came later stands after it."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -50,9 +51,10 @@ def chain_after(chain: bytes, row: Row) -> bytes:
 
 def _sealed(row: Row) -> Row:
     """Give what of a decision's row its link stands for: columns that came later count where they hold something."""
-    if row[-1]:
+    if row[-1] != FIRST:
         return row
-    return row[:-1] if row[-2] else row[:-2]
+    _, promised, temporary, _ = row[-4:]
+    return row[:-1] if temporary else row[:-2] if promised else row[:-3]
 
 
 def decision_row(decision: Decision, written: dict[int, bytes]) -> Row:
@@ -60,13 +62,13 @@ def decision_row(decision: Decision, written: dict[int, bytes]) -> Row:
     (
         number, previous, account_id, account_version, kind, outcome, status, old_limit, new_limit, held, outstanding,
         profile, growth, points, reasons, policy_version, mode_id, activations, caller, request_id, fingerprint,
-        trace_id, decided_us, business_day, notice_day, promised, asked, temporary,
+        trace_id, decided_us, business_day, notice_day, promised, asked, temporary, judged_by,
     ) = decision  # fmt: skip
     return (
         number, previous, account_id, account_version, int(kind), int(outcome), int(status), old_limit, new_limit, held,
         outstanding, _profile_bytes(profile, written), growth_bytes(growth), _points_bytes(points), ",".join(reasons),
         policy_version, mode_id, ",".join(activations), caller, request_id, fingerprint, trace_id, decided_us,
-        business_day, notice_day, promised, _encode((asked, temporary)) if asked or temporary else b"",
+        business_day, notice_day, promised, _encode((asked, temporary)) if asked or temporary else b"", judged_by,
     )  # fmt: skip
 
 
@@ -140,14 +142,14 @@ def decided(row: Sequence[Any], *, replayed: bool) -> Decided:
     (
         product, currency, number, previous, account_id, account_version, kind, outcome, status, old_limit, new_limit,
         held, outstanding, profile, growth, points, reasons, policy_version, mode_id, activations, caller, request_id,
-        fingerprint, trace_id, decided_us, business_day, notice_day, _, promised, temporary,
+        fingerprint, trace_id, decided_us, business_day, notice_day, _, promised, temporary, judged_by,
     ) = row  # fmt: skip
     decision = Decision(
         number, previous, account_id, account_version, _KINDS[kind], _OUTCOMES[outcome], _STATUSES[status], old_limit,
         new_limit, held, outstanding, _decode_profile(profile), _decode_growth(growth), _decode_points(points),
         tuple(reasons.split(",")), policy_version, mode_id, tuple(activations.split(",")) if activations else (),
         caller, request_id, fingerprint, trace_id, decided_us, business_day, notice_day, promised,
-        *(_decode_asked(temporary) if temporary else (None, None)),
+        *(_decode_asked(temporary) if temporary else (None, None)), judged_by,
     )  # fmt: skip
     return Decided(decision, product, currency, replayed)
 

@@ -8,7 +8,9 @@ import pytest
 
 from service.domain.account import UNBOUNDED, Growth
 from service.domain.decision import Decided
+from service.domain.rules import FIRST
 from service.engine.replay import replay
+from service.storage import rows
 from service.storage.migrate import StoreRefused
 from service.storage.verify import verify
 from tests.builders import Bench, command, sqlite
@@ -22,13 +24,26 @@ LATER_TABLES = (
 LATER_COLUMNS = (
     ("accounts", "holds"), ("accounts", "last_posting"), ("accounts", "postings_chain"),
     ("decisions", "promised_minor"), ("accounts", "behaviour"),
-    ("accounts", "temporary"), ("decisions", "temporary"),
+    ("accounts", "temporary"), ("decisions", "temporary"), ("decisions", "rules"),
 )  # fmt: skip
 
 
 def _taken_back(path: Path) -> None:
-    """Make a store what it was before the second migration."""
+    """Make a store of one decision what it was before the second migration."""
     connection = apsw.Connection(str(path))
+    kept = list(
+        connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'decisions'")
+    )
+    for name, _ in kept:
+        connection.execute(f"DROP TRIGGER {name}")
+    connection.execute("UPDATE decisions SET rules = ?", (FIRST,))
+    ((*columns,),) = connection.execute("SELECT * FROM decisions")
+    del columns[rows.CHAIN]
+    link = rows.decision_link(b"", tuple(columns))
+    connection.execute("UPDATE decisions SET chain = ?", (link,))
+    connection.execute("UPDATE accounts SET chain = ?", (link,))
+    for _, script in kept:
+        connection.execute(script)
     for table in LATER_TABLES:
         connection.execute(f"DROP TABLE {table}")
     for table, column in LATER_COLUMNS:
@@ -52,7 +67,7 @@ def test_a_store_from_before_playbooks_keeps_its_decisions_and_takes_activations
     (held,) = bench.execute(command(request_id="r-2", account_id="a-2"))
 
     assert isinstance(made, Decided)
-    assert replayed == made._replace(replayed=True)
+    assert replayed == made._replace(decision=made.decision._replace(rules=FIRST), replayed=True)
     assert isinstance(held, Decided)
     assert held.decision.activations == ("A1@freeze_raises/v1",)
     store = sqlite(path, read_only=True)

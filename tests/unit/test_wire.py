@@ -29,6 +29,7 @@ DECISIONS = st.builds(
     business_day=st.integers(1, 60_000), notice_day=st.integers(0, 60_000), asked=st.none(),
     promised_minor=st.just(0) | AMOUNTS,
     temporary=st.none() | st.builds(Temporary, st.integers(1, 10**6), st.integers(1, 2**52)),
+    rules=st.integers(1, 200),
 )  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def _expected(decided: Decided) -> limit_service_pb2.DecideResponse:
         decided_at=Timestamp(seconds=made.decided_us // 10**6, nanos=made.decided_us % 10**6 * 1_000),
         account_version=made.account_version, trace_id=made.trace_id, business_date=_day(made.business_day),
         notice_due_date=_day(made.notice_day), promised=_money(made.promised_minor) if made.promised_minor else None,
-        temporary_raise=_temporary(made.temporary),
+        temporary_raise=_temporary(made.temporary), rules_version=made.rules,
     )  # fmt: skip
     limit = made.old_limit_minor if made.kind is Kind.TEMPORARY else made.new_limit_minor
     limit += made.temporary.extra_minor if made.temporary else 0

@@ -154,6 +154,7 @@ class Decision(_message.Message):
     NOTICE_DUE_DATE_FIELD_NUMBER: _builtins.int
     PROMISED_FIELD_NUMBER: _builtins.int
     TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
+    RULES_VERSION_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """Unique in the store, 16 hexadecimal digits; later decisions have greater ids. Empty in answers of `Evaluate`."""
     account_id: _builtins.str
@@ -181,6 +182,10 @@ class Decision(_message.Message):
     notice_due_date: _builtins.str
     """The last date on which the customer must have been told of an adverse action, YYYY-MM-DD; empty where none is
     owed.
+    """
+    rules_version: _builtins.int
+    """The version of the rules of judging that it was made by, at least 1: how the service reads a policy, for what the
+    policy leaves open. A decision is judged again by its own.
     """
     @_builtins.property
     def old_limit(self) -> _money_pb2.Money:
@@ -235,10 +240,11 @@ class Decision(_message.Message):
         notice_due_date: _builtins.str = ...,
         promised: _money_pb2.Money | None = ...,
         temporary_raise: _account_pb2.TemporaryRaise | None = ...,
+        rules_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "new_limit", b"new_limit", "old_limit", b"old_limit", "promised", b"promised", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_version", b"account_version", "activation_ids", b"activation_ids", "business_date", b"business_date", "caller", b"caller", "decided_at", b"decided_at", "decision_id", b"decision_id", "kind", b"kind", "mode_id", b"mode_id", "new_limit", b"new_limit", "notice_due_date", b"notice_due_date", "old_limit", b"old_limit", "outcome", b"outcome", "policy_version", b"policy_version", "promised", b"promised", "reasons", b"reasons", "request_id", b"request_id", "score", b"score", "temporary_raise", b"temporary_raise", "trace_id", b"trace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_version", b"account_version", "activation_ids", b"activation_ids", "business_date", b"business_date", "caller", b"caller", "decided_at", b"decided_at", "decision_id", b"decision_id", "kind", b"kind", "mode_id", b"mode_id", "new_limit", b"new_limit", "notice_due_date", b"notice_due_date", "old_limit", b"old_limit", "outcome", b"outcome", "policy_version", b"policy_version", "promised", b"promised", "reasons", b"reasons", "request_id", b"request_id", "rules_version", b"rules_version", "score", b"score", "temporary_raise", b"temporary_raise", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -94,7 +94,7 @@ class FeedbackServiceServicer:
 
     def SubmitAppeal(self, request, context):
         """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-        corrected facts the account's decisions since are judged again, with all corrections granted before: where deciding
+        corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
         rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
         raise, it is granted at once; else a person decides, with that limit as a suggestion.
         Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision at most.

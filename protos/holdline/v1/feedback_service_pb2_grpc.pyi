@@ -43,7 +43,7 @@ class FeedbackServiceStub:
     """
     SubmitAppeal: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitAppealRequest, _feedback_service_pb2.SubmitAppealResponse]
     """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-    corrected facts the account's decisions since are judged again, with all corrections granted before: where deciding
+    corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
     rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
     raise, it is granted at once; else a person decides, with that limit as a suggestion.
     Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision at most.
@@ -81,7 +81,7 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     """
     SubmitAppeal: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitAppealRequest, _feedback_service_pb2.SubmitAppealResponse]  # type: ignore[assignment]
     """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-    corrected facts the account's decisions since are judged again, with all corrections granted before: where deciding
+    corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
     rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
     raise, it is granted at once; else a person decides, with that limit as a suggestion.
     Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision at most.
@@ -134,7 +134,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.SubmitAppealResponse, _abc.Awaitable[_feedback_service_pb2.SubmitAppealResponse]]:
         """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-        corrected facts the account's decisions since are judged again, with all corrections granted before: where deciding
+        corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
         rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
         raise, it is granted at once; else a person decides, with that limit as a suggestion.
         Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision at most.
