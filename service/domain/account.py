@@ -1,7 +1,7 @@
 """An account: limit, exposure, profile, and how its limit moved of late.
 
 Promises that what growth caps and cool-downs ask can be answered from the account alone, in bounded space: movements
-of the last 30 business days and the days of the last raise and cut.
+of the last 61 business days and the days of the last raise and cut.
 """
 
 from enum import IntEnum
@@ -13,6 +13,9 @@ from service.domain.money import ratio_bp
 
 WINDOW_DAYS: Final = 30
 """Length of the rolling window of the growth caps, in business days, today included."""
+
+KEPT_DAYS: Final = 2 * WINDOW_DAYS + 1
+"""How long movements are kept, in business days: a raise may count for a day up to 31 days back, with its window."""
 
 UNBOUNDED: Final = -1
 """The room of a portfolio budget that there is none of, or that leaves enough."""
@@ -163,12 +166,13 @@ def growth(account: Account, day: int) -> Growth:
     raised_today = raised_window = cut_today = 0
     if account.movements:
         since = day - WINDOW_DAYS
-        for moved_day, raised, cut in account.movements:
-            if moved_day > since:
-                raised_window += raised
-                if moved_day == day:
-                    raised_today = raised
-                    cut_today = cut
+        for moved_day, raised, cut in reversed(account.movements):
+            if moved_day <= since:
+                break
+            raised_window += raised
+            if moved_day == day:
+                raised_today = raised
+                cut_today = cut
     return Growth(
         raised_today, raised_window, cut_today, account.last_raise_day, account.last_cut_day, UNBOUNDED, extra
     )  # fmt: skip
@@ -196,7 +200,7 @@ def is_within(last_day: int, day: int, days: int) -> bool:
 
 
 def moved(movements: tuple[Movement, ...], day: int, change_minor: int) -> tuple[Movement, ...]:
-    """Enter a change of limit (minor units, negative for a cut) and forget what left the window."""
+    """Enter a change of limit (minor units, negative for a cut) and forget what no window reaches."""
     raised, cut = (change_minor, 0) if change_minor > 0 else (0, -change_minor)
     later: tuple[Movement, ...] = ()
     while movements and movements[-1].day > day:
@@ -206,7 +210,7 @@ def moved(movements: tuple[Movement, ...], day: int, change_minor: int) -> tuple
         today = movements[-1]
         raised, cut = today.raised_minor + raised, today.cut_minor + cut
         movements = movements[:-1]
-    oldest = (later[-1].day if later else day) - WINDOW_DAYS
+    oldest = (later[-1].day if later else day) - KEPT_DAYS
     if movements and movements[0].day <= oldest:
         movements = tuple(movement for movement in movements if movement.day > oldest)
     return (*movements, Movement(day, raised, cut), *later)

@@ -292,6 +292,8 @@ def _held_back(standing: Standing, policy: Policy, lows: tuple[int, int, int, in
     if standing.rules == FIRST:
         is_at_floor = limit - max(lows[2:]) < policy.unit_minor
         return (reduces.ground_floor if is_at_floor else reduces.ground_day,)
+    if not limit:
+        return (reduces.ground_floor,)
     grounds = (CUT_TOO_SMALL, reduces.ground_day, reduces.ground_floor, EXPOSURE_REACHED)
     return tuple(ground for low, ground in zip(lows, grounds, strict=True) if round_up(low, policy.unit_minor) >= limit)
 

@@ -120,6 +120,10 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
             "per_day_minor": draw(CAPS), "per_30_days_minor": draw(CAPS), "absolute_minor": absolute,
             "debt_to_income_bp": draw(st.just(1_000_000) | st.integers(0, 100_000)),
         },
+        "temporary": {
+            "maximum_minor": draw(CAPS), "share_bp": draw(st.just(10_000) | st.integers(0, 10_000)),
+            "days_max": draw(st.integers(1, 60)), "notice_days": 1,
+        },
         "refer": {
             "rules": [draw(_rule(names, is_adverse=True)) for _ in range(draw(st.integers(0, 2)))],
             "automatic_up_to_minor": draw(st.just(10_000_000) | st.integers(0, 10_000_000)),
@@ -166,7 +170,9 @@ def standings(draw: st.DrawFn) -> Standing:
     owed = draw(st.integers(0, 5_000_000) | st.integers(0, limit) | st.just(limit - limit // 10))
     raised_today = draw(st.just(0) | st.integers(0, 5_000))
     day = st.just(NEVER) | st.integers(TODAY - 40, TODAY)
-    growth = Growth(raised_today, raised_today + draw(st.integers(0, 6_000)), 0, draw(day), draw(day))
+    extra = draw(st.just(0) | AMOUNTS)
+    window = raised_today + draw(st.integers(0, 6_000))
+    growth = Growth(raised_today, window, 0, draw(day), draw(day), temporary_minor=extra)
     return Standing(limit, owed, Profile(values, observed), growth)
 
 
