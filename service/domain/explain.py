@@ -7,13 +7,14 @@ every piece of advice was evaluated with the recorded policy: apply it, everythi
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from service.domain import scorecard
 from service.domain.account import utilisation_bp
 from service.domain.decide import judge_in
 from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, Verdict, recorded_standing
 from service.domain.facts import CHARACTERISTICS, FACTS, MONEY_FACTS, Better, merge
 from service.domain.mode import Mode
 from service.domain.money import BASIS_POINTS, display
-from service.domain.policy import NO_FACT, Policy, Text
+from service.domain.policy import NO_FACT, Policy, Text, Values
 
 NO_TEXT: Final = Text("", "", "", "")
 
@@ -89,7 +90,7 @@ def explain(decision: Decision, policy: Policy, mode: Mode) -> Explanation:
     verdict = judge(standing)
     values = characteristic_values(standing, policy, moment)
     return Explanation(
-        contributions(policy, values, verdict.points),
+        contributions(policy, values, standing.profile.values, verdict.points),
         findings(verdict, values),
         () if verdict.new_limit_minor > standing.limit_minor else advice(judge, standing, policy, moment),
     )
@@ -102,14 +103,17 @@ def characteristic_values(standing: Standing, policy: Policy, moment: Moment) ->
     return values
 
 
-def contributions(policy: Policy, values: list[int | None], points: tuple[int, ...]) -> tuple[Contribution, ...]:
-    """Give each characteristic's points; empty where nothing was scored."""
+def contributions(policy: Policy, values: Values, stored: Values, points: tuple[int, ...]) -> tuple[Contribution, ...]:
+    """Give each characteristic's points on usable values, and what speaks for them; empty where nothing was scored."""
     if not points:
         return ()
     return tuple(
-        Contribution(CHARACTERISTICS[line.fact].name, values[line.fact], given, line.points_max, line.ground.reason)
+        Contribution(
+            CHARACTERISTICS[line.fact].name, values[line.fact], given, line.points_max,
+            scorecard.told(line, values, stored).reason,
+        )
         for line, given in zip(policy.scorecard, points, strict=True)
-    )
+    )  # fmt: skip
 
 
 def findings(verdict: Verdict, values: list[int | None]) -> tuple[Finding, ...]:

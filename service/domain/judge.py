@@ -46,7 +46,9 @@ from service.domain.policy import (
     Policy,
     Step,
     Treatment,
+    Values,
     treatment,
+    unknown,
 )
 
 _INCOME: Final = INDEX["monthly_income"]
@@ -98,7 +100,7 @@ def _assign(standing: Standing, policy: Policy, values: list[int | None], broken
     column = bisect_right(base.income_from_minor, income) - 1
     multiple = band.multiples_bp[column]
     if not multiple:
-        return Verdict(DECLINED, standing.limit_minor, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0)
+        return Verdict(DECLINED, standing.limit_minor, points, _shortfalls(standing, policy, values, points), 0)
     referred = _referrals(standing, policy, values, broken)
     if referred:
         return Verdict(REFERRED, standing.limit_minor, points, referred, 0)
@@ -114,7 +116,7 @@ def _assign(standing: Standing, policy: Policy, values: list[int | None], broken
     limit = round_down(min(wanted, room), policy.unit_minor)
     if limit < base.minimum_minor:
         grounds = (base.ground_minimum,) if wanted <= room else (base.ground_minimum, binding)
-        return Verdict(DECLINED, standing.limit_minor, points, grounds, 0)
+        return Verdict(DECLINED, standing.limit_minor, points, _unknown_income(grounds, standing, policy, values), 0)
     return Verdict(APPROVED, limit, points, (ASSIGNED,) if wanted <= room else (ASSIGNED, binding), 0)
 
 
@@ -127,14 +129,14 @@ def _raise(
     refused = (
         policy.knocked_out_of_raise(values)
         or _broken(broken, standing, _DECLINE)
-        or policy.ineligible(values)
+        or policy.ineligible(values, standing.profile.values)
         or _waits(policy, standing.growth, day)
     )
     if refused:
         return Verdict(DECLINED, limit, points, refused, 0)
     step = scorecard.band(policy.bands, sum(points)).step
     if step is None:
-        return Verdict(DECLINED, limit, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0)
+        return Verdict(DECLINED, limit, points, _shortfalls(standing, policy, values, points), 0)
     wanted = _step(step, limit)
     referred = _referrals(standing, policy, values, broken)
     if referred:
@@ -145,7 +147,7 @@ def _raise(
     if amount <= 0:
         tight = sorted((left, place) for place, left in enumerate(rooms) if left < policy.unit_minor)
         grounds = tuple(policy.caps.grounds[place] for _, place in tight) or (policy.caps.per_decision.ground,)
-        return Verdict(DECLINED, limit, points, grounds, 0, wanted)
+        return Verdict(DECLINED, limit, points, _unknown_income(grounds, standing, policy, values), 0, wanted)
     left = standing.growth.portfolio_room_minor
     if left != UNBOUNDED and amount > left:
         # All or nothing: whoever is not reached today comes first tomorrow.
@@ -260,11 +262,28 @@ def _waits(policy: Policy, so_far: Growth, day: int) -> tuple[Ground, ...]:
 def _broken(broken: tuple[FactRule, ...], standing: Standing, wanted: Treatment) -> tuple[Ground, ...]:
     if not broken:
         return ()
+    stored = standing.profile.values
     return tuple(
-        fact_rule.ground
+        unknown(fact_rule.absence, stored[fact_rule.fact])
         for fact_rule in broken
-        if treatment(fact_rule, standing.profile.values[fact_rule.fact]) is wanted
+        if treatment(fact_rule, stored[fact_rule.fact]) is wanted
     )
+
+
+def _shortfalls(standing: Standing, policy: Policy, values: Values, points: tuple[int, ...]) -> tuple[Ground, ...]:
+    return tuple(scorecard.shortfalls(policy.scorecard, points, values, standing.profile.values))
+
+
+def _unknown_income(
+    grounds: tuple[Ground, ...], standing: Standing, policy: Policy, values: Values
+) -> tuple[Ground, ...]:
+    """Name an income that is not known in place of the bounds that it leaves: they would speak of a low one."""
+    base = policy.base_limit
+    if values[_INCOME] is not None or base.absence is None:
+        return grounds
+    not_known = unknown(base.absence, standing.profile.values[_INCOME])
+    bounds = (base.ground_minimum, policy.caps.debt_to_income_bp.ground)
+    return tuple(dict.fromkeys(not_known if ground in bounds else ground for ground in grounds))
 
 
 def _referrals(
