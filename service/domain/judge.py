@@ -100,7 +100,11 @@ def _assign(standing: Standing, policy: Policy, values: list[int | None], broken
     column = bisect_right(base.income_from_minor, income) - 1
     multiple = band.multiples_bp[column]
     if not multiple:
-        return Verdict(DECLINED, standing.limit_minor, points, _shortfalls(standing, policy, values, points), 0)
+        grounds = _shortfalls(standing, policy, values, points)
+        if values[_INCOME] is None and base.absence is not None and band.multiples_bp[-1]:
+            # The band carries a limit from some income on.
+            grounds = _unknown_income((base.ground_minimum, *grounds), standing, policy, values)
+        return Verdict(DECLINED, standing.limit_minor, points, grounds, 0)
     referred = _referrals(standing, policy, values, broken)
     if referred:
         return Verdict(REFERRED, standing.limit_minor, points, referred, 0)
