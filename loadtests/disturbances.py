@@ -137,7 +137,7 @@ class Disturbances:
         return f"{one.playbook} was in force, acknowledged after {took * 1e3:.0f} ms"
 
     def _promote(self, _: Disturbance) -> str:
-        text = resources.files("service.policies").joinpath("reference-2026-1.yaml").read_text(encoding="utf-8")
+        text = resources.files("service.policies").joinpath("reference-2026-2.yaml").read_text(encoding="utf-8")
         version = f"load-{int(time.time())}"
         document = re.sub(r"^policy: \S+$", f"policy: {version}", text, count=1, flags=re.MULTILINE)
         with self._client() as client:

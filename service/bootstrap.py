@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from service.sentry.process import Sentry
     from service.sentry.sinks import Sink
 
-REFERENCE_POLICIES: Final = ("reference-2026-1", "instalment-2026-1")
+REFERENCE_POLICIES: Final = ("reference-2026-2", "instalment-2026-2")
 CALLER: Final = "holdline"
 _EPOCH: Final = date(1970, 1, 1)
 
@@ -74,14 +74,14 @@ class ZoneCalendar:
         return int(midnight.timestamp()) * 1_000_000
 
 
-def read_policy(document: str) -> tuple[Policy, str]:
-    """Compile a policy document; raises InvalidRequest with every violation.
+def read_policy(document: str, *, is_new: bool = False) -> tuple[Policy, str]:
+    """Compile a policy document, a new one held against every check; raises InvalidRequest with every violation.
 
     The texts of playbooks' reasons join the policy's own, so that every outcome in every mode has its texts.
     """
     from service.policies import compiler
 
-    compiled = compiler.compile_text(document)
+    compiled = (compiler.compile_text if is_new else compiler.compile_stored)(document)
     policy = compiled.policy
     return replace(policy, texts={**registry.load().texts(), **policy.texts}), compiled.content_hash
 

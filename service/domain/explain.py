@@ -6,6 +6,7 @@ sentence tells the customer to do what is not known to help.
 
 from typing import Final, NamedTuple
 
+from service.domain import scorecard
 from service.domain.account import utilisation_bp
 from service.domain.advice import (
     NOTHING_KNOWN_EN,
@@ -20,7 +21,7 @@ from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, V
 from service.domain.facts import CHARACTERISTICS
 from service.domain.mode import Mode
 from service.domain.money import display
-from service.domain.policy import NO_FACT, Policy, Text
+from service.domain.policy import NO_FACT, Policy, Text, Values
 
 NO_TEXT: Final = Text("", "", "", "")
 
@@ -76,7 +77,7 @@ def explain(decision: Decision, policy: Policy, mode: Mode) -> Explanation:
     values = characteristic_values(standing, policy, moment)
     question = asked_again(decision)
     return Explanation(
-        contributions(policy, values, verdict.points),
+        contributions(policy, values, standing.profile.values, verdict.points),
         findings(verdict, values),
         advise(judge, question, policy) if question is not None else None,
         is_adverse(decision),
@@ -114,14 +115,17 @@ def characteristic_values(standing: Standing, policy: Policy, moment: Moment) ->
     return values
 
 
-def contributions(policy: Policy, values: list[int | None], points: tuple[int, ...]) -> tuple[Contribution, ...]:
-    """Give each characteristic's points; empty where nothing was scored."""
+def contributions(policy: Policy, values: Values, stored: Values, points: tuple[int, ...]) -> tuple[Contribution, ...]:
+    """Give each characteristic's points on usable values, and what speaks for them; empty where nothing was scored."""
     if not points:
         return ()
     return tuple(
-        Contribution(CHARACTERISTICS[line.fact].name, values[line.fact], given, line.points_max, line.ground.reason)
+        Contribution(
+            CHARACTERISTICS[line.fact].name, values[line.fact], given, line.points_max,
+            scorecard.told(line, values, stored).reason,
+        )
         for line, given in zip(policy.scorecard, points, strict=True)
-    )
+    )  # fmt: skip
 
 
 def findings(verdict: Verdict, values: list[int | None]) -> tuple[Finding, ...]:

@@ -52,7 +52,9 @@ from service.domain.policy import (
     Policy,
     Step,
     Treatment,
+    Values,
     treatment,
+    unknown,
 )
 from service.domain.rules import FIRST
 
@@ -105,7 +107,11 @@ def _assign(standing: Standing, policy: Policy, values: list[int | None], broken
     column = bisect_right(base.income_from_minor, income) - 1
     multiple = band.multiples_bp[column]
     if not multiple:
-        return Verdict(DECLINED, standing.limit_minor, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0)
+        grounds = _shortfalls(standing, policy, values, points)
+        if values[_INCOME] is None and base.absence is not None and band.multiples_bp[-1]:
+            # The band carries a limit from some income on.
+            grounds = _unknown_income((base.ground_minimum, *grounds), standing, policy, values)
+        return Verdict(DECLINED, standing.limit_minor, points, grounds, 0)
     referred = _referrals(standing, policy, values, broken)
     if referred:
         return Verdict(REFERRED, standing.limit_minor, points, referred, 0)
@@ -125,7 +131,8 @@ def _assign(standing: Standing, policy: Policy, values: list[int | None], broken
         # A cap counts only where the least limit would be reached without it.
         reached = round_down(wanted, policy.unit_minor) >= base.minimum_minor
         short = below(rooms, round_up(base.minimum_minor, policy.unit_minor)) if reached else ()
-    return Verdict(DECLINED, standing.limit_minor, points, (base.ground_minimum, *short), 0)
+    grounds = _unknown_income((base.ground_minimum, *short), standing, policy, values)
+    return Verdict(DECLINED, standing.limit_minor, points, grounds, 0)
 
 
 def _raise(
@@ -134,13 +141,17 @@ def _raise(
     """Raise the limit by the band's step within the growth caps, or say why not."""
     limit = standing.limit_minor
     points = policy.points(values)
-    refused = policy.knocked_out_of_raise(values) or _broken(broken, standing, _DECLINE) or policy.ineligible(values)
+    refused = (
+        policy.knocked_out_of_raise(values)
+        or _broken(broken, standing, _DECLINE)
+        or policy.ineligible(values, standing.profile.values)
+    )
     waits = () if refused else _waits(policy, standing.growth, day)
     if refused or (waits and standing.rules == FIRST):
         return Verdict(DECLINED, limit, points, refused or waits, 0)
     step = scorecard.band(policy.bands, sum(points)).step
     if step is None:
-        return Verdict(DECLINED, limit, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0)
+        return Verdict(DECLINED, limit, points, _shortfalls(standing, policy, values, points), 0)
     wanted = _step(step, limit)
     referred = _referrals(standing, policy, values, broken)
     if referred and not waits:
@@ -153,7 +164,8 @@ def _raise(
         nothing = () if referred or amount > 0 else _nothing(standing, policy, wanted, rooms)
         return Verdict(DECLINED, limit, points, (*waits, *nothing), 0)
     if amount <= 0:
-        return Verdict(DECLINED, limit, points, _nothing(standing, policy, wanted, rooms), 0, wanted)
+        grounds = _unknown_income(_nothing(standing, policy, wanted, rooms), standing, policy, values)
+        return Verdict(DECLINED, limit, points, grounds, 0, wanted)
     left = standing.growth.portfolio_room_minor
     if left != UNBOUNDED and amount > left:
         # All or nothing: whoever is not reached today comes first tomorrow.
@@ -347,11 +359,28 @@ def _waits(policy: Policy, so_far: Growth, day: int) -> tuple[Ground, ...]:
 def _broken(broken: tuple[FactRule, ...], standing: Standing, wanted: Treatment) -> tuple[Ground, ...]:
     if not broken:
         return ()
+    stored = standing.profile.values
     return tuple(
-        fact_rule.ground
+        unknown(fact_rule.absence, stored[fact_rule.fact])
         for fact_rule in broken
-        if treatment(fact_rule, standing.profile.values[fact_rule.fact]) is wanted
+        if treatment(fact_rule, stored[fact_rule.fact]) is wanted
     )
+
+
+def _shortfalls(standing: Standing, policy: Policy, values: Values, points: tuple[int, ...]) -> tuple[Ground, ...]:
+    return tuple(scorecard.shortfalls(policy.scorecard, points, values, standing.profile.values))
+
+
+def _unknown_income(
+    grounds: tuple[Ground, ...], standing: Standing, policy: Policy, values: Values
+) -> tuple[Ground, ...]:
+    """Name an income that is not known in place of the bounds that it leaves: they would speak of a low one."""
+    base = policy.base_limit
+    if values[_INCOME] is not None or base.absence is None:
+        return grounds
+    not_known = unknown(base.absence, standing.profile.values[_INCOME])
+    bounds = (base.ground_minimum, policy.caps.debt_to_income_bp.ground)
+    return tuple(dict.fromkeys(not_known if ground in bounds else ground for ground in grounds))
 
 
 def _referrals(

@@ -60,6 +60,13 @@ class Treatment(Enum):
     """No first limit and no raise."""
 
 
+class Absence(NamedTuple):
+    """What an outcome rests on where a fact is not known: nothing was ever told, or what was told is too old."""
+
+    missing: Ground
+    stale: Ground
+
+
 class FactRule(NamedTuple):
     """How old a fact may be, and what follows when it is missing or older."""
 
@@ -67,7 +74,7 @@ class FactRule(NamedTuple):
     max_age_us: int
     when_missing: Treatment
     when_stale: Treatment
-    ground: Ground
+    absence: Absence
 
 
 class Characteristic(NamedTuple):
@@ -79,6 +86,8 @@ class Characteristic(NamedTuple):
     points: tuple[int, ...]
     missing_points: int
     points_max: int
+    absence: Absence
+    """What speaks for the points that are lost where the fact is not known."""
 
 
 class Step(NamedTuple):
@@ -106,6 +115,8 @@ class BaseLimit(NamedTuple):
     maximum_minor: int
     ground_minimum: Ground
     ground_maximum: Ground
+    absence: Absence | None
+    """An income that is not known; None in a document of before, where the bounds that this leaves speak for it."""
 
 
 class Cap(NamedTuple):
@@ -137,6 +148,8 @@ Found = TypeVar("Found")
 Values: TypeAlias = Sequence[int | None]
 Sift: TypeAlias = Callable[[Values], tuple[Found, ...]]
 """Gives what stands for the rules that fire on usable values, in the policy's order."""
+Unmet: TypeAlias = Callable[[Values, Values], tuple[Ground, ...]]
+"""Gives the grounds of the rules that do not hold on usable values; the stored ones tell missing from stale."""
 Points: TypeAlias = Callable[[Values], tuple[int, ...]]
 Usable: TypeAlias = Callable[[Values, Sequence[int], int], tuple[list[int | None], tuple[FactRule, ...]]]
 """Gives the values that rules may use, stale ones blanked, and the fact rules that are broken (now in microseconds)."""
@@ -200,7 +213,7 @@ class Policy:
     """Points of each characteristic, in the scorecard's order; the score is their sum."""
     knocked_out_of_first: Sift[Ground]
     knocked_out_of_raise: Sift[Ground]
-    ineligible: Sift[Ground]
+    ineligible: Unmet
     """The eligibility rules of a raise that do not hold."""
     fired: Sift[Trigger]
     referred: Sift[Ground]
@@ -309,6 +322,11 @@ DEFAULT_TEXTS: Final = {
 def treatment(fact_rule: FactRule, value: int | None) -> Treatment:
     """Give what a broken fact rule asks for, by whether the stored value is missing or stale."""
     return fact_rule.when_missing if value is None else fact_rule.when_stale
+
+
+def unknown(absence: Absence, stored: int | None) -> Ground:
+    """Give the ground of a fact that is not known, by its stored value: none is missing, an unusable one stale."""
+    return absence.missing if stored is None else absence.stale
 
 
 def requirement(fact: int, lowest: int, highest: int) -> str:

@@ -50,9 +50,9 @@ class BuggyReader:
     def __init__(self) -> None:
         self.bug: Bug | None = None
 
-    def read(self, document: str) -> tuple[Policy, str]:
+    def read(self, document: str, *, is_new: bool = False) -> tuple[Policy, str]:
         """Compile a document."""
-        policy, content_hash = bootstrap.read_policy(document)
+        policy, content_hash = bootstrap.read_policy(document, is_new=is_new)
         if self.bug is not None and policy.version == BROKEN_VERSION:
             policy = self.bug(replace(policy))
         return policy, content_hash

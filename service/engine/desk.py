@@ -148,7 +148,7 @@ class Desk:
 
     def validate(self, document: str) -> str:
         """Give a document's content hash; raises InvalidRequest with every violation."""
-        return self._read_policy(document)[1]
+        return self._read_policy(document, is_new=True)[1]
 
     def policy_record(self, version: str) -> PolicyRecord:
         """Give a published version; raises PolicyNotFound."""
@@ -178,7 +178,14 @@ class Desk:
             return self._switch(order, now_us)
 
     def _publish(self, order: PolicyOrder, now_us: int) -> PolicyChanged:
-        policy, content_hash = self._read_policy(order.document)
+        try:
+            policy, content_hash = self._read_policy(order.document, is_new=True)
+        except InvalidRequest:
+            # A version that was published before more was asked of new ones is still the same content.
+            existing = self._published(order.document)
+            if existing is None:
+                raise
+            return PolicyChanged(existing, "", replayed=True)
         existing = self._store.policy(policy.version)
         if existing is not None:
             if existing.content_hash != content_hash:
@@ -190,6 +197,15 @@ class Desk:
         )  # fmt: skip
         self._store.write_policies((record,), self._recorded(order, record, "", now_us))
         return PolicyChanged(record, "", replayed=False)
+
+    def _published(self, document: str) -> PolicyRecord | None:
+        """Give the stored version that has a document's content, if there is one."""
+        try:
+            policy, content_hash = self._read_policy(document)
+        except InvalidRequest:
+            return None
+        existing = self._store.policy(policy.version)
+        return existing if existing is not None and existing.content_hash == content_hash else None
 
     def _switch(self, order: PolicyOrder, now_us: int) -> PolicyChanged:
         promotes = order.action == "promote"

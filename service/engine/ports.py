@@ -231,9 +231,9 @@ class Playbooks(Protocol):
 
 
 class PolicyReader(Protocol):
-    """Compiles a document; raises InvalidRequest with every violation."""
+    """Compiles a document, a new one held against every check; raises InvalidRequest with every violation."""
 
-    def __call__(self, document: str) -> tuple[Policy, str]: ...
+    def __call__(self, document: str, *, is_new: bool = False) -> tuple[Policy, str]: ...
 
 
 class Codec(Protocol):

@@ -17,11 +17,11 @@ from service.domain.behaviour import Behaviour
 from service.domain.book import Book
 from service.domain.decision import Ask, Decided, Decision, Kind, Outcome
 from service.domain.draw import DrawKind, Hold, HoldState, Posted, Posting
-from service.domain.entitlement import RUN_CALLER, Entitlement, EntitlementState
+from service.domain.entitlement import Entitlement, EntitlementState
 from service.domain.facts import Profile
 from service.domain.policy_life import PolicyRecord, PolicyState
 from service.domain.rules import FIRST
-from service.domain.watch import Look, look, look_at_run
+from service.domain.watch import Look, is_asked, look, look_beside
 
 Row = tuple[Any, ...]
 
@@ -157,8 +157,8 @@ def decided(row: Sequence[Any], *, replayed: bool) -> Decided:
 def looked_at(row: Sequence[Any]) -> Look:
     """Read what guards see of a decision."""
     number, product, kind, change, profile, points, decided_us, is_plain, caller = row
-    if caller == RUN_CALLER:
-        return look_at_run(number, product, _KINDS[kind], change, decided_us)
+    if not is_asked(_KINDS[kind], caller):
+        return look_beside(number, product, _KINDS[kind], change, decided_us)
     return look(
         number, product, _KINDS[kind], change, _decode_profile(profile), _decode_points(points), decided_us,
         is_plain=bool(is_plain),

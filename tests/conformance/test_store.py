@@ -20,7 +20,7 @@ def _decided(answer: object) -> Decided:
 
 
 def test_a_new_store_starts_with_the_reference_policies(bench: Bench) -> None:
-    assert bench.store.active_versions() == {"revolving": "reference-2026-1", "instalment": "instalment-2026-1"}
+    assert bench.store.active_versions() == {"revolving": "reference-2026-2", "instalment": "instalment-2026-2"}
 
 
 def test_a_decision_is_answered_stored_and_found(bench: Bench) -> None:
@@ -158,7 +158,7 @@ def _order(action: str, key: str, **said: str) -> PolicyOrder:
 
 def test_policies_are_published_promoted_and_rolled_back_each_once(bench: Bench) -> None:
     tighter = (
-        document().replace("policy: reference-2026-1", "policy: tighter").replace("share_bp: 200", "share_bp: 100")
+        document().replace("policy: reference-2026-2", "policy: tighter").replace("share_bp: 200", "share_bp: 100")
     )
 
     published = bench.desk.change(_order("publish", "p", document=tighter))
@@ -169,13 +169,13 @@ def test_policies_are_published_promoted_and_rolled_back_each_once(bench: Bench)
     after = _decided(bench.execute(command(Kind.RAISE, request_id="r-2"))[0]).decision
 
     assert published.record.state is PolicyState.DRAFT
-    assert (promoted.record.state, promoted.previous_version) == (PolicyState.ACTIVE, "reference-2026-1")
+    assert (promoted.record.state, promoted.previous_version) == (PolicyState.ACTIVE, "reference-2026-2")
     assert again.replayed
     assert decided.policy_version == "tighter"
-    assert (back.record.version, back.previous_version) == ("reference-2026-1", "tighter")
-    assert after.policy_version == "reference-2026-1"
+    assert (back.record.version, back.previous_version) == ("reference-2026-2", "tighter")
+    assert after.policy_version == "reference-2026-2"
     states = {record.version: record.state for record in bench.desk.policy_records("revolving")}
-    assert states == {"reference-2026-1": PolicyState.ACTIVE, "tighter": PolicyState.RETIRED}
+    assert states == {"reference-2026-2": PolicyState.ACTIVE, "tighter": PolicyState.RETIRED}
 
 
 def test_a_published_version_never_changes(bench: Bench) -> None:
@@ -189,13 +189,13 @@ def test_a_published_version_never_changes(bench: Bench) -> None:
 
 
 def test_only_a_draft_is_promoted_and_only_what_has_decided_is_rolled_back_to(bench: Bench) -> None:
-    draft = document().replace("policy: reference-2026-1", "policy: draft")
+    draft = document().replace("policy: reference-2026-2", "policy: draft")
     bench.desk.change(_order("publish", "p", document=draft))
 
     with pytest.raises(errors.PolicyStateRefused):
         bench.desk.change(_order("rollback", "r", product="revolving", version="draft"))
     with pytest.raises(errors.PolicyStateRefused):
-        bench.desk.change(_order("promote", "q", version="reference-2026-1"))
+        bench.desk.change(_order("promote", "q", version="reference-2026-2"))
     with pytest.raises(errors.PolicyNotFound):
         bench.desk.change(_order("rollback", "s", product="revolving"))
     with pytest.raises(errors.IdempotencyKeyReused):

@@ -151,7 +151,7 @@ def test_a_score_too_low_is_explained_by_its_dearest_characteristics_never_by_it
 
     assert verdict.outcome is Outcome.DECLINED
     assert [ground.reason for ground in verdict.grounds][:3] == [
-        "BUREAU_SCORE_LOW", "LATE_OFTEN_LAST_YEAR", "LATE_LAST_YEAR",
+        "BUREAU_SCORE_LOW", "LATE_MONTHS", "PAST_DUE_LAST_YEAR",
     ]  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def test_movements_older_than_thirty_days_are_forgotten() -> None:
 
 
 def test_the_instalment_policy_decides_in_its_own_currency() -> None:
-    verdict = judge(Kind.ASSIGN, standing(0, monthly_income=200_000), policy("instalment-2026-1"), NOW)
+    verdict = judge(Kind.ASSIGN, standing(0, monthly_income=200_000), policy("instalment-2026-2"), NOW)
 
     assert verdict.new_limit_minor == 300_000
 

@@ -83,7 +83,7 @@ def test_comments_and_layout_do_not_count_for_the_content_hash() -> None:
 
 
 def test_the_reference_policy_is_what_a_risk_team_expects() -> None:
-    reference, small = policy(), policy("instalment-2026-1")
+    reference, small = policy(), policy("instalment-2026-2")
 
     assert len(reference.scorecard) >= 10
     assert (reference.product, reference.currency) == ("revolving", "CNY")

@@ -1503,7 +1503,9 @@ class LearnBaselineRequest(_message.Message):
     product: _builtins.str
     """The product."""
     decisions: _builtins.int
-    """How many of the newest decisions count as normal, 1,000 to 100,000; 0: 20,000."""
+    """How many of the newest ordinary decisions count as normal, 1,000 to 100,000; 0: 20,000. Ordinary is what a caller
+    asked for and no playbook had a part in: no import, no appeal, no daily run.
+    """
     def __init__(
         self,
         *,
