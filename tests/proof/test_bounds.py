@@ -18,7 +18,7 @@ from service.domain.decision import Ask, Kind, Outcome, Standing, Verdict
 from service.domain.facts import INDEX
 from service.domain.judge import judge
 from service.domain.money import BASIS_POINTS
-from service.domain.policy import Policy
+from service.domain.policy import Policy, Step
 from tests.builders import DAY_US, NOW, NOW_US
 from tests.proof.strategies import AMOUNTS, best_news, examples, policies, standings
 
@@ -147,12 +147,22 @@ def _is_possible(case: tuple[Kind, Standing]) -> bool:
     return 0 < where.limit_minor >= where.growth.raised_today_minor and bool(where.profile.values[INCOME])
 
 
+def _with_small_steps(rules: Policy) -> Policy:
+    bands = tuple(band._replace(step=band.step and Step(0, 40, 40)) for band in rules.bands)
+    return replace(rules, bands=bands, unit_minor=100)
+
+
+def _with_long_waits(rules: Policy) -> Policy:
+    return replace(rules, raises=replace(rules.raises, after_raise_days=20, after_cut_days=20), ineligible=lambda _: ())
+
+
+RULES = policies() | policies() | policies().map(_with_small_steps) | policies().map(_with_long_waits)
 CASES = st.lists(_cases().filter(_is_possible), min_size=6, max_size=6)
 """A policy takes far longer to draw than a case."""
 
 
 @examples(60)
-@given(policies(), CASES)
+@given(RULES, CASES)
 def test_without_the_bounds_that_are_named_it_comes_out_otherwise(
     rules: Policy, cases: list[tuple[Kind, Standing]]
 ) -> None:
@@ -175,7 +185,7 @@ def _hold_to_what_is_named(rules: Policy, kind: Kind, where: Standing) -> None:
 
 
 @examples(40)
-@given(policies(), CASES)
+@given(RULES, CASES)
 def test_where_no_bound_is_named_none_holds_what_is_given(rules: Policy, cases: list[tuple[Kind, Standing]]) -> None:
     for kind, where in cases:
         verdict = judge(kind, where, rules, NOW)
@@ -187,7 +197,7 @@ def test_the_drawn_world_reaches_every_bound() -> None:
     reached: set[tuple[str, str]] = set()
 
     @settings(max_examples=60, phases=[Phase.generate], derandomize=True, database=None, deadline=None)
-    @given(policies(), CASES)
+    @given(RULES, CASES)
     def draw(rules: Policy, cases: list[tuple[Kind, Standing]]) -> None:
         for kind, where in cases:
             reached.update(_named(judge(kind, where, rules, NOW)))
