@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from service.domain.account import NEVER, Growth
 from service.domain.decision import Standing
 from service.domain.facts import FACTS, INDEX, NEVER_OBSERVED, Better, Definition, Profile
-from service.domain.policy import BUILT_IN_REASONS, Policy
+from service.domain.money import BASIS_POINTS
+from service.domain.policy import BUILT_IN_REASONS, Policy, Step
 from service.policies import compiler
 from service.policies.document import PolicyDocument
 from tests.builders import DAY_US, NOW_US, TODAY
@@ -163,6 +165,27 @@ def policies() -> st.SearchStrategy[Policy]:
     return documents().map(
         lambda document: compiler.compile_document(PolicyDocument.model_validate_json(json.dumps(document))).policy
     )
+
+
+def that_only_growth_caps_hold(rules: Policy) -> Policy:
+    """Let every account be raised by as much as the caps on growth leave."""
+    wide = rules.caps
+    caps = replace(
+        wide,
+        per_decision=wide.per_decision._replace(bound=2_000),
+        per_decision_bp=wide.per_decision_bp._replace(bound=BASIS_POINTS),
+        per_day=wide.per_day._replace(bound=3_000),
+        per_window=wide.per_window._replace(bound=5_000),
+        debt_to_income_bp=wide.debt_to_income_bp._replace(bound=1_000_000),
+        automatic=wide.automatic._replace(bound=wide.absolute.bound),
+    )
+    bands = tuple(band._replace(step=Step(0, 1_500, 1_500)) for band in rules.bands)
+    waits = replace(rules.raises, after_raise_days=0, after_cut_days=0)
+    nothing: Any = lambda _: ()  # noqa: E731 - of each kind of rule.
+    return replace(
+        rules, caps=caps, bands=bands, raises=waits, knocked_out_of_raise=nothing, ineligible=nothing,
+        referred=nothing, fired=nothing, unit_minor=1,
+    )  # fmt: skip
 
 
 def _fact(fact: Definition, best: int, *, is_good: bool) -> st.SearchStrategy[int | None]:

@@ -18,9 +18,9 @@ from service.domain.decision import Ask, Kind, Outcome, Standing, Verdict
 from service.domain.facts import INDEX
 from service.domain.judge import judge
 from service.domain.money import BASIS_POINTS
-from service.domain.policy import Policy
+from service.domain.policy import NO_FACT, Ground, Policy, Rule, Step, Trigger
 from tests.builders import DAY_US, NOW, NOW_US
-from tests.proof.strategies import AMOUNTS, best_news, examples, policies, standings
+from tests.proof.strategies import AMOUNTS, best_news, examples, policies, standings, that_only_growth_caps_hold
 
 FAR = 10**18
 KINDS = st.sampled_from((Kind.ASSIGN, Kind.RAISE, Kind.RAISE, Kind.REDUCE, Kind.REVIEW, Kind.TEMPORARY, Kind.APPEAL))
@@ -129,11 +129,11 @@ def _cases(draw: st.DrawFn) -> tuple[Kind, Standing]:
             values[fact], observed[fact] = value, NOW_US
         where = where._replace(profile=where.profile._replace(values=tuple(values), observed_us=tuple(observed)))
     if kind is Kind.TEMPORARY:
-        extra = draw(st.integers(1, 3_000) | AMOUNTS.map(lambda amount: amount + 1))
+        extra = draw(st.integers(1, 99) | st.integers(1, 3_000) | AMOUNTS.map(lambda amount: amount + 1))
         until_us = NOW_US + draw(st.integers(1, 90)) * DAY_US
         where = where._replace(asked=Ask(extra, until_us, draw(st.booleans())))
     if kind is Kind.APPEAL:
-        asked = limit + draw(st.integers(1, 3_000) | AMOUNTS.map(lambda amount: amount + 1))
+        asked = limit + draw(st.integers(1, 99) | st.integers(1, 3_000) | AMOUNTS.map(lambda amount: amount + 1))
         where = where._replace(asked=Ask(asked, 0, draw(st.booleans())))
     room = draw(st.just(UNBOUNDED) | st.integers(0, 5_000))
     return kind, where._replace(growth=where.growth._replace(portfolio_room_minor=room))
@@ -147,12 +147,39 @@ def _is_possible(case: tuple[Kind, Standing]) -> bool:
     return 0 < where.limit_minor >= where.growth.raised_today_minor and bool(where.profile.values[INCOME])
 
 
+def _with_small_steps(rules: Policy) -> Policy:
+    bands = tuple(band._replace(step=band.step and Step(0, 40, 40)) for band in rules.bands)
+    return replace(rules, bands=bands, unit_minor=100)
+
+
+def _with_long_waits(rules: Policy) -> Policy:
+    return replace(
+        rules, raises=replace(rules.raises, after_raise_days=20, after_cut_days=20), ineligible=lambda _, __: ()
+    )
+
+
+@st.composite
+def _that_cut(draw: st.DrawFn) -> Policy:
+    """Draw a policy of which one trigger always fires."""
+    rules = draw(policies())
+    rule = Rule(Ground("reduce.triggers[0]", "ALWAYS", NO_FACT, ""), 0, 0, FAR)
+    trigger = Trigger(rule, draw(st.integers(1, 60) | st.integers(1, BASIS_POINTS)), 0)
+    bounds = replace(
+        rules.reduces, most_per_day_bp=draw(st.integers(0, 60) | st.integers(0, BASIS_POINTS)),
+        cool_down_days=draw(st.sampled_from((0, 0, 30))), floor_minor=draw(st.just(0) | AMOUNTS),
+    )  # fmt: skip
+    unit = draw(st.sampled_from((1, 1_000, 100_000)))
+    return replace(rules, fired=lambda _: (trigger,), reduces=bounds, unit_minor=unit)
+
+
+RULES = policies() | policies().map(_with_small_steps) | policies().map(_with_long_waits) | _that_cut()
+RULES |= policies().map(that_only_growth_caps_hold)
 CASES = st.lists(_cases().filter(_is_possible), min_size=6, max_size=6)
 """A policy takes far longer to draw than a case."""
 
 
 @examples(60)
-@given(policies(), CASES)
+@given(RULES, CASES)
 def test_without_the_bounds_that_are_named_it_comes_out_otherwise(
     rules: Policy, cases: list[tuple[Kind, Standing]]
 ) -> None:
@@ -175,7 +202,7 @@ def _hold_to_what_is_named(rules: Policy, kind: Kind, where: Standing) -> None:
 
 
 @examples(40)
-@given(policies(), CASES)
+@given(RULES, CASES)
 def test_where_no_bound_is_named_none_holds_what_is_given(rules: Policy, cases: list[tuple[Kind, Standing]]) -> None:
     for kind, where in cases:
         verdict = judge(kind, where, rules, NOW)
@@ -186,8 +213,8 @@ def test_where_no_bound_is_named_none_holds_what_is_given(rules: Policy, cases: 
 def test_the_drawn_world_reaches_every_bound() -> None:
     reached: set[tuple[str, str]] = set()
 
-    @settings(max_examples=60, phases=[Phase.generate], derandomize=True, database=None, deadline=None)
-    @given(policies(), CASES)
+    @settings(max_examples=150, phases=[Phase.generate], derandomize=True, database=None, deadline=None)
+    @given(RULES, CASES)
     def draw(rules: Policy, cases: list[tuple[Kind, Standing]]) -> None:
         for kind, where in cases:
             reached.update(_named(judge(kind, where, rules, NOW)))
