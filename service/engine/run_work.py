@@ -56,6 +56,8 @@ class Chunk(NamedTuple):
     """How many accounts there are, where the worker counted."""
     lines: tuple[Line, ...] = ()
     discrepancies: tuple[Discrepancy, ...] = ()
+    without_limit: int = 0
+    """With RUN: how many of those looked at had no limit on the day."""
 
 
 class Ask(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from service.domain.account import ACTIVE, Account, growth_then, known, settled
+from service.domain.account import Account, growth_then, has_limit, known, settled
 from service.domain.book import Book
 from service.domain.daily_run import Discrepancy, DiscrepancyKind, Line, Shard, added, line_of
 from service.domain.decide import judge_in
@@ -132,7 +132,8 @@ class Worker:
         accounts, chunk = self._read(task)
         raises = tuple(account.account_id for account in accounts if self._is_due(account, moment))
         count = 0 if task.is_counted else self._store.runs.account_count()
-        return chunk._replace(raises=raises, accounts=count)
+        without = sum(not has_limit(account, moment.business_day) for account in accounts)
+        return chunk._replace(raises=raises, accounts=count, without_limit=without)
 
     def _moment(self, task: Task) -> Moment:
         """Give the time, with the policies and the mode in force as of it."""
@@ -148,7 +149,7 @@ class Worker:
 
     def _is_due(self, account: Account, moment: Moment) -> bool:
         """Claim that a raise is promised now, by the active policy or, where playbooks are in force, in their mode."""
-        if account.status is not ACTIVE or account.product not in self._control.products:
+        if not has_limit(account, moment.business_day) or account.product not in self._control.products:
             return False
         account = settled(account, moment.now_us)
         policy = self._control.active(account.product)
