@@ -254,7 +254,8 @@ class RunDesk:
             if closing.business_day == first_day and _is_free(closing, holder, now_us):
                 self._runs.enter_closing(closing._replace(holder=holder, lease_us=now_us + self._lease_us))
                 kind = TaskKind.CLOSE if closing.state is ClosingState.CLOSING else TaskKind.MAKE_GOOD
-                return Task(kind, closing.business_day, 0, closing.done_id, LAST_ID)
+                waiting_day = self._runs.waiting_day(closing.business_day) if kind is TaskKind.MAKE_GOOD else 0
+                return Task(kind, closing.business_day, 0, closing.done_id, LAST_ID, waiting_day)
         return None
 
     def _first_open_day(self) -> int:

@@ -34,7 +34,7 @@ class Task(NamedTuple):
     done_id: str
     upto_id: str
     waiting_day: int = 0
-    """With QUEUE: the day since whose end they wait."""
+    """With QUEUE and MAKE_GOOD: the day since whose end they wait, 0 for none."""
     is_counted: bool = True
     """Whether the run knows how many accounts there are."""
 

@@ -62,7 +62,8 @@ def test_a_store_from_before_playbooks_keeps_its_decisions_and_takes_activations
 
 def test_a_store_from_before_knows_since_when_each_account_has_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "holdline.db"
-    before = Bench(sqlite(path))
+    store = sqlite(path)
+    before = Bench(store)
     taken_over = command(
         Kind.IMPORT,
         request_id="i-1",
@@ -79,8 +80,8 @@ def test_a_store_from_before_knows_since_when_each_account_has_a_limit(tmp_path:
         command(Kind.RAISE, request_id="raise"),
         command(request_id="never", account_id="never", news=poor),
     )
-    found = {account.account_id: account.limit_since_day for account in before.store.accounts()}
-    before.store.close()
+    found = {account.account_id: account.limit_since_day for account in store.accounts()}
+    store.close()
     _taken_back(path)
 
     after = {account.account_id: account.limit_since_day for account in sqlite(path).accounts()}

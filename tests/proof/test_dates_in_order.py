@@ -28,7 +28,7 @@ from tests.proof.strategies import examples
 SPAN = 6
 """So many days there are after the first; all is run on the last of them."""
 LAST = TODAY + SPAN
-RAISE, CUT = "raise", "cut"
+RAISE, CUT, MISSED = "raise", "cut", "missed"
 
 
 class Rules(NamedTuple):
@@ -52,7 +52,7 @@ class Person(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A run of a day (`what` empty), or what is done to an account on the last day."""
+    """A run of a day (`what` empty), a missed one made good, or what is done to an account on the last day."""
 
     day: int
     what: str
@@ -110,6 +110,11 @@ class World:
         if not step.what:
             self.office.run(step.day)
             return
+        if step.what == MISSED:
+            self.office.close(step.day)
+            self.office.desk.make_good(step.day)
+            self.office.work()
+            return
         self.taken += 1
         name = self.names[step.who]
         said = news(dpd_now=40) if step.what == CUT else ()
@@ -157,7 +162,8 @@ PEOPLE = st.lists(
 @st.composite
 def _steps(draw: st.DrawFn, people: int) -> list[Step]:
     days = draw(st.lists(st.integers(0, SPAN), min_size=2, max_size=5, unique=True))
-    steps = [Step(TODAY + day, "", 0) for day in days]
+    missed = draw(st.sets(st.sampled_from(days)))
+    steps = [Step(TODAY + day, MISSED if day in missed and day < SPAN else "", 0) for day in days]
     for _ in range(draw(st.integers(0, 2))):
         done = Step(LAST, draw(st.sampled_from((RAISE, RAISE, CUT))), draw(st.integers(0, people - 1)))
         steps.insert(draw(st.integers(0, len(steps))), done)
@@ -183,10 +189,10 @@ def test_a_date_run_after_a_later_one_gives_nobody_more_than_the_dates_in_order(
 
         if done == ordered:
             assert after == rightly
-        elif not step.what and step != ordered[-1]:
+        elif step.what in ("", MISSED) and step != ordered[-1]:
             assert [x for x in zip(before, after, rightly, strict=True) if x[1] > max(x[0], x[2])] == []
             short = {name for name, got, due in zip(world.names, after, rightly, strict=True) if got < due}
-            if not any(one.what for one in done):
+            if not any(one.what in (RAISE, CUT) for one in done):
                 assert short <= world.listed()
         before = after
     store = world.office.bench.store
