@@ -42,10 +42,9 @@ class Purse:
         key = policy.product, business_day
         found = self._is_spent.get(key)
         if found is None:
-            days = self._store.budget_days(policy.product, business_day - DAYS_BACK_MAX, business_day + DAYS_BACK_MAX)
-            is_late = any(day > business_day and taken.raised_minor for day, taken in days)
-            is_short = any(day < business_day and taken.holder == SET_ASIDE for day, taken in days)
-            found = self._is_spent[key] = is_late and is_short
+            before = self._store.budget_days(policy.product, business_day - DAYS_BACK_MAX, business_day - 1)
+            is_short = any(taken.holder == SET_ASIDE for _, taken in before)
+            found = self._is_spent[key] = is_short and given_after(self._store, policy.product, business_day)
         return found
 
     def set_aside(self, product: str, business_day: int, amount_minor: int) -> None:
@@ -64,7 +63,7 @@ class Purse:
         """Give what was set aside of a day's budget, in this transaction or before."""
         if key in self._aside:
             return self._aside[key]
-        return Slice(SET_ASIDE, set_aside_minor(self._store, *key), 0)
+        return next((taken for taken in self._store.slices(*key) if taken.holder == SET_ASIDE), Slice(SET_ASIDE, 0, 0))
 
     def room(self, policy: Policy, business_day: int) -> int:
         """Give what may be raised now under the policy's budget, in minor units; UNBOUNDED where it has none."""
@@ -111,6 +110,7 @@ class Purse:
             self._store.enter_slice(product, business_day, aside)
 
 
-def set_aside_minor(store: RunStore, product: str, business_day: int) -> int:
-    """Give what of a day's budget the days in order would have given and nobody gets, in minor units."""
-    return sum(taken.taken_minor for taken in store.slices(product, business_day) if taken.holder == SET_ASIDE)
+def given_after(store: RunStore, product: str, business_day: int) -> bool:
+    """Claim that something of the budgets of later days was given."""
+    later = store.budget_days(product, business_day + 1, business_day + DAYS_BACK_MAX)
+    return any(taken.raised_minor for _, taken in later)

@@ -53,7 +53,7 @@ from service.domain.judge import judge
 from service.domain.policy import LATER_DECIDED, PORTFOLIO
 from service.engine import alerts
 from service.engine.brake import Brake
-from service.engine.budget import set_aside_minor
+from service.engine.budget import given_after
 from service.engine.control import Control
 from service.engine.execute import execute_beside, transaction
 from service.engine.ports import Calendar, ControlRow, RunStore, Store
@@ -401,9 +401,9 @@ class RunDesk:
         given_minor = decision.new_limit_minor - decision.old_limit_minor
         if LATER_DECIDED.reason in decision.reasons:
             return f"decided after later dates: {given_minor} of {decision.promised_minor} minor units given"
-        if decision.reasons[0] == PORTFOLIO.reason and not (later is not None and later.raises):
-            aside_minor = set_aside_minor(self._runs, made.product, decision.business_day)
-            return f"of the date's budget {aside_minor} minor units were not given to anybody" if aside_minor else ""
+        if decision.reasons[0] == PORTFOLIO.reason:
+            gave = given_after(self._runs, made.product, decision.business_day)
+            return "waits for the budget while later dates gave to others" if gave else ""
         if later is not None and given_minor > 0 and self._would_compound(decision, given_minor):
             return "raises of later dates were judged by the limit without this one"
         return ""

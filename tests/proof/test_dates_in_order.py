@@ -94,7 +94,7 @@ class World:
         self.taken = 0
 
     def _open(self, name: str, person: Person) -> None:
-        facts = {**GOOD_FACTS, "bureau_score": person.score}
+        facts = {**GOOD_FACTS, "monthly_income": 3_000_000, "bureau_score": person.score}
         if person.since < 0:
             opening = command(
                 Kind.IMPORT, request_id=f"o-{name}", account_id=name, product="revolving", news=news(**facts),
@@ -133,6 +133,12 @@ class World:
     def limits(self) -> list[int]:
         found = [self.office.bench.store.account(name) for name in self.names]
         return [account.limit_minor for account in found if account is not None]
+
+    def short_of(self, rightly: list[int], days: list[int]) -> set[str]:
+        """Name who has less than is right, and had a limit on every day that was run."""
+        found = {name for name, got, due in zip(self.names, self.limits(), rightly, strict=True) if got < due}
+        accounts = (self.office.bench.store.account(name) for name in found)
+        return {one.account_id for one in accounts if one is not None and one.limit_since_day <= min(days)}
 
     def listed(self) -> set[str]:
         runs = self.office.bench.store.runs
@@ -191,7 +197,7 @@ def test_a_date_run_after_a_later_one_gives_nobody_more_than_the_dates_in_order(
             assert after == rightly
         elif step.what in ("", MISSED) and step != ordered[-1]:
             assert [x for x in zip(before, after, rightly, strict=True) if x[1] > max(x[0], x[2])] == []
-            short = {name for name, got, due in zip(world.names, after, rightly, strict=True) if got < due}
+            short = world.short_of(rightly, [one.day for one in done])
             if not any(one.what in (RAISE, CUT) for one in done):
                 assert short <= world.listed()
         before = after
