@@ -4,8 +4,8 @@ Goal: a date that is run after a later one never gives anybody more than a twin 
 in order has given him by then; dates in order, and dates started together in any order, come out as the twin; whoever
 ends below the twin is listed. Method: Hypothesis draws a policy (steps, waits, caps, budget), accounts (scores, debts,
 first days) and an order of runs, raises by customers and cuts; each prefix of it is held against a twin of its own.
-Mutations it catches: a wait that looks back only; a cap's window that ends with the date; a step by today's greater
-limit; a budget of a date given to whoever is next once a later date has decided; no look at accounts' first days.
+Mutations it catches: a late date that is bounded by nothing; a cap's window that ends with the date; no look at
+whether later raises hold at the greater limit. `conformance/test_dates.py` holds the single rules.
 """
 
 from itertools import product
