@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from service.client import Client
 
+LEFT_SHORT: Final = 4
+"""The contract's kind of a discrepancy that opens no incident."""
 ENTRIES_MAX: Final = 1_000
 """Most records of a kind that a story reads, newest first."""
 
@@ -47,6 +49,7 @@ WORDS: Final = {
     "promise": ("承诺提额", "promised raise"), "granted": ("已兑现", "granted"), "withheld": ("暂缓", "withheld"),
     "incident": ("事故", "incident"), "missing": ("应有的提额缺失", "a promised raise was missing"),
     "doubled": ("提额重复", "a raise was made twice"), "corrupt": ("记录有误", "a record was wrong"),
+    "left_short": ("该日晚于其后日期处理，少于按序应得", "the date was run after a later one and gave less"),
     "made_good": ("已补发", "made good"), "not_made_good": ("尚未补发", "not made good"),
     "appeal": ("申诉", "appeal"), "submitted": ("已提交", "submitted"), "upheld": ("维持原决定", "upheld"),
     "overturned": ("已更改", "overturned"), "notice": ("通知", "notice"),
@@ -173,7 +176,10 @@ def _case(case: feedback_service_pb2.Case, lang: Lang) -> list[Entry]:
 
 
 def _incident(found: run_service_pb2.Discrepancy, lang: Lang) -> Entry:
-    what = f"{word('incident', lang)}, {word(output.discrepancy_kind(found), lang)}"
+    kind = word(output.discrepancy_kind(found), lang)
+    if found.kind == LEFT_SHORT:
+        return Entry(f"{found.business_date}T23:59:59Z", kind, "", (), found.detail)
+    what = f"{word('incident', lang)}, {kind}"
     state = word("made_good" if found.decision_id else "not_made_good", lang)
     # A day that does not add up is found after its end.
     return Entry(f"{found.business_date}T23:59:59Z", what, state, (), found.decision_id or found.detail)

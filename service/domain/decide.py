@@ -6,6 +6,7 @@ its policy, is enough to decide again. Reads no clock and does no I/O.
 
 from typing import Final
 
+from service.domain import late
 from service.domain.account import (
     ACTIVE,
     APPLICANT,
@@ -17,6 +18,7 @@ from service.domain.account import (
     Temporary,
     growth,
     growth_then,
+    has_limit,
     known,
     moved,
     settled,
@@ -83,6 +85,8 @@ def decide(
         # What comes with the decision counts for it, whatever events tell.
         profile = merge(known(account, moment.today or moment.business_day), command.news, moment.now_us)
     before = (growth_then if command.business_day else growth)(account, moment.business_day)
+    if moment.is_budget_spent:
+        before = late.without_budget(before)
     if command.kind is IMPORT:
         verdict = Verdict(APPROVED, command.import_limit_minor, (), (IMPORTED,), 0)
         judgement = Judgement(verdict, policy, ())
@@ -143,6 +147,8 @@ def check(command: DecideCommand, account: Account, now_us: int) -> None:
     if opens and account.status is ACTIVE:
         raise AccountExists(account_id=account.account_id)
     if not opens and account.status is APPLICANT:
+        raise NoLimitAssigned(account_id=account.account_id)
+    if command.business_day and not has_limit(account, command.business_day):
         raise NoLimitAssigned(account_id=account.account_id)
 
 
@@ -206,7 +212,7 @@ def _after(account: Account, decision: Decision, stated: Profile) -> Account:
         account.account_id, account.product, account.currency, decision.status, own_limit_minor(decision),
         account.held_minor, account.outstanding_minor, decision.account_version, stated,
         last_raise_day, last_cut_day, movements, decision.number or account.last_decision, *account[13:17],
-        decision.temporary, account.behaviour,
+        decision.temporary, account.behaviour, _limit_since(account, decision),
     )  # fmt: skip
 
 
@@ -229,3 +235,10 @@ def moves_after(account: Account, decision: Decision) -> tuple[int, int, tuple[M
     if change > 0:
         return max(last_raise_day, day), last_cut_day, moved(movements, day, change)
     return last_raise_day, max(last_cut_day, day), moved(movements, day, change)
+
+
+def _limit_since(account: Account, decision: Decision) -> int:
+    """Give the first day on which an account has a limit, after a decision that may be the one that gave it."""
+    if account.status is ACTIVE or decision.status is not ACTIVE or decision.kind is IMPORT:
+        return account.limit_since_day
+    return decision.business_day

@@ -72,6 +72,8 @@ class Moment(NamedTuple):
     """What the day's portfolio budget leaves for raises, in minor units."""
     today: int = 0
     """The business day of the clock where the decision counts for another one; 0 where it does not."""
+    is_budget_spent: bool = False
+    """Whether the portfolio's budget of that day can't be given out any more as the days in order would have."""
 
 
 class Ask(NamedTuple):

@@ -9,6 +9,7 @@ was used; what was observed anew stands.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from service.domain import late
 from service.domain.account import (
     APPLICANT,
     CLOSED,
@@ -89,10 +90,13 @@ def _lived(
     if own is not None and not own.news:
         return account
     recorded = recorded_standing(decision)
+    growth = growth_then(account, decision.business_day)
+    if recorded.growth.later is not None and recorded.growth.later.is_budget_spent:
+        growth = late.without_budget(growth)
     standing = recorded._replace(
         limit_minor=account.limit_minor,
         profile=corrected_profile(recorded.profile, corrections, own),
-        growth=growth_then(account, decision.business_day)._replace(
+        growth=growth._replace(
             portfolio_room_minor=recorded.growth.portfolio_room_minor,
             temporary_minor=recorded.growth.temporary_minor,
         ),

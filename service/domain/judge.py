@@ -8,7 +8,7 @@ from bisect import bisect_right
 from operator import itemgetter
 from typing import Final
 
-from service.domain import scorecard
+from service.domain import late, scorecard
 from service.domain.account import (
     UNBOUNDED,
     Growth,
@@ -66,6 +66,8 @@ _REFER: Final = Treatment.REFER
 
 def judge(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> Verdict:
     """Give what the policy says of a standing, for any kind but an import."""
+    if kind is RAISE and standing.growth.later is not None:
+        return _late(standing, policy, moment)
     values, broken = policy.usable(standing.profile.values, standing.profile.observed_us, moment.now_us)
     values.append(utilisation_bp(standing.limit_minor, standing.exposure_minor))
     if kind is ASSIGN:
@@ -186,6 +188,22 @@ def _nothing(standing: Standing, policy: Policy, wanted: int, rooms: tuple[int, 
 
 def _named(policy: Policy, rooms: tuple[int, ...]) -> Rooms:
     return tuple(zip(rooms, policy.caps.grounds, strict=True))
+
+
+def _late(standing: Standing, policy: Policy, moment: Moment) -> Verdict:
+    """Raise the limit for a day after later ones, by no more than the days in order would have."""
+    ordered = judge(RAISE, late.in_order(standing), policy, moment)
+    values, _ = policy.usable(standing.profile.values, standing.profile.observed_us, moment.now_us)
+    room = min(_rooms(standing, policy, values[_INCOME] or 0))
+    found = late.bounded(ordered, standing, policy, room, moment.business_day)
+    if found.outcome is APPROVED and standing.growth.later is not None:
+        given = found.new_limit_minor - standing.limit_minor
+        for one in standing.growth.later.raises:
+            # What later days gave must have been given at the greater limit, too: it may be used less, for one.
+            then = late.after(standing, given, one)
+            if judge(RAISE, then, policy, moment).new_limit_minor - then.limit_minor < one.raised_minor:
+                return late.overtaken(ordered, standing)
+    return found
 
 
 def _temporary(

@@ -236,6 +236,7 @@ RAISED: Final = Ground("raise", "LIMIT_RAISED", NO_FACT, "every rule for a raise
 NOTHING_DUE: Final = Ground("reduce.triggers", "NOTHING_DUE", NO_FACT, "no trigger fires")
 LIMIT_USED: Final = Ground("", "LIMIT_USED", NO_FACT, "the draw is within what is available")
 PORTFOLIO: Final = Ground("caps.portfolio_per_day_minor", "CAP_PORTFOLIO", NO_FACT, "the day's budget has room")
+LATER_DECIDED: Final = Ground("", "LATER_DATE_DECIDED", NO_FACT, "no later business date was decided before it")
 TEMPORARY_GRANTED: Final = Ground("temporary", "TEMPORARY_GRANTED", NO_FACT, "every rule for a temporary raise holds")
 TEMPORARY_ORDERED: Final = Ground("", "TEMPORARY_ORDERED", NO_FACT, "ordered by a person of the lender")
 APPEAL_OVERTURNED: Final = Ground("", "APPEAL_OVERTURNED", NO_FACT, "an appeal was overturned")
@@ -264,6 +265,11 @@ DEFAULT_TEXTS: Final = {
     "CAP_PORTFOLIO": Text(
         "今天的提额总量已用完，您明天将优先获得提额。", "Today's raises are all given out; you come first tomorrow.",
         "明天无需申请，系统会优先为您提额。", "You need do nothing; tomorrow's raises begin with you.",
+    ),
+    "LATER_DATE_DECIDED": Text(
+        "该日的提额处理晚于其后日期，为避免多给，未提额或少提额。",
+        "The raises of this date were decided after those of a later date, so it gives less or nothing.",
+        "您无需申请，以后的日期照常评估。", "You need do nothing; the dates to come are decided as always.",
     ),
     "TEMPORARY_GRANTED": Text(
         "您的额度已临时提高，到期后自动恢复。", "Your limit is raised for a while and falls back by itself.", "", "",

@@ -7,7 +7,7 @@ can't be told: a past too long to read, a policy or playbook that is not to be h
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from service.domain.account import WINDOW_DAYS, Account, Course
+from service.domain.account import DAYS_BACK_MAX, WINDOW_DAYS, Account, Course
 from service.domain.book import Book
 from service.domain.case import Case, CaseState
 from service.domain.decide import judge_in
@@ -16,7 +16,6 @@ from service.domain.errors import ActivationNotFound, BuildLacksPlaybook, Policy
 from service.domain.hindsight import Correction, right_course
 from service.domain.policy import DAY_US
 from service.engine.control import Control
-from service.engine.daily_run import DAYS_BACK_MAX
 from service.engine.ports import NUMBER_MAX, Store
 
 HISTORY_MAX: Final = 1_000

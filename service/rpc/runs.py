@@ -52,7 +52,7 @@ class RunCalls:
         """Answer one look of a watch: the run, empty where nothing is new since the token."""
         request = pb.WatchDailyRunRequest.FromString(call.body)
         run = _run(self._desk.report(business_day(request.business_date)))
-        token = f"{run.state}:{run.shards_done}:{run.looked}:{run.granted}:{run.withheld}"
+        token = f"{run.state}:{run.shards_done}:{run.looked}:{run.granted}:{run.withheld}:{run.waits_for}"
         if token == request.resume_token:
             return b""
         return pb.WatchDailyRunResponse(run=run, resume_token=token).SerializeToString()
@@ -87,8 +87,7 @@ class RunCalls:
             own = self._desk.discrepancies_of(request.account_id, size)
             return pb.ListDiscrepanciesResponse(discrepancies=map(_discrepancy, own)).SerializeToString()
         # An account may differ in more than one way; its ways stay on one page, so one more is asked for.
-        report = self._desk.closing(business_day(request.business_date), request.page_token, size + 1)
-        found = report.discrepancies
+        found = self._desk.discrepancies(business_day(request.business_date), request.page_token, size + 1)
         shown = found[:size]
         while len(found) > size and shown and shown[-1].account_id == found[size].account_id:
             shown = shown[:-1]
@@ -128,7 +127,7 @@ def next_watch(request: bytes, answer: bytes) -> bytes | None:
 
 
 def _run(report: RunReport) -> pb.DailyRun:
-    run, shards = report
+    run, shards, left_short, waits_for = report
     return pb.DailyRun(
         business_date=iso(run.business_day),
         state=pb.RunState.ValueType(run.state),
@@ -142,6 +141,8 @@ def _run(report: RunReport) -> pb.DailyRun:
         shards=len(shards),
         shards_done=sum(shard.done_us > 0 for shard in shards),
         is_cut=run.is_cut,
+        left_short=left_short,
+        waits_for=iso(waits_for) if waits_for else "",
     )
 
 
@@ -162,6 +163,7 @@ def _closing(report: ClosingReport) -> pb.Closing:
             for count in report.counts
         ],
         incident=closing.incident,
+        waits_for=iso(report.waits_for) if report.waits_for else "",
     )
 
 

@@ -234,6 +234,7 @@ def account_row(account: Account, chain: bytes, postings_chain: bytes, written: 
         _encode((account.last_raise_day, account.last_cut_day, account.movements)),
         account.last_decision, chain, _encode(account.holds) if account.holds else b"", account.last_posting,
         postings_chain, behaviour_bytes(account.behaviour), _encode(account.temporary) if account.temporary else b"",
+        account.limit_since_day,
     )  # fmt: skip
 
 
@@ -241,14 +242,14 @@ def account(row: Sequence[Any]) -> Account:
     """Read an account's columns."""
     (
         account_id, product, currency, status, limit, held, outstanding, version, profile, growth, last_decision, chain,
-        holds, last_posting, postings_chain, behaviour, temporary,
+        holds, last_posting, postings_chain, behaviour, temporary, limit_since_day,
     ) = row  # fmt: skip
     last_raise_day, last_cut_day, movements = _decode_movements(growth)
     return Account(
         account_id, product, currency, _STATUSES[status], limit, held, outstanding, version, _decode_profile(profile),
         last_raise_day, last_cut_day, movements, last_decision, chain, _decode_holds(holds) if holds else (),
         last_posting, postings_chain, _decode_temporary(temporary) if temporary else None,
-        _decode_behaviour(behaviour) if behaviour else None,
+        _decode_behaviour(behaviour) if behaviour else None, limit_since_day,
     )  # fmt: skip
 
 

@@ -7,13 +7,13 @@ import msgspec
 import pytest
 
 from service.domain.account import UNBOUNDED, Growth
-from service.domain.decision import Decided
+from service.domain.decision import Decided, Kind
 from service.domain.rules import FIRST
 from service.engine.replay import replay
 from service.storage import rows
 from service.storage.migrate import StoreRefused
 from service.storage.verify import verify
-from tests.builders import Bench, command, sqlite
+from tests.builders import DAY_US, GOOD_FACTS, TODAY, Bench, command, news, sqlite
 
 FIRST_SCHEMA = 1
 LATER_TABLES = (
@@ -24,7 +24,7 @@ LATER_TABLES = (
 LATER_COLUMNS = (
     ("accounts", "holds"), ("accounts", "last_posting"), ("accounts", "postings_chain"),
     ("decisions", "promised_minor"), ("accounts", "behaviour"),
-    ("accounts", "temporary"), ("decisions", "temporary"), ("decisions", "rules"),
+    ("accounts", "temporary"), ("decisions", "temporary"), ("decisions", "rules"), ("accounts", "limit_since_day"),
 )  # fmt: skip
 
 
@@ -73,6 +73,35 @@ def test_a_store_from_before_playbooks_keeps_its_decisions_and_takes_activations
     store = sqlite(path, read_only=True)
     assert verify(store).faults == ()
     assert replay(store, bench.control).decisions == 2
+
+
+def test_a_store_from_before_knows_since_when_each_account_has_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "holdline.db"
+    store = sqlite(path)
+    before = Bench(store)
+    taken_over = command(
+        Kind.IMPORT,
+        request_id="i-1",
+        account_id="i-1",
+        product="revolving",
+        import_limit_minor=1,
+        import_currency="CNY",
+    )
+    poor = news(**{**GOOD_FACTS, "identity_level": 0})
+    before.execute(command(), taken_over, command(request_id="late-0", account_id="late", news=poor))
+    before.clock.time_us += DAY_US
+    before.execute(
+        command(request_id="late-1", account_id="late"),
+        command(Kind.RAISE, request_id="raise"),
+        command(request_id="never", account_id="never", news=poor),
+    )
+    found = {account.account_id: account.limit_since_day for account in store.accounts()}
+    store.close()
+    _taken_back(path)
+
+    after = {account.account_id: account.limit_since_day for account in sqlite(path).accounts()}
+
+    assert found == after == {"a-1": TODAY, "i-1": 0, "late": TODAY + 1, "never": 0}
 
 
 def test_growth_from_before_there_was_a_budget_reads_as_unbounded() -> None:

@@ -86,10 +86,12 @@ class RunServiceServicer:
     """
 
     def StartDailyRun(self, request, context):
-        """StartDailyRun raises whoever the active policies promise a raise on a business date, once. Roles: on_call.
+        """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
+        a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
+        who is left short by that is listed (`ListDiscrepancies`). Roles: on_call.
         Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one goes on.
-        Order: whoever waits for the portfolio's budget since the day before comes first. Cost: one commit; workers do
-        the rest beside live traffic.
+        Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits for the
+        portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,8 +126,8 @@ class RunServiceServicer:
         """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
         with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`. Roles:
         on_call.
-        Retry: always safe: a date is closed once. Order: after the date is over and its run has ended. Cost: one commit;
-        workers read every account.
+        Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and after the runs
+        and closings of earlier dates that are at work. Cost: one commit; workers read every account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +143,8 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDiscrepancies(self, request, context):
-        """ListDiscrepancies pages through the accounts for which a closed date does not add up. Roles: as GetDailyRun.
+        """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
+        after a later one has left short, closed or not. Roles: as GetDailyRun.
         Retry: always safe. Order: by account id. Cost: one look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -37,10 +37,12 @@ class RunServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RunServiceAsyncStub: ...
     StartDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.StartDailyRunRequest, _run_service_pb2.StartDailyRunResponse]
-    """StartDailyRun raises whoever the active policies promise a raise on a business date, once. Roles: on_call.
+    """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
+    a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
+    who is left short by that is listed (`ListDiscrepancies`). Roles: on_call.
     Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one goes on.
-    Order: whoever waits for the portfolio's budget since the day before comes first. Cost: one commit; workers do
-    the rest beside live traffic.
+    Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits for the
+    portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
     """
     GetDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetDailyRunRequest, _run_service_pb2.GetDailyRunResponse]
     """GetDailyRun reads how far a run is. Roles: analyst, on_call, approver, auditor.
@@ -59,8 +61,8 @@ class RunServiceStub:
     """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
     with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`. Roles:
     on_call.
-    Retry: always safe: a date is closed once. Order: after the date is over and its run has ended. Cost: one commit;
-    workers read every account.
+    Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and after the runs
+    and closings of earlier dates that are at work. Cost: one commit; workers read every account.
     """
     MakeGoodBusinessDay: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.MakeGoodBusinessDayRequest, _run_service_pb2.MakeGoodBusinessDayResponse]
     """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
@@ -68,7 +70,8 @@ class RunServiceStub:
     Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing. Cost: as the run.
     """
     ListDiscrepancies: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListDiscrepanciesRequest, _run_service_pb2.ListDiscrepanciesResponse]
-    """ListDiscrepancies pages through the accounts for which a closed date does not add up. Roles: as GetDailyRun.
+    """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
+    after a later one has left short, closed or not. Roles: as GetDailyRun.
     Retry: always safe. Order: by account id. Cost: one look-up.
     """
     ListEntitlements: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListEntitlementsRequest, _run_service_pb2.ListEntitlementsResponse]
@@ -85,10 +88,12 @@ class RunServiceAsyncStub(RunServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.StartDailyRunRequest, _run_service_pb2.StartDailyRunResponse]  # type: ignore[assignment]
-    """StartDailyRun raises whoever the active policies promise a raise on a business date, once. Roles: on_call.
+    """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
+    a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
+    who is left short by that is listed (`ListDiscrepancies`). Roles: on_call.
     Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one goes on.
-    Order: whoever waits for the portfolio's budget since the day before comes first. Cost: one commit; workers do
-    the rest beside live traffic.
+    Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits for the
+    portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
     """
     GetDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetDailyRunRequest, _run_service_pb2.GetDailyRunResponse]  # type: ignore[assignment]
     """GetDailyRun reads how far a run is. Roles: analyst, on_call, approver, auditor.
@@ -107,8 +112,8 @@ class RunServiceAsyncStub(RunServiceStub):
     """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
     with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`. Roles:
     on_call.
-    Retry: always safe: a date is closed once. Order: after the date is over and its run has ended. Cost: one commit;
-    workers read every account.
+    Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and after the runs
+    and closings of earlier dates that are at work. Cost: one commit; workers read every account.
     """
     MakeGoodBusinessDay: _aio.UnaryUnaryMultiCallable[_run_service_pb2.MakeGoodBusinessDayRequest, _run_service_pb2.MakeGoodBusinessDayResponse]  # type: ignore[assignment]
     """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
@@ -116,7 +121,8 @@ class RunServiceAsyncStub(RunServiceStub):
     Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing. Cost: as the run.
     """
     ListDiscrepancies: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListDiscrepanciesRequest, _run_service_pb2.ListDiscrepanciesResponse]  # type: ignore[assignment]
-    """ListDiscrepancies pages through the accounts for which a closed date does not add up. Roles: as GetDailyRun.
+    """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
+    after a later one has left short, closed or not. Roles: as GetDailyRun.
     Retry: always safe. Order: by account id. Cost: one look-up.
     """
     ListEntitlements: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListEntitlementsRequest, _run_service_pb2.ListEntitlementsResponse]  # type: ignore[assignment]
@@ -136,10 +142,12 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.StartDailyRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.StartDailyRunResponse, _abc.Awaitable[_run_service_pb2.StartDailyRunResponse]]:
-        """StartDailyRun raises whoever the active policies promise a raise on a business date, once. Roles: on_call.
+        """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
+        a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
+        who is left short by that is listed (`ListDiscrepancies`). Roles: on_call.
         Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one goes on.
-        Order: whoever waits for the portfolio's budget since the day before comes first. Cost: one commit; workers do
-        the rest beside live traffic.
+        Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits for the
+        portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
         """
 
     @_abc_1.abstractmethod
@@ -182,8 +190,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
         with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`. Roles:
         on_call.
-        Retry: always safe: a date is closed once. Order: after the date is over and its run has ended. Cost: one commit;
-        workers read every account.
+        Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and after the runs
+        and closings of earlier dates that are at work. Cost: one commit; workers read every account.
         """
 
     @_abc_1.abstractmethod
@@ -203,7 +211,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ListDiscrepanciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListDiscrepanciesResponse, _abc.Awaitable[_run_service_pb2.ListDiscrepanciesResponse]]:
-        """ListDiscrepancies pages through the accounts for which a closed date does not add up. Roles: as GetDailyRun.
+        """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
+        after a later one has left short, closed or not. Roles: as GetDailyRun.
         Retry: always safe. Order: by account id. Cost: one look-up.
         """
 

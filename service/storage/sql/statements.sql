@@ -54,13 +54,14 @@ INSERT INTO idempotency_keys VALUES (?, ?);
 
 -- name: insert_account
 -- Open an account.
-INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: update_account
 -- Replace what a decision or posting changes of an account. Primary key.
 UPDATE accounts
 SET status = ?, limit_minor = ?, held_minor = ?, outstanding_minor = ?, version = ?, profile = ?, growth = ?,
-    last_decision = ?, chain = ?, holds = ?, last_posting = ?, postings_chain = ?, behaviour = ?, temporary = ?
+    last_decision = ?, chain = ?, holds = ?, last_posting = ?, postings_chain = ?, behaviour = ?, temporary = ?,
+    limit_since_day = ?
 WHERE account_id = ?;
 
 -- name: keys_expired
@@ -361,7 +362,7 @@ ON CONFLICT (business_day) DO UPDATE SET state = excluded.state, ended_us = excl
 
 -- name: passed
 -- Add up what the newest runs have come to. Primary keys.
-SELECT runs.business_day, runs.state, runs.ended_us, coalesce(sum(run_shards.looked), 0),
+SELECT runs.business_day, runs.state, runs.ended_us, coalesce(sum(run_shards.looked - run_shards.without_limit), 0),
     coalesce(sum(run_shards.granted), 0), coalesce(sum(run_shards.waiting), 0)
 FROM (SELECT business_day, state, ended_us FROM runs ORDER BY business_day DESC LIMIT ?) AS runs
 LEFT JOIN run_shards ON run_shards.business_day = runs.business_day
@@ -389,14 +390,20 @@ SELECT * FROM run_shards WHERE business_day = ? AND shard = ?;
 
 -- name: enter_shard
 -- Enter a shard, or how far it is. Primary key.
-INSERT INTO run_shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO run_shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (business_day, shard) DO UPDATE SET done_id = excluded.done_id, holder = excluded.holder,
     lease_us = excluded.lease_us, looked = excluded.looked, granted = excluded.granted, withheld = excluded.withheld,
-    done_us = excluded.done_us, begun_us = excluded.begun_us, waiting = excluded.waiting;
+    done_us = excluded.done_us, begun_us = excluded.begun_us, waiting = excluded.waiting,
+    without_limit = excluded.without_limit;
 
 -- name: budget_slices
 -- Read what was taken out of a day's budget. Primary key.
 SELECT holder, taken_minor, raised_minor FROM budget_slices WHERE product = ? AND business_day = ?;
+
+-- name: budget_days
+-- Read what was taken out of the budgets of some days in order. Primary key.
+SELECT business_day, holder, taken_minor, raised_minor FROM budget_slices
+WHERE product = ? AND business_day BETWEEN ? AND ? ORDER BY business_day, holder;
 
 -- name: enter_slice
 -- Take or use up a slice of a day's budget. Primary key.
