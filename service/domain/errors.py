@@ -40,7 +40,6 @@
     │   ├── AppealHeld
     │   ├── EventTooOld
     │   ├── BehaviourFull
-    │   ├── SumTooLarge
     │   └── ModeReadOnly
     ├── RoleRequired            ask for the role
     ├── Overloaded              wait, then retry with the same key
@@ -328,15 +327,9 @@ class EventTooOld(Refused):
 
 
 class BehaviourFull(Refused):
-    """The account has more of these than its bounded state holds; check the feed."""
+    """The account has more of these, or a greater sum of them, than its bounded state holds; check the feed."""
 
     reason = "BEHAVIOUR_FULL"
-
-
-class SumTooLarge(Refused):
-    """With what stands already the amount passes the greatest sum that is kept; check what sends such amounts."""
-
-    reason = "SUM_TOO_LARGE"
 
 
 class ModeReadOnly(Refused):

@@ -18,7 +18,7 @@ from service.domain.behaviour import (
     Flag,
     Told,
 )
-from service.domain.errors import BehaviourFull, SumTooLarge
+from service.domain.errors import BehaviourFull
 from service.domain.money import SUM_MAX
 from service.domain.statements import Folded, Statement, enter_payment, folded
 
@@ -64,7 +64,7 @@ class Growing:
         )  # fmt: skip
 
     def take(self, event: Event) -> None:
-        """Take one more event; raises BehaviourFull or SumTooLarge where the state would outgrow its bounds."""
+        """Take one more event; raises BehaviourFull where the state would outgrow its bounds."""
         kind, occurred_us, day = event.kind, event.occurred_us, event.day
         if kind is _TRANSACTION:
             self._count(self.transactions, day, event.amount_minor)
@@ -91,7 +91,7 @@ class Growing:
                 total += amount
                 if total > SUM_MAX:
                     what = "transactions of a business day"
-                    raise SumTooLarge(field="transaction.amount", what=what, most=str(SUM_MAX))
+                    raise BehaviourFull(field="transaction.amount", what=what, most=str(SUM_MAX))
                 rows[place] = (day, count + 1, total)
             else:
                 rows.insert(place, (day, 1, amount))

@@ -6,14 +6,12 @@ and that months are calendar months of due dates, in which several statements ma
 """
 
 from bisect import bisect_left
-from calendar import monthrange
 from collections.abc import Sequence
-from datetime import date
 from functools import lru_cache
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
-from service.domain.errors import SumTooLarge
+from service.domain.errors import BehaviourFull
 from service.domain.money import SUM_MAX
 
 NONE_FOLDED: Final = -1
@@ -25,7 +23,10 @@ DAY_END_US: Final = 1 << 62
 DAY_START_US: Final = 0
 """As DAY_END_US, before everything else of the day."""
 
-_EPOCH: Final = date(1970, 1, 1).toordinal()
+_ERA_DAYS: Final = 146_097
+"""Days of 400 years, after which the calendar repeats."""
+_ERA_BEGIN: Final = -719_468
+"""0000-03-01 in days since 1970-01-01: with years that begin in March, a leap day is the last of its year."""
 
 Payment = tuple[int, int, int]
 """Business day, time in microseconds UTC or DAY_END_US, sum in minor units."""
@@ -83,18 +84,27 @@ class Conduct(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 12)
+def _calendar(day: int) -> tuple[int, int]:
+    """Give the calendar month of a day (days since 1970-01-01), counted from the year 0, and the day in it.
+
+    Source: H. Hinnant, chrono-compatible low-level date algorithms, civil_from_days.
+    """
+    era, of_era = divmod(day - _ERA_BEGIN, _ERA_DAYS)
+    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * of_year + 2) // 153
+    return (era * 400 + year) * 12 + month + 2, of_year - (153 * month + 2) // 5 + 1
+
+
 def month_of(day: int) -> int:
     """Give the calendar month of a day (days since 1970-01-01), counted from the year 0."""
-    found = date.fromordinal(_EPOCH + day)
-    return found.year * 12 + found.month - 1
+    return _calendar(day)[0]
 
 
-@lru_cache(maxsize=64)
 def year_before(day: int) -> int:
     """Give the same date a year earlier, or the 28th of February for a 29th that the year lacks."""
-    found = date.fromordinal(_EPOCH + day)
-    year = found.year - 1
-    return date(year, found.month, min(found.day, monthrange(year, found.month)[1])).toordinal() - _EPOCH
+    month, of_month = _calendar(day)
+    return day - 365 if _calendar(day - 365) == (month - 12, of_month) else day - 366
 
 
 def fates(statements: Sequence[Statement], payments: Sequence[Payment], upto_day: int) -> list[Fate]:
@@ -184,7 +194,7 @@ def folded(
 
 
 def enter_payment(payments: list[Payment], day: int, paid_us: int, amount_minor: int) -> None:
-    """Enter a payment among sorted ones, in place; raises SumTooLarge, and nothing has changed then.
+    """Enter a payment among sorted ones, in place; raises BehaviourFull, and nothing has changed then.
 
     What it makes of a day depends on the payments of the day alone, never on which of them came first.
     """
@@ -192,7 +202,7 @@ def enter_payment(payments: list[Payment], day: int, paid_us: int, amount_minor:
     end = bisect_left(payments, (day + 1,), start)
     total = amount_minor + sum(payment[2] for payment in payments[start:end])
     if total > SUM_MAX:
-        raise SumTooLarge(field="repayment.amount", what="payments of a business day", most=str(SUM_MAX))
+        raise BehaviourFull(field="repayment.amount", what="payments of a business day", most=str(SUM_MAX))
     place = bisect_left(payments, (day, paid_us), start, end)
     if place < end and payments[place][1] == paid_us:
         payments[place] = (day, paid_us, payments[place][2] + amount_minor)

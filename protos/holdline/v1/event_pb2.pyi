@@ -25,7 +25,7 @@ class Event(_message.Message):
     """Something that happened to an account. What counts for facts is which events were taken, never their order or how
     often each was sent; of two on one business day their times say which came first. An event may lie at most 399 business
     days back and five minutes ahead. The amounts of one account, kind and business day come to at most 10^18 minor units
-    (`SUM_TOO_LARGE`).
+    (`BEHAVIOUR_FULL`).
     """
 
     DESCRIPTOR: _descriptor.Descriptor
