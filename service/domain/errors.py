@@ -327,7 +327,7 @@ class EventTooOld(Refused):
 
 
 class BehaviourFull(Refused):
-    """The account has more of these than its bounded state holds; check the feed."""
+    """The account has more of these, or a greater sum of them, than its bounded state holds; check the feed."""
 
     reason = "BEHAVIOUR_FULL"
 

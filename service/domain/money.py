@@ -10,6 +10,9 @@ from typing import Final
 MINOR_MAX: Final = 10**15
 """Greatest amount that a caller may send, in minor units."""
 
+SUM_MAX: Final = 10**18
+"""Greatest sum of amounts that is kept, in minor units: a thousand of the greatest, well within 64 bits."""
+
 BASIS_POINTS: Final = 10_000
 
 # ISO 4217 minor-unit exponents that differ from 2.

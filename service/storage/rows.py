@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from service.domain.account import Account, Growth, Movement, OpenHold, Status, Temporary
-from service.domain.behaviour import Behaviour
 from service.domain.book import Book
 from service.domain.decision import Ask, Decided, Decision, Kind, Outcome
 from service.domain.draw import DrawKind, Hold, HoldState, Posted, Posting
@@ -22,6 +21,7 @@ from service.domain.facts import Profile
 from service.domain.policy_life import PolicyRecord, PolicyState
 from service.domain.rules import FIRST
 from service.domain.watch import Look, is_asked, look, look_beside
+from service.storage.behaviours import behaviour_bytes, behaviour_of
 
 Row = tuple[Any, ...]
 
@@ -34,7 +34,6 @@ _decode_growth: Final = msgspec.msgpack.Decoder(Growth).decode
 _decode_points: Final = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 _decode_movements: Final = msgspec.msgpack.Decoder(tuple[int, int, tuple[Movement, ...]]).decode
 _decode_holds: Final = msgspec.msgpack.Decoder(tuple[OpenHold, ...]).decode
-_decode_behaviour: Final = msgspec.msgpack.Decoder(Behaviour).decode
 _decode_temporary: Final = msgspec.msgpack.Decoder(Temporary).decode
 _decode_asked: Final = msgspec.msgpack.Decoder(tuple[Ask | None, Temporary | None]).decode
 _decode_news: Final = msgspec.msgpack.Decoder(tuple[tuple[int, int], ...]).decode
@@ -119,11 +118,6 @@ def news_bytes(news: tuple[tuple[int, int], ...]) -> bytes:
 def news_of(content: bytes) -> tuple[tuple[int, int], ...]:
     """Read pairs of fact index and value."""
     return _decode_news(content)
-
-
-def behaviour_bytes(behaviour: Behaviour | None) -> bytes:
-    """Write what events left of an account."""
-    return _encode(behaviour) if behaviour is not None else b""
 
 
 @lru_cache(maxsize=1024)
@@ -249,7 +243,7 @@ def account(row: Sequence[Any]) -> Account:
         account_id, product, currency, _STATUSES[status], limit, held, outstanding, version, _decode_profile(profile),
         last_raise_day, last_cut_day, movements, last_decision, chain, _decode_holds(holds) if holds else (),
         last_posting, postings_chain, _decode_temporary(temporary) if temporary else None,
-        _decode_behaviour(behaviour) if behaviour else None, limit_since_day,
+        behaviour_of(behaviour), limit_since_day,
     )  # fmt: skip
 
 

@@ -6,14 +6,17 @@ import apsw
 import msgspec
 import pytest
 
-from service.domain.account import UNBOUNDED, Growth
+from service.domain.account import UNBOUNDED, Growth, known
+from service.domain.behaviour import Event, EventKind
 from service.domain.decision import Decided, Kind
+from service.domain.event import TAKEN, EventCommand
+from service.domain.facts import INDEX, Profile
 from service.domain.rules import FIRST
 from service.engine.replay import replay
 from service.storage import rows
 from service.storage.migrate import StoreRefused
 from service.storage.verify import verify
-from tests.builders import DAY_US, GOOD_FACTS, TODAY, Bench, command, news, sqlite
+from tests.builders import DAY_US, GOOD_FACTS, NOW_US, TODAY, Bench, command, news, sqlite
 
 FIRST_SCHEMA = 1
 LATER_TABLES = (
@@ -108,3 +111,35 @@ def test_growth_from_before_there_was_a_budget_reads_as_unbounded() -> None:
     written = msgspec.msgpack.encode((1, 2, 3, 4, 5))
 
     assert msgspec.msgpack.decode(written, type=Growth) == Growth(1, 2, 3, 4, 5, UNBOUNDED)
+
+
+def test_what_events_left_before_times_counted_is_read_and_goes_on_growing(tmp_path: Path) -> None:
+    path = tmp_path / "holdline.db"
+    before = Bench(sqlite(path))
+    before.execute(command())
+    before.store.close()
+    day = TODAY - 40
+    # A statement of the 40th day and a payment of the same day, by day only; forty on-time statements before them.
+    left = [TODAY - 700, NOW_US, NOW_US, [], [], [], [], [[TODAY - 20, day, 100, 0, False]], [[day, 100]], 40]
+    connection = apsw.Connection(str(path))
+    content = msgspec.msgpack.encode([*left, False, False, False])
+    connection.execute("UPDATE accounts SET behaviour = ?", (content,))
+    connection.close()
+
+    bench = Bench(sqlite(path))
+    read = _known(bench)
+    repaid = Event(EventKind.REPAYMENT, NOW_US, TODAY, 1)
+    taken = bench.execute(EventCommand("feed", "e-1", "a-1/e-1", b"e", "a-1", repaid, "CNY", (), ""))
+
+    assert taken == [TAKEN]
+    assert _known(bench).values == read.values
+    assert read.values[INDEX["dpd_now"]] == 0
+    assert read.values[INDEX["late_months_12m"]] == 0
+    # Forty statements, of which there is no telling but that they fell due within eleven months; and a later one.
+    assert read.values[INDEX["on_time_streak_months"]] == 12
+
+
+def _known(bench: Bench) -> Profile:
+    account = bench.store.account("a-1")
+    assert account is not None
+    return known(account, TODAY)

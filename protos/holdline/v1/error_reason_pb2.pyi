@@ -213,9 +213,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: {"reason": "EVENT_TOO_OLD", "metadata": {"event_id": "e-1", "days": "431", "days_max": "399"}}
     """
     ERROR_REASON_BEHAVIOUR_FULL: _ErrorReason.ValueType  # 40
-    """FAILED_PRECONDITION: the account has more open statements or findings than its state holds. Metadata: what, most.
-    The caller looks at the feed, which sends too much.
-    Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "statements", "most": "64"}}
+    """FAILED_PRECONDITION: the account has more statements or findings than its state holds, or with this event its
+    amounts of one kind and business day would come to more than 10^18 minor units, a thousand of the greatest.
+    Metadata: what, most; of a sum also field, the amount's. The caller looks at the feed, which sends too much.
+    Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "payments of a business day",
+    "most": "1000000000000000000", "field": "repayment.amount"}}
     """
     ERROR_REASON_CASE_NOT_FOUND: _ErrorReason.ValueType  # 41
     """NOT_FOUND: no such case. Metadata: case_id. The caller mends the name.
@@ -436,9 +438,11 @@ The caller leaves it out; no window reaches so far.
 Example: {"reason": "EVENT_TOO_OLD", "metadata": {"event_id": "e-1", "days": "431", "days_max": "399"}}
 """
 ERROR_REASON_BEHAVIOUR_FULL: ErrorReason.ValueType  # 40
-"""FAILED_PRECONDITION: the account has more open statements or findings than its state holds. Metadata: what, most.
-The caller looks at the feed, which sends too much.
-Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "statements", "most": "64"}}
+"""FAILED_PRECONDITION: the account has more statements or findings than its state holds, or with this event its
+amounts of one kind and business day would come to more than 10^18 minor units, a thousand of the greatest.
+Metadata: what, most; of a sum also field, the amount's. The caller looks at the feed, which sends too much.
+Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "payments of a business day",
+"most": "1000000000000000000", "field": "repayment.amount"}}
 """
 ERROR_REASON_CASE_NOT_FOUND: ErrorReason.ValueType  # 41
 """NOT_FOUND: no such case. Metadata: case_id. The caller mends the name.

@@ -761,7 +761,7 @@ Global___PreviewTransition: _TypeAlias = PreviewTransition  # noqa: Y015
 
 @_typing.final
 class PreviewMoney(_message.Message):
-    """How limits would have moved in one currency."""
+    """How limits would have moved in one currency; a sum of 10^18 minor units stands for as much or more."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

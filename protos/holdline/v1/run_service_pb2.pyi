@@ -502,7 +502,7 @@ class GetDailyRunRequest(_message.Message):
 
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
-    """YYYY-MM-DD."""
+    """YYYY-MM-DD, from 2000-01-01 to 2199-12-31."""
     def __init__(
         self,
         *,
@@ -549,7 +549,7 @@ class WatchDailyRunRequest(_message.Message):
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
-    """YYYY-MM-DD."""
+    """YYYY-MM-DD, from 2000-01-01 to 2199-12-31."""
     resume_token: _builtins.str
     """`resume_token` of the last answer, to hear only of what is new; empty: begin with the present."""
     def __init__(
@@ -602,7 +602,7 @@ class CancelDailyRunRequest(_message.Message):
 
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
-    """YYYY-MM-DD."""
+    """YYYY-MM-DD, from 2000-01-01 to 2199-12-31."""
     def __init__(
         self,
         *,
@@ -694,7 +694,7 @@ class MakeGoodBusinessDayRequest(_message.Message):
 
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
-    """YYYY-MM-DD."""
+    """YYYY-MM-DD, from 2000-01-01 to 2199-12-31."""
     def __init__(
         self,
         *,
@@ -743,7 +743,7 @@ class ListDiscrepanciesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
-    """YYYY-MM-DD; empty with `account_id`."""
+    """YYYY-MM-DD, from 2000-01-01 to 2199-12-31; empty with `account_id`."""
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str

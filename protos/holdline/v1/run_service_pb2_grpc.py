@@ -28,7 +28,8 @@ if _version_not_supported:
 class RunServiceStub:
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     def __init__(self, channel):
@@ -82,7 +83,8 @@ class RunServiceStub:
 class RunServiceServicer:
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     def StartDailyRun(self, request, context):
@@ -213,7 +215,8 @@ def add_RunServiceServicer_to_server(servicer, server):
 class RunService:
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     @staticmethod

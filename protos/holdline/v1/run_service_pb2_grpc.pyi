@@ -29,7 +29,8 @@ GRPC_VERSION: str
 class RunServiceStub:
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     @_typing.overload
@@ -83,7 +84,8 @@ class RunServiceStub:
 class RunServiceAsyncStub(RunServiceStub):
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -133,7 +135,8 @@ class RunServiceAsyncStub(RunServiceStub):
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     @_abc_1.abstractmethod
