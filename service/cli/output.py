@@ -7,13 +7,15 @@ the request, 4 the server is out of reach or too busy (try again).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from service.domain.money import display
+from service.domain.money import currency_fault, display, is_currency
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -94,11 +96,23 @@ def amount(money: money_pb2.Money) -> str:
 
 
 def money_of(text: str) -> money_pb2.Money:
-    """Read an amount written as CURRENCY:MINOR; raises ValueError."""
+    """Read an amount written as CURRENCY:MINOR; raises ValueError, whose text names what is wrong."""
     from holdline.v1 import money_pb2
 
     currency, _, minor = text.rpartition(":")
+    if not re.fullmatch(r"[A-Za-z]{3}:-?[0-9]{1,18}", text):
+        raise ValueError(f"{text} is not CURRENCY:MINOR with a whole number, for example CNY:12500")
+    if not is_currency(currency):
+        raise ValueError(f"{text}: {currency_fault(currency)}")
     return money_pb2.Money(minor_units=int(minor), currency_code=currency)
+
+
+def text_of(file: Path) -> str:
+    """Read a file of people's text; raises typer.BadParameter where it can't be read or is no UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{file} can't be read as text: {error}") from error
 
 
 def outcome(record: decision_pb2.Decision | draw_pb2.Posting) -> str:

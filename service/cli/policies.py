@@ -24,10 +24,12 @@ Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 def validate(file: File, as_json: Json = False) -> None:
     """Check a document and report every mistake with its path; needs no server."""
     from service.domain.errors import InvalidRequest
+    from service.domain.policy_life import refuse_currency
     from service.policies.compiler import compile_text
 
     try:
-        compiled = compile_text(file.read_text(encoding="utf-8"))
+        compiled = compile_text(output.text_of(file))
+        refuse_currency(compiled.policy)
     except InvalidRequest as error:
         found = [(violation.field.removeprefix("document."), violation.description) for violation in error.violations]
         if as_json:
@@ -45,8 +47,9 @@ def validate(file: File, as_json: Json = False) -> None:
 @app.command()
 def publish(file: File, server: Server = SERVER, caller: Caller = CALLER, as_json: Json = False) -> None:
     """Publish a document as a draft; it decides nothing until it is promoted."""
+    document = output.text_of(file)
     with output.connected(server, caller) as client:
-        response = client.publish_policy(file.read_text(encoding="utf-8"))
+        response = client.publish_policy(document)
     _show(response, response.policy, as_json=as_json)
 
 

@@ -7,7 +7,9 @@ canary are stages of the contract that nothing moves into yet.
 from enum import IntEnum
 from typing import NamedTuple
 
-from service.domain.errors import PolicyNotFound, PolicyStateRefused
+from service.domain.errors import InvalidRequest, PolicyNotFound, PolicyStateRefused, Violation
+from service.domain.money import currency_fault, is_currency
+from service.domain.policy import Policy
 
 
 class PolicyState(IntEnum):
@@ -46,6 +48,15 @@ class PolicyChange(NamedTuple):
     caller: str
     reason: str
     changed_us: int
+
+
+def refuse_currency(policy: Policy) -> None:
+    """Refuse to publish for a currency that nobody can owe; raises InvalidRequest.
+
+    Versions that were published before this was checked go on deciding.
+    """
+    if not is_currency(policy.currency):
+        raise InvalidRequest((Violation("document.currency", currency_fault(policy.currency)),))
 
 
 def promoted(record: PolicyRecord, active: PolicyRecord | None, now_us: int) -> tuple[PolicyRecord, ...]:

@@ -14,7 +14,6 @@ from service.domain.errors import (
     AccountNotFound,
     DecisionNotFound,
     HoldNotFound,
-    IdempotencyKeyReused,
     InvalidRequest,
     PolicyNotFound,
     PolicyVersionExists,
@@ -28,9 +27,11 @@ from service.domain.policy_life import (
     PolicyRecord,
     PolicyState,
     promoted,
+    refuse_currency,
     rollback_target,
     rolled_back,
 )
+from service.engine import once
 from service.engine.control import Control
 from service.engine.execute import moment_of, newcomer, transaction
 from service.engine.ports import Calendar, PolicyReader, Store
@@ -148,7 +149,9 @@ class Desk:
 
     def validate(self, document: str) -> str:
         """Give a document's content hash; raises InvalidRequest with every violation."""
-        return self._read_policy(document)[1]
+        policy, content_hash = self._read_policy(document)
+        refuse_currency(policy)
+        return content_hash
 
     def policy_record(self, version: str) -> PolicyRecord:
         """Give a published version; raises PolicyNotFound."""
@@ -167,12 +170,12 @@ class Desk:
         Raises InvalidRequest, IdempotencyKeyReused, PolicyNotFound, PolicyVersionExists or PolicyStateRefused.
         """
         with transaction(self._store, self._control) as row:
-            recorded = self._store.policy_change(order.key)
+            found = self._store.policy_change(order.key)
+            recorded = once.recorded(self._store, order.key, order.fingerprint, found)
             if recorded is not None:
-                if recorded.fingerprint != order.fingerprint:
-                    raise IdempotencyKeyReused(request_id=order.key.partition("/")[2])
                 return PolicyChanged(self.policy_record(recorded.version), recorded.previous_version, replayed=True)
             now_us = row.now_us
+            self._store.enter_key(order.key, now_us)
             if order.action == "publish":
                 return self._publish(order, now_us)
             return self._switch(order, now_us)
@@ -183,7 +186,9 @@ class Desk:
         if existing is not None:
             if existing.content_hash != content_hash:
                 raise PolicyVersionExists(version=existing.version, content_hash=existing.content_hash)
+            self._store.write_policies((), self._recorded(order, existing, "", now_us))
             return PolicyChanged(existing, "", replayed=True)
+        refuse_currency(policy)
         record = PolicyRecord(
             policy.version, policy.product, policy.currency, content_hash, order.document, PolicyState.DRAFT,
             order.caller, now_us, 0,

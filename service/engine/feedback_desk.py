@@ -18,6 +18,7 @@ from service.domain.case import (
     Voice,
     VoiceKind,
     refuse_appeal,
+    refuse_over,
     resolved,
 )
 from service.domain.decide import judge_in
@@ -29,7 +30,6 @@ from service.domain.errors import (
     CaseNotFound,
     DecisionNotFound,
     HoldlineError,
-    IdempotencyKeyReused,
     InvalidRequest,
     Violation,
 )
@@ -39,6 +39,7 @@ from service.domain.mode import admit
 from service.domain.notice import Notice
 from service.domain.playbook import Request
 from service.domain.policy import Policy
+from service.engine import once
 from service.engine.brake import Brake
 from service.engine.control import Control
 from service.engine.execute import execute_beside, transaction
@@ -116,11 +117,10 @@ class FeedbackDesk:
             return self._say(said, row.now_us)
 
     def _say(self, said: Said, now_us: int) -> tuple[int, bool]:
-        recorded = self._store.cases.voice(said.key)
+        recorded = once.recorded(self._store, said.key, said.fingerprint, self._store.cases.voice(said.key))
         if recorded is not None:
-            if recorded.fingerprint != said.fingerprint:
-                raise IdempotencyKeyReused(request_id=said.key.partition("/")[2])
             return recorded.number, True
+        self._store.enter_key(said.key, now_us)
         account = self._admitted(said.account_id)
         version = ""
         reasons: tuple[str, ...] = ()
@@ -209,13 +209,12 @@ class FeedbackDesk:
 
         Raises CaseNotFound, CaseOver, ApprovalRefused, AppealHeld, InvalidRequest or IdempotencyKeyReused.
         """
-        recorded = self._store.cases.change(word.key)
+        recorded = once.recorded(self._store, word.key, word.fingerprint, self._store.cases.change(word.key))
         case = self.case(word.number)
         account = self._account(case.account_id)
         if recorded is not None:
-            if recorded.fingerprint != word.fingerprint:
-                raise IdempotencyKeyReused(request_id=word.key.partition("/")[2])
             return Told(case, account.currency, replayed=True)
+        refuse_over(case)
         if word.resolution is Resolution.OVERTURN:
             _refuse_limit(word, account)
         now_us = self.now_us()
@@ -228,6 +227,7 @@ class FeedbackDesk:
             return Told(self._overturned(after, word.limit_minor, change), account.currency, replayed=False)
         with transaction(self._store, self._control) as row:
             self._admitted(case.account_id)
+            self._store.enter_key(word.key, row.now_us)
             self._store.cases.enter(after)
             self._store.cases.enter_change(change)
             if after.state is CaseState.UPHELD:
@@ -243,7 +243,7 @@ class FeedbackDesk:
         )  # fmt: skip
         entered: list[Case] = []
 
-        def enter(_: ControlRow, answers: Sequence[Answered | HoldlineError]) -> None:
+        def enter(row: ControlRow, answers: Sequence[Answered | HoldlineError]) -> None:
             (answer,) = answers
             if isinstance(answer, HoldlineError):
                 raise answer
@@ -251,6 +251,7 @@ class FeedbackDesk:
             decision = answer.decision
             if decision.outcome is not Outcome.APPROVED:
                 raise AppealHeld(case_id=case.name, reasons=",".join(decision.reasons))
+            self._store.enter_key(change.key, row.now_us)
             entered.append(self._store.cases.enter(case._replace(result=decision.number)))
             self._store.cases.enter_change(change)
 

@@ -24,6 +24,7 @@ LATER_COLUMNS = (
     ("decisions", "promised_minor"), ("accounts", "behaviour"),
     ("accounts", "temporary"), ("decisions", "temporary"),
 )  # fmt: skip
+LATER_INDEXES = ("idempotency_keys_beside",)
 
 
 def _taken_back(path: Path) -> None:
@@ -31,6 +32,8 @@ def _taken_back(path: Path) -> None:
     connection = apsw.Connection(str(path))
     for table in LATER_TABLES:
         connection.execute(f"DROP TABLE {table}")
+    for index in LATER_INDEXES:
+        connection.execute(f"DROP INDEX {index}")
     for table, column in LATER_COLUMNS:
         connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     connection.execute(f"PRAGMA user_version = {FIRST_SCHEMA}")
