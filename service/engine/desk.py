@@ -206,11 +206,11 @@ class Desk:
             raise PolicyNotFound("this version decides for another product", version=record.version)
         previous_version = self._store.active_versions().get(record.product, "")
         active = self._store.policy(previous_version) if previous_version else None
+        records = (promoted if promotes else rolled_back)(record, active, now_us)
         if active is not None and active.currency != record.currency:
             raise PolicyNotFound(
                 f"the product's currency is {active.currency}; accounts can't change theirs", version=record.version
             )
-        records = (promoted if promotes else rolled_back)(record, active, now_us)
         self._store.write_policies(records, self._recorded(order, record, previous_version, now_us))
         return PolicyChanged(records[0], previous_version, replayed=False)
 

@@ -13,7 +13,9 @@ from service.domain.activation import (
     approved,
     ended,
     extended,
+    refuse_approved,
     refuse_beside,
+    refuse_over,
     requested,
     state_of,
     ttl_violations,
@@ -157,7 +159,10 @@ class PlaybookDesk:
         if order.action == "activate":
             return self._requested(order, now_us)
         activation = self.activation(order.number)
+        if order.action != "lapse":
+            refuse_over(activation, now_us)
         if order.action == "approve":
+            refuse_approved(activation, now_us)
             self._refuse_beside(self._known(activation), activation.scope, now_us, activation.number, takes_new=False)
             return approved(activation, order.caller, now_us)
         if order.action == "extend":

@@ -23,6 +23,6 @@ EXPONENTS: Final = {{
 
 def module() -> str:
     """Write the module."""
-    units = {code: row["CcyMnrUnts"] for code, row in raw_table.items() if code}
-    lines = [f'    "{code}": {int(unit)},' for code, unit in sorted(units.items()) if unit and unit.isdigit()]
+    units = {code: str(row["CcyMnrUnts"]) for code, row in raw_table.items() if code}
+    lines = [f'    "{code}": {unit},' for code, unit in sorted(units.items()) if unit.isdigit()]
     return _HEAD.format(published=__published__, entries="\n".join(lines))
