@@ -1,5 +1,8 @@
 """`holdline`: every command, found by name and imported when used, so that help is fast."""
 
+import io
+import sys
+
 import typer
 
 from loadtests import cli as load
@@ -14,6 +17,7 @@ from service.cli import (
     imports,
     oncall,
     outbox,
+    output,
     playbooks,
     policies,
     runs,
@@ -21,13 +25,32 @@ from service.cli import (
     stores,
 )
 
+
+class Sentences(typer.core.TyperGroup):
+    """Ends a command that a file or a pipe failed with a sentence, where it has none of its own."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer keeps its base to itself.
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output has gone; typer ends quietly.
+            raise
+        except (OSError, UnicodeDecodeError) as error:
+            named = getattr(error, "filename", None)
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise output.wrong(f"{named}: {why}" if named else why) from error
+
+
 app = typer.Typer(
     name="holdline",
+    cls=Sentences,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Durable, explained credit-limit decisions. Start with `holdline demo`, then `holdline serve`.",
-    epilog="Exit codes: 0 done; 1 a promise does not hold; 2 wrong command line; 3 refused; 4 out of reach, try again.",
+    epilog="Exit codes: 0 done; 1 a promise does not hold; 2 wrong command line; 3 refused; 4 out of reach, try "
+    "again; 5 this machine won't let it start.",
 )
 
 app.command("serve")(serve.serve)
@@ -56,6 +79,10 @@ app.add_typer(load.app, name="load")
 
 def run() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's encoding lacks is shown by its number.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

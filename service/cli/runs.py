@@ -178,9 +178,9 @@ def _show_closing(closing: pb.Closing, differing: list[pb.Discrepancy], *, as_js
     title = f"{closing.business_date}: {_name(closing, 'state')}, {closing.accounts:,} accounts"
     output.table(title, ("policy", "segment", "due", "granted", "withheld"), rows)
     if not closing.discrepancies:
-        typer.echo("The day adds up: every promise is granted, or withheld with a reason.")
+        output.echo("The day adds up: every promise is granted, or withheld with a reason.")
         return
     for count in closing.discrepancies:
-        typer.echo(f"{count.accounts:,} accounts {_name(count, 'kind')}, {count.made_good:,} made good")
+        output.echo(f"{count.accounts:,} accounts {_name(count, 'kind')}, {count.made_good:,} made good")
     shown = [(one.account_id, _name(one, "kind"), one.detail, one.decision_id or "–") for one in differing]
     output.table(f"Incident {closing.incident} (first {SHOWN})", ("account", "how", "found", "made good by"), shown)

@@ -28,7 +28,7 @@ def _ledger(store: str) -> Iterator[Ledger]:
         with bootstrap.open_ledger(store) as ledger:
             yield ledger
     except (StoreRefused, StoreUnavailable) as error:
-        typer.secho(f"{store}: {error}", fg="red", err=True)
+        output.echo(f"{store}: {error}", fg="red", err=True)
         raise typer.Exit(output.UNREACHABLE) from error
 
 
@@ -41,10 +41,10 @@ def verify(store: Store = STORE, as_json: Json = False) -> None:
     if as_json:
         output.print_json(found._asdict())
     else:
-        typer.echo(f"{found.accounts} accounts, {found.decisions} decisions looked at")
+        output.echo(f"{found.accounts} accounts, {found.decisions} decisions looked at")
         for fault in found.faults:
-            typer.secho(fault, fg="red")
-        typer.echo("whole: every promise holds" if not found.faults else f"{len(found.faults)} faults")
+            output.echo(fault, fg="red")
+        output.echo("whole: every promise holds" if not found.faults else f"{len(found.faults)} faults")
     if found.faults:
         raise typer.Exit(PROMISE_BROKEN)
 
@@ -59,8 +59,8 @@ def replay(store: Store = STORE, as_json: Json = False) -> None:
     if as_json:
         output.print_json(found._asdict())
     else:
-        typer.echo(f"{found.decisions} decisions judged again, {len(found.differences)} differ")
+        output.echo(f"{found.decisions} decisions judged again, {len(found.differences)} differ")
         for difference in found.differences:
-            typer.secho(difference, fg="red")
+            output.echo(difference, fg="red")
     if found.differences:
         raise typer.Exit(PROMISE_BROKEN)

@@ -191,6 +191,10 @@ class MemoryStore:
         """Read all versions, newest first."""
         return list(reversed(self._policies.values()))
 
+    def policy_switches(self, product: str) -> list[PolicyChange]:
+        """Read a product's promotions and roll-backs, oldest first."""
+        return [one for one in self._changes.values() if one.product == product and one.action != "publish"]
+
     def policy_change(self, key: str) -> PolicyChange | None:
         """Find the change that a key stands for."""
         return self._changes.get(key)

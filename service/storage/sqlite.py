@@ -47,6 +47,9 @@ BUSY_MS_MAX = 5_000
 LOG_PAGES_MAX = 65_536
 """Longest log that is left to the checkpointer, in pages: 256 MiB, recovered in about a second."""
 
+SWITCHES_MAX = 1_000
+"""So many promotions and roll-backs of a product are looked back on."""
+
 FILE_CHUNK_BYTES = 4 * 1024 * 1024
 
 _PRAGMAS = (
@@ -296,6 +299,11 @@ class SqliteStore(SqliteLedger):
     def policies(self) -> list[PolicyRecord]:
         """Read all versions, newest first."""
         return [rows.policy(row) for row in self._run(STATEMENTS["policies"])]
+
+    def policy_switches(self, product: str) -> list[PolicyChange]:
+        """Read a product's promotions and roll-backs, the newest `SWITCHES_MAX`, oldest first."""
+        found = self._run(STATEMENTS["policy_switches"], (product, SWITCHES_MAX))
+        return [PolicyChange(*row) for row in reversed(found)]
 
     def policy_change(self, key: str) -> PolicyChange | None:
         """Find the change that a key stands for."""

@@ -177,6 +177,11 @@ ON CONFLICT (version) DO UPDATE SET state = excluded.state, activated_us = exclu
 SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us
 FROM policy_changes WHERE key = ?;
 
+-- name: policy_switches
+-- Read a product's newest promotions and roll-backs, newest first. Walks back the log of changes, a person's at a time.
+SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us
+FROM policy_changes WHERE product = ? AND action IN ('promote', 'rollback') ORDER BY sequence DESC LIMIT ?;
+
 -- name: insert_policy_change
 -- Record a change.
 INSERT INTO policy_changes (key, fingerprint, action, version, product, previous_version, caller, reason, changed_us)
