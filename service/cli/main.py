@@ -2,6 +2,7 @@
 
 import io
 import sys
+from typing import Final
 
 import typer
 
@@ -25,6 +26,9 @@ from service.cli import (
     stores,
 )
 
+EXTRAS: Final = {"hpack": "load", "hdrh": "load", "matplotlib": "load", "confluent_kafka": "kafka"}
+"""Which extra brings a module that not every installation has."""
+
 
 class Sentences(typer.core.TyperGroup):
     """Ends a command that a file or a pipe failed with a sentence, where it has none of its own."""
@@ -36,6 +40,11 @@ class Sentences(typer.core.TyperGroup):
         except BrokenPipeError:
             # Whoever read our output has gone; typer ends quietly.
             raise
+        except ModuleNotFoundError as error:
+            extra = EXTRAS.get((error.name or "").partition(".")[0])
+            if extra is None:
+                raise
+            raise output.wrong(f"{error.name} is missing: install holdline[server,{extra}]") from None
         except (OSError, UnicodeDecodeError) as error:
             named = getattr(error, "filename", None)
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

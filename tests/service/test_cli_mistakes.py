@@ -1,33 +1,25 @@
 """Mistakes of every day on the command line: each ends with a sentence and an exit code, never with a traceback."""
 
-import os
-import pty
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from service.cli.demonstration import Server
 from service.cli.main import app
 from tests.service.command_line import Run, invoked
-from tests.service.wire import fresh
 
 EXIT_CODES = {0, 1, 2, 3, 4, 5}
 BAD = (
-    "", " ", "-1", "99999999999999999999", "1e3", "1.5", "٣", "²", "NaN", "sex=1", "monthly_income=12000",
-    "identity_level=CNY:5", "bureau_score=99999999999", "monthly_income=XTS:5", "monthly_income=CNY:99999999999999999999",
-    "bureau_score=²", "bureau_score", "=", "CNY:", ":5", "CNY:1.5", "CNY:²", "XXX:5", "ABC:12500", "cny:5", "CNY:-5",
-    "2026-02-30", "9999-12-31", "0000-00-00", "yesterday", "sqlite:///nowhere/at/all.db", "postgres://x", "sqlite:///",
-    "127.0.0.1:1", "nowhere.invalid:50051", ":::", "\x1b[31mred", "\u202egnp", "\udcff", "x" * 5_000, "a\x00b", "[red]x",
-    "A1", "A²", "C1", "0123456789abcdef", "freeze_raises/v²", "dpd_now=1..²", "/", "/etc/shadow/x", "name=value",
+    "", "-1", "99999999999999999999", "1.5", "\u00b2", "sex=1", "monthly_income=12000", "identity_level=CNY:5",
+    "bureau_score=99999999999", "monthly_income=XTS:5", "CNY:\u00b2", "ABC:12500", "2026-02-30", "0000-00-00",
+    "sqlite:///nowhere/at/all.db", "postgres://x", "\x1b[31m\u202ered", "\udcff", "a\x00b", "A\u00b2",
+    "freeze_raises/v\u00b2", "dpd_now=1..\u00b2", "/etc/passwd/x",
 )  # fmt: skip
+ONCE_FOR_ALL = ("help", "server", "caller", "request_id")
+"""Parameters that every command has from one place."""
 LONG = {("serve",), ("demo",), ("load", "run"), ("load", "capacity"), ("load", "cross-check"), ("drill",)}
 """Commands that work for long where nothing is wrong; tried by the options that must be refused."""
 
@@ -55,7 +47,7 @@ def _good(parameter: Any, file: Path) -> str:
 def _lines(command: Any, path: tuple[str, ...], file: Path) -> Iterator[list[str]]:
     """Give command lines with one bad value each."""
     for tried in command.params:
-        if tried.name == "help" or getattr(tried, "is_flag", False):
+        if tried.name in ONCE_FOR_ALL or getattr(tried, "is_flag", False):
             continue
         for bad in BAD:
             said: list[str] = []
