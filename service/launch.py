@@ -177,7 +177,7 @@ def opened_store(settings: Settings, *, is_writer: bool) -> SqliteStore | None:
 
     try:
         return SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us, read_only=not is_writer)
-    except (StoreRefused, StoreUnavailable) as error:
+    except (StoreRefused, StoreUnavailable, OSError) as error:
         log.error("store refused", why=str(error))
         return None
 
