@@ -146,9 +146,9 @@ def record(
 ) -> None:
     """Record a day out of a store's decisions, for scenarios with `arrivals: replay` and `day: day.csv`."""
     from loadtests import schedule
-    from service import bootstrap
+    from service.cli import stores
 
-    with bootstrap.open_ledger(store) as ledger:
+    with stores.opened(store) as ledger:
         times = [sealed.decided.decision.decided_us for sealed in ledger.sealed_all()]
     if not times:
         raise output.wrong("the store has no decisions")
@@ -180,15 +180,20 @@ def _scenario(name: str) -> Scenario:
 
 
 def read_result(file: Path) -> dict[str, Any]:
-    """Read a result that `run` wrote."""
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    """Read a result that `run` wrote; raises typer.BadParameter where it is none."""
+    try:
+        found: dict[str, Any] = json.loads(output.text_of(file))
+    except ValueError as error:
+        raise output.wrong(f"{file} is no result of a run: {error}") from error
     return found
 
 
 @app.command("report")
 def report(
-    result: Annotated[Path, typer.Argument(help="A NAME.json that `run` wrote.", exists=True)],
-    compare: Annotated[Path | None, typer.Option(help="An earlier NAME.json to set beside it.", exists=True)] = None,
+    result: Annotated[Path, typer.Argument(help="A NAME.json that `run` wrote.", exists=True, dir_okay=False)],
+    compare: Annotated[
+        Path | None, typer.Option(help="An earlier NAME.json to set beside it.", exists=True, dir_okay=False)
+    ] = None,
 ) -> None:
     """Write a run's report again, with another run beside it."""
     from loadtests import report as reports

@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from loadtests import cli as load
+from service import printable
 from service.cli import (
     accounts,
     decisions,
@@ -30,6 +31,11 @@ EXTRAS: Final = {"hpack": "load", "hdrh": "load", "matplotlib": "load", "conflue
 """Which extra brings a module that not every installation has."""
 
 
+MISUSED: Final = typer.BadParameter.__mro__[2]
+"""What every wrong use of the command line is an error of; typer gives it no public name."""
+assert MISUSED.__name__ == "ClickException", "typer has moved it"
+
+
 class Sentences(typer.core.TyperGroup):
     """Ends a command that a file or a pipe failed with a sentence, where it has none of its own."""
 
@@ -37,6 +43,10 @@ class Sentences(typer.core.TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except MISUSED as error:
+            # Its own words may quote what was said.
+            error.message = printable.line(error.message)
+            raise
         except BrokenPipeError:
             # Whoever read our output has gone; typer ends quietly.
             raise
@@ -45,7 +55,7 @@ class Sentences(typer.core.TyperGroup):
             if extra is None:
                 raise
             raise output.wrong(f"{error.name} is missing: install holdline[server,{extra}]") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeError) as error:
             named = getattr(error, "filename", None)
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise output.wrong(f"{named}: {why}" if named else why) from error

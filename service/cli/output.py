@@ -152,7 +152,7 @@ def text_of(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{file} can't be read as text: {error}") from error
+        raise wrong(f"{file} can't be read as text: {error}") from error
 
 
 def outcome(record: decision_pb2.Decision | draw_pb2.Posting) -> str:
@@ -191,7 +191,7 @@ def case_state(case: feedback_service_pb2.Case) -> str:
 def choice(value: str, known: Sequence[str]) -> str:
     """Give a value that is one of those known; raises typer.BadParameter."""
     if value not in known:
-        raise typer.BadParameter(f"{value} is not one of {', '.join(filter(None, known))}")
+        raise wrong(f"{value} is not one of {', '.join(filter(None, known))}")
     return value
 
 

@@ -19,7 +19,8 @@ STORE = "sqlite:///holdline.db"
 
 
 @contextmanager
-def _ledger(store: str) -> Iterator[Ledger]:
+def opened(store: str) -> Iterator[Ledger]:
+    """Open a store to read it from end to end; ends the command where it can't be opened."""
     from service import bootstrap
     from service.domain.errors import StoreUnavailable
     from service.storage.migrate import StoreRefused
@@ -36,7 +37,7 @@ def verify(store: Store = STORE, as_json: Json = False) -> None:
     """Check every account, decision and key: hash chains, limits, versions, keys, the file itself."""
     from service.storage.verify import verify as verify_ledger
 
-    with _ledger(store) as ledger:
+    with opened(store) as ledger:
         found = verify_ledger(ledger)
     if as_json:
         output.print_json(found._asdict())
@@ -54,7 +55,7 @@ def replay(store: Store = STORE, as_json: Json = False) -> None:
     from service import bootstrap
     from service.engine.replay import replay as replay_ledger
 
-    with _ledger(store) as ledger:
+    with opened(store) as ledger:
         found = replay_ledger(ledger, bootstrap.make_control())
     if as_json:
         output.print_json(found._asdict())

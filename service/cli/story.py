@@ -71,8 +71,8 @@ NOTICES: Final = {
 
 
 def word(key: str, lang: Lang) -> str:
-    """Give a word in a language."""
-    return WORDS[key][0 if lang == "zh" else 1]
+    """Give a word in a language; what only a newer server says stays as it is."""
+    return WORDS.get(key, (key, key))[0 if lang == "zh" else 1]
 
 
 def story(

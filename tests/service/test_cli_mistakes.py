@@ -15,7 +15,7 @@ EXIT_CODES = {0, 1, 2, 3, 4, 5}
 BAD = (
     "", "-1", "99999999999999999999", "1.5", "\u00b2", "sex=1", "monthly_income=12000", "identity_level=CNY:5",
     "bureau_score=99999999999", "monthly_income=XTS:5", "CNY:\u00b2", "ABC:12500", "2026-02-30", "0000-00-00",
-    "sqlite:///nowhere/at/all.db", "postgres://x", "\x1b[31m\u202ered", "\udcff", "a\x00b", "A\u00b2",
+    "sqlite:///nowhere/at/all.db", "postgres://x", "\x1b[31m\u202ered", "\udcff", "A\u00b2",
     "freeze_raises/v\u00b2", "dpd_now=1..\u00b2", "/etc/passwd/x",
 )  # fmt: skip
 ONCE_FOR_ALL = ("help", "server", "caller", "request_id")
