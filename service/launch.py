@@ -171,12 +171,13 @@ def run_worker(orders: dict[str, Any]) -> int:
 
 def opened_store(settings: Settings, *, is_writer: bool) -> SqliteStore | None:
     """Open the store that the settings name; one that refuses says why in the log."""
+    from service.domain.errors import StoreUnavailable
     from service.storage.migrate import StoreRefused
     from service.storage.sqlite import SqliteStore
 
     try:
         return SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us, read_only=not is_writer)
-    except StoreRefused as error:
+    except (StoreRefused, StoreUnavailable, OSError) as error:
         log.error("store refused", why=str(error))
         return None
 
@@ -233,7 +234,11 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
             gateway.mode_watch.keep_looking(),
         )
     ]  # fmt: skip
-    bound = server.add_insecure_port(settings.listen)
+    try:
+        bound = server.add_insecure_port(settings.listen)
+    except RuntimeError as error:
+        log.error("can't listen", listen=settings.listen, why=str(error))
+        return
     await server.start()
     over = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.domain.money import currency_fault, is_currency
+
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
 
 
@@ -186,6 +188,10 @@ class Settings(BaseSettings):
             raise ValueError("alert_webhook: alerts are signed, so set alert_secret too")
         if self.notice_to.startswith("http") and not self.notice_secret:
             raise ValueError("notice_to: notices are signed, so set notice_secret too")
+        for name, currencies in (("brake", self.brake_limits), ("appeal_alone", self.appeal_rooms)):
+            for code in currencies:
+                if not is_currency(code):
+                    raise ValueError(f"{name}: {currency_fault(code)}")
         try:
             ZoneInfo(self.business_time_zone)
         except (ZoneInfoNotFoundError, ValueError) as error:

@@ -10,9 +10,11 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +38,10 @@ WORKER_PAUSE_SECONDS: Final = 1.0
 log = structlog.get_logger("holdline.supervisor")
 
 
-WATCHED: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+STOPPING: Final = {signal.SIGTERM, signal.SIGINT}
+WATCHED: Final = {*STOPPING, signal.SIGCHLD}
+CANNOT_START: Final = 5
+"""Exit code where this machine won't let the server start: a port or the store is not to be had."""
 
 
 def hold_signals() -> None:
@@ -119,6 +124,54 @@ class Child:
                     pipe.close()
 
 
+class Signals:
+    """Takes the signals that `hold_signals` holds, in a thread of its own; only SIGTERM and SIGINT end the server.
+
+    A wait with a time limit that is stopped for longer (Ctrl-Z, then `fg`) gives a signal that nobody sent
+    (`signal.sigtimedwait` in CPython); one without a limit goes on waiting.
+    """
+
+    def __init__(self) -> None:
+        self.is_stopping = False
+        self._came = threading.Event()
+        threading.Thread(target=self._take, name="signals", daemon=True).start()
+
+    def _take(self) -> None:
+        while True:
+            if signal.sigwait(WATCHED) in STOPPING:
+                self.is_stopping = True
+            self._came.set()
+
+    def stopping_within(self, seconds_max: float) -> bool:
+        """Wait for any signal; claims that the server is to end."""
+        self._came.wait(seconds_max)
+        self._came.clear()
+        return self.is_stopping
+
+
+def refuse_ports(settings: Settings) -> None:
+    """Claim the ports for a moment, before anything starts; raises OSError that names the one not to be had.
+
+    Gateways share a port, so one that another server's gateways share would be taken in silence.
+    """
+    metrics = (
+        range(settings.metrics_port, settings.metrics_port + settings.gateways + 2) if settings.metrics_port else ()
+    )
+    for host, port in ((settings.host, settings.port), *(("127.0.0.1", port) for port in metrics)):
+        try:
+            _claim(host.strip("[]"), port)
+        except (OSError, OverflowError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise OSError(f"can't listen on {host}:{port}: {why}") from error
+
+
+def _claim(host: str, port: int) -> None:
+    for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+
+
 class Supervisor:
     """Starts, watches and stops one engine and its gateways."""
 
@@ -135,18 +188,18 @@ class Supervisor:
         """Workers of the daily run; nothing waits for them, so they come once the server answers."""
         self._gateways = [Child("gateway", number) for number in range(settings.gateways)]
         self._port = settings.port
-        self._stop_signal = 0
+        self._signals = Signals()
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT, which `hold_signals` holds; gives the exit code."""
         try:
             if not self._start_all():
-                return 1
+                return CANNOT_START
             self._announce()
             self._spare_at = time.monotonic() + SPARE_SECONDS
             for worker in self._workers:
                 worker.start_at = time.monotonic() + WORKER_PAUSE_SECONDS
-            while not self._stop_signal:
+            while not self._signals.is_stopping:
                 self._watch()
             return self._stop()
         finally:
@@ -193,9 +246,7 @@ class Supervisor:
 
     def _watch(self) -> None:
         """Wait for a signal and start again what has ended and is due."""
-        received = signal.sigtimedwait(WATCHED, POLL_SECONDS if self._all_alive() else 0.05)
-        if received is not None and received.si_signo != signal.SIGCHLD:
-            self._stop_signal = received.si_signo
+        if self._signals.stopping_within(POLL_SECONDS if self._all_alive() else 0.05):
             return
         for child in self._children():
             if child.is_alive:

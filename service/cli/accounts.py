@@ -42,10 +42,7 @@ def raise_until(
     """Raise what may be owed for some days; it falls back by itself."""
     from service.client import requests
 
-    try:
-        asked = requests.raise_until(output.money_of(extra), datetime.now(UTC) + timedelta(days=days))
-    except ValueError as error:
-        raise typer.BadParameter(f"{extra} is not CURRENCY:MINOR with a whole number") from error
+    asked = requests.raise_until(output.money_said(extra), datetime.now(UTC) + timedelta(days=days))
     with output.connected(server, caller) as client:
         response = (
             client.grant_temporary_raise(account_id, asked, request_id=request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,19 +27,27 @@ KINDS = ("assign", "raise", "reduce", "review")
 
 def facts_said(pairs: list[str] | None) -> dict[str, int | money_pb2.Money]:
     """Read facts as they are said on the command line, name=value or name=CURRENCY:MINOR."""
+    from service.client import requests
+
     facts: dict[str, int | money_pb2.Money] = {}
     for pair in pairs or []:
         name, _, value = pair.partition("=")
-        try:
-            facts[name] = output.money_of(value) if ":" in value else int(value)
-        except ValueError as error:
-            raise typer.BadParameter(f"{pair} is not name=value with a whole number") from error
+        if ":" in value:
+            facts[name] = output.money_said(value)
+        elif re.fullmatch(r"-?[0-9]{1,18}", value):
+            facts[name] = int(value)
+        else:
+            raise output.wrong(f"{pair} is not name=value with a whole number, nor name=CURRENCY:MINOR")
+    try:
+        requests.facts_of(facts)
+    except ValueError as error:
+        raise output.wrong(f"{error}; amounts are written name=CNY:1200000, in minor units") from error
     return facts
 
 
 def _kind(kind: str) -> str:
     if kind not in KINDS:
-        raise typer.BadParameter(f"{kind} is no kind of decision; choose from {', '.join(KINDS)}")
+        raise output.wrong(f"{kind} is no kind of decision; choose from {', '.join(KINDS)}")
     return kind
 
 
@@ -121,8 +130,8 @@ def explain(
     if as_json:
         output.print_json(response)
         return
-    typer.echo(response.summary_zh)
-    typer.echo(response.summary_en)
+    output.echo_text(response.summary_zh)
+    output.echo_text(response.summary_en)
     rows = [
         (
             finding.path,

@@ -1,8 +1,13 @@
 """`holdline`: every command, found by name and imported when used, so that help is fast."""
 
+import io
+import sys
+from typing import Final
+
 import typer
 
 from loadtests import cli as load
+from service import printable
 from service.cli import (
     accounts,
     decisions,
@@ -14,6 +19,7 @@ from service.cli import (
     imports,
     oncall,
     outbox,
+    output,
     playbooks,
     policies,
     runs,
@@ -21,13 +27,49 @@ from service.cli import (
     stores,
 )
 
+EXTRAS: Final = {"hpack": "load", "hdrh": "load", "matplotlib": "load", "confluent_kafka": "kafka"}
+"""Which extra brings a module that not every installation has."""
+
+
+MISUSED: Final = typer.BadParameter.__mro__[2]
+"""What every wrong use of the command line is an error of; typer gives it no public name."""
+assert MISUSED.__name__ == "ClickException", "typer has moved it"
+
+
+class Sentences(typer.core.TyperGroup):
+    """Ends a command that a file or a pipe failed with a sentence, where it has none of its own."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer keeps its base to itself.
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except MISUSED as error:
+            # Its own words may quote what was said.
+            error.message = printable.line(error.message)
+            raise
+        except BrokenPipeError:
+            # Whoever read our output has gone; typer ends quietly.
+            raise
+        except ModuleNotFoundError as error:
+            extra = EXTRAS.get((error.name or "").partition(".")[0])
+            if extra is None:
+                raise
+            raise output.wrong(f"{error.name} is missing: install holdline[server,{extra}]") from None
+        except (OSError, UnicodeError) as error:
+            named = getattr(error, "filename", None)
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise output.wrong(f"{named}: {why}" if named else why) from error
+
+
 app = typer.Typer(
     name="holdline",
+    cls=Sentences,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Durable, explained credit-limit decisions. Start with `holdline demo`, then `holdline serve`.",
-    epilog="Exit codes: 0 done; 1 a promise does not hold; 2 wrong command line; 3 refused; 4 out of reach, try again.",
+    epilog="Exit codes: 0 done; 1 a promise does not hold; 2 wrong command line; 3 refused; 4 out of reach, try "
+    "again; 5 this machine won't let it start.",
 )
 
 app.command("serve")(serve.serve)
@@ -56,6 +98,10 @@ app.add_typer(load.app, name="load")
 
 def run() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's encoding lacks is shown by its number.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

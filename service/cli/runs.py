@@ -200,13 +200,13 @@ def _show_closing(closing: pb.Closing, differing: list[pb.Discrepancy], *, as_js
     title = f"{closing.business_date}: {_name(closing, 'state')}, {closing.accounts:,} accounts"
     output.table(title, ("policy", "segment", "due", "granted", "withheld"), rows)
     if closing.waits_for:
-        typer.echo(f"It waits for {closing.waits_for}, which comes first.")
+        output.echo(f"It waits for {closing.waits_for}, which comes first.")
     if not closing.discrepancies:
-        typer.echo("The day adds up: every promise is granted, or withheld with a reason.")
+        output.echo("The day adds up: every promise is granted, or withheld with a reason.")
         return
     for count in closing.discrepancies:
         made_good = "" if _name(count, "kind") == LEFT_SHORT else f", {count.made_good:,} made good"
-        typer.echo(f"{count.accounts:,} accounts {_name(count, 'kind')}{made_good}")
+        output.echo(f"{count.accounts:,} accounts {_name(count, 'kind')}{made_good}")
     shown = [(one.account_id, _name(one, "kind"), one.detail, one.decision_id or "–") for one in differing]
     title = f"Incident {closing.incident}" if closing.incident else "No incident"
     output.table(f"{title} (first {SHOWN})", ("account", "how", "found", "made good by"), shown)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
+from html import escape as html_escape
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 import typer
 
+from service import printable
 from service.cli import output
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
 from service.domain.money import display
@@ -73,8 +74,8 @@ NOTICES: Final = {
 
 
 def word(key: str, lang: Lang) -> str:
-    """Give a word in a language."""
-    return WORDS[key][0 if lang == "zh" else 1]
+    """Give a word in a language; what only a newer server says stays as it is."""
+    return WORDS.get(key, (key, key))[0 if lang == "zh" else 1]
 
 
 def story(
@@ -87,7 +88,7 @@ def story(
 ) -> None:
     """Tell one customer's whole history, oldest first: promises, decisions, draws, incidents, notices, appeals."""
     if lang not in ("zh", "en"):
-        raise typer.BadParameter(f"{lang} is not told; choose zh or en")
+        raise output.wrong(f"{lang} is not told; choose zh or en")
     told: Lang = "zh" if lang == "zh" else "en"
     with output.connected(server, caller) as client:
         entries, is_cut_off = entries_of(client, account_id, told)
@@ -100,7 +101,7 @@ def story(
         columns = (word("when", told), word("happened", told), "", word("record", told))
         output.table(f"{word('story', told)} {account_id}", columns, rows)
         if is_cut_off:
-            typer.echo(word("earlier", told))
+            output.echo(word("earlier", told))
 
 
 def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry], bool]:
@@ -190,6 +191,11 @@ def _notice(message: outbox_service_pb2.OutboxMessage, lang: Lang) -> Entry:
     what = f"{word('notice', lang)}, {kind}"
     told = word(output.message_state(message), lang)
     return Entry(message.due_at.ToJsonString(), what, told, (), f"{message.record_id}, n-{int(message.message_id, 16)}")
+
+
+def escape(text: str) -> str:
+    """Write a text into a page: no markup, and nothing that turns the direction of what stands beside it."""
+    return html_escape(printable.lines(text))
 
 
 def page(account_id: str, entries: list[Entry], lang: Lang, *, is_cut_off: bool) -> str:

@@ -97,12 +97,23 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         return self._call(self._policies.PromotePolicy, request, request.request_id)
 
     def rollback_policy(
-        self, product: str, *, version: str = "", reason: str = "", request_id: str = ""
+        self,
+        product: str,
+        *,
+        version: str = "",
+        reason: str = "",
+        from_version: str = "",
+        validate_only: bool = False,
+        request_id: str = "",
     ) -> policies.RollbackPolicyResponse:
-        """Make an earlier version decide again. Raises HoldlineError."""
+        """Make an earlier version decide again, or only say which; refused unless `from_version` decides.
+
+        Raises HoldlineError.
+        """
         request = policies.RollbackPolicyRequest(
-            request_id=request_id or requests.new_request_id(), product=product, version=version, reason=reason
-        )
+            request_id=request_id or requests.new_request_id(), product=product, version=version, reason=reason,
+            from_version=from_version, validate_only=validate_only,
+        )  # fmt: skip
         return self._call(self._policies.RollbackPolicy, request, request.request_id)
 
     def policy(self, version: str) -> policies.GetPolicyResponse:

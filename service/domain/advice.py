@@ -15,7 +15,7 @@ from itertools import combinations
 from typing import Final, NamedTuple
 
 from service.domain.account import NEVER, UNBOUNDED, WINDOW_DAYS, Growth
-from service.domain.behaviour import MONTH_DAYS, YEAR_DAYS
+from service.domain.behaviour import MONTH_DAYS
 from service.domain.decision import APPROVED, Ask, Kind, Moment, Outcome, Standing, Verdict
 from service.domain.facts import FACTS, INDEX, MONEY_FACTS, Better, merge
 from service.domain.money import BASIS_POINTS, display
@@ -46,6 +46,7 @@ _LATE_MONTHS: Final = INDEX["late_months_12m"]
 DAYS_A_MONTH: Final = 31
 """So that a streak of months is never told too early."""
 MONTHS_A_YEAR: Final = 12
+YEAR_DAYS: Final = 365
 _HABITS: Final = (*(DAYS_A_MONTH * months for months in (1, 2, 3, 6, 9)), YEAR_DAYS + DAYS_A_MONTH)
 """In how many days good habits are looked at: what counts a year is over when the month after it is."""
 _EPOCH: Final = date(1970, 1, 1)

@@ -113,7 +113,8 @@ def judge_in(
 
 
 def check(command: DecideCommand, account: Account, now_us: int) -> None:
-    """Refuse a command that the account's state, its currency or the time rules out."""
+    """Refuse a command that the account's state, its currency or the time rules out; what no mending helps first."""
+    _refuse_state(command, account)
     if command.expected_version and command.expected_version != account.version:
         raise VersionMismatch(account.account_id, command.expected_version, account.version)
     violations: list[Violation] = []
@@ -139,6 +140,9 @@ def check(command: DecideCommand, account: Account, now_us: int) -> None:
         violations.append(Violation("limit.currency_code", f"the product's currency is {account.currency}"))
     if violations:
         raise InvalidRequest(tuple(violations))
+
+
+def _refuse_state(command: DecideCommand, account: Account) -> None:
     if account.status is CLOSED:
         raise AccountClosed(account_id=account.account_id)
     opens = command.kind is ASSIGN or command.kind is IMPORT

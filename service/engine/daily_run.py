@@ -119,12 +119,12 @@ class RunDesk:
         """Start a day's run, or take a cancelled one up again; once a day. Raises InvalidRequest or DayClosed."""
         with transaction(self._store, self._control) as row:
             today = self._calendar.business_day(row.now_us)
+            if self._runs.closing(business_day) is not None:
+                raise DayClosed(business_date=iso(business_day))
             if not today - DAYS_BACK_MAX <= business_day <= today:
                 days = f"{iso(today)} or one of the {DAYS_BACK_MAX} days before"
                 what = f"{iso(business_day)} is out of range; send {days}"
                 raise InvalidRequest((Violation("business_date", what),))
-            if self._runs.closing(business_day) is not None:
-                raise DayClosed(business_date=iso(business_day))
             run = self._runs.run(business_day)
             if run is None:
                 run = Run(business_day, RunState.RUNNING, caller, row.now_us, 0, 0, "", is_cut=False)

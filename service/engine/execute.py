@@ -12,7 +12,7 @@ from typing import Final
 
 from service.domain import late, notice
 from service.domain.account import Account, known, opened
-from service.domain.book import Answered, Book, Command, Recorded, key_of, wanted
+from service.domain.book import Answered, Book, Command, Elsewhere, Recorded, key_of, wanted
 from service.domain.decide import decide, growth_minor, judge_in
 from service.domain.decision import (
     ASSIGN,
@@ -153,6 +153,8 @@ def answer(
     key = key_of(command.caller, command.request_id)
     recorded = book.answers.get(key)
     if recorded is not None:
+        if isinstance(recorded, Elsewhere):
+            return IdempotencyKeyReused(request_id=command.request_id)
         record = recorded.posting if isinstance(recorded, Posted) else recorded.decision
         if record.fingerprint != command.fingerprint:
             return IdempotencyKeyReused(request_id=command.request_id)

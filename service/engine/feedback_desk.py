@@ -18,6 +18,7 @@ from service.domain.case import (
     Voice,
     VoiceKind,
     refuse_appeal,
+    refuse_over,
     resolved,
 )
 from service.domain.decision import Ask, Criticality, DecideCommand, Decided, Decision, Kind, Outcome
@@ -28,7 +29,6 @@ from service.domain.errors import (
     CaseNotFound,
     DecisionNotFound,
     HoldlineError,
-    IdempotencyKeyReused,
     InvalidRequest,
     Violation,
 )
@@ -38,6 +38,7 @@ from service.domain.mode import admit
 from service.domain.notice import Notice
 from service.domain.playbook import Request
 from service.domain.policy import DAY_US, PORTFOLIO, Policy
+from service.engine import once
 from service.engine.brake import Brake
 from service.engine.budget import Purse
 from service.engine.control import Control
@@ -119,11 +120,10 @@ class FeedbackDesk:
             return self._say(said, row.now_us)
 
     def _say(self, said: Said, now_us: int) -> tuple[int, bool]:
-        recorded = self._store.cases.voice(said.key)
+        recorded = once.recorded(self._store, said.key, said.fingerprint, self._store.cases.voice(said.key))
         if recorded is not None:
-            if recorded.fingerprint != said.fingerprint:
-                raise IdempotencyKeyReused(request_id=said.key.partition("/")[2])
             return recorded.number, True
+        self._store.enter_key(said.key, now_us)
         account = self._admitted(said.account_id)
         version = ""
         reasons: tuple[str, ...] = ()
@@ -208,13 +208,12 @@ class FeedbackDesk:
 
         Raises CaseNotFound, CaseOver, ApprovalRefused, AppealHeld, InvalidRequest or IdempotencyKeyReused.
         """
-        recorded = self._store.cases.change(word.key)
+        recorded = once.recorded(self._store, word.key, word.fingerprint, self._store.cases.change(word.key))
         case = self.case(word.number)
         account = self._account(case.account_id)
         if recorded is not None:
-            if recorded.fingerprint != word.fingerprint:
-                raise IdempotencyKeyReused(request_id=word.key.partition("/")[2])
             return Told(case, account.currency, replayed=True)
+        refuse_over(case)
         if word.resolution is Resolution.OVERTURN:
             _refuse_limit(word, account)
         now_us = self.now_us()
@@ -229,6 +228,7 @@ class FeedbackDesk:
             return Told(made, account.currency, replayed=False)
         with transaction(self._store, self._control) as row:
             self._admitted(case.account_id)
+            self._store.enter_key(word.key, row.now_us)
             self._store.cases.enter(after)
             self._store.cases.enter_change(change)
             if after.state is CaseState.UPHELD:
@@ -261,7 +261,7 @@ class FeedbackDesk:
         )  # fmt: skip
         entered: list[Case] = []
 
-        def enter(_: ControlRow, answers: Sequence[Answered | HoldlineError]) -> None:
+        def enter(row: ControlRow, answers: Sequence[Answered | HoldlineError]) -> None:
             (answer,) = answers
             if isinstance(answer, HoldlineError):
                 raise answer
@@ -271,6 +271,7 @@ class FeedbackDesk:
                 raise AppealHeld(case_id=case.name, reasons=",".join(decision.reasons))
             if again is not None and case.resolved_by == NOBODY:
                 self._take_of_budget(case, decision, again.corrections[0].decision.business_day)
+            self._store.enter_key(change.key, row.now_us)
             entered.append(self._store.cases.enter(case._replace(result=decision.number)))
             self._store.cases.enter_change(change)
 

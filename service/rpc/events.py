@@ -14,7 +14,7 @@ from service.domain.book import Answered, Command
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.event import TAKEN, EventCommand, event_key
 from service.domain.facts import FACTS
-from service.domain.money import MINOR_MAX, is_currency_code
+from service.domain.money import MINOR_MAX, is_currency
 from service.engine.ports import Calendar, Call, Work
 from service.rpc import validation, wire
 from service.rpc.dates import FIRST_SECOND, LAST_SECOND, NANOS_MAX, business_day, time_violations
@@ -139,7 +139,7 @@ def _refuse_amount(amount: money_pb2.Money, path: str) -> None:
 def _moved(moved: event_pb2.Transaction | event_pb2.Repayment, kind: EventKind, occurred_us: int, day: int) -> Content:
     amount = moved.amount
     minor, currency = amount.minor_units, amount.currency_code
-    if not (0 < minor <= MINOR_MAX and is_currency_code(currency)):
+    if not (0 < minor <= MINOR_MAX and is_currency(currency)):
         _refuse_amount(amount, f"{kind.name.lower()}.amount")
     return Event(kind, occurred_us, day, minor), currency, ()
 

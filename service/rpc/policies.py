@@ -123,21 +123,26 @@ class PolicyCalls:
         request = policy_service_pb2.RollbackPolicyRequest.FromString(call.body)
         validation.refuse(
             [
-                *validation.request_id_violations(request.request_id),
+                *([] if request.validate_only else validation.request_id_violations(request.request_id)),
                 *validation.product_violations(request.product, needed=True),
                 *(_version_violations(request.version) if request.version else []),
+                *(_version_violations(request.from_version, "from_version") if request.from_version else []),
                 *_reason_violations(request.reason),
             ]
         )
+        # Requests without it keep the seal that they had before it was known.
+        left = (request.from_version,) if request.from_version else ()
         changed = self._desk.change(
             PolicyOrder(
                 "rollback",
                 key_of(call.caller, request.request_id),
-                validation.fingerprint("rollback", request.product, request.version, request.reason),
+                validation.fingerprint("rollback", request.product, request.version, request.reason, *left),
                 call.caller,
                 version=request.version,
                 product=request.product,
                 reason=request.reason,
+                from_version=request.from_version,
+                is_tried=request.validate_only,
             )
         )
         response = policy_service_pb2.RollbackPolicyResponse(
@@ -146,10 +151,10 @@ class PolicyCalls:
         return response.SerializeToString()
 
 
-def _version_violations(version: str) -> list[Violation]:
+def _version_violations(version: str, field: str = "version") -> list[Violation]:
     if validation.is_version(version):
         return []
-    return [Violation("version", "send 1 to 64 characters of [A-Za-z0-9._-]")]
+    return [Violation(field, "send 1 to 64 characters of [A-Za-z0-9._-]")]
 
 
 def _reason_violations(reason: str) -> list[Violation]:

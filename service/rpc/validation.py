@@ -15,7 +15,7 @@ from holdline.v1 import account_pb2, limit_service_pb2, money_pb2
 from service.domain.decision import APPEAL, ASSIGN, IMPORT, TEMPORARY, Ask, Criticality, DecideCommand, Kind
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.facts import FACTS, MONEY_FACTS
-from service.domain.money import MINOR_MAX, is_currency_code
+from service.domain.money import MINOR_MAX, currency_fault, is_currency
 from service.engine.ports import Call, Work
 from service.rpc.dates import micros, time_violations
 
@@ -215,7 +215,7 @@ def facts_of(facts: account_pb2.Facts) -> tuple[News, Currencies, list[Violation
         fact = descriptor.number - 1
         if fact in MONEY_FACTS:
             currency = value.currency_code
-            if not (0 <= value.minor_units <= MINOR_MAX and is_currency_code(currency)):
+            if not (0 <= value.minor_units <= MINOR_MAX and is_currency(currency)):
                 violations += money_violations(f"facts.{descriptor.name}", value)
             currencies.append((fact, currency))
             news.append((fact, value.minor_units))
@@ -242,8 +242,8 @@ def money_violations(field: str, money: money_pb2.Money) -> list[Violation]:
         found.append(Violation(f"{field}.minor_units", f"{money.minor_units} is negative; amounts start at 0"))
     elif money.minor_units > MINOR_MAX:
         found.append(Violation(f"{field}.minor_units", f"{money.minor_units} is too large; send at most {MINOR_MAX}"))
-    if not is_currency_code(money.currency_code):
-        found.append(Violation(f"{field}.currency_code", "send an ISO 4217 code, three capital letters"))
+    if not is_currency(money.currency_code):
+        found.append(Violation(f"{field}.currency_code", currency_fault(money.currency_code)))
     return found
 
 

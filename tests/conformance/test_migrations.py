@@ -29,6 +29,7 @@ LATER_COLUMNS = (
     ("decisions", "promised_minor"), ("accounts", "behaviour"),
     ("accounts", "temporary"), ("decisions", "temporary"), ("decisions", "rules"), ("accounts", "limit_since_day"),
 )  # fmt: skip
+LATER_INDEXES = ("idempotency_keys_beside",)
 
 
 def _taken_back(path: Path) -> None:
@@ -49,6 +50,8 @@ def _taken_back(path: Path) -> None:
         connection.execute(script)
     for table in LATER_TABLES:
         connection.execute(f"DROP TABLE {table}")
+    for index in LATER_INDEXES:
+        connection.execute(f"DROP INDEX {index}")
     for table, column in LATER_COLUMNS:
         connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     connection.execute(f"PRAGMA user_version = {FIRST_SCHEMA}")

@@ -123,7 +123,7 @@ def test_a_policy_is_validated_published_promoted_listed_shown_and_rolled_back(s
     promoted = json.loads(invoked("policy", "promote", name, "--reason", "test", "--json", server=server).stdout)
     listed = invoked("policy", "list", server=server)
     shown = invoked("policy", "show", name, server=server)
-    back = json.loads(invoked("policy", "rollback", "revolving", "--json", server=server).stdout)
+    back = json.loads(invoked("policy", "rollback", "revolving", "--yes", "--json", server=server).stdout)
 
     assert validated.returncode == 0
     assert refused.returncode == 3

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.domain.account import Account
-from service.domain.book import Book, key_of
+from service.domain.book import Book, Elsewhere, key_of
 from service.domain.draw import Posted
 from service.domain.draw import post as real_post
 from service.domain.errors import StoreUnavailable
@@ -136,7 +136,7 @@ def _takes_any_body_for_a_key() -> Any:
 
     def answer(command: Any, book: Book, *rest: Any) -> Any:
         recorded = book.answers.get(key_of(command.caller, command.request_id))
-        if recorded is not None:
+        if recorded is not None and not isinstance(recorded, Elsewhere):
             record = recorded.posting if isinstance(recorded, Posted) else recorded.decision
             command = command._replace(fingerprint=record.fingerprint)
         return real(command, book, *rest)

@@ -6,7 +6,7 @@ SELECT generation, max((SELECT coalesce(max(number), 0) FROM decisions), (SELECT
 FROM control WHERE one = 1;
 
 -- name: recorded
--- Find what keys stand for; a posting's key finds no decision. Primary keys of three tables.
+-- Find what keys stand for; a posting's or another write's key finds no decision. Primary keys of three tables.
 SELECT keys.key, keys.number, accounts.product, accounts.currency, decisions.*
 FROM carray(?) AS wanted
 CROSS JOIN idempotency_keys AS keys ON keys.key = wanted.value
@@ -49,7 +49,7 @@ INSERT INTO decisions VALUES (
 );
 
 -- name: insert_key
--- Keep a key with its decision.
+-- Keep a key with its decision; with the negative of a time, in microseconds, where another write bears it.
 INSERT INTO idempotency_keys VALUES (?, ?);
 
 -- name: insert_account
@@ -81,13 +81,30 @@ DELETE FROM idempotency_keys WHERE key = ?;
 -- Remember how far the log was purged of keys.
 UPDATE control SET purged = ? WHERE one = 1;
 
+-- name: has_key
+-- Find whether a key stands for a write. Primary key.
+SELECT 1 FROM idempotency_keys WHERE key = ?;
+
+-- name: delete_keys_beside
+-- Forget the oldest keys of writes beside decisions, up to a time. Partial index on number.
+DELETE FROM idempotency_keys WHERE key IN (
+    SELECT key FROM idempotency_keys WHERE number < 0 AND number > ?1 ORDER BY number DESC LIMIT ?2
+) RETURNING key;
+
 -- name: keys_without_decision
--- Count keys whose decision or posting is missing or another's. Primary keys.
+-- Count keys whose decision, posting or change is missing or another's. Primary keys, unique indexes.
 SELECT count(*) FROM idempotency_keys AS keys
 LEFT JOIN decisions ON decisions.number = keys.number
 LEFT JOIN postings ON postings.number = keys.number
-WHERE coalesce(decisions.caller || '/' || decisions.request_id, postings.caller || '/' || postings.request_id, '')
-    <> keys.key;
+WHERE CASE WHEN keys.number < 0 THEN NOT (
+        EXISTS (SELECT 1 FROM policy_changes WHERE policy_changes.key = keys.key)
+        OR EXISTS (SELECT 1 FROM activation_changes WHERE activation_changes.key = keys.key)
+        OR EXISTS (SELECT 1 FROM voices WHERE voices.key = keys.key)
+        OR EXISTS (SELECT 1 FROM case_changes WHERE case_changes.key = keys.key)
+    )
+    ELSE coalesce(decisions.caller || '/' || decisions.request_id, postings.caller || '/' || postings.request_id, '')
+        <> keys.key
+    END;
 
 -- name: posting
 -- Find one posting with its account's constant parts. Primary keys.
@@ -160,6 +177,11 @@ ON CONFLICT (version) DO UPDATE SET state = excluded.state, activated_us = exclu
 -- Find the change that a key stands for. Unique index on key.
 SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us
 FROM policy_changes WHERE key = ?;
+
+-- name: policy_switches
+-- Read a product's newest promotions and roll-backs, newest first. Walks back the log of changes, a person's at a time.
+SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us
+FROM policy_changes WHERE product = ? AND action IN ('promote', 'rollback') ORDER BY sequence DESC LIMIT ?;
 
 -- name: insert_policy_change
 -- Record a change.
