@@ -1,6 +1,6 @@
 """`holdline account show | story | raise-until`."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Annotated
 
 import typer
@@ -43,10 +43,13 @@ def raise_until(
     from service.client import requests
 
     try:
-        asked = requests.raise_until(output.money_of(extra), datetime.now(UTC) + timedelta(days=days))
+        money = output.money_of(extra)
     except ValueError as error:
         raise typer.BadParameter(f"{extra} is not CURRENCY:MINOR with a whole number") from error
     with output.connected(server, caller) as client:
+        # By the store's time: this machine's clock may be off.
+        now = client.mode().mode.as_of.ToDatetime(tzinfo=UTC)
+        asked = requests.raise_until(money, now + timedelta(days=days))
         response = (
             client.grant_temporary_raise(account_id, asked, request_id=request_id)
             if order

@@ -5,6 +5,7 @@ import typer
 from loadtests import cli as load
 from service.cli import (
     accounts,
+    clock,
     decisions,
     demo,
     draws,
@@ -48,6 +49,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(policies.app, name="policy")
 app.add_typer(playbooks.app, name="playbook")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(clock.app, name="clock")
 app.command("mode")(oncall.mode)
 app.command("oncall")(oncall.oncall)
 app.command("drill")(drill.drill)

@@ -34,6 +34,7 @@
     │   ├── PlaybookConflict
     │   ├── ActivationOver
     │   ├── ApprovalRefused
+    │   ├── ClockNotConfirmed
     │   ├── BuildMix
     │   ├── NothingToAppeal
     │   ├── CaseOver
@@ -294,6 +295,12 @@ class ApprovalRefused(Refused):
     """This approval doesn't count."""
 
     reason = "APPROVAL_REFUSED"
+
+
+class ClockNotConfirmed(Refused):
+    """The machine's clock is off by something else by now; look with `holdline clock`, then confirm what you see."""
+
+    reason = "CLOCK_NOT_CONFIRMED"
 
 
 class BuildMix(Refused):

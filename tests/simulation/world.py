@@ -93,7 +93,7 @@ class World:
         parts = bootstrap.make_parts(self.store, settings(), read_policy)
         self._engine = Engine(
             self.store, parts.control, self._clock, parts.codec, telemetry.engine_meters(None), 2_000,
-            parts.brake, parts.tally, parts.dead_man,
+            parts.brake, parts.tally, parts.dead_man, parts.clock,
         )  # fmt: skip
 
     def run(self) -> None:
