@@ -33,9 +33,7 @@
     │   ├── PlaybookRetired
     │   ├── PlaybookConflict
     │   ├── ActivationOver
-    │   ├── ApprovalRefused
-    │   ├── ClockNotConfirmed
-    │   ├── BuildMix
+    │   ├── ApprovalRefused, BuildMix, ClockNotConfirmed
     │   ├── NothingToAppeal
     │   ├── CaseOver
     │   ├── AppealHeld

@@ -16,6 +16,7 @@ from typing import Final
 
 from service import bootstrap, population
 from service.domain.account import Account, Status
+from service.domain.book import Book
 from service.domain.clock import Reading
 from service.domain.facts import FACTS
 from service.domain.policy import Policy
@@ -92,8 +93,8 @@ def staging(source: str, seed: int) -> Iterator[tuple[Stage, list[Person]]]:
         store = SqliteStore(path, bootstrap.now_us)
         stack.callback(store.close)
         # A copy goes on from the time of its store, however old it is.
-        kept = store.clock.kept()
-        clock = SteppedClock(bootstrap.now_us() if kept is None else kept.time_us - kept.owed_us)
+        kept, newest_us = store.clock.kept(), Book.microsecond(store.control().last_number)
+        clock = SteppedClock(max(bootstrap.now_us() if kept is None else kept.time_us - kept.owed_us, newest_us))
         reader = BuggyReader()
         parts = bootstrap.make_parts(store, settings, reader.read, clock.read)
         sentry, _ = bootstrap.make_sentry(store, DirectLine(parts.codec), settings, store.now_us, sentry_meters(None))
