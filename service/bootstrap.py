@@ -254,9 +254,10 @@ def make_sentry(
     from service.sentry.sinks import Webhook
 
     attempts = settings.alert_attempts_max
-    webhook = Webhook(settings.alert_webhook, settings.alert_secret, clock) if settings.alert_webhook else None
+    # Receivers hold a signature's time against their own clocks, so it is the machine's and not the store's.
+    webhook = Webhook(settings.alert_webhook, settings.alert_secret, now_us) if settings.alert_webhook else None
     alerts_out = Deliverer(webhook, attempts, ALERTS_IN_HAND_MAX, clock, is_logged=True)
-    sink = notice_sink(settings, clock)
+    sink = notice_sink(settings)
     notices_out = Deliverer(sink, attempts, NOTICES_IN_HAND_MAX, clock, is_logged=False) if sink is not None else None
     calls = EngineCalls(line, settings.guard_ttl_seconds)
     guards, notices = Guards(settings.guard_playbooks), Notices(store, make_control())
@@ -264,7 +265,7 @@ def make_sentry(
     return sentry, [alerts_out, *([notices_out] if notices_out is not None else [])]
 
 
-def notice_sink(settings: Settings, clock: Callable[[], int]) -> Sink | None:
+def notice_sink(settings: Settings) -> Sink | None:
     """Make what takes the customers' notices; None where nothing does."""
     from service.sentry.sinks import Kafka, LinesFile, Webhook
 
@@ -276,7 +277,7 @@ def notice_sink(settings: Settings, clock: Callable[[], int]) -> Sink | None:
     if scheme == "kafka":
         brokers, _, topic = rest.removeprefix("//").partition("/")
         return Kafka({"bootstrap.servers": brokers}, topic)
-    return Webhook(settings.notice_to, settings.notice_secret, clock)
+    return Webhook(settings.notice_to, settings.notice_secret, now_us)
 
 
 def outbox_forgets(settings: Settings) -> tuple[tuple[MessageState, ...], int]:

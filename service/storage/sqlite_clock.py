@@ -3,14 +3,24 @@
 Promises the same transaction as the rest of the store: it runs statements through the store that owns the connection.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any, Final
 
 import msgspec
+import structlog
 
 from service.domain.clock import ClockChange, ConfirmedTime, Jump
 from service.storage.statements import STATEMENTS, Execute
 
 _jumps: Final = msgspec.json.Decoder(tuple[Jump, ...]).decode
+
+
+log = structlog.get_logger("holdline.storage")
+
+
+def _seal(row: Sequence[Any]) -> bytes:
+    return blake2b(msgspec.json.encode(row), digest_size=16, person=b"holdline.clock").digest()
 
 
 class SqliteClock:
@@ -21,16 +31,29 @@ class SqliteClock:
 
     def kept(self) -> ConfirmedTime | None:
         """Read confirmed time as it was last kept; nothing in a store that no engine has served yet."""
-        found = self._run(STATEMENTS["clock"], ())
+        found = self._rows()
         if not found:
             return None
-        *plain, is_rebooted, jumps = found[0]
+        *row, seal = found[0]
+        if seal != _seal(row):
+            # The machine's clock and the newest record are more to go on than a time that was damaged.
+            log.error("kept time is damaged and not used")
+            return None
+        *plain, is_rebooted, jumps = row
         return ConfirmedTime._make([*plain, bool(is_rebooted), _jumps(jumps)])
+
+    def damage(self) -> list[str]:
+        """Say what is wrong with what is kept."""
+        return [f"clock: {row[0]} does not agree with its seal" for *row, seal in self._rows() if seal != _seal(row)]
+
+    def _rows(self) -> list[Any]:
+        return self._run(STATEMENTS["clock"], ())
 
     def keep(self, time: ConfirmedTime) -> None:
         """Keep confirmed time."""
         *plain, is_rebooted, jumps = time
-        self._run(STATEMENTS["keep_clock"], (*plain, int(is_rebooted), msgspec.json.encode(jumps).decode()))
+        row = [*plain, int(is_rebooted), msgspec.json.encode(jumps).decode()]
+        self._run(STATEMENTS["keep_clock"], (*row, _seal(row)))
 
     def change(self, key: str) -> ClockChange | None:
         """Find the word on the clock that a key stands for."""

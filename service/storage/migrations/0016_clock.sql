@@ -12,7 +12,9 @@ CREATE TABLE clock (
     ahead_us    INTEGER NOT NULL,
     since_us    INTEGER NOT NULL,
     is_rebooted INTEGER NOT NULL,
-    jumps       TEXT    NOT NULL
+    jumps       TEXT    NOT NULL,
+    -- BLAKE2b-128 over the rest: a time that was damaged would forget keys or stop the clock.
+    seal        BLOB    NOT NULL
 ) STRICT;
 
 -- "caller/request_id" to what was confirmed; the audit log of the clock, never purged.

@@ -489,12 +489,13 @@ SELECT * FROM voices WHERE said_us >= ? ORDER BY said_us DESC LIMIT ?;
 
 -- name: clock
 -- Read confirmed time as it was last kept. Primary key.
-SELECT time_us, elapsed_us, boot, owed_us, rest, ahead_us, since_us, is_rebooted, jumps FROM clock WHERE one = 1;
+SELECT time_us, elapsed_us, boot, owed_us, rest, ahead_us, since_us, is_rebooted, jumps, seal FROM clock WHERE one = 1;
 
 -- name: keep_clock
 -- Keep confirmed time.
-INSERT OR REPLACE INTO clock (one, time_us, elapsed_us, boot, owed_us, rest, ahead_us, since_us, is_rebooted, jumps)
-VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT OR REPLACE INTO clock (one, time_us, elapsed_us, boot, owed_us, rest, ahead_us, since_us, is_rebooted, jumps,
+    seal)
+VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: clock_change
 -- Find the word on the clock that a key stands for. Primary key.
