@@ -98,7 +98,7 @@ class Disturbances:
         faults = {
             What.SLOW_DISK: ("sync_ms", one.milliseconds, f"every sync took {one.milliseconds} ms longer"),
             What.FULL_DISK: ("is_full", 1, "the disk was full"),
-            What.CLOCK_STEP: ("clock_ms", one.milliseconds, f"the engine's clock was {one.milliseconds} ms off"),
+            What.CLOCK_STEP: ("clock_ms", one.milliseconds, f"the machine's clock was {one.milliseconds} ms off"),
         }
         name, measure, told = faults[one.what]
         server.set_faults(**{name: measure})

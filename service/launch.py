@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 ENGINE_REPORT_SECONDS: Final = 5.0
 GARBAGE_MAX: Final = 50_000
 """New objects after which the collector looks, in processes whose records hold no cycles."""
+CLOCK_SECONDS: Final = 0.5
 PURGE_SECONDS: Final = 1.0
 SENTRY_TURN_SECONDS: Final = 0.2
 SENTRY_NICENESS: Final = 10
@@ -66,7 +67,9 @@ def run_engine(orders: dict[str, Any]) -> int:
     checkpointer = Checkpointer(bootstrap.store_path(settings.store), store.log_is_long)
     checkpointer.start()
     with listening(orders["socket"]) as server:
-        engine = bootstrap.make_engine(store, settings, telemetry.engine_meters(meter))
+        engine = bootstrap.make_engine(store, settings, telemetry.engine_meters(meter), bootstrap.read_clocks)
+        # What a restart has to go on from is durable before the first answer.
+        engine.mind_clock()
         loop = Loop(engine, server, sys.stdin.fileno())
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         # Our records hold no cycles.
@@ -79,7 +82,8 @@ def run_engine(orders: dict[str, Any]) -> int:
         loop.run(
             [
                 Chore(ENGINE_REPORT_SECONDS, lambda: engine.report_in(seen)),
-                Chore(PURGE_SECONDS, lambda: engine.purge(bootstrap.now_us() - retention_us, purge_max) == purge_max),
+                Chore(CLOCK_SECONDS, engine.mind_clock),
+                Chore(PURGE_SECONDS, lambda: engine.purge(retention_us, purge_max) == purge_max),
                 Chore(PURGE_SECONDS, lambda: engine.purge_outbox(forgets, purge_max)),
             ]
         )
@@ -121,7 +125,8 @@ def run_sentry(orders: dict[str, Any]) -> int:
     line = Line(orders["socket"])
     port = settings.metrics_port and settings.metrics_port + 1 + settings.gateways
     meters = telemetry.sentry_meters(telemetry.start_metrics("sentry", port, settings.otlp_endpoint))
-    sentry, deliverers = bootstrap.make_sentry(store, line, settings, bootstrap.now_us, meters)
+    clock = bootstrap.follow_clock(store)
+    sentry, deliverers = bootstrap.make_sentry(store, line, settings, clock.now_us, meters)
     for deliverer in deliverers:
         deliverer.start()
     with listening(sentry_path(orders["socket"])) as server:
@@ -132,7 +137,7 @@ def run_sentry(orders: dict[str, Any]) -> int:
         # Looks and previews make many records and no cycles.
         spare_the_collector(GARBAGE_MAX)
         report({})
-        loop.run([Chore(SENTRY_TURN_SECONDS, sentry.turn)])
+        loop.run([Chore(CLOCK_SECONDS, clock.look), Chore(SENTRY_TURN_SECONDS, sentry.turn)])
     for deliverer in deliverers:
         deliverer.stop()
     line.close()
@@ -152,6 +157,7 @@ def run_worker(orders: dict[str, Any]) -> int:
         listener.stop()
         return 1
     line = Line(orders["socket"])
+    clock = bootstrap.follow_clock(store)
     worker = bootstrap.make_worker(store, line, settings, f"{socket.gethostname()}-{os.getpid()}")
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
@@ -159,6 +165,7 @@ def run_worker(orders: dict[str, Any]) -> int:
     spare_the_collector(GARBAGE_MAX)
     report({})
     while not over.is_set():
+        clock.look()
         rest_seconds = worker.turn()
         # The lifeline to the supervisor becomes readable when it is gone.
         if select.select([sys.stdin], [], [], WORKER_IDLE_SECONDS if rest_seconds < 0 else rest_seconds)[0]:

@@ -28,6 +28,7 @@ BATCH_SIZE: Final = "holdline.batch.size"
 COMMIT_DURATION: Final = "holdline.commit.duration"
 DECISIONS: Final = "holdline.decisions"
 KEYS_PURGED: Final = "holdline.keys.purged"
+CLOCK_AHEAD: Final = "holdline.clock.ahead"
 GUARD_LEVEL: Final = "holdline.guard.level"
 ACTIVATIONS_IN_FORCE: Final = "holdline.activations.in_force"
 
@@ -44,12 +45,13 @@ class GatewayMeters(NamedTuple):
 
 
 class EngineMeters(NamedTuple):
-    """Decisions a commit, commit time, decisions by kind and outcome, keys purged. None where metrics are off."""
+    """Decisions a commit, commit time, decisions by outcome, keys purged, the clock. None where metrics are off."""
 
     batch_size: Histogram | None
     commit_seconds: Histogram | None
     decisions: Counter | None
     keys_purged: Counter | None
+    clock_ahead: Gauge | None
 
 
 class SentryMeters(NamedTuple):
@@ -170,12 +172,15 @@ def gateway_meters(meter: metrics.Meter | None) -> GatewayMeters:
 def engine_meters(meter: metrics.Meter | None) -> EngineMeters:
     """Make the engine's instruments."""
     if meter is None:
-        return EngineMeters(None, None, None, None)
+        return EngineMeters(None, None, None, None, None)
     return EngineMeters(
         meter.create_histogram(BATCH_SIZE, description="Commands executed in one transaction."),
         meter.create_histogram(COMMIT_DURATION, unit="s", description="Time of one transaction, commit included."),
         meter.create_counter(DECISIONS, description="Answers given, by outcome or error reason."),
         meter.create_counter(KEYS_PURGED, description="Idempotency keys purged after their retention."),
+        meter.create_gauge(
+            CLOCK_AHEAD, unit="s", description="How far an unconfirmed step put the machine's clock ahead; 0: none."
+        ),
     )
 
 

@@ -22,7 +22,7 @@ def sender(store: Store) -> Send:
     parts = bootstrap.make_parts(store, settings(), read_policy)
     engine = Engine(
         store, parts.control, parts.calendar, parts.codec, telemetry.engine_meters(None), 1_000, parts.brake,
-        parts.tally, parts.dead_man,
+        parts.tally, parts.dead_man, parts.clock,
     )  # fmt: skip
     index = {path.rpartition("/")[2]: number for path, number in INDEX_OF.items()}
 

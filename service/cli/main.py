@@ -2,7 +2,7 @@
 
 import io
 import sys
-from typing import Final
+from typing import Final, cast
 
 import typer
 
@@ -10,6 +10,7 @@ from loadtests import cli as load
 from service import printable
 from service.cli import (
     accounts,
+    clock,
     decisions,
     demo,
     draws,
@@ -31,7 +32,7 @@ EXTRAS: Final = {"hpack": "load", "hdrh": "load", "matplotlib": "load", "conflue
 """Which extra brings a module that not every installation has."""
 
 
-MISUSED: Final = typer.BadParameter.__mro__[2]
+MISUSED: Final = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
 """What every wrong use of the command line is an error of; typer gives it no public name."""
 assert MISUSED.__name__ == "ClickException", "typer has moved it"
 
@@ -90,6 +91,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(policies.app, name="policy")
 app.add_typer(playbooks.app, name="playbook")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(clock.app, name="clock")
 app.command("mode")(oncall.mode)
 app.command("oncall")(oncall.oncall)
 app.command("drill")(drill.drill)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from service.cli import output, playbooks
+from service.cli import clock, output, playbooks
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def mode(
         output.print_json([found, signals])
         return
     output.echo(f"mode {found.mode.mode_id} at {found.mode.as_of.ToJsonString()}", bold=True)
+    show_clock(found.clock)
     if found.mode.activations:
         playbooks.show_activations("In force", list(found.mode.activations))
     if found.mode.pending:
@@ -58,6 +59,12 @@ def mode(
     rows = [(one.engine_id, one.build, one.policy_compiler, one.playbooks) for one in found.engines]
     output.table("Engines", ("engine", "build", "policy compiler", "playbooks"), rows)
     show_signals(signals.signals)
+
+
+def show_clock(found: pb.StoreClock) -> None:
+    """Print what is to be known of the clock, where anything is."""
+    if found.ahead_micros or found.owed_micros:
+        output.echo(f"Clock: {clock.standing(found)}.", fg="red" if found.ahead_micros else "yellow")
 
 
 def _show_change(seen: pb.WatchModeResponse, *, as_json: bool) -> None:
@@ -97,6 +104,7 @@ def oncall(server: Server = SERVER, caller: Caller = CALLER) -> None:
     with output.connected(server, caller) as client:
         found, signals, known = client.mode(), client.signals(), client.playbooks()
     output.echo(f"Mode {found.mode.mode_id}.", bold=True)
+    show_clock(found.clock)
     if found.mode.activations:
         playbooks.show_activations("In force", list(found.mode.activations))
     show_signals(signals.signals)

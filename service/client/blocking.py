@@ -200,6 +200,13 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         """Read what is in force. Raises HoldlineError."""
         return self._call(self._playbooks.GetMode, pb.GetModeRequest(), "")
 
+    def confirm_clock(self, ahead_micros: int, *, reason: str, request_id: str = "") -> pb.ConfirmClockResponse:
+        """Say that the engine's machine clock is right, so far ahead as `mode` gave it. Raises HoldlineError."""
+        request = pb.ConfirmClockRequest(
+            request_id=request_id or requests.new_request_id(), ahead_micros=ahead_micros, reason=reason
+        )
+        return self._call(self._playbooks.ConfirmClock, request, request.request_id)
+
     def signals(self) -> pb.GetSignalsResponse:
         """Read what the guards see. Raises HoldlineError."""
         return self._call(self._playbooks.GetSignals, pb.GetSignalsRequest(), "")

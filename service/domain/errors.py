@@ -33,8 +33,7 @@
     │   ├── PlaybookRetired
     │   ├── PlaybookConflict
     │   ├── ActivationOver
-    │   ├── ApprovalRefused
-    │   ├── BuildMix
+    │   ├── ApprovalRefused, BuildMix, ClockNotConfirmed
     │   ├── NothingToAppeal
     │   ├── CaseOver
     │   ├── AppealHeld
@@ -294,6 +293,12 @@ class ApprovalRefused(Refused):
     """This approval doesn't count."""
 
     reason = "APPROVAL_REFUSED"
+
+
+class ClockNotConfirmed(Refused):
+    """The machine's clock is off by something else by now; look with `holdline clock`, then confirm what you see."""
+
+    reason = "CLOCK_NOT_CONFIRMED"
 
 
 class BuildMix(Refused):

@@ -8,6 +8,7 @@ from service.domain.account import Account
 from service.domain.activation import Activation, ActivationChange
 from service.domain.book import Answered, Book, Command, Wanted
 from service.domain.case import Case, CaseChange, CaseState, Voice
+from service.domain.clock import ClockChange, ConfirmedTime
 from service.domain.daily_run import Closing, Discrepancy, DiscrepancyCount, Passed, Run, Shard, Slice
 from service.domain.decision import Criticality, Decided
 from service.domain.draw import Hold, Posted, Posting
@@ -45,8 +46,8 @@ NUMBER_MAX = 1 << 62
 class ControlRow(NamedTuple):
     """What every batch reads first: how often policies or activations changed, the newest decision, the time.
 
-    The time is the store's (microseconds since the epoch UTC): the one clock that counts, whoever asks. It never lies
-    before the newest decision, so a clock that is set back makes nothing older and revives no activation.
+    The time is the store's (microseconds since the epoch UTC): the one clock that counts, whoever asks. It is confirmed
+    time, which no setting of the machine's clock moves, and never lies before the newest decision.
     """
 
     generation: int
@@ -125,6 +126,15 @@ class CaseStore(Protocol):
     def voices_since(self, since_us: int, count: int) -> list[Voice]: ...
 
 
+class ClockStore(Protocol):
+    """The part of a store that confirmed time is kept in; same transaction, same errors."""
+
+    def kept(self) -> ConfirmedTime | None: ...
+    def keep(self, time: ConfirmedTime) -> None: ...
+    def change(self, key: str) -> ClockChange | None: ...
+    def enter_change(self, change: ClockChange) -> None: ...
+
+
 class RunStore(Protocol):
     """The part of a store that promises, runs, budgets and closings live in; same transaction, same errors."""
 
@@ -171,6 +181,8 @@ class Store(Protocol):
     def outbox(self) -> Outbox: ...
     @property
     def cases(self) -> CaseStore: ...
+    @property
+    def clock(self) -> ClockStore: ...
     def begin(self) -> None: ...
     def commit(self) -> None: ...
     def rollback(self) -> None: ...

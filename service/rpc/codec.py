@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from service.domain.book import Answered
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
+from service.engine.clock import ClockDesk
 from service.engine.daily_run import RunDesk
 from service.engine.desk import Desk
 from service.engine.feedback_desk import FeedbackDesk
@@ -45,13 +46,14 @@ class ProtoCodec:
         outbox: OutboxDesk,
         feedback: FeedbackDesk,
         calendar: Calendar,
+        clock: ClockDesk,
     ) -> None:
         limits, draws, events = LimitCalls(desk), DrawCalls(desk), EventCalls(calendar)
         queries = {
             **limits.queries,
             **draws.queries,
             **PolicyCalls(desk).queries,
-            **PlaybookCalls(playbooks).queries,
+            **PlaybookCalls(playbooks, clock).queries,
             **RunCalls(runs).queries,
             **OutboxCalls(outbox).queries,
             **FeedbackCalls(feedback).queries,

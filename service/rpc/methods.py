@@ -102,6 +102,7 @@ METHODS: Final = (
     Method(f"{_PLAYBOOKS}DeactivatePlaybook", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_PLAYBOOKS}ListActivations", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
     Method(f"{_PLAYBOOKS}GetMode", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_PLAYBOOKS}ConfirmClock", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_PLAYBOOKS}WatchMode", Shape.WATCH, UNARY_BYTES_MAX, _ALL),
     Method(f"{_PLAYBOOKS}GetSignals", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
     Method(f"{_PLAYBOOKS}LearnBaseline", Shape.SENTRY, UNARY_BYTES_MAX, _ON_CALL),

@@ -11,6 +11,7 @@ from holdline.v1 import playbook_service_pb2 as pb
 
 from service.domain.book import key_of
 from service.domain.errors import Violation
+from service.engine.clock import ClockDesk, ClockOrder
 from service.engine.playbook_desk import ActivationChanged, ActivationOrder, PlaybookDesk
 from service.engine.ports import Call
 from service.rpc import playbook_messages as messages
@@ -20,6 +21,8 @@ from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
 
 REASON_LENGTH_MAX: Final = 500
 INCIDENT_LENGTH_MAX: Final = 64
+AHEAD_US_MAX: Final = 100 * 366 * 86_400_000_000
+"""A century: a machine without a battery begins in 1970."""
 CHANGES_MAX: Final = 1_000
 """Most changes in one message of a watch; more follow in the next."""
 is_resume_token: Final = re.compile(rf"\d{{1,18}}(:({validation.MODE_ID}))?").fullmatch
@@ -28,8 +31,9 @@ is_resume_token: Final = re.compile(rf"\d{{1,18}}(:({validation.MODE_ID}))?").fu
 class PlaybookCalls:
     """The calls of PlaybookService, in bytes."""
 
-    def __init__(self, desk: PlaybookDesk) -> None:
+    def __init__(self, desk: PlaybookDesk, clock: ClockDesk) -> None:
         self._desk = desk
+        self._clock = clock
         self.queries: dict[str, Callable[[Call], bytes]] = {
             "ListPlaybooks": self._list,
             "DescribePlaybook": self._describe,
@@ -39,6 +43,7 @@ class PlaybookCalls:
             "DeactivatePlaybook": self._deactivate,
             "ListActivations": self._list_activations,
             "GetMode": self._get_mode,
+            "ConfirmClock": self._confirm_clock,
             "WatchMode": self._watch_mode,
             "Glance": self._glance,
         }
@@ -166,8 +171,22 @@ class PlaybookCalls:
             ],
             builds_differ=len({one[1:4] for one in view.engines}) > 1,
             resume_token=f"{view.last_change}:{view.mode.mode_id}",
+            clock=messages.clock(self._clock.time()),
         )
         return response.SerializeToString()
+
+    def _confirm_clock(self, call: Call) -> bytes:
+        request = pb.ConfirmClockRequest.FromString(call.body)
+        violations = [
+            *validation.request_id_violations(request.request_id), *_reason_violations(request.reason, needed=True)
+        ]  # fmt: skip
+        if not 0 < abs(request.ahead_micros) <= AHEAD_US_MAX:
+            violations.append(Violation("ahead_micros", f"send what GetMode gives, at most {AHEAD_US_MAX} either way"))
+        validation.refuse(violations)
+        seal = validation.fingerprint("confirm clock", request.ahead_micros, request.reason)
+        key = key_of(call.caller, request.request_id)
+        time, replayed = self._clock.confirm(ClockOrder(key, seal, call.caller, request.reason, request.ahead_micros))
+        return pb.ConfirmClockResponse(clock=messages.clock(time), replayed=replayed).SerializeToString()
 
     def _glance(self, call: Call) -> bytes:
         view = self._desk.mode()

@@ -17,6 +17,7 @@ from service.domain.watch import Look, look_at
 from service.engine.ports import ControlRow, Sealed, SealedPosting
 from service.storage import rows
 from service.storage.memory_cases import MemoryCases
+from service.storage.memory_clock import MemoryClock
 from service.storage.memory_outbox import MemoryOutbox
 from service.storage.memory_playbooks import MemoryPlaybooks
 from service.storage.memory_runs import MemoryRuns
@@ -38,10 +39,11 @@ class MemoryStore:
         self.playbooks = MemoryPlaybooks()
         self.outbox = MemoryOutbox()
         self.cases = MemoryCases()
+        self.clock = MemoryClock()
         self._accounts: dict[str, Account] = {}
         self._decisions: dict[int, Decided] = {}
         self.runs = MemoryRuns(self._accounts, self._decisions)
-        self._parts: tuple[Part, ...] = self.playbooks, self.outbox, self.cases, self.runs
+        self._parts: tuple[Part, ...] = self.playbooks, self.outbox, self.cases, self.clock, self.runs
         self._parts_before: list[dict[str, object]] = []
         self._postings: dict[int, Posted] = {}
         self._holds: dict[int, Hold] = {}

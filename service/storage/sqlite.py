@@ -29,6 +29,7 @@ from service.engine.ports import ControlRow
 from service.storage import rows
 from service.storage.migrate import StoreRefused, migrate, refuse_newer
 from service.storage.sqlite_cases import SqliteCases
+from service.storage.sqlite_clock import SqliteClock
 from service.storage.sqlite_events import SqliteEvents
 from service.storage.sqlite_ledger import SqliteLedger
 from service.storage.sqlite_outbox import SqliteOutbox
@@ -89,6 +90,7 @@ class SqliteStore(SqliteLedger):
         self.runs = SqliteRuns(self._run)
         self.outbox = SqliteOutbox(self._run, self._run_many)
         self.cases = SqliteCases(self._run)
+        self.clock = SqliteClock(self._run)
         self._events = SqliteEvents(self._run, self._run_many)
         self._path = path
         self._read_only = read_only

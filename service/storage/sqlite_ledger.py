@@ -13,6 +13,7 @@ from service.domain.account import Account
 from service.domain.draw import Hold
 from service.engine.ports import Sealed, SealedPosting
 from service.storage import rows
+from service.storage.sqlite_clock import SqliteClock
 from service.storage.statements import STATEMENTS
 
 
@@ -20,6 +21,7 @@ class SqliteLedger(ABC):
     """The reads of a ledger over a connection that the store owns."""
 
     _connection: apsw.Connection
+    clock: SqliteClock
 
     @abstractmethod
     def _run(self, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:
@@ -69,5 +71,5 @@ class SqliteLedger(ABC):
         return int(self._run(STATEMENTS["keys_without_decision"])[0][0])
 
     def damage(self) -> list[str]:
-        """Ask SQLite for damage of the file; empty where there is none."""
-        return [line for (line,) in self._run("PRAGMA integrity_check") if line != "ok"]
+        """Ask SQLite for damage of the file, and for a kept time that was changed; empty where there is none."""
+        return [line for (line,) in self._run("PRAGMA integrity_check") if line != "ok"] + self.clock.damage()

@@ -15,9 +15,11 @@ from rich.table import Table
 
 from service.domain.account import Account
 from service.domain.book import Book, Elsewhere, key_of
+from service.domain.clock import ConfirmedTime, Reading
 from service.domain.draw import Posted
 from service.domain.draw import post as real_post
 from service.domain.errors import StoreUnavailable
+from service.engine import clock
 from service.engine import execute as executing
 from service.engine.control import Control
 from service.engine.ports import ControlRow, Store
@@ -174,6 +176,15 @@ def _captures_without_the_hold() -> Any:
     return mock.patch.object(executing, "post", post)
 
 
+def _believes_the_machines_clock() -> Any:
+    """Take the machine's clock for the time, and only never go back, as the store did once."""
+
+    def advanced(before: ConfirmedTime, reading: Reading) -> ConfirmedTime:
+        return before._replace(time_us=max(before.time_us, reading.wall_us))
+
+    return mock.patch.object(clock, "advanced", advanced)
+
+
 @contextmanager
 def _both(*patches: Any) -> Iterator[None]:
     with patches[0], patches[1]:
@@ -191,6 +202,7 @@ MUTATIONS: Final = (
     Mutation("captures twice what was held", "money is conserved", _captures_without_the_hold),
     Mutation("keeps the old mode for a while", "no old mode after the acknowledgement", _keeps_the_old_mode),
     Mutation("loses one of a batch", "no lost record under concurrency", _loses_one_of_a_batch),
+    Mutation("believes the machine's clock", "no step purges, lapses or stops anything", _believes_the_machines_clock),
     Mutation("breaks the chain", "every record is sealed", _breaks_the_chain),
 )
 

@@ -241,6 +241,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     already. Metadata: case_id, reasons. The caller resolves the case later.
     Example: {"reason": "APPEAL_HELD", "metadata": {"case_id": "C17", "reasons": "RAISES_FROZEN"}}
     """
+    ERROR_REASON_CLOCK_NOT_CONFIRMED: _ErrorReason.ValueType  # 46
+    """FAILED_PRECONDITION: the machine's clock is right, or is off by something else than what was confirmed.
+    Metadata: ahead_micros. The caller looks at the clock, then confirms what it sees.
+    Example: {"reason": "CLOCK_NOT_CONFIRMED", "metadata": {"ahead_micros": "86400000000"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` (without the prefix), domain "holdline". Each says its status, its
@@ -465,5 +470,10 @@ ERROR_REASON_APPEAL_HELD: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION: the limit can't be raised now, because a playbook in force holds it or it is as great
 already. Metadata: case_id, reasons. The caller resolves the case later.
 Example: {"reason": "APPEAL_HELD", "metadata": {"case_id": "C17", "reasons": "RAISES_FROZEN"}}
+"""
+ERROR_REASON_CLOCK_NOT_CONFIRMED: ErrorReason.ValueType  # 46
+"""FAILED_PRECONDITION: the machine's clock is right, or is off by something else than what was confirmed.
+Metadata: ahead_micros. The caller looks at the clock, then confirms what it sees.
+Example: {"reason": "CLOCK_NOT_CONFIRMED", "metadata": {"ahead_micros": "86400000000"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -84,6 +84,11 @@ class PlaybookServiceStub:
                 request_serializer=holdline_dot_v1_dot_playbook__service__pb2.GetModeRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_playbook__service__pb2.GetModeResponse.FromString,
                 _registered_method=True)
+        self.ConfirmClock = channel.unary_unary(
+                '/holdline.v1.PlaybookService/ConfirmClock',
+                request_serializer=holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockResponse.FromString,
+                _registered_method=True)
         self.WatchMode = channel.unary_stream(
                 '/holdline.v1.PlaybookService/WatchMode',
                 request_serializer=holdline_dot_v1_dot_playbook__service__pb2.WatchModeRequest.SerializeToString,
@@ -182,6 +187,16 @@ class PlaybookServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConfirmClock(self, request, context):
+        """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
+        time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
+        time goes on by the time that passes, and no step purges, lapses or stops anything.
+        Role: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchMode(self, request, context):
         """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
         Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than
@@ -254,6 +269,11 @@ def add_PlaybookServiceServicer_to_server(servicer, server):
                     servicer.GetMode,
                     request_deserializer=holdline_dot_v1_dot_playbook__service__pb2.GetModeRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_playbook__service__pb2.GetModeResponse.SerializeToString,
+            ),
+            'ConfirmClock': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmClock,
+                    request_deserializer=holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockResponse.SerializeToString,
             ),
             'WatchMode': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchMode,
@@ -519,6 +539,33 @@ class PlaybookService:
             '/holdline.v1.PlaybookService/GetMode',
             holdline_dot_v1_dot_playbook__service__pb2.GetModeRequest.SerializeToString,
             holdline_dot_v1_dot_playbook__service__pb2.GetModeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmClock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.PlaybookService/ConfirmClock',
+            holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockRequest.SerializeToString,
+            holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -75,6 +75,12 @@ class PlaybookServiceStub:
     """GetMode reads what is in force now, and which engines serve.
     Roles: all. Retry: always safe. Cost: one look-up.
     """
+    ConfirmClock: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ConfirmClockRequest, _playbook_service_pb2.ConfirmClockResponse]
+    """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
+    time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
+    time goes on by the time that passes, and no step purges, lapses or stops anything.
+    Role: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+    """
     WatchMode: _grpc.UnaryStreamMultiCallable[_playbook_service_pb2.WatchModeRequest, _playbook_service_pb2.WatchModeResponse]
     """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
     Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than
@@ -135,6 +141,12 @@ class PlaybookServiceAsyncStub(PlaybookServiceStub):
     GetMode: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.GetModeRequest, _playbook_service_pb2.GetModeResponse]  # type: ignore[assignment]
     """GetMode reads what is in force now, and which engines serve.
     Roles: all. Retry: always safe. Cost: one look-up.
+    """
+    ConfirmClock: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ConfirmClockRequest, _playbook_service_pb2.ConfirmClockResponse]  # type: ignore[assignment]
+    """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
+    time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
+    time goes on by the time that passes, and no step purges, lapses or stops anything.
+    Role: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
     """
     WatchMode: _aio.UnaryStreamMultiCallable[_playbook_service_pb2.WatchModeRequest, _playbook_service_pb2.WatchModeResponse]  # type: ignore[assignment]
     """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
@@ -247,6 +259,18 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_playbook_service_pb2.GetModeResponse, _abc.Awaitable[_playbook_service_pb2.GetModeResponse]]:
         """GetMode reads what is in force now, and which engines serve.
         Roles: all. Retry: always safe. Cost: one look-up.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmClock(
+        self,
+        request: _playbook_service_pb2.ConfirmClockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_playbook_service_pb2.ConfirmClockResponse, _abc.Awaitable[_playbook_service_pb2.ConfirmClockResponse]]:
+        """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
+        time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
+        time goes on by the time that passes, and no step purges, lapses or stops anything.
+        Role: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
         """
 
     @_abc_1.abstractmethod
