@@ -1,7 +1,7 @@
 """What every command shares: the options that name a server, tables for people, JSON for scripts, exit codes.
 
 Exit codes: 0 done, 1 a promise does not hold (verify, replay, demo), 2 the command line is wrong, 3 the server refused
-the request, 4 the server is out of reach or too busy (try again).
+the request, 4 the server is out of reach or too busy (try again), 5 the store or the machine does not let it start.
 """
 
 from __future__ import annotations

@@ -6,7 +6,10 @@ Every setting is a flag here, made from settings.py; SETTINGS.md lists them.
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
+
+log = structlog.get_logger("holdline")
 
 
 def serve(
@@ -19,7 +22,7 @@ def serve(
     ] = None,
     ready_file: Annotated[Path | None, typer.Option(help="Written when serving: address and process ids.")] = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C, then drain and exit with 0.
+    """Serve until SIGTERM or Ctrl-C, then drain and exit with 0; 5 where the store or the address can't be served.
 
     Each setting is also a variable, HOLDLINE_STORE for --store; a flag wins over a variable.
 
@@ -27,7 +30,7 @@ def serve(
     """
     from pydantic import ValidationError
 
-    from service import telemetry
+    from service import bootstrap, telemetry, ulimits
     from service.settings import Settings
     from service.supervisor import Supervisor, hold_signals
 
@@ -44,14 +47,14 @@ def serve(
         problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
         raise typer.BadParameter("; ".join(problems)) from error
     if settings.roles_file or settings.dead_man_playbook or settings.guards_activate:
-        from service import bootstrap
-
         try:
             bootstrap.refuse_settings(settings)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
     hold_signals()
     listener = telemetry.start_logs(settings.log_level)
+    for shortage in ulimits.shortages(settings, bootstrap.store_path(settings.store)):
+        log.warning("low limit", what=shortage)
     try:
         code = Supervisor(settings, ready_file).run()
     finally:

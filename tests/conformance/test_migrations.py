@@ -17,7 +17,7 @@ FIRST_SCHEMA = 1
 LATER_TABLES = (
     "activations", "activation_changes", "outbox", "engines", "growth", "baselines", "postings", "holds",
     "entitlements", "runs", "run_shards", "budget_slices", "closings", "discrepancies", "events",
-    "cases", "case_changes", "voices",
+    "cases", "case_changes", "voices", "seals",
 )  # fmt: skip
 LATER_COLUMNS = (
     ("accounts", "holds"), ("accounts", "last_posting"), ("accounts", "postings_chain"),

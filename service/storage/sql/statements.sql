@@ -486,3 +486,8 @@ SELECT * FROM voices WHERE number > ? ORDER BY number LIMIT ?;
 -- name: voices_since
 -- Read what customers said since a time, newest first. Index voices_said.
 SELECT * FROM voices WHERE said_us >= ? ORDER BY said_us DESC LIMIT ?;
+
+-- name: enter_seal
+-- Enter a table's seal. Primary key.
+INSERT INTO seals (name, count, total) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET count = excluded.count, total = excluded.total;
