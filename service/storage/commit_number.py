@@ -11,16 +11,19 @@ sqlite.org/fileformat2.html, sections 1.3 and 4.
 
 import contextlib
 import os
+import secrets
 import struct
 import zlib
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from service import private_file
 from service.storage.migrate import StoreDamaged
 
 SERVING: Final = 1 << 31
 """Set in the number while a server writes: the log may hold what the database file lacks."""
 _RANGE: Final = 1 << 31
+_LEAP: Final = 1 << 20
 _APPLICATION_ID: Final = 68
 """Where the number stands in the header."""
 _HEADER_BYTES: Final = 100
@@ -42,6 +45,8 @@ class Traces(NamedTuple):
     """Whether its last writer did not close it in order."""
     in_log: tuple[int, ...]
     """The numbers in the log, in the order of its frames, each once in a row, damaged ones included."""
+    log_frames: int
+    """How many present frames the log has."""
     has_log: bool
     in_mark: int | None
     """The number in the mark; None where there is none that can be read."""
@@ -54,7 +59,8 @@ def traces(descriptor: int, path: Path) -> Traces:
     header = os.pread(descriptor, _HEADER_BYTES, 0)
     found = _number(header, _APPLICATION_ID) if len(header) == _HEADER_BYTES else 0
     log_path = Path(f"{path}-wal")
-    return Traces(number_of(found), bool(found & SERVING), _numbers_of_log(log_path), log_path.exists(), mark)
+    numbers, frames = _numbers_of_log(log_path)
+    return Traces(number_of(found), bool(found & SERVING), numbers, frames, log_path.exists(), mark)
 
 
 def number_of(application_id: int) -> int:
@@ -65,6 +71,11 @@ def number_of(application_id: int) -> int:
 def next_after(number: int) -> int:
     """Give the number of the next commit; they begin anew after 2^31."""
     return (number + 1) % _RANGE
+
+
+def begun_after(number: int) -> int:
+    """Give the number that a new life of a store begins with: no other life, of this store or a copy, goes on there."""
+    return (number + 1 + secrets.randbelow(_LEAP)) % _RANGE
 
 
 def is_later(number: int, than: int) -> bool:
@@ -105,6 +116,9 @@ def refuse_lost(found: Traces, recovered: int, path: Path, *, is_alone: bool) ->
             f"{path.name}-wal is not the log of {path.name}, or is damaged: with it the file falls back from commit "
             f"{found.in_file} to {recovered}. Bring its own log back, or restore a backup (service/README.md)"
         )
+    if found.log_frames <= 1:
+        # A new life begins with a frame of its own, which holds its number and nothing else.
+        return
     if found.in_log and is_later(found.in_log[0], next_after(found.in_file)):
         raise StoreDamaged(
             f"{path.name}-wal is not the log of {path.name}: it begins with commit {found.in_log[0]}, the file ends "
@@ -119,36 +133,42 @@ def refuse_lost(found: Traces, recovered: int, path: Path, *, is_alone: bool) ->
         )
 
 
-def _numbers_of_log(log_path: Path) -> tuple[int, ...]:
-    """Read the numbers that the present frames of a log hold, whether or not SQLite would take the frames for whole."""
+def _numbers_of_log(log_path: Path) -> tuple[tuple[int, ...], int]:
+    """Read the numbers that the present frames of a log hold, and count the frames.
+
+    Whether SQLite would take the frames for whole makes no difference.
+    """
     try:
         descriptor = os.open(log_path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return ()
+        return (), 0
     try:
         return _numbers(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _numbers(descriptor: int) -> tuple[int, ...]:
+def _numbers(descriptor: int) -> tuple[tuple[int, ...], int]:
     header = os.pread(descriptor, _LOG_HEADER.size, 0)
     if len(header) < _LOG_HEADER.size:
-        return ()
+        return (), 0
     salts = _LOG_HEADER.unpack(header)[4:6] if _is_whole(header) else None
     numbers: list[int] = []
+    present = 0
     at = _LOG_HEADER.size
     while len(frame := os.pread(descriptor, _FRAME_HEADER.size, at)) == _FRAME_HEADER.size:
         page, _, *frame_salts, _, _ = _FRAME_HEADER.unpack(frame)
         # Where the log's own header is damaged, the first frame says which frames are present.
         salts = salts or tuple(frame_salts)
-        if page == 1 and tuple(frame_salts) == salts:
+        is_present = tuple(frame_salts) == salts
+        present += is_present
+        if page == 1 and is_present:
             number = os.pread(descriptor, 4, at + _FRAME_HEADER.size + _APPLICATION_ID)
             found = number_of(_number(number, 0)) if len(number) == 4 else None
             if found is not None and numbers[-1:] != [found]:
                 numbers.append(found)
         at += _FRAME_BYTES
-    return tuple(numbers)
+    return tuple(numbers), present
 
 
 def _is_whole(header: bytes) -> bool:
@@ -187,7 +207,7 @@ class Mark:
 
     def __init__(self, path: Path) -> None:
         """Open the mark; raises OSError."""
-        self._descriptor = os.open(mark_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = private_file.opener(str(mark_path(path)), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
 
     def reach(self, number: int) -> None:
         """Write down that a commit was made; a mark that can't be written stays an older one."""

@@ -80,10 +80,12 @@ class Custody:
         """Begin to write: the file says from now on that its log belongs to it."""
         refuse_newer(connection)
         self._seals.attend(connection)
-        self._number = commit_number.next_after(self._number)
-        connection.execute(_numbered(self._number | SERVING))
         if is_new_life:
-            # Into the file itself, so that a file whose log is missing is known for what it is.
+            # Into the file itself, before and after: a log of this life fits nothing that lacks its first number, and
+            # a file whose log is missing is known for what it is.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._number = commit_number.begun_after(self._number)
+            connection.execute(_numbered(self._number | SERVING))
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._mark = Mark(self.path)
         self._mark.reach(self._number)
@@ -127,8 +129,12 @@ class Custody:
     def rescue(self, connection: apsw.Connection) -> str:
         """Save what was acknowledged from a file or a log that was taken away; says where it is, for a person."""
         try:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            if self._file.names:
+            self._number = commit_number.next_after(self._number)
+            connection.execute(_numbered(self._number))
+            _, frames, moved = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
+            if self._file.names and moved == frames:
+                if self._mark is not None:
+                    self._mark.reach(self._number)
                 return f"all that was acknowledged is in the file itself, wherever {self.path.name} lies now"
             saved = self.path.with_name(f"{self.path.name}.saved-{self._number}")
             copy(connection, saved)

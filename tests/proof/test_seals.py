@@ -60,7 +60,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _fill(bench: Bench) -> None:
     """Enter rows into the tables that the bench left empty, as the writer would."""
-    connection = bench.store._connection  # type: ignore[attr-defined]  # noqa: SLF001 - the writer's own.
+    connection = bench.store._connection  # type: ignore[attr-defined]  # the writer's own.
     bench.store.begin()
     for table in _tables(connection):
         if table in ("seals", "control", "sqlite_sequence"):
