@@ -46,9 +46,9 @@ class Seals:
             return
         rows, total = self._changes.get(name, (0, 0))
         if update.op != "INSERT":
-            rows, total = rows - 1, total - _hash(update.old)
+            rows, total = rows - 1, total - _hash(update.old or ())
         if update.op != "DELETE":
-            rows, total = rows + 1, total + _hash(update.new)
+            rows, total = rows + 1, total + _hash(update.new or ())
         self._changes[name] = rows, total
 
     def write(self, run_many: ExecuteMany) -> bool:
