@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from service import private_file
 from service.cli import output
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def capacity(
     out.mkdir(parents=True, exist_ok=True)
     trials = [(one.per_second, one.p99_ms, one.ok_share, one.holds) for one in found.trials]
     page = report.capacity_page(line, trials, found.per_second, p99_ms)
-    (out / "capacity.html").write_text(page, encoding="utf-8")
+    private_file.write(out / "capacity.html", page)
     output.echo(line)
 
 
@@ -200,5 +201,5 @@ def report(
 
     earlier = read_result(compare) if compare is not None else None
     page = result.with_suffix(".html")
-    page.write_text(reports.page(read_result(result), earlier), encoding="utf-8")
+    private_file.write(page, reports.page(read_result(result), earlier))
     output.echo(str(page))

@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ from service import bootstrap, telemetry
 from service.domain.decision import Criticality
 from service.engine.loop import Chore, Loop
 from service.engine.ports import Answer, Call
+from service.exit_codes import NOT_HERE
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ SENTRY_TURN_SECONDS: Final = 0.2
 SENTRY_NICENESS: Final = 10
 SENTRY_CALLS_MAX: Final = 16
 WORKER_IDLE_SECONDS: Final = 0.5
+PLACE_SECONDS: Final = 0.2
+"""So often the engine looks whether its files still stand where they were, when no commit does."""
 CODE: Final = {
     "engine": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
     "gateway": ("uvloop", "service.gateway.server"),
@@ -63,9 +67,10 @@ def run_engine(orders: dict[str, Any]) -> int:
     store = opened_store(settings, is_writer=True)
     if store is None:
         listener.stop()
-        return 1
+        return NOT_HERE
     checkpointer = Checkpointer(bootstrap.store_path(settings.store), store.log_is_long)
     checkpointer.start()
+    place = Place(store)
     with listening(orders["socket"]) as server:
         engine = bootstrap.make_engine(store, settings, telemetry.engine_meters(meter), bootstrap.read_clocks)
         # What a restart has to go on from is durable before the first answer.
@@ -85,13 +90,35 @@ def run_engine(orders: dict[str, Any]) -> int:
                 Chore(CLOCK_SECONDS, engine.mind_clock),
                 Chore(PURGE_SECONDS, lambda: engine.purge(retention_us, purge_max) == purge_max),
                 Chore(PURGE_SECONDS, lambda: engine.purge_outbox(forgets, purge_max)),
+                Chore(PLACE_SECONDS, lambda: place.watch(loop)),
             ]
         )
     checkpointer.stop()
-    store.checkpoint()
+    code = 0 if place.is_kept() else NOT_HERE
     store.close()
     listener.stop()
-    return 0
+    return code
+
+
+class Place:
+    """Whether an engine's files still stand where they were opened."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._is_lost = False
+
+    def watch(self, loop: Loop) -> bool:
+        """Look, and end the loop where they don't; claims no more to do."""
+        if not self.is_kept():
+            loop.stop()
+        return False
+
+    def is_kept(self) -> bool:
+        """Look, and save what was acknowledged as soon as they don't."""
+        if not self._is_lost and not self._store.is_in_place():
+            self._is_lost = True
+            log.critical("store taken away", what=self._store.rescue())
+        return not self._is_lost
 
 
 def run_gateway(orders: dict[str, Any]) -> int:
@@ -276,7 +303,8 @@ def report(content: dict[str, int]) -> None:
 
 
 def main() -> int:
-    """Run the role that the command line names."""
+    """Run the role that the command line names; whatever it writes is its owner's."""
+    os.umask(0o077)
     # The supervisor blocks signals to wait for them, and children inherit that.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
     bootstrap.assert_fast_protobuf()
@@ -288,7 +316,11 @@ def main() -> int:
         return 0
     orders = json.loads(line)
     roles = {"engine": run_engine, "gateway": run_gateway, "sentry": run_sentry, "worker": run_worker}
-    return roles[sys.argv[1]](orders)
+    code = roles[sys.argv[1]](orders)
+    if select.select([sys.stdin], [], [], 0)[0]:
+        # The supervisor is gone and can't remove the sockets' folder; whoever comes later finds it gone.
+        shutil.rmtree(Path(orders["socket"]).parent, ignore_errors=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -22,6 +21,9 @@ from typing import Final
 
 import structlog
 
+from service import held_port
+from service.exit_codes import NOT_HERE
+from service.run_folder import RunFolder
 from service.settings import Settings
 
 START_SECONDS_MAX: Final = 30.0
@@ -40,8 +42,6 @@ log = structlog.get_logger("holdline.supervisor")
 
 STOPPING: Final = {signal.SIGTERM, signal.SIGINT}
 WATCHED: Final = {*STOPPING, signal.SIGCHLD}
-CANNOT_START: Final = 5
-"""Exit code where this machine won't let the server start: a port or the store is not to be had."""
 
 
 def hold_signals() -> None:
@@ -92,6 +92,11 @@ class Child:
     def is_alive(self) -> bool:
         """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended; None where it did not."""
+        return self.process.returncode if self.process is not None else None
 
     def await_report(self, seconds_max: float) -> dict[str, int] | None:
         """Wait for the report; gives nothing where the process ends or the time is over."""
@@ -178,7 +183,7 @@ class Supervisor:
     def __init__(self, settings: Settings, ready_file: Path | None) -> None:
         self._settings = settings
         self._ready_file = ready_file
-        self._folder = tempfile.TemporaryDirectory(prefix="holdline-")
+        self._folder = RunFolder()
         self._engine = Child("engine", 0)
         self._sentry = Child("sentry", 0)
         self._spare = Child("engine", 0)
@@ -188,28 +193,50 @@ class Supervisor:
         """Workers of the daily run; nothing waits for them, so they come once the server answers."""
         self._gateways = [Child("gateway", number) for number in range(settings.gateways)]
         self._port = settings.port
+        self._held: Sequence[socket.socket] = ()
         self._signals = Signals()
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT, which `hold_signals` holds; gives the exit code."""
         try:
+            if not self._hold_port():
+                return NOT_HERE
             if not self._start_all():
-                return CANNOT_START
+                return NOT_HERE
             self._announce()
             self._spare_at = time.monotonic() + SPARE_SECONDS
             for worker in self._workers:
                 worker.start_at = time.monotonic() + WORKER_PAUSE_SECONDS
-            while not self._signals.is_stopping:
+            while not self._signals.is_stopping and not self._has_no_store():
                 self._watch()
-            return self._stop()
+            has_no_store = self._has_no_store()
+            code = self._stop()
+            return NOT_HERE if has_no_store or self._has_no_store() else code
         finally:
             self._kill_all()
-            self._folder.cleanup()
+            held_port.let_go(self._held)
+            self._folder.remove()
+
+    def _hold_port(self) -> bool:
+        """Hold the port that gateways will share; a single one takes it for itself."""
+        if len(self._gateways) == 1:
+            return True
+        try:
+            self._held = held_port.hold(self._settings.host, self._port)
+        except OSError as error:
+            log.error("port taken", listen=self._settings.listen, why=error.strerror)
+            return False
+        self._port = self._held[0].getsockname()[1]
+        return True
+
+    def _has_no_store(self) -> bool:
+        """Whether the engine has ended because its store can't be served: another one would fare no better."""
+        return not self._engine.is_alive and self._engine.exit_code == NOT_HERE
 
     def _orders(self) -> dict[str, object]:
         host = self._settings.host
         settings = self._settings.model_dump(mode="json") | {"listen": f"{host}:{self._port}"}
-        return {"settings": settings, "socket": str(Path(self._folder.name) / "engine.sock")}
+        return {"settings": settings, "socket": str(self._folder.path / "engine.sock")}
 
     def _start_all(self) -> bool:
         # All load their code at once, on whatever cores there are; then each in its turn becomes ready.
@@ -220,6 +247,7 @@ class Supervisor:
             report = child.await_report(START_SECONDS_MAX)
             if report is None:
                 log.error("could not start", role=child.role)
+                self._end([child], STOP_GRACE_SECONDS)
                 return False
             # With port 0 the first gateway picks it and the others share it.
             self._port = report.get("port", self._port)
@@ -251,6 +279,8 @@ class Supervisor:
         for child in self._children():
             if child.is_alive:
                 continue
+            if self._has_no_store():
+                return
             if child.start_at == 0.0:
                 self._note_death(child)
             if time.monotonic() >= child.start_at:

@@ -1,6 +1,7 @@
 """`holdline`: every command, found by name and imported when used, so that help is fast."""
 
 import io
+import os
 import sys
 from typing import Final, cast
 
@@ -69,9 +70,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Durable, explained credit-limit decisions. Start with `holdline demo`, then `holdline serve`.",
-    epilog="Exit codes: 0 done; 1 a promise does not hold; 2 wrong command line; 3 refused; 4 out of reach, try "
-    "again; 5 this machine won't let it start.",
+    epilog="Exit codes: 0 done; 1 a promise does not hold; 2 wrong command line; 3 refused; 4 out of reach, try again; "
+    "5 this store or machine does not let it start.",
 )
+
+
+@app.callback()
+def _begin() -> None:
+    # Stores, logs, notices and pages hold what is known of people: for their owner alone, whatever the shell's umask.
+    os.umask(0o077)
+
 
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)

@@ -3,7 +3,7 @@
 Promises that every text from outside reaches the terminal through here, without what a terminal would obey.
 
 Exit codes: 0 done, 1 a promise does not hold (verify, replay, demo), 2 the command line is wrong, 3 the server refused
-the request, 4 the server is out of reach or too busy (try again), 5 this machine won't let the server start.
+the request, 4 the server is out of reach or too busy (try again), 5 the store or the machine does not let it start.
 """
 
 from __future__ import annotations

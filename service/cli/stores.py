@@ -10,12 +10,15 @@ import typer
 
 from service.cli import output
 from service.cli.output import PROMISE_BROKEN, Json
+from service.exit_codes import NOT_HERE
 
 if TYPE_CHECKING:
     from service.engine.ports import Ledger
 
 Store = Annotated[str, typer.Option(envvar="HOLDLINE_STORE", help="The store: sqlite:///PATH.")]
 STORE = "sqlite:///holdline.db"
+DAMAGE_KINDS = ("CorruptError", "NotADBError")
+"""What a store says where its file can't be read, however often one tries."""
 
 
 @contextmanager
@@ -23,14 +26,16 @@ def opened(store: str) -> Iterator[Ledger]:
     """Open a store to read it from end to end; ends the command where it can't be opened."""
     from service import bootstrap
     from service.domain.errors import StoreUnavailable
-    from service.storage.migrate import StoreRefused
+    from service.storage.migrate import StoreDamaged, StoreRefused
 
     try:
         with bootstrap.open_ledger(store) as ledger:
             yield ledger
     except (StoreRefused, StoreUnavailable) as error:
         output.echo(f"{store}: {error}", fg="red", err=True)
-        raise typer.Exit(output.UNREACHABLE) from error
+        if isinstance(error, StoreDamaged) or getattr(error, "metadata", {}).get("kind") in DAMAGE_KINDS:
+            raise typer.Exit(PROMISE_BROKEN) from error
+        raise typer.Exit(NOT_HERE if isinstance(error, StoreRefused) else output.UNREACHABLE) from error
 
 
 def verify(store: Store = STORE, as_json: Json = False) -> None:

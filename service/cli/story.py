@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 import typer
 
-from service import printable
+from service import printable, private_file
 from service.cli import output
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
 from service.domain.money import display
@@ -93,7 +93,7 @@ def story(
     with output.connected(server, caller) as client:
         entries, is_cut_off = entries_of(client, account_id, told)
     if html is not None:
-        html.write_text(page(account_id, entries, told, is_cut_off=is_cut_off), encoding="utf-8")
+        private_file.write(html, page(account_id, entries, told, is_cut_off=is_cut_off))
     if as_json:
         output.print_json([entry._asdict() for entry in entries])
     elif html is None:

@@ -339,7 +339,6 @@ def template_store(folder: Path) -> Path:
         command(Kind.ASSIGN, caller="opens", request_id=account_id, account_id=account_id) for account_id in ACCOUNTS
     ]
     execute(opened, store, parts.control, clock, parts.brake)
-    store.checkpoint()
     store.close()
     return path
 

@@ -533,3 +533,8 @@ SELECT key, fingerprint, caller, reason, ahead_us, changed_us FROM clock_changes
 -- name: insert_clock_change
 -- Record a person's word on the clock.
 INSERT INTO clock_changes (key, fingerprint, caller, reason, ahead_us, changed_us) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: enter_seal
+-- Enter a table's seal. Primary key.
+INSERT INTO seals (name, count, total) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET count = excluded.count, total = excluded.total;
