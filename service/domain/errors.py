@@ -40,6 +40,7 @@
     │   ├── AppealHeld
     │   ├── EventTooOld
     │   ├── BehaviourFull
+    │   ├── AnswerTooLarge
     │   └── ModeReadOnly
     ├── RoleRequired            ask for the role
     ├── Overloaded              wait, then retry with the same key
@@ -88,8 +89,10 @@ class InvalidRequest(HoldlineError):
     reason = "INVALID_REQUEST"
 
     def __init__(self, violations: tuple[Violation, ...]) -> None:
-        text = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:8])
-        super().__init__(text, violations=str(len(violations)))
+        shown = [f"{violation.field}: {violation.description}" for violation in violations[:8]]
+        if len(violations) > len(shown):
+            shown.append(f"and {len(violations) - len(shown)} more")
+        super().__init__("; ".join(shown), violations=str(len(violations)))
         self.violations = violations
 
 
@@ -330,6 +333,15 @@ class BehaviourFull(Refused):
     """The account has more of these than its bounded state holds; check the feed."""
 
     reason = "BEHAVIOUR_FULL"
+
+
+class AnswerTooLarge(Refused):
+    """The answer is larger than clients take; ask for less at once."""
+
+    reason = "ANSWER_TOO_LARGE"
+
+    def __init__(self, size: int, size_max: int) -> None:
+        super().__init__(bytes=str(size), bytes_max=str(size_max))
 
 
 class ModeReadOnly(Refused):

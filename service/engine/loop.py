@@ -78,7 +78,12 @@ class Loop:
                     due_at[place] = time.monotonic() + (0.0 if more else chore.seconds)
 
     def _accept(self) -> None:
-        connection, _ = self._listener.accept()
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:
+            # Whoever knocked has gone, or there is no room for him; those who are connected are served on.
+            log.warning("connection not taken", cause=str(error))
+            return
         connection.settimeout(SEND_SECONDS_MAX)
         self._buffers[connection] = bytearray()
         self._selector.register(connection, selectors.EVENT_READ)
@@ -91,7 +96,11 @@ class Loop:
                 return []
             self._buffers[connection] += content
             return [frames.calls(body) for body in frames.split(self._buffers[connection])]
-        except (OSError, frames.FrameTooLong):
+        except OSError:
+            self._drop(connection)
+            return []
+        except frames.FrameBroken:
+            log.warning("connection dropped: it sent what is no frame of calls")
             self._drop(connection)
             return []
 
@@ -119,7 +128,8 @@ class Loop:
         for owner, calls in received:
             if owner is connection and connection in self._buffers:
                 try:
-                    connection.sendall(frames.frame([given[start + place] for place in range(len(calls))]))
+                    for frame in frames.answer_frames([given[start + place] for place in range(len(calls))]):
+                        connection.sendall(frame)
                 except OSError:
                     log.warning("gateway dropped: it takes no answers")
                     self._drop(connection)

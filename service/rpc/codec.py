@@ -4,12 +4,12 @@ Promises that a request that can't be parsed is the caller's error, named as suc
 status with details.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from google.protobuf.message import DecodeError
 
 from service.domain.book import Answered
-from service.domain.errors import HoldlineError, InvalidRequest, Violation
+from service.domain.errors import AnswerTooLarge, HoldlineError, InvalidRequest, Violation
 from service.engine.daily_run import RunDesk
 from service.engine.desk import Desk
 from service.engine.feedback_desk import FeedbackDesk
@@ -17,6 +17,7 @@ from service.engine.outbox_desk import OutboxDesk
 from service.engine.playbook_desk import PlaybookDesk
 from service.engine.ports import Answer, Calendar, Call, Work
 from service.engine.reports import ReportDesk
+from service.rpc import pages
 from service.rpc.draws import NAMES as DRAWS
 from service.rpc.draws import DrawCalls
 from service.rpc.events import NAMES as EVENTS
@@ -62,12 +63,12 @@ class ProtoCodec:
         callee.update(dict.fromkeys(DRAWS, draws))
         callee.update(dict.fromkeys(EVENTS, events))
         self._callees = [callee[name] for name in self._names]
-        self._decides = [method.shape in _DECIDING for method in METHODS]
-        self._queries: list[Callable[[Call], bytes] | None] = [queries.get(name) for name in self._names]
+        self._decides = frozenset(index for index, method in enumerate(METHODS) if method.shape in _DECIDING)
+        self._queries = {index: queries[name] for index, name in enumerate(self._names) if name in queries}
 
     def is_decision(self, method: int) -> bool:
         """Claim that a method makes decisions or postings, and so joins a batch."""
-        return self._decides[method]
+        return method in self._decides
 
     def work(self, call: Call) -> Work:
         """Build a call's commands; raises InvalidRequest."""
@@ -79,20 +80,23 @@ class ProtoCodec:
     def answer(self, call: Call, work: Work, answers: Sequence[Answered | HoldlineError]) -> Answer:
         """Assemble the answer of a call that decides."""
         try:
-            return Answer(0, self._callees[call.method].response(self._names[call.method], work, answers))
+            return self._bounded(call, self._callees[call.method].response(self._names[call.method], work, answers))
         except HoldlineError as error:
             return self.error(error)
 
     def query(self, call: Call) -> Answer:
         """Answer any other call."""
-        answer = self._queries[call.method]
-        assert answer is not None, "every method that decides nothing is a query"
         try:
-            return Answer(0, answer(call))
+            return self._bounded(call, self._queries[call.method](call))
         except DecodeError:
             return self.error(_unreadable())
         except HoldlineError as error:
             return self.error(error)
+
+    def _bounded(self, call: Call, body: bytes) -> Answer:
+        if len(body) > pages.ANSWER_BYTES_MAX and METHODS[call.method].shape is not Shape.INTERNAL:
+            return self.error(AnswerTooLarge(len(body), pages.ANSWER_BYTES_MAX))
+        return Answer(0, body)
 
     def error(self, error: HoldlineError) -> Answer:
         """Give an error as an answer."""

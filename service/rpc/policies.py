@@ -13,7 +13,7 @@ from service.domain.errors import InvalidRequest, Violation
 from service.domain.policy_life import PolicyRecord
 from service.engine.desk import Desk, PolicyOrder
 from service.engine.ports import Call
-from service.rpc import validation
+from service.rpc import pages, validation
 from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
 
 REASON_LENGTH_MAX: Final = 500
@@ -88,10 +88,9 @@ class PolicyCalls:
                 violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
         validation.refuse(violations)
         size = request.page_size or PAGE_SIZE
-        page = records[start : start + size]
+        shown = pages.fitting(map(_version, records[start : start + size]), policy_service_pb2.PolicyVersion.ByteSize)
         response = policy_service_pb2.ListPoliciesResponse(
-            policies=[_version(record) for record in page],
-            next_page_token=page[-1].version if start + size < len(records) else "",
+            policies=shown, next_page_token=shown[-1].version if start + len(shown) < len(records) else ""
         )
         return response.SerializeToString()
 

@@ -239,6 +239,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     already. Metadata: case_id, reasons. The caller resolves the case later.
     Example: {"reason": "APPEAL_HELD", "metadata": {"case_id": "C17", "reasons": "RAISES_FROZEN"}}
     """
+    ERROR_REASON_ANSWER_TOO_LARGE: _ErrorReason.ValueType  # 46
+    """FAILED_PRECONDITION: what was asked for is larger than an answer may be. Metadata: bytes, bytes_max.
+    The caller asks for less at once; retrying it unchanged fails again. What a batch wrote stays written: its items in
+    smaller batches, with the same request ids, get the recorded answers.
+    Example: {"reason": "ANSWER_TOO_LARGE", "metadata": {"bytes": "5000000", "bytes_max": "3670016"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` (without the prefix), domain "holdline". Each says its status, its
@@ -461,5 +467,11 @@ ERROR_REASON_APPEAL_HELD: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION: the limit can't be raised now, because a playbook in force holds it or it is as great
 already. Metadata: case_id, reasons. The caller resolves the case later.
 Example: {"reason": "APPEAL_HELD", "metadata": {"case_id": "C17", "reasons": "RAISES_FROZEN"}}
+"""
+ERROR_REASON_ANSWER_TOO_LARGE: ErrorReason.ValueType  # 46
+"""FAILED_PRECONDITION: what was asked for is larger than an answer may be. Metadata: bytes, bytes_max.
+The caller asks for less at once; retrying it unchanged fails again. What a batch wrote stays written: its items in
+smaller batches, with the same request ids, get the recorded answers.
+Example: {"reason": "ANSWER_TOO_LARGE", "metadata": {"bytes": "5000000", "bytes_max": "3670016"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
