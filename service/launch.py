@@ -225,12 +225,12 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
         deadline_us = time.monotonic_ns() // 1_000 + settings.deadline_ms_default * 1_000
         return await own.submit(Call(GLANCE, bootstrap.CALLER, deadline_us, "", body), Criticality.INTERACTIVE)
 
-    gateway.mode_watch = ModeWatch(settings.mode_poll_ms, settings.watchers_max, look)
+    gateway.mode_watch = ModeWatch(settings.mode_poll_ms, look)
     keepers = [
         asyncio.ensure_future(keeps)
         for keeps in (
             link.keep_connected(), link.watch_lag(), own.keep_connected(), gateway.sentry_link.keep_connected(),
-            gateway.mode_watch.keep_looking(),
+            gateway.mode_watch.keep_looking(), gateway.messages.keep_looking(),
         )
     ]  # fmt: skip
     bound = server.add_insecure_port(settings.listen)

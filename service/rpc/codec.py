@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from google.protobuf.message import DecodeError
 
 from service.domain.book import Answered
-from service.domain.errors import AnswerTooLarge, HoldlineError, InvalidRequest, Violation
+from service.domain.errors import AnswerTooLarge, HoldlineError
 from service.engine.daily_run import RunDesk
 from service.engine.desk import Desk
 from service.engine.feedback_desk import FeedbackDesk
@@ -29,7 +29,7 @@ from service.rpc.outbox import OutboxCalls
 from service.rpc.playbooks import PlaybookCalls
 from service.rpc.policies import PolicyCalls
 from service.rpc.runs import RunCalls
-from service.rpc.status import status_of
+from service.rpc.status import status_of, unreadable
 
 _DECIDING = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
 
@@ -75,7 +75,7 @@ class ProtoCodec:
         try:
             return self._callees[call.method].work(self._names[call.method], call)
         except DecodeError as error:
-            raise _unreadable() from error
+            raise unreadable() from error
 
     def answer(self, call: Call, work: Work, answers: Sequence[Answered | HoldlineError]) -> Answer:
         """Assemble the answer of a call that decides."""
@@ -89,7 +89,7 @@ class ProtoCodec:
         try:
             return self._bounded(call, self._queries[call.method](call))
         except DecodeError:
-            return self.error(_unreadable())
+            return self.error(unreadable())
         except HoldlineError as error:
             return self.error(error)
 
@@ -102,7 +102,3 @@ class ProtoCodec:
         """Give an error as an answer."""
         status = status_of(error)
         return Answer(status.code, status.SerializeToString())
-
-
-def _unreadable() -> InvalidRequest:
-    return InvalidRequest((Violation("request", "the message is not readable as this request; compare the protos"),))

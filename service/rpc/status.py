@@ -92,6 +92,12 @@ def clipped(text: str, bytes_max: int) -> str:
 _CUT: Final = "…".encode()
 
 
+def unreadable() -> errors.InvalidRequest:
+    """Give the error for bytes that are no message."""
+    what = "the message is not readable as this request; compare the protos"
+    return errors.InvalidRequest((errors.Violation("request", what),))
+
+
 def parse(body: bytes) -> tuple[grpc.StatusCode, str]:
     """Give code and message of a serialised google.rpc.Status."""
     status = status_pb2.Status.FromString(body)

@@ -32,10 +32,31 @@ def test_a_trace_is_read_and_a_broken_one_is_ignored() -> None:
     assert (broken.trace_id, broken.is_sampled) == ("", False)
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a b", "ä", "c" * 65])
-def test_a_name_that_could_not_stand_in_a_key_is_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "ä", "a,b", "a\n", "a\x00b", b"billing", "c" * 65])
+def test_a_name_that_could_not_stand_in_a_key_is_refused(name: str | bytes) -> None:
     with pytest.raises(InvalidRequest):
         identify((("x-holdline-caller", name),))
+
+
+@pytest.mark.parametrize(
+    ("key", "first", "second"),
+    [
+        ("x-holdline-caller", "billing", "root"),
+        ("x-holdline-caller", "billing", "billing"),
+        ("x-holdline-criticality", "batch", "interactive"),
+    ],
+)
+def test_a_name_or_criticality_that_is_sent_twice_is_refused(key: str, first: str, second: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        identify(((key, first), ("other", "x"), (key, second), (key, second)))
+
+    assert [violation.field for violation in refused.value.violations] == [f"metadata.{key}"]
+
+
+def test_of_two_traces_neither_is_taken() -> None:
+    found = identify((("traceparent", TRACE), ("traceparent", TRACE)))
+
+    assert (found.trace_id, found.is_sampled) == ("", False)
 
 
 def _waiting(loop: asyncio.AbstractEventLoop, since_us: int = 0, size: int = 10) -> Waiting:
