@@ -36,6 +36,15 @@ from service.engine.execute import moment_of, newcomer, transaction
 from service.engine.ports import Calendar, PolicyReader, Store
 
 
+class CheckedPolicy(NamedTuple):
+    """What a document says of itself, once it has passed every check; the hash in hexadecimal."""
+
+    version: str
+    product: str
+    currency: str
+    content_hash: str
+
+
 class PolicyOrder(NamedTuple):
     """A change of the policies that a caller asks for; which fields count depends on the action."""
 
@@ -47,6 +56,8 @@ class PolicyOrder(NamedTuple):
     product: str = ""
     document: str = ""
     reason: str = ""
+    checked: CheckedPolicy | None = None
+    """What the document was found to be, where it was checked before; else it is checked on the way."""
 
 
 class PolicyChanged(NamedTuple):
@@ -146,9 +157,10 @@ class Desk:
         policy = self.policy(decision.policy_version)
         return Evaluation(decision, after, policy, explain(decision, policy, mode))
 
-    def validate(self, document: str) -> str:
-        """Give a document's content hash; raises InvalidRequest with every violation."""
-        return self._read_policy(document)[1]
+    def check(self, document: str) -> CheckedPolicy:
+        """Give what a document says of itself; raises InvalidRequest with every violation."""
+        policy, content_hash = self._read_policy(document)
+        return CheckedPolicy(policy.version, policy.product, policy.currency, content_hash)
 
     def policy_record(self, version: str) -> PolicyRecord:
         """Give a published version; raises PolicyNotFound."""
@@ -178,16 +190,13 @@ class Desk:
             return self._switch(order, now_us)
 
     def _publish(self, order: PolicyOrder, now_us: int) -> PolicyChanged:
-        policy, content_hash = self._read_policy(order.document)
-        existing = self._store.policy(policy.version)
+        checked = order.checked or self.check(order.document)
+        existing = self._store.policy(checked.version)
         if existing is not None:
-            if existing.content_hash != content_hash:
+            if existing.content_hash != checked.content_hash:
                 raise PolicyVersionExists(version=existing.version, content_hash=existing.content_hash)
             return PolicyChanged(existing, "", replayed=True)
-        record = PolicyRecord(
-            policy.version, policy.product, policy.currency, content_hash, order.document, PolicyState.DRAFT,
-            order.caller, now_us, 0,
-        )  # fmt: skip
+        record = PolicyRecord(*checked, order.document, PolicyState.DRAFT, order.caller, now_us, 0)
         self._store.write_policies((record,), self._recorded(order, record, "", now_us))
         return PolicyChanged(record, "", replayed=False)
 

@@ -28,13 +28,16 @@ from service.gateway.mode_watch import Look, ModeWatch
 from service.gateway.places import Places
 from service.gateway.roles import Roles
 from service.rpc import status
-from service.rpc.methods import METHODS, Method, Shape
+from service.rpc.methods import METHODS, PUBLISH, Method, Shape
 from service.settings import Settings
 from service.telemetry import GatewayMeters
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 IDLE_POLL_SECONDS: Final = 0.01
+_CHECKED: Final = Shape.CHECKED
 _SENTRY: Final = Shape.SENTRY
+_BESIDE: Final = frozenset((Shape.READ, Shape.POLL, Shape.CHECKED, Shape.SENTRY))
+"""What other processes than the engine answer."""
 DECIDING: Final = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
 
 log = structlog.get_logger("holdline.gateway")
@@ -80,6 +83,7 @@ class Gateway:
         self._health_tasks: set[asyncio.Task[None]] = set()
         self._default_us = settings.deadline_ms_default * 1_000
         self.link: Link | None = None
+        self.reader_link: Link | None = None
         self.sentry_link: Link | None = None
         self.mode_watch: ModeWatch | None = None
 
@@ -182,9 +186,7 @@ class Gateway:
         return call
 
     async def _ask(self, index: int, method: Method, body: bytes, identity: Identity, deadline_us: int) -> Answer:
-        link = self.sentry_link if method.shape is _SENTRY else self.link
-        if self._is_draining or link is None:
-            raise Draining
+        link = self._link_of(method.shape)
         self._roles.require(identity.caller, method)
         if len(body) > method.bytes_max:
             raise RequestTooLarge(len(body), method.bytes_max)
@@ -192,7 +194,19 @@ class Gateway:
         if method.shape in DECIDING and self.mode_watch is not None:
             self.mode_watch.admit(criticality)
         call = Call(index, identity.caller, deadline_us, identity.trace_id, body, criticality)
-        return await link.submit(call, criticality)
+        answer = await link.submit(call, criticality)
+        if method.shape is not _CHECKED or answer.code:
+            return answer
+        return await self._link_of(DECIDING[0]).submit(call._replace(method=PUBLISH, body=answer.body), criticality)
+
+    def _link_of(self, shape: Shape) -> Link:
+        """Give the link to the process that answers; raises Draining."""
+        link = self.link
+        if shape in _BESIDE:
+            link = self.sentry_link if shape is _SENTRY else self.reader_link
+        if self._is_draining or link is None:
+            raise Draining
+        return link
 
     def _watch(
         self, index: int, method: Method, answers: Callable[[bytes, Look], AsyncIterator[Answer]], places: Places

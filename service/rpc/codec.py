@@ -4,18 +4,18 @@ Promises that a request that can't be parsed is the caller's error, named as suc
 status with details.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from google.protobuf.message import DecodeError
 
 from service.domain.book import Answered
-from service.domain.errors import AnswerTooLarge, HoldlineError
+from service.domain.errors import AnswerTooLarge, HoldlineError, StoreUnavailable
 from service.engine.daily_run import RunDesk
 from service.engine.desk import Desk
 from service.engine.feedback_desk import FeedbackDesk
 from service.engine.outbox_desk import OutboxDesk
 from service.engine.playbook_desk import PlaybookDesk
-from service.engine.ports import Answer, Calendar, Call, Work
+from service.engine.ports import Answer, Calendar, Call, Store, Work
 from service.engine.reports import ReportDesk
 from service.rpc import pages
 from service.rpc.draws import NAMES as DRAWS
@@ -48,10 +48,11 @@ class ProtoCodec:
         calendar: Calendar,
     ) -> None:
         limits, draws, events = LimitCalls(desk), DrawCalls(desk), EventCalls(calendar)
+        policies = PolicyCalls(desk)
         queries = {
             **limits.queries,
             **draws.queries,
-            **PolicyCalls(desk).queries,
+            **policies.queries,
             **PlaybookCalls(playbooks).queries,
             **RunCalls(runs).queries,
             **OutboxCalls(outbox).queries,
@@ -65,6 +66,8 @@ class ProtoCodec:
         self._callees = [callee[name] for name in self._names]
         self._decides = frozenset(index for index, method in enumerate(METHODS) if method.shape in _DECIDING)
         self._queries = {index: queries[name] for index, name in enumerate(self._names) if name in queries}
+        checks = policies.checks
+        self._checks = {index: checks[name] for index, name in enumerate(self._names) if name in checks}
 
     def is_decision(self, method: int) -> bool:
         """Claim that a method makes decisions or postings, and so joins a batch."""
@@ -86,8 +89,15 @@ class ProtoCodec:
 
     def query(self, call: Call) -> Answer:
         """Answer any other call."""
+        return self._queried(call, self._queries[call.method])
+
+    def check(self, call: Call) -> Answer:
+        """Check a call that the engine is to answer; gives what it is asked in its place."""
+        return self._queried(call, self._checks[call.method])
+
+    def _queried(self, call: Call, ask: Callable[[Call], bytes]) -> Answer:
         try:
-            return self._bounded(call, self._queries[call.method](call))
+            return self._bounded(call, ask(call))
         except DecodeError:
             return self.error(unreadable())
         except HoldlineError as error:
@@ -102,3 +112,25 @@ class ProtoCodec:
         """Give an error as an answer."""
         status = status_of(error)
         return Answer(status.code, status.SerializeToString())
+
+
+class ReadingCodec:
+    """The same for a process that only reads: each query sees the store as of one moment."""
+
+    def __init__(self, codec: ProtoCodec, store: Store) -> None:
+        self._codec = codec
+        self._store = store
+
+    def query(self, call: Call) -> Answer:
+        """Answer a call, or check one that the engine is to answer."""
+        try:
+            with self._store.snapshot():
+                if METHODS[call.method].shape is Shape.CHECKED:
+                    return self._codec.check(call)
+                return self._codec.query(call)
+        except StoreUnavailable as error:
+            return self.error(error)
+
+    def error(self, error: HoldlineError) -> Answer:
+        """Give an error as an answer."""
+        return self._codec.error(error)

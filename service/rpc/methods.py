@@ -23,9 +23,11 @@ class Shape(Enum):
     WATCH = "watch"
     """A stream of answers to one request: the engine is asked again whenever something may have changed."""
     POLL = "poll"
-    """As WATCH, asked again a few times a second until the matter is over."""
+    """As WATCH, the reader being asked again a few times a second until the matter is over."""
     READ = "read"
     """A query that reads or computes much; the reader answers it, so that no decision waits."""
+    CHECKED = "checked"
+    """A change whose request is long to check: the reader does that, and the engine writes what it passes on."""
     SENTRY = "sentry"
     """A query about the log as a whole; the sentry answers it, beside the decisions as well."""
     INTERNAL = "internal"
@@ -90,7 +92,7 @@ METHODS: Final = (
     Method(f"{_LIMITS}GrantTemporaryRaise", Shape.DECISION, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_LIMITS}StreamEvents", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
     Method(f"{_POLICIES}ValidatePolicy", Shape.READ, BATCH_BYTES_MAX, _READERS),
-    Method(f"{_POLICIES}PublishPolicy", Shape.QUERY, BATCH_BYTES_MAX, _ANALYSTS),
+    Method(f"{_POLICIES}PublishPolicy", Shape.CHECKED, BATCH_BYTES_MAX, _ANALYSTS),
     Method(f"{_POLICIES}GetPolicy", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_POLICIES}ListPolicies", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_POLICIES}PromotePolicy", Shape.QUERY, UNARY_BYTES_MAX, _ANALYSTS),
@@ -108,7 +110,7 @@ METHODS: Final = (
     Method(f"{_PLAYBOOKS}GetSignals", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
     Method(f"{_PLAYBOOKS}LearnBaseline", Shape.SENTRY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}StartDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_RUNS}GetDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_RUNS}GetDailyRun", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_RUNS}WatchDailyRun", Shape.POLL, UNARY_BYTES_MAX, _READERS),
     Method(f"{_RUNS}CancelDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}CloseBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
@@ -127,10 +129,13 @@ METHODS: Final = (
     Method(f"{_INTERNAL}Glance", Shape.INTERNAL, UNARY_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Report", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Work", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
+    Method(f"{_INTERNAL}Publish", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
 )
 
 INDEX_OF: Final = {method.path: index for index, method in enumerate(METHODS)}
 """Index of a method by its path."""
 GLANCE: Final = INDEX_OF[f"{_INTERNAL}Glance"]
 WORK: Final = INDEX_OF[f"{_INTERNAL}Work"]
+PUBLISH: Final = INDEX_OF[f"{_INTERNAL}Publish"]
+"""What the engine is asked once the reader has checked a PublishPolicy."""
 REPORT: Final = INDEX_OF[f"{_INTERNAL}Report"]

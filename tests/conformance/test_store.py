@@ -153,7 +153,7 @@ def test_what_is_rolled_back_is_gone(bench: Bench) -> None:
 
 
 def _order(action: str, key: str, **said: str) -> PolicyOrder:
-    return PolicyOrder(action, f"tests/{key}", f"{action}{said}".encode(), "tests", **said)
+    return PolicyOrder(action, f"tests/{key}", f"{action}{said}".encode(), "tests", **said)  # type: ignore[arg-type]  # texts all.
 
 
 def test_policies_are_published_promoted_and_rolled_back_each_once(bench: Bench) -> None:

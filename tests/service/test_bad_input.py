@@ -10,8 +10,6 @@ from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, policy_ser
 from holdline.v1.money_pb2 import Money
 
 from service import bootstrap
-from service.cli.demonstration import Server
-from service.client import Client, InvalidRequest
 from service.storage.verify import verify
 from tests.builders import document
 from tests.service.wire import RAISE, Stubs, assign, facts, fresh, refusal
