@@ -19,6 +19,8 @@ from service.engine.ports import Answer, Call
 RECEIVE_BYTES: Final = 1 << 20
 SEND_SECONDS_MAX: Final = 1.0
 """A gateway that takes no answer for so long is dropped: it is stopped or dead, and others wait."""
+IDLE_SECONDS: Final = 0.5
+"""How long a loop without chores waits for calls before it looks whether it shall end."""
 
 log = structlog.get_logger("holdline.engine")
 
@@ -61,7 +63,8 @@ class Loop:
         due_at = [time.monotonic()] * len(chores)
         while not self._is_over:
             received: list[tuple[socket.socket, list[Call]]] = []
-            for key, _ in self._selector.select(max(min(due_at) - time.monotonic(), 0.0)):
+            wait_seconds = min(due_at, default=time.monotonic() + IDLE_SECONDS) - time.monotonic()
+            for key, _ in self._selector.select(max(wait_seconds, 0.0)):
                 if key.fileobj is self._listener:
                     self._accept()
                 elif key.fd == self._lifeline:
