@@ -242,7 +242,9 @@ def is_host(host: str) -> bool:
     """
     if host.startswith("["):
         return _is_address(host[1:-1]) and ":" in host and "%" not in host
-    return _is_address(host) or bool(re.fullmatch(r"([A-Za-z0-9-]+\.)*[A-Za-z0-9-]*[A-Za-z][A-Za-z0-9-]*", host))
+    if ":" in host:
+        return False
+    return _is_address(host) or bool(re.fullmatch(r"([A-Za-z0-9-]+\.)*[A-Za-z][A-Za-z0-9-]*", host))
 
 
 def _is_address(text: str) -> bool:

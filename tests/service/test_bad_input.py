@@ -139,6 +139,10 @@ def test_a_second_first_limit_and_a_reused_key_exist_already(stubs: Stubs) -> No
         ((("x-holdline-caller", "a/b"),), "metadata.x-holdline-caller"),
         ((("x-holdline-caller", "c" * 65),), "metadata.x-holdline-caller"),
         ((("x-holdline-criticality", "urgent"),), "metadata.x-holdline-criticality"),
+        ((("x-holdline-caller", "billing"), ("x-holdline-caller", "root")), "metadata.x-holdline-caller"),
+        ((("x-holdline-caller", "billing"), ("x-holdline-caller", "billing")), "metadata.x-holdline-caller"),
+        ((("x-holdline-caller", ""),), "metadata.x-holdline-caller"),
+        ((("x-holdline-criticality", "batch"), ("x-holdline-criticality", "batch")), "metadata.x-holdline-criticality"),
     ],
 )
 def test_invalid_metadata_is_named(stubs: Stubs, metadata: tuple[tuple[str, str], ...], field: str) -> None:
