@@ -42,6 +42,8 @@ SENTRY_TURN_SECONDS: Final = 0.2
 SENTRY_NICENESS: Final = 10
 SENTRY_CALLS_MAX: Final = 16
 READER_NICENESS: Final = 5
+READS_WAIT_MS_MAX: Final = 60_000
+"""A read waits as long as its caller does, but no longer than this; nobody else waits with it."""
 WORKER_IDLE_SECONDS: Final = 0.5
 CODE: Final = {
     "engine": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
@@ -247,7 +249,7 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
     gateway.sentry_link = Link(sentry_path(path), slow, 1, 1, unmeasured, lambda _: None)
 
     # Reads take their turns one by one; whoever reads much waits for himself, and no decision for him.
-    reads = Queue(settings.queue_calls_max, settings.queue_bytes_max, settings.deadline_ms_default)
+    reads = Queue(settings.queue_calls_max, settings.queue_bytes_max, READS_WAIT_MS_MAX)
     gateway.reader_link = Link(reader_path(path), reads, 1, 1, unmeasured, lambda _: None)
 
     # The gateway's own looks at the mode take no caller's place in the queue.
