@@ -90,9 +90,8 @@ class InvalidRequest(HoldlineError):
 
     def __init__(self, violations: tuple[Violation, ...]) -> None:
         shown = [f"{violation.field}: {violation.description}" for violation in violations[:8]]
-        if len(violations) > len(shown):
-            shown.append(f"and {len(violations) - len(shown)} more")
-        super().__init__("; ".join(shown), violations=str(len(violations)))
+        more = [f"and {len(violations) - 8} more"] if len(violations) > len(shown) else []
+        super().__init__("; ".join(shown + more), violations=str(len(violations)))
         self.violations = violations
 
 
@@ -339,9 +338,6 @@ class AnswerTooLarge(Refused):
     """The answer is larger than clients take; ask for less at once."""
 
     reason = "ANSWER_TOO_LARGE"
-
-    def __init__(self, size: int, size_max: int) -> None:
-        super().__init__(bytes=str(size), bytes_max=str(size_max))
 
 
 class ModeReadOnly(Refused):

@@ -105,7 +105,7 @@ class ProtoCodec:
 
     def _bounded(self, call: Call, body: bytes) -> Answer:
         if len(body) > pages.ANSWER_BYTES_MAX and METHODS[call.method].shape is not Shape.INTERNAL:
-            return self.error(AnswerTooLarge(len(body), pages.ANSWER_BYTES_MAX))
+            return self.error(AnswerTooLarge(bytes=str(len(body)), bytes_max=str(pages.ANSWER_BYTES_MAX)))
         return Answer(0, body)
 
     def error(self, error: HoldlineError) -> Answer:

@@ -77,7 +77,7 @@ class SentryCodec:
         except HoldlineError as error:
             return self.error(error)
         if len(body) > ANSWER_BYTES_MAX:
-            return self.error(AnswerTooLarge(len(body), ANSWER_BYTES_MAX))
+            return self.error(AnswerTooLarge(bytes=str(len(body)), bytes_max=str(ANSWER_BYTES_MAX)))
         return Answer(0, body)
 
     def error(self, error: HoldlineError) -> Answer:
