@@ -100,9 +100,6 @@ class RequestTooLarge(HoldlineError):
 
     reason = "REQUEST_TOO_LARGE"
 
-    def __init__(self, size: int, size_max: int) -> None:
-        super().__init__(bytes=str(size), bytes_max=str(size_max))
-
 
 class NotFound(HoldlineError):
     """No such thing."""

@@ -189,7 +189,7 @@ class Gateway:
         link = self._link_of(method.shape)
         self._roles.require(identity.caller, method)
         if len(body) > method.bytes_max:
-            raise RequestTooLarge(len(body), method.bytes_max)
+            raise RequestTooLarge(bytes=str(len(body)), bytes_max=str(method.bytes_max))
         criticality = identity.criticality if method.criticality is None else method.criticality
         if method.shape in DECIDING and self.mode_watch is not None:
             self.mode_watch.admit(criticality)

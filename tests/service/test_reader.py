@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import grpc
@@ -75,9 +76,7 @@ def _reads(stubs: Stubs, account: str) -> dict[str, Callable[[], object]]:
         "ListCases": (feedback.ListCases, fb.ListCasesRequest(account_id=account)),
         "ListMessages": (outbox.ListMessages, outbox_service_pb2.ListMessagesRequest(account_id=account)),
     }
-    return {
-        name: lambda call=call, request=request: call(request, timeout=20) for name, (call, request) in asked.items()
-    }
+    return {name: partial(call, request, timeout=20) for name, (call, request) in asked.items()}
 
 
 def test_reads_evaluations_and_checks_are_answered_while_the_engine_does_nothing(

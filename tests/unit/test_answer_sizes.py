@@ -95,12 +95,10 @@ def test_a_batch_of_ordinary_answers_has_all_its_texts(engine: Engine) -> None:
 
 @pytest.mark.parametrize("path", ["BatchDecide", "StreamDecisions", "ImportAccounts", "RecordEvents"])
 def test_a_batch_of_nothing_but_mistakes_is_answered_item_by_item_within_bounds(engine: Engine, path: str) -> None:
-    wrong = account_pb2.Facts(
-        **dict.fromkeys(
-            ("identity_level", "bureau_score", "employment_months", "enquiries_30d", "on_time_streak_months",
-             "payment_ratio_bp", "dpd_now", "dpd_max_12m", "late_months_12m", "transactions_30d",
-             "profile_completeness_bp", "misuse_flags"), -(1 << 31))
-    )  # fmt: skip
+    counts = [field for field in account_pb2.Facts.DESCRIPTOR.fields if field.message_type is None]
+    wrong = account_pb2.Facts()
+    for count in counts:
+        setattr(wrong, count.name, -(1 << 31))
     name = "汉" * 21
     items: Any = [
         {"request_id": f"{name}{place}", "account_id": "?" * 64, "product": "!" * 64, "facts": wrong}

@@ -46,8 +46,8 @@ def _with_gateway(act: Callable[[grpc.aio.Channel], Awaitable[Any]]) -> Any:
 
 async def _nothing() -> AsyncIterator[bytes]:
     """Give no message, and end."""
-    return
-    yield b""
+    for message in ():
+        yield message
 
 
 async def _silence() -> AsyncIterator[bytes]:
@@ -57,7 +57,8 @@ async def _silence() -> AsyncIterator[bytes]:
 
 
 async def _status(channel: grpc.aio.Channel, path: str, messages: AsyncIterator[bytes]) -> grpc.aio.AioRpcError:
-    call: Any = channel.stream_stream(path)(messages)
+    stream: Any = channel.stream_stream(path)
+    call = stream(messages)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         async for _ in call:
             pass
@@ -68,7 +69,7 @@ def _reason(error: grpc.aio.AioRpcError) -> str:
     info = error_details_pb2.ErrorInfo()
     details: Any = dict(error.trailing_metadata() or ())[DETAILS_KEY]
     status_pb2.Status.FromString(details).details[0].Unpack(info)
-    return info.reason
+    return str(info.reason)
 
 
 def test_a_call_that_ends_without_a_message_is_refused_for_good() -> None:
@@ -89,8 +90,8 @@ def test_a_call_whose_message_never_comes_ends_by_itself() -> None:
 
 def test_health_is_told_as_the_library_tells_it() -> None:
     async def act(channel: grpc.aio.Channel) -> tuple[list[int], grpc.StatusCode, grpc.StatusCode]:
-        check = channel.unary_unary(HEALTH[0], response_deserializer=health_pb2.HealthCheckResponse.FromString)
-        watch = channel.unary_stream(HEALTH[1], response_deserializer=health_pb2.HealthCheckResponse.FromString)
+        check: Any = channel.unary_unary(HEALTH[0], response_deserializer=health_pb2.HealthCheckResponse.FromString)
+        watch: Any = channel.unary_stream(HEALTH[1], response_deserializer=health_pb2.HealthCheckResponse.FromString)
         known = health_pb2.HealthCheckRequest(service=SERVICE_NAMES[0]).SerializeToString()
         told = [(await check(known)).status, (await watch(known).read()).status]
         codes = []
