@@ -37,12 +37,13 @@ from service.engine.desk import Desk, PolicyOrder
 from service.engine.feedback_desk import FeedbackDesk
 from service.engine.outbox_desk import OutboxDesk
 from service.engine.playbook_desk import PlaybookDesk
-from service.engine.ports import Calendar, Codec, Ledger, Playbooks, PolicyReader, Store
+from service.engine.ports import Calendar, Ledger, Playbooks, PolicyReader, Store
 from service.engine.process import Engine
 from service.engine.reports import ReportDesk, Tally
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.rpc.codec import ProtoCodec, ReadingCodec
     from service.rpc.sentry import Asks
     from service.runner.worker import LedgerStore, Worker
     from service.sentry.delivery import Deliverer
@@ -179,7 +180,7 @@ class Parts(NamedTuple):
     desk: Desk
     playbooks: PlaybookDesk
     runs: RunDesk
-    codec: Codec
+    codec: ProtoCodec
     brake: Brake
     tally: Tally
     dead_man: DeadMan
@@ -236,6 +237,13 @@ def make_engine(
         store, parts.control, parts.calendar, parts.codec, meters, settings.commands_per_commit_max, parts.brake,
         parts.tally, parts.dead_man, parts.clock,
     )  # fmt: skip
+
+
+def make_reader(store: Store, settings: Settings) -> ReadingCodec:
+    """Wire what answers reads over a store that is only read."""
+    from service.rpc.codec import ReadingCodec
+
+    return ReadingCodec(make_parts(store, settings, read_policy).codec, store)
 
 
 ALERTS_IN_HAND_MAX: Final = 64

@@ -27,6 +27,7 @@ import structlog
 
 from service import bootstrap, telemetry
 from service.domain.decision import Criticality
+from service.engine.beside import Answerer
 from service.engine.loop import Chore, Loop
 from service.engine.ports import Answer, Call
 from service.exit_codes import NOT_HERE
@@ -43,11 +44,15 @@ PURGE_SECONDS: Final = 1.0
 SENTRY_TURN_SECONDS: Final = 0.2
 SENTRY_NICENESS: Final = 10
 SENTRY_CALLS_MAX: Final = 16
+READER_NICENESS: Final = 5
+READS_WAIT_MS_MAX: Final = 60_000
+"""A read waits as long as its caller does, but no longer than this; nobody else waits with it."""
 WORKER_IDLE_SECONDS: Final = 0.5
 PLACE_SECONDS: Final = 0.2
 """So often the engine looks whether its files still stand where they were, when no commit does."""
 CODE: Final = {
     "engine": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
+    "reader": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
     "gateway": ("uvloop", "service.gateway.server"),
     "worker": ("service.policies.compiler", "service.runner.worker", "service.storage.sqlite"),
     "sentry": ("service.policies.compiler", "service.rpc.sentry", "service.sentry.process", "service.storage.sqlite"),
@@ -141,7 +146,6 @@ def run_sentry(orders: dict[str, Any]) -> int:
     """Run the sentry process until SIGTERM or until the supervisor is gone."""
     from service.engine.line import Line
     from service.rpc.sentry import SentryCodec
-    from service.sentry.process import Answerer
 
     settings = Settings.model_validate(orders["settings"])
     listener = telemetry.start_logs(settings.log_level)
@@ -168,6 +172,32 @@ def run_sentry(orders: dict[str, Any]) -> int:
     for deliverer in deliverers:
         deliverer.stop()
     line.close()
+    store.close()
+    listener.stop()
+    return 0
+
+
+def reader_path(engine_path: str) -> str:
+    """Give the reader's socket, beside the engine's."""
+    return f"{engine_path}-reader"
+
+
+def run_reader(orders: dict[str, Any]) -> int:
+    """Run the reader process until SIGTERM or until the supervisor is gone."""
+    settings = Settings.model_validate(orders["settings"])
+    listener = telemetry.start_logs(settings.log_level)
+    store = opened_store(settings, is_writer=False)
+    if store is None:
+        listener.stop()
+        return 1
+    with listening(reader_path(orders["socket"])) as server:
+        loop = Loop(Answerer(bootstrap.make_reader(store, settings)), server, sys.stdin.fileno())
+        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        # Decisions come first where cores are short.
+        os.nice(READER_NICENESS)
+        spare_the_collector(GARBAGE_MAX)
+        report({})
+        loop.run([])
     store.close()
     listener.stop()
     return 0
@@ -253,6 +283,10 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
     unmeasured = telemetry.gateway_meters(None)
     gateway.sentry_link = Link(sentry_path(path), slow, 1, 1, unmeasured, lambda _: None)
 
+    # Reads take their turns one by one; whoever reads much waits for himself, and no decision for him.
+    reads = Queue(settings.queue_calls_max, settings.queue_bytes_max, READS_WAIT_MS_MAX)
+    gateway.reader_link = Link(reader_path(path), reads, 1, 1, unmeasured, lambda _: None)
+
     # The gateway's own looks at the mode take no caller's place in the queue.
     own = Link(path, Queue(1, settings.queue_bytes_max, settings.deadline_ms_default), 1, 1, unmeasured, lambda _: None)
 
@@ -260,12 +294,13 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
         deadline_us = time.monotonic_ns() // 1_000 + settings.deadline_ms_default * 1_000
         return await own.submit(Call(GLANCE, bootstrap.CALLER, deadline_us, "", body), Criticality.INTERACTIVE)
 
-    gateway.mode_watch = ModeWatch(settings.mode_poll_ms, settings.watchers_max, look)
+    gateway.mode_watch = ModeWatch(settings.mode_poll_ms, look)
     keepers = [
         asyncio.ensure_future(keeps)
         for keeps in (
             link.keep_connected(), link.watch_lag(), own.keep_connected(), gateway.sentry_link.keep_connected(),
-            gateway.mode_watch.keep_looking(),
+            gateway.reader_link.keep_connected(),
+            gateway.mode_watch.keep_looking(), gateway.messages.keep_looking(),
         )
     ]  # fmt: skip
     try:
@@ -315,7 +350,13 @@ def main() -> int:
         # A spare that was never needed: its supervisor is gone.
         return 0
     orders = json.loads(line)
-    roles = {"engine": run_engine, "gateway": run_gateway, "sentry": run_sentry, "worker": run_worker}
+    roles = {
+        "engine": run_engine,
+        "gateway": run_gateway,
+        "reader": run_reader,
+        "sentry": run_sentry,
+        "worker": run_worker,
+    }
     code = roles[sys.argv[1]](orders)
     if select.select([sys.stdin], [], [], 0)[0]:
         # The supervisor is gone and can't remove the sockets' folder; whoever comes later finds it gone.

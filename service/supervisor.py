@@ -1,4 +1,4 @@
-"""The supervisor: starts the engine, the sentry and the gateways, and starts again what dies.
+"""The supervisor: starts the engine, the reader, the sentry and the gateways, and starts again what dies.
 
 Promises that a dead engine is replaced at once by a spare one that has loaded its code (then with growing pauses while
 it keeps dying), that no child outlives the supervisor (each holds the other end of its standard input), and that
@@ -186,6 +186,7 @@ class Supervisor:
         self._folder = RunFolder()
         self._engine = Child("engine", 0)
         self._sentry = Child("sentry", 0)
+        self._reader = Child("reader", 0)
         self._spare = Child("engine", 0)
         """An engine that has loaded its code and waits for orders: it takes a dead one's place at once."""
         self._spare_at = 0.0
@@ -261,6 +262,7 @@ class Supervisor:
                 "supervisor": os.getpid(),
                 "engine": self._pid(self._engine),
                 "sentry": self._pid(self._sentry),
+                "reader": self._pid(self._reader),
                 "workers": [self._pid(child) for child in self._workers if child.is_alive],
                 "gateways": [self._pid(child) for child in self._gateways],
             }
@@ -327,7 +329,7 @@ class Supervisor:
         return all(child.is_alive for child in self._children())
 
     def _children(self) -> tuple[Child, ...]:
-        return self._engine, self._sentry, *self._gateways
+        return self._engine, self._reader, self._sentry, *self._gateways
 
     def _note_death(self, child: Child) -> None:
         lived = time.monotonic() - child.started_at
@@ -341,7 +343,7 @@ class Supervisor:
         """Drain the gateways, then stop the engine; gives 0 when all ended in order."""
         log.info("stopping")
         grace = (self._settings.drain_ms_max + self._settings.drain_notice_ms) / 1_000 + STOP_GRACE_SECONDS
-        in_order = self._end(self._gateways, grace) and self._end([self._sentry], STOP_GRACE_SECONDS)
+        in_order = self._end(self._gateways, grace) and self._end([self._sentry, self._reader], STOP_GRACE_SECONDS)
         # A worker may be in the middle of a chunk; whatever is lost of it is done again.
         self._end(self._workers, STOP_GRACE_SECONDS)
         return 0 if self._end([self._engine], STOP_GRACE_SECONDS) and in_order else 1
@@ -361,7 +363,7 @@ class Supervisor:
         return all(process.returncode == 0 for process in running)
 
     def _kill_all(self) -> None:
-        for child in (*self._gateways, *self._workers, self._sentry, self._engine, self._spare):
+        for child in (*self._gateways, *self._workers, self._sentry, self._reader, self._engine, self._spare):
             child.end(signal.SIGKILL)
             if child.process is not None:
                 child.process.wait()

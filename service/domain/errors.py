@@ -39,6 +39,7 @@
     │   ├── AppealHeld
     │   ├── EventTooOld
     │   ├── BehaviourFull
+    │   ├── AnswerTooLarge
     │   └── ModeReadOnly
     ├── RoleRequired            ask for the role
     ├── Overloaded              wait, then retry with the same key
@@ -87,8 +88,9 @@ class InvalidRequest(HoldlineError):
     reason = "INVALID_REQUEST"
 
     def __init__(self, violations: tuple[Violation, ...]) -> None:
-        text = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:8])
-        super().__init__(text, violations=str(len(violations)))
+        shown = [f"{violation.field}: {violation.description}" for violation in violations[:8]]
+        more = [f"and {len(violations) - 8} more"] if len(violations) > len(shown) else []
+        super().__init__("; ".join(shown + more), violations=str(len(violations)))
         self.violations = violations
 
 
@@ -96,9 +98,6 @@ class RequestTooLarge(HoldlineError):
     """The message is larger than this RPC takes; send fewer or smaller items."""
 
     reason = "REQUEST_TOO_LARGE"
-
-    def __init__(self, size: int, size_max: int) -> None:
-        super().__init__(bytes=str(size), bytes_max=str(size_max))
 
 
 class NotFound(HoldlineError):
@@ -335,6 +334,12 @@ class BehaviourFull(Refused):
     """The account has more of these, or a greater sum of them, than its bounded state holds; check the feed."""
 
     reason = "BEHAVIOUR_FULL"
+
+
+class AnswerTooLarge(Refused):
+    """The answer is larger than clients take; ask for less at once."""
+
+    reason = "ANSWER_TOO_LARGE"
 
 
 class ModeReadOnly(Refused):

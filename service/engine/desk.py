@@ -38,6 +38,15 @@ from service.engine.execute import moment_of, newcomer, transaction
 from service.engine.ports import Calendar, PolicyReader, Store
 
 
+class CheckedPolicy(NamedTuple):
+    """What a document says of itself, once it has passed every check; the hash in hexadecimal."""
+
+    version: str
+    product: str
+    currency: str
+    content_hash: str
+
+
 class PolicyOrder(NamedTuple):
     """A change of the policies that a caller asks for; which fields count depends on the action."""
 
@@ -53,6 +62,8 @@ class PolicyOrder(NamedTuple):
     """With a roll-back: the version that it is to leave; empty: whichever decides."""
     is_tried: bool = False
     """With a roll-back: say what it would do, and write nothing."""
+    checked: CheckedPolicy | None = None
+    """What the document was found to be, where it was checked before; else it is checked on the way."""
 
 
 class PolicyChanged(NamedTuple):
@@ -152,11 +163,24 @@ class Desk:
         policy = self.policy(decision.policy_version)
         return Evaluation(decision, after, policy, explain(decision, policy, mode))
 
-    def validate(self, document: str) -> str:
-        """Give a document's content hash; raises InvalidRequest with every violation."""
+    def check(self, document: str) -> CheckedPolicy:
+        """Give what a new document says of itself; raises InvalidRequest with every violation."""
         policy, content_hash = self._read_policy(document, is_new=True)
         refuse_currency(policy)
-        return content_hash
+        return CheckedPolicy(policy.version, policy.product, policy.currency, content_hash)
+
+    def check_to_publish(self, document: str) -> CheckedPolicy:
+        """Give what a document says of itself; raises InvalidRequest with every violation.
+
+        A version that was published before more was asked of new ones is still the same content.
+        """
+        try:
+            return self.check(document)
+        except InvalidRequest:
+            existing = self._published(document)
+            if existing is None:
+                raise
+            return CheckedPolicy(existing.version, existing.product, existing.currency, existing.content_hash)
 
     def policy_record(self, version: str) -> PolicyRecord:
         """Give a published version; raises PolicyNotFound."""
@@ -195,24 +219,13 @@ class Desk:
             return changed
 
     def _publish(self, order: PolicyOrder, now_us: int) -> PolicyChanged:
-        try:
-            policy, content_hash = self._read_policy(order.document, is_new=True)
-        except InvalidRequest:
-            # A version that was published before more was asked of new ones is still the same content.
-            existing = self._published(order.document)
-            if existing is None:
-                raise
-            return PolicyChanged(existing, "", replayed=True)
-        existing = self._store.policy(policy.version)
+        checked = order.checked or self.check_to_publish(order.document)
+        existing = self._store.policy(checked.version)
         if existing is not None:
-            if existing.content_hash != content_hash:
+            if existing.content_hash != checked.content_hash:
                 raise PolicyVersionExists(version=existing.version, content_hash=existing.content_hash)
             return PolicyChanged(existing, "", replayed=True)
-        refuse_currency(policy)
-        record = PolicyRecord(
-            policy.version, policy.product, policy.currency, content_hash, order.document, PolicyState.DRAFT,
-            order.caller, now_us, 0,
-        )  # fmt: skip
+        record = PolicyRecord(*checked, order.document, PolicyState.DRAFT, order.caller, now_us, 0)
         self._store.write_policies((record,), self._recorded(order, record, "", now_us))
         return PolicyChanged(record, "", replayed=False)
 

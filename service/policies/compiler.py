@@ -46,6 +46,12 @@ DOCUMENT_BYTES_MAX = 128 * 1024
 NESTING_MAX = 20
 """Deepest nesting of a document; the shape needs 6."""
 
+NODES_MAX = 20_000
+"""Most keys, values, lists and maps of a document; the largest one of the right shape has fewer."""
+
+SCALAR_LENGTH_MAX = 1_000
+"""Longest key or value, in characters; the shape has none above 500. Reading a long number takes time by its square."""
+
 
 class Compiled(NamedTuple):
     """A policy and the SHA-256 of its canonical document, in hexadecimal."""
@@ -117,10 +123,13 @@ class _UniqueKeys(yaml.CSafeLoader):
     """Safe loading that refuses repeated keys; in C, because the engine waits while a policy is read."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        keys = [key.value for key, _ in node.value]
-        repeated = next((key for key, _ in node.value if keys.count(key.value) > 1), None)
-        if repeated is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"{repeated.value} is given twice", repeated.start_mark)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is one word", key.start_mark)
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            seen.add(key.value)
         return dict(super().construct_mapping(node, deep=deep))
 
 
@@ -129,7 +138,8 @@ def _at(problem: str, event: yaml.Event) -> str:
 
 
 def _load(text: str) -> object:
-    depth = 0
+    """Read a document into plain values; what is large beyond any policy is refused before it is built."""
+    depth = nodes = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
             # A few lines of aliases can unfold into gigabytes.
@@ -137,6 +147,12 @@ def _load(text: str) -> object:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > NESTING_MAX:
             raise yaml.composer.ComposerError(None, None, _at(f"nested deeper than {NESTING_MAX}", event))
+        nodes += isinstance(event, yaml.NodeEvent)
+        if nodes > NODES_MAX:
+            raise yaml.composer.ComposerError(None, None, f"more than {NODES_MAX} keys and values")
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > SCALAR_LENGTH_MAX:
+            problem = f"a key or value of more than {SCALAR_LENGTH_MAX} characters"
+            raise yaml.composer.ComposerError(None, None, _at(problem, event))
     return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a safe loader with one check more.
 
 

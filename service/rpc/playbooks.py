@@ -14,8 +14,8 @@ from service.domain.errors import Violation
 from service.engine.clock import ClockDesk, ClockOrder
 from service.engine.playbook_desk import ActivationChanged, ActivationOrder, PlaybookDesk
 from service.engine.ports import Call
+from service.rpc import pages, validation
 from service.rpc import playbook_messages as messages
-from service.rpc import validation
 from service.rpc.mode_glance import glance_answer
 from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
 
@@ -149,9 +149,12 @@ class PlaybookCalls:
         validation.refuse(violations)
         size = request.page_size or PAGE_SIZE
         found, now_us = self._desk.activations(before, size)
+        shown = pages.fitting((messages.activation(one, now_us) for one in found), pb.Activation.ByteSize)
+        last = found[len(shown) - 1] if shown else None
+        is_cut = len(shown) < len(found) or len(found) == size
         response = pb.ListActivationsResponse(
-            activations=[messages.activation(one, now_us) for one in found],
-            next_page_token=found[-1].activation_id if len(found) == size and found[-1].number > 1 else "",
+            activations=shown,
+            next_page_token=last.activation_id if last is not None and is_cut and last.number > 1 else "",
         )
         return response.SerializeToString()
 
@@ -206,9 +209,10 @@ class PlaybookCalls:
         found = self._desk.changes(int(since), CHANGES_MAX) if token else []
         if token and not found and mode_id == view.mode.mode_id:
             return b""
-        last = found[-1].sequence if found else view.last_change
+        shown = pages.fitting(messages.changes(found), pb.ActivationChange.ByteSize)
+        last = found[len(shown) - 1].sequence if shown else view.last_change
         response = pb.WatchModeResponse(
-            mode=messages.mode(view), changes=messages.changes(found), resume_token=f"{last}:{view.mode.mode_id}"
+            mode=messages.mode(view), changes=shown, resume_token=f"{last}:{view.mode.mode_id}"
         )
         return response.SerializeToString()
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from holdline.v1 import run_service_pb2 as pb
 
-from service.domain.daily_run import Discrepancy, RunState
+from service.domain.daily_run import Discrepancy, DiscrepancyKind, RunState
 from service.domain.entitlement import Entitlement
 from service.domain.errors import Violation
 from service.engine.daily_run import ClosingReport, RunDesk, RunReport, iso
@@ -86,14 +86,18 @@ class RunCalls:
         if request.account_id:
             own = self._desk.discrepancies_of(request.account_id, size)
             return pb.ListDiscrepanciesResponse(discrepancies=map(_discrepancy, own)).SerializeToString()
-        # An account may differ in more than one way; its ways stay on one page, so one more is asked for.
-        found = self._desk.discrepancies(business_day(request.business_date), request.page_token, size + 1)
-        shown = found[:size]
-        while len(found) > size and shown and shown[-1].account_id == found[size].account_id:
-            shown = shown[:-1]
+        # An account may differ in more than one way; its ways stay on one page, so as many more are asked for.
+        day = business_day(request.business_date)
+        found = self._desk.discrepancies(day, request.page_token, size + len(DiscrepancyKind))
+        shown = pages.fitting(map(_discrepancy, found[:size]), pb.Discrepancy.ByteSize)
+        is_cut = len(shown) < len(found)
+        while is_cut and shown and shown[-1].account_id == found[len(shown)].account_id:
+            shown.pop()
+        if is_cut and not shown:
+            shown = [_discrepancy(one) for one in found if one.account_id == found[0].account_id]
+            is_cut = len(shown) < len(found)
         response = pb.ListDiscrepanciesResponse(
-            discrepancies=map(_discrepancy, shown),
-            next_page_token=shown[-1].account_id if len(found) > size and shown else "",
+            discrepancies=shown, next_page_token=shown[-1].account_id if is_cut else ""
         )
         return response.SerializeToString()
 
@@ -109,9 +113,10 @@ class RunCalls:
         size = request.page_size or pages.PAGE_SIZE
         before = business_day(request.page_token, "page_token") if request.page_token else 1 << 31
         found = self._desk.entitlements(request.account_id, before, size)
+        shown = pages.fitting(map(_entitlement, found), pb.Entitlement.ByteSize)
+        is_cut = len(shown) < len(found) or len(found) == size
         response = pb.ListEntitlementsResponse(
-            entitlements=[_entitlement(one) for one in found],
-            next_page_token=iso(found[-1].business_day) if len(found) == size else "",
+            entitlements=shown, next_page_token=shown[-1].business_date if is_cut else ""
         )
         return response.SerializeToString()
 

@@ -5,17 +5,17 @@ its own and asks the engine to write. What it holds in memory is built anew from
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 import structlog
 
 from service.domain.activation import Activation, ActivationState, is_in_force, state_of
-from service.domain.errors import DeadlineExpired, HoldlineError, InternalError
+from service.domain.errors import HoldlineError
 from service.domain.notice import TOPIC
 from service.domain.watch import Baseline, Complaint, Look
 from service.engine import alerts
-from service.engine.ports import NUMBER_MAX, Answer, Call, Store
+from service.engine.ports import NUMBER_MAX, Store
 from service.engine.reports import Alarm, Pulse, Report
 from service.sentry.delivery import Deliverer
 from service.sentry.guards import Act, Guards, Signal, is_normal, learning
@@ -45,13 +45,6 @@ class Engine(Protocol):
 
     def report(self, report: Report) -> Pulse: ...  # noqa: D102 - the protocol's docstring covers it.
     def activate(self, playbook: str, product: str, reason: str) -> None: ...  # noqa: D102 - the same.
-
-
-class Codec(Protocol):
-    """Translates the sentry's queries."""
-
-    def query(self, call: Call) -> Answer: ...  # noqa: D102 - the name says it.
-    def error(self, error: HoldlineError) -> Answer: ...  # noqa: D102 - the same.
 
 
 class Sentry:
@@ -248,26 +241,3 @@ def _alarm(signal: Signal) -> Alarm:
         "recommends": signal.recommends,
     }  # fmt: skip
     return Alarm("guard_alarm", alerts.CRITICAL, facts)
-
-
-class Answerer:
-    """Answers the sentry's queries one by one."""
-
-    def __init__(self, codec: Codec) -> None:
-        self._codec = codec
-
-    def answers(self, calls: Sequence[Call], now_us: int) -> Iterator[tuple[int, Answer]]:
-        """Answer calls in order, each with its position; `now_us` is the machine's monotonic clock in microseconds."""
-        del now_us
-        for position, call in enumerate(calls):
-            yield position, self._answer(call)
-
-    def _answer(self, call: Call) -> Answer:
-        # The call before this one may have taken long, so each looks at the clock anew.
-        if call.deadline_us <= time.monotonic_ns() // 1_000:
-            return self._codec.error(DeadlineExpired())
-        try:
-            return self._codec.query(call)
-        except Exception:  # The outermost edge of a query.
-            log.exception("query failed", method=call.method, trace_id=call.trace_id)
-            return self._codec.error(InternalError(trace_id=call.trace_id))

@@ -65,7 +65,7 @@ def test_a_code_that_is_no_currency_is_refused_on_the_command_line_in_settings_a
         with pytest.raises(ValueError, match=next(iter(said))):
             settings(**said)
     for call in (
-        lambda: bench.desk.validate(text),
+        lambda: bench.desk.check(text),
         lambda: bench.desk.change(PolicyOrder("publish", "k", b"f", "ann", document=text)),
     ):
         with pytest.raises(InvalidRequest) as caught:

@@ -110,9 +110,11 @@ class Reason(_message.Message):
     code: _builtins.str
     """The policy's reason code, for example "LATE_PAYMENTS", 1 to 48 characters of [A-Z0-9_]."""
     text_zh: _builtins.str
-    """The reason in Chinese, as the customer reads it."""
+    """The reason in Chinese, as the customer reads it. Empty with a code that came before in the same batch's answer,
+    where that answer would pass 3.5 MiB with all texts; once they fill 1 MiB, with every further code.
+    """
     text_en: _builtins.str
-    """The reason in English, as the customer reads it."""
+    """The reason in English, as the customer reads it; empty where text_zh is."""
     def __init__(
         self,
         *,

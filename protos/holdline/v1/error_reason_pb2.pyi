@@ -246,6 +246,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: ahead_micros. The caller looks at the clock, then confirms what it sees.
     Example: {"reason": "CLOCK_NOT_CONFIRMED", "metadata": {"ahead_micros": "86400000000"}}
     """
+    ERROR_REASON_ANSWER_TOO_LARGE: _ErrorReason.ValueType  # 47
+    """FAILED_PRECONDITION: what was asked for is larger than an answer may be. Metadata: bytes, bytes_max.
+    The caller asks for less at once; retrying it unchanged fails again. What a batch wrote stays written: its items in
+    smaller batches, with the same request ids, get the recorded answers.
+    Example: {"reason": "ANSWER_TOO_LARGE", "metadata": {"bytes": "5000000", "bytes_max": "3670016"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` (without the prefix), domain "holdline". Each says its status, its
@@ -475,5 +481,11 @@ ERROR_REASON_CLOCK_NOT_CONFIRMED: ErrorReason.ValueType  # 46
 """FAILED_PRECONDITION: the machine's clock is right, or is off by something else than what was confirmed.
 Metadata: ahead_micros. The caller looks at the clock, then confirms what it sees.
 Example: {"reason": "CLOCK_NOT_CONFIRMED", "metadata": {"ahead_micros": "86400000000"}}
+"""
+ERROR_REASON_ANSWER_TOO_LARGE: ErrorReason.ValueType  # 47
+"""FAILED_PRECONDITION: what was asked for is larger than an answer may be. Metadata: bytes, bytes_max.
+The caller asks for less at once; retrying it unchanged fails again. What a batch wrote stays written: its items in
+smaller batches, with the same request ids, get the recorded answers.
+Example: {"reason": "ANSWER_TOO_LARGE", "metadata": {"bytes": "5000000", "bytes_max": "3670016"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

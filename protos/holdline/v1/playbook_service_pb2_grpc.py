@@ -116,7 +116,7 @@ class PlaybookServiceServicer:
 
     def ListPlaybooks(self, request, context):
         """ListPlaybooks lists every version of this build, retired ones included.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +124,7 @@ class PlaybookServiceServicer:
 
     def DescribePlaybook(self, request, context):
         """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,7 +132,8 @@ class PlaybookServiceServicer:
 
     def PreviewPlaybook(self, request, context):
         """PreviewPlaybook replays the newest recorded decisions as if the playbook had been in force, and writes nothing.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: a process beside the engine reads the log; decisions don't wait for it.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: a process beside the engine reads
+        the log; decisions don't wait for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,7 +141,7 @@ class PlaybookServiceServicer:
 
     def ActivatePlaybook(self, request, context):
         """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs.
-        Role: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,7 +149,7 @@ class PlaybookServiceServicer:
 
     def ApproveActivation(self, request, context):
         """ApproveActivation approves a pending activation; the last approval that is needed puts it in force.
-        Role: approver, and never the activator. Retry: safe with the same request id. Cost: one commit.
+        Roles: approver; never the activator. Retry: safe with the same request id. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,8 +157,8 @@ class PlaybookServiceServicer:
 
     def ExtendActivation(self, request, context):
         """ExtendActivation lets an activation in force last longer, counted from now.
-        Role: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id.
-        Cost: one commit.
+        Roles: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id. Cost:
+        one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,7 +166,7 @@ class PlaybookServiceServicer:
 
     def DeactivatePlaybook(self, request, context):
         """DeactivatePlaybook ends an activation, pending or in force.
-        Role: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,7 +174,7 @@ class PlaybookServiceServicer:
 
     def ListActivations(self, request, context):
         """ListActivations pages through all activations, newest first.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: one look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -199,8 +200,8 @@ class PlaybookServiceServicer:
 
     def WatchMode(self, request, context):
         """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
-        Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than
-        a second.
+        Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than a
+        second.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,7 +209,7 @@ class PlaybookServiceServicer:
 
     def GetSignals(self, request, context):
         """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -216,7 +217,7 @@ class PlaybookServiceServicer:
 
     def LearnBaseline(self, request, context):
         """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-        Role: on_call. Retry: safe; each call learns anew. Cost: one commit.
+        Roles: on_call. Retry: safe; each call learns anew. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
