@@ -46,7 +46,8 @@ def _with_gateway(act: Callable[[grpc.aio.Channel], Awaitable[Any]]) -> Any:
 
 async def _nothing() -> AsyncIterator[bytes]:
     """Give no message, and end."""
-    for message in ():
+    nothing: tuple[bytes, ...] = ()
+    for message in nothing:
         yield message
 
 
