@@ -13,7 +13,7 @@ from service.engine.control import Control
 from service.engine.desk import PolicyOrder
 from service.engine.replay import replay
 from service.storage.verify import verify
-from tests.builders import GOOD_FACTS, PLAYBOOKS, TODAY, Bench, command, document, news, read_policy
+from tests.builders import GOOD_FACTS, PLAYBOOKS, REFERENCE, TODAY, Bench, command, document, news, read_policy
 from tests.daily import DAY, Office
 
 
@@ -24,7 +24,7 @@ def office(bench: Bench) -> Office:
 
 def _with(bench: Bench, *changes: tuple[str, str]) -> None:
     """Put a policy in force that differs from the reference."""
-    text = document().replace("reference-2026-1", "changed")
+    text = document().replace(REFERENCE, "changed")
     for old, new in changes:
         assert text.count(old) == 1
         text = text.replace(old, new)
@@ -352,7 +352,7 @@ def test_a_window_reaches_back_from_the_oldest_date_that_may_be_run(office: Offi
 
 
 def test_policies_stored_before_have_texts_for_what_a_late_date_withholds() -> None:
-    for version in ("reference-2026-1", "instalment-2026-1"):
+    for version in (REFERENCE, "instalment-2026-2"):
         text = read_policy(document(version))[0].texts[LATER_DECIDED.reason]
         assert text.zh
         assert text.en

@@ -33,7 +33,7 @@ LATER_INDEXES = ("idempotency_keys_beside",)
 
 
 def _taken_back(path: Path) -> None:
-    """Make a store of one decision what it was before the second migration."""
+    """Make a store of decisions what it was before the second migration."""
     connection = apsw.Connection(str(path))
     kept = list(
         connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'decisions'")
@@ -41,11 +41,14 @@ def _taken_back(path: Path) -> None:
     for name, _ in kept:
         connection.execute(f"DROP TRIGGER {name}")
     connection.execute("UPDATE decisions SET rules = ?", (FIRST,))
-    ((*columns,),) = connection.execute("SELECT * FROM decisions")
-    del columns[rows.CHAIN]
-    link = rows.decision_link(b"", tuple(columns))
-    connection.execute("UPDATE decisions SET chain = ?", (link,))
-    connection.execute("UPDATE accounts SET chain = ?", (link,))
+    links: dict[str, bytes] = {}
+    for (*columns,) in connection.execute("SELECT * FROM decisions ORDER BY number").fetchall():
+        number, account_id = columns[0], columns[2]
+        del columns[rows.CHAIN]
+        links[account_id] = rows.decision_link(links.get(account_id, b""), tuple(columns))
+        connection.execute("UPDATE decisions SET chain = ? WHERE number = ?", (links[account_id], number))
+    for account_id, link in links.items():
+        connection.execute("UPDATE accounts SET chain = ? WHERE account_id = ?", (link, account_id))
     for _, script in kept:
         connection.execute(script)
     for table in LATER_TABLES:

@@ -39,7 +39,7 @@ def _cap(name: str) -> Change:
 def _part(part: str, **said: object) -> Change:
     def loosened(rules: Policy, where: Standing) -> tuple[Policy, Standing]:
         old: Any = getattr(rules, part)
-        new: Any = old._replace(**said) if hasattr(old, "_replace") else replace(old, **said)
+        new = old._replace(**said) if hasattr(old, "_replace") else replace(old, **said)
         return replace(rules, **{part: new}), where
 
     return loosened

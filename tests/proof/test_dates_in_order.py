@@ -21,7 +21,7 @@ from service.engine.desk import PolicyOrder
 from service.engine.replay import replay
 from service.storage.memory import MemoryStore
 from service.storage.verify import verify
-from tests.builders import GOOD_FACTS, TODAY, Bench, command, document, news
+from tests.builders import GOOD_FACTS, REFERENCE, TODAY, Bench, command, document, news
 from tests.daily import Office
 from tests.proof.strategies import examples
 
@@ -60,7 +60,7 @@ class Step(NamedTuple):
 
 
 def _policy(rules: Rules) -> str:
-    text = document().replace("reference-2026-1", "twin")
+    text = document().replace(REFERENCE, "twin")
     for old, new in (
         ("wait_after_raise_days: 1", f"wait_after_raise_days: {rules.wait_days}"),
         ("per_decision_minor: 200000", f"per_decision_minor: {rules.per_decision_minor}"),

@@ -29,7 +29,7 @@ from service import bootstrap
 from service.engine.ports import Answer
 from service.rpc.methods import METHODS
 from service.storage.verify import verify
-from tests.builders import document
+from tests.builders import REFERENCE, document
 from tests.conformance.conftest import STORES, Store
 from tests.in_process import Send, reason_of, sender
 from tests.service.wire import facts
@@ -85,7 +85,7 @@ def _activate(request_id: str, name: str) -> playbook_service_pb2.ActivatePlaybo
     )
     if name == "rollback_policy":
         made.scope.product = "revolving"
-        made.parameters["to_version"].text = "reference-2026-1"
+        made.parameters["to_version"].text = REFERENCE
     else:
         made.scope.product = "instalment"
     return made
@@ -116,7 +116,7 @@ WRITES: Final[dict[str, Make]] = {
     ),
     "PublishPolicy": lambda _: P.PublishPolicyRequest(request_id=KEY, document=_renamed("new-2")),
     "PromotePolicy": lambda _: P.PromotePolicyRequest(request_id=KEY, version="new-1"),
-    "RollbackPolicy": lambda _: P.RollbackPolicyRequest(request_id=KEY, product="revolving", version="reference-2026-1"),
+    "RollbackPolicy": lambda _: P.RollbackPolicyRequest(request_id=KEY, product="revolving", version=REFERENCE),
     "ActivatePlaybook": lambda _: _activate(KEY, "freeze_raises"),
     "ApproveActivation": lambda n: B.ApproveActivationRequest(request_id=KEY, activation_id=n["pending"]),
     "ExtendActivation": lambda n: B.ExtendActivationRequest(
@@ -129,7 +129,7 @@ WRITES: Final[dict[str, Make]] = {
 
 
 def _renamed(version: str) -> str:
-    return document().replace("policy: reference-2026-1", f"policy: {version}")
+    return document().replace(f"policy: {REFERENCE}", f"policy: {version}")
 
 
 @pytest.fixture(params=STORES)

@@ -26,7 +26,7 @@ from holdline.v1 import (
 from service.cli.demonstration import Server
 from service.client import Client
 from service.rpc.methods import METHODS, Shape
-from tests.builders import document
+from tests.builders import REFERENCE, document
 from tests.service.wire import ASSIGN, RAISE, Stubs, assign, facts, fresh, refusal
 
 READERS = 300
@@ -66,7 +66,7 @@ def _reads(stubs: Stubs, account: str) -> dict[str, Callable[[], object]]:
         "ExplainDecision": (limits.ExplainDecision, lb.ExplainDecisionRequest(decision_id=decision_id)),
         "ListPostings": (limits.ListPostings, lb.ListPostingsRequest(account_id=account)),
         "ValidatePolicy": (policies.ValidatePolicy, pb.ValidatePolicyRequest(document=document())),
-        "GetPolicy": (policies.GetPolicy, pb.GetPolicyRequest(version="reference-2026-1")),
+        "GetPolicy": (policies.GetPolicy, pb.GetPolicyRequest(version=REFERENCE)),
         "ListPolicies": (policies.ListPolicies, pb.ListPoliciesRequest()),
         "ListActivations": (playbooks.ListActivations, playbook_service_pb2.ListActivationsRequest()),
         "GetDailyRun": (runs.GetDailyRun, rb.GetDailyRunRequest(business_date="2020-01-01")),

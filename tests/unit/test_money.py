@@ -15,7 +15,7 @@ from service.domain.errors import InvalidRequest
 from service.domain.money import display, is_currency
 from service.engine.desk import PolicyOrder
 from service.storage.memory import MemoryStore
-from tests.builders import Bench, document, settings
+from tests.builders import REFERENCE, Bench, document, settings
 from tests.in_process import Send, fields_of, sender
 
 NO_CURRENCY = ("XXX", "XTS", "XAU", "XDR", "ABC", "ZWL", "DEM", "BGN", "cny", "CNYY", "CN", "", "ＣＮＹ", "C N")
@@ -54,9 +54,7 @@ def test_every_currency_of_the_registrar_that_has_a_minor_unit_is_known_and_no_o
 @pytest.mark.parametrize("code", NO_CURRENCY)
 def test_a_code_that_is_no_currency_is_refused_on_the_command_line_in_settings_and_in_documents(code: str) -> None:
     bench = Bench(MemoryStore(bootstrap.now_us))
-    text = (
-        document().replace("currency: CNY", f'currency: "{code}"').replace("policy: reference-2026-1", "policy: odd-1")
-    )
+    text = document().replace("currency: CNY", f'currency: "{code}"').replace(f"policy: {REFERENCE}", "policy: odd-1")
 
     assert not is_currency(code)
     with pytest.raises(ValueError, match=r"ISO 4217|CURRENCY:MINOR"):

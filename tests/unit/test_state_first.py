@@ -14,7 +14,7 @@ from service.domain.draw import DrawKind, Hold, HoldState, post
 from service.domain.policy_life import PolicyState
 from service.engine.desk import PolicyOrder
 from service.storage.memory import MemoryStore
-from tests.builders import DAY_US, NOW_US, TODAY, Bench, account, command, document, draw, settings
+from tests.builders import DAY_US, NOW_US, REFERENCE, TODAY, Bench, account, command, document, draw, settings
 
 EUR = ((2, "EUR"),)
 
@@ -99,9 +99,7 @@ def _ordered(action: str, version: str) -> Callable[[Bench], object]:
 
 
 def test_a_versions_state_is_said_before_what_its_currency_rules_out(bench: Bench) -> None:
-    published = (
-        document().replace("currency: CNY", "currency: EUR").replace("policy: reference-2026-1", "policy: euro-1")
-    )
+    published = document().replace("currency: CNY", "currency: EUR").replace(f"policy: {REFERENCE}", "policy: euro-1")
     bench.desk.change(PolicyOrder("publish", "tests/p", b"p", "ann", document=published))
 
     with pytest.raises(errors.PolicyStateRefused):

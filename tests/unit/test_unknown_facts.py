@@ -248,7 +248,9 @@ def test_what_was_published_before_is_the_same_content_still_and_is_refused_wher
     with pytest.raises(InvalidRequest):
         new.desk.change(again)
     with pytest.raises(InvalidRequest):
-        before.desk.change(again._replace(document=again.document.replace("share_bp: 200", "share_bp: 100")))
+        before.desk.change(
+            again._replace(key="tests/other", document=again.document.replace("share_bp: 200", "share_bp: 100"))
+        )
 
 
 def test_facts_that_a_playbook_sets_aside_are_not_called_unknown_and_those_that_are_unknown_are() -> None:

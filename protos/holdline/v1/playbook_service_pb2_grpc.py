@@ -192,7 +192,7 @@ class PlaybookServiceServicer:
         """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
         time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
         time goes on by the time that passes, and no step purges, lapses or stops anything.
-        Role: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+        Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

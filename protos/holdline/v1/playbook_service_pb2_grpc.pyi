@@ -80,7 +80,7 @@ class PlaybookServiceStub:
     """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
     time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
     time goes on by the time that passes, and no step purges, lapses or stops anything.
-    Role: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+    Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
     """
     WatchMode: _grpc.UnaryStreamMultiCallable[_playbook_service_pb2.WatchModeRequest, _playbook_service_pb2.WatchModeResponse]
     """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
@@ -148,7 +148,7 @@ class PlaybookServiceAsyncStub(PlaybookServiceStub):
     """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
     time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
     time goes on by the time that passes, and no step purges, lapses or stops anything.
-    Role: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+    Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
     """
     WatchMode: _aio.UnaryStreamMultiCallable[_playbook_service_pb2.WatchModeRequest, _playbook_service_pb2.WatchModeResponse]  # type: ignore[assignment]
     """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
@@ -273,7 +273,7 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
         time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
         time goes on by the time that passes, and no step purges, lapses or stops anything.
-        Role: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+        Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
         """
 
     @_abc_1.abstractmethod
