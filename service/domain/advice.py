@@ -10,12 +10,12 @@ that order: what is found comes true even then, but something nearer may, too.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
 from itertools import combinations
 from typing import Final, NamedTuple
 
 from service.domain.account import NEVER, UNBOUNDED, WINDOW_DAYS, Growth
 from service.domain.behaviour import MONTH_DAYS
+from service.domain.daily_run import iso
 from service.domain.decision import APPROVED, Ask, Kind, Moment, Outcome, Standing, Verdict
 from service.domain.facts import FACTS, INDEX, MONEY_FACTS, Better, merge
 from service.domain.money import BASIS_POINTS, display
@@ -49,7 +49,6 @@ MONTHS_A_YEAR: Final = 12
 YEAR_DAYS: Final = 365
 _HABITS: Final = (*(DAYS_A_MONTH * months for months in (1, 2, 3, 6, 9)), YEAR_DAYS + DAYS_A_MONTH)
 """In how many days good habits are looked at: what counts a year is over when the month after it is."""
-_EPOCH: Final = date(1970, 1, 1)
 
 Judge = Callable[[Kind, Standing, Moment], Verdict]
 """Gives what the recorded policy and mode say of a standing at a moment."""
@@ -343,11 +342,6 @@ def advice_texts(found: Advice, currency: str) -> tuple[str, str]:
         if terms_en
         else f"From {day} on you can ask again: everything else equal, your limit would be {limit}.",
     )
-
-
-def iso(business_day: int) -> str:
-    """Write a business day (days since 1970-01-01) as YYYY-MM-DD."""
-    return (_EPOCH + timedelta(days=business_day)).isoformat()
 
 
 def _shown(fact: int, value: int, currency: str) -> str:

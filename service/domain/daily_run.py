@@ -4,11 +4,13 @@ Promises records only; who moves them stands in `engine/daily_run.py`. Days are 
 time zone, times microseconds since the epoch UTC, amounts minor units.
 """
 
+from datetime import date, timedelta
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 from service.domain.entitlement import Entitlement, EntitlementState
 
+_EPOCH: Final = date(1970, 1, 1)
 QUEUE_SHARD: Final = 0
 """The shard of those who wait for the budget since the last day; it is worked off before any other begins."""
 LAST_ID: Final = "~"
@@ -160,3 +162,8 @@ def added(lines: tuple[Line, ...], more: tuple[Line, ...]) -> tuple[Line, ...]:
         so_far = sums.get(key, Line(*key, 0, 0, 0))
         sums[key] = Line(*key, so_far.due + line.due, so_far.granted + line.granted, so_far.withheld + line.withheld)
     return tuple(sums[key] for key in sorted(sums))
+
+
+def iso(business_day: int) -> str:
+    """Write a business day as YYYY-MM-DD."""
+    return (_EPOCH + timedelta(days=business_day)).isoformat()

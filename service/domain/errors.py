@@ -4,14 +4,8 @@
     ├── InvalidRequest          mend the request
     │   └── RequestTooLarge
     ├── NotFound                mend the name
-    │   ├── AccountNotFound
-    │   ├── DecisionNotFound
-    │   ├── HoldNotFound
-    │   ├── RunNotFound
-    │   ├── CaseNotFound
-    │   ├── PolicyNotFound
-    │   ├── PlaybookNotFound
-    │   └── ActivationNotFound
+    │   ├── AccountNotFound, DecisionNotFound, HoldNotFound, RunNotFound, CaseNotFound
+    │   └── PolicyNotFound, PlaybookNotFound, ActivationNotFound
     ├── AlreadyExists           what you ask for stands already, or the key is taken
     │   ├── IdempotencyKeyReused
     │   ├── AccountExists

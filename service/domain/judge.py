@@ -15,7 +15,7 @@ from service.domain.account import (
     is_within,
     utilisation_bp,
 )
-from service.domain.bounds import Rooms, below, cutting_short, too_small
+from service.domain.bounds import Rooms, below, cutting_short, owed_rooms, too_small
 from service.domain.decision import (
     APPEAL,
     APPROVED,
@@ -218,7 +218,7 @@ def _temporary(
     assert asked is not None, "a temporary raise says how much and until when"
     too_long: tuple[Ground, ...] = ()
     if asked.is_ordered:
-        granted, rooms = TEMPORARY_ORDERED, _owed_rooms(policy, limit, None)
+        granted, rooms = TEMPORARY_ORDERED, owed_rooms(policy, limit, None)
     elif rules is None:
         return Verdict(DECLINED, limit, (), (TEMPORARY_NOT_OFFERED,), 0)
     else:
@@ -231,7 +231,7 @@ def _temporary(
         rooms = (
             (rules.maximum_minor, rules.ground_amount),
             (share(limit, rules.share_bp), rules.ground_amount),
-            *_owed_rooms(policy, limit, None if standing.rules == FIRST else values[_INCOME] or 0),
+            *owed_rooms(policy, limit, None if standing.rules == FIRST else values[_INCOME] or 0),
         )
     return _granted_until(standing, policy, rooms, granted, too_long)
 
@@ -264,7 +264,7 @@ def _overturned(standing: Standing, policy: Policy, values: list[int | None]) ->
     if standing.rules == FIRST:
         return _overturned_first(asked.asked_minor, limit, policy)
     income = None if asked.is_ordered else values[_INCOME] or 0
-    tops = _owed_rooms(policy, standing.growth.temporary_minor, income)
+    tops = owed_rooms(policy, standing.growth.temporary_minor, income)
     if not limit and not asked.is_ordered:
         tops = ((policy.base_limit.maximum_minor, policy.base_limit.ground_maximum), *tops)
     given = round_down(min(asked.asked_minor, *(top for top, _ in tops)), policy.unit_minor)
@@ -344,22 +344,6 @@ def _rooms(standing: Standing, policy: Policy, income_minor: int) -> tuple[int, 
         caps.absolute.bound - owed,
         share(income_minor, caps.debt_to_income_bp.bound) - owed,
         caps.automatic.bound - owed,
-    )
-
-
-def _owed_rooms(policy: Policy, owed: int, income_minor: int | None) -> Rooms:
-    """Give the room that each cap on what may be owed leaves above an amount; the greatest limit's alone for a person.
-
-    A person's word has no income to be held against: None.
-    """
-    caps = policy.caps
-    absolute = (caps.absolute.bound - owed, caps.absolute.ground)
-    if income_minor is None:
-        return (absolute,)
-    return (
-        absolute,
-        (share(income_minor, caps.debt_to_income_bp.bound) - owed, caps.debt_to_income_bp.ground),
-        (caps.automatic.bound - owed, caps.automatic.ground),
     )
 
 

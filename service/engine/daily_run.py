@@ -6,10 +6,8 @@ day has one key, whichever worker sends it. Whoever waits for the budget comes b
 """
 
 from collections.abc import Sequence
-from datetime import date, timedelta
 from typing import Final, NamedTuple
 
-from service.domain import late
 from service.domain.account import DAYS_BACK_MAX
 from service.domain.book import Answered
 from service.domain.daily_run import (
@@ -25,6 +23,7 @@ from service.domain.daily_run import (
     RunState,
     Shard,
     added,
+    iso,
     line_of,
 )
 from service.domain.decision import (
@@ -34,8 +33,6 @@ from service.domain.decision import (
     DecideCommand,
     Decided,
     Decision,
-    Moment,
-    recorded_standing,
 )
 from service.domain.entitlement import RUN_CALLER, Entitlement, run_key
 from service.domain.errors import (
@@ -49,11 +46,9 @@ from service.domain.errors import (
     RunNotFound,
     Violation,
 )
-from service.domain.judge import judge
-from service.domain.policy import LATER_DECIDED, PORTFOLIO
-from service.engine import alerts
+from service.domain.policy import PORTFOLIO
+from service.engine import alerts, left_short
 from service.engine.brake import Brake
-from service.engine.budget import given_after
 from service.engine.control import Control
 from service.engine.execute import execute_beside, transaction
 from service.engine.ports import Calendar, ControlRow, RunStore, Store
@@ -63,7 +58,6 @@ from service.engine.run_work import Ask, Chunk, Reply, Task, TaskKind
 LAST_DAY: Final = 1 << 31
 """Above every business day."""
 SEAL: Final = b"holdline:run"
-_EPOCH: Final = date(1970, 1, 1)
 _APART: Final = (AccountClosed, AccountNotFound, NoLimitAssigned)
 """What rules out one account's raise and no other's."""
 
@@ -88,11 +82,6 @@ class ClosingReport(NamedTuple):
     counts: tuple[DiscrepancyCount, ...]
     discrepancies: tuple[Discrepancy, ...]
     waits_for: int
-
-
-def iso(business_day: int) -> str:
-    """Write a business day as YYYY-MM-DD."""
-    return (_EPOCH + timedelta(days=business_day)).isoformat()
 
 
 class RunDesk:
@@ -146,12 +135,9 @@ class RunDesk:
         """Read a run; raises RunNotFound."""
         run = self._run(business_day)
         waits_for = self._waits_for(business_day) if run.state is RunState.RUNNING else 0
-        return RunReport(run, tuple(self._runs.shards(business_day)), self._left_short(business_day), waits_for)
-
-    def _left_short(self, business_day: int) -> int:
-        """Count the accounts that a day gave less than the days in order would have."""
-        counts = self._runs.discrepancy_counts(business_day)
-        return sum(count.accounts for count in counts if count.kind is DiscrepancyKind.LEFT_SHORT)
+        return RunReport(
+            run, tuple(self._runs.shards(business_day)), left_short.count(self._store, business_day), waits_for
+        )
 
     def _waits_for(self, business_day: int) -> int:
         """Give the earlier day that an open one waits for, 0 where it is its turn."""
@@ -291,10 +277,10 @@ class RunDesk:
             )  # fmt: skip
         if not unfinished:
             self._runs.enter_run(run._replace(state=RunState.DONE, ended_us=now_us))
-            if left_short := self._left_short(run.business_day):
+            if short := left_short.count(self._store, run.business_day):
                 alerts.send(
                     self._store.outbox, alerts.WARNING, "run_left_short", now_us, business_date=iso(run.business_day),
-                    accounts=left_short,
+                    accounts=short,
                 )  # fmt: skip
         return None
 
@@ -334,7 +320,7 @@ class RunDesk:
         self._refuse_turn(chunk.business_day)
         if shard is None or shard.holder != holder or shard.done_us or shard.done_id != chunk.from_id:
             raise TaskLost("another worker has the shard, or has gone on from here")
-        self._enter_left_short(answers)
+        left_short.enter(self._store, self._control, answers)
         promised = _promised(answers)
         granted = sum(decision.outcome is APPROVED for decision in promised)
         waiting = sum(decision.reasons[0] == PORTFOLIO.reason for decision in promised)
@@ -363,7 +349,7 @@ class RunDesk:
         state: ClosingState = closing.state
         if state is ClosingState.MAKING_GOOD:
             self._enter_made_good(chunk, answers)
-            self._enter_left_short(answers)
+            left_short.enter(self._store, self._control, answers)
         else:
             lines = added(lines, self._late(answers))
         incident = closing.incident
@@ -386,39 +372,6 @@ class RunDesk:
             number = answered.decision.number if isinstance(answered, Decided) else 0
             kind = DiscrepancyKind.MISSING
             self._runs.enter_discrepancy(Discrepancy(chunk.business_day, account_id, kind, "", number))
-
-    def _enter_left_short(self, answers: Sequence[Answered | HoldlineError]) -> None:
-        """List whom a day gave less than the days in order would have, because later ones were decided before it."""
-        for answered in answers:
-            if isinstance(answered, Decided) and not answered.replayed and (why := self._why_short(answered)):
-                made = answered.decision
-                found = Discrepancy(made.business_day, made.account_id, DiscrepancyKind.LEFT_SHORT, why, 0)
-                self._runs.enter_discrepancy(found)
-
-    def _why_short(self, made: Decided) -> str:
-        """Say, for engineers, how an account comes off worse than by the days in order; empty where it does not."""
-        decision, later = made.decision, made.decision.growth.later
-        given_minor = decision.new_limit_minor - decision.old_limit_minor
-        if LATER_DECIDED.reason in decision.reasons:
-            return f"decided after later dates: {given_minor} of {decision.promised_minor} minor units given"
-        if decision.reasons[0] == PORTFOLIO.reason:
-            gave = given_after(self._runs, made.product, decision.business_day)
-            return "waits for the budget while later dates gave to others" if gave else ""
-        if later is not None and given_minor > 0 and self._would_compound(decision, given_minor):
-            return "raises of later dates were judged by the limit without this one"
-        return ""
-
-    def _would_compound(self, decision: Decision, given_minor: int) -> bool:
-        """Claim that a raise of a later day would have been greater after a late one of so many minor units."""
-        standing = recorded_standing(decision)
-        policy = self._control.version(self._store, decision.policy_version)
-        moment = Moment(decision.decided_us, decision.business_day)
-        later = standing.growth.later
-        for one in later.raises if later is not None else ():
-            then = late.after(standing, given_minor, one)
-            if judge(RAISE, then, policy, moment).new_limit_minor - then.limit_minor > one.raised_minor:
-                return True
-        return False
 
     def _late(self, answers: Sequence[Answered | HoldlineError]) -> tuple[Line, ...]:
         """Count what was settled at the closing itself, for accounts that became eligible after the run had passed."""

@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from service.domain.daily_run import iso
 from service.domain.decision import Decision
 from service.domain.draw import Posting
 from service.domain.errors import ActivationNotFound, BuildLacksPlaybook
@@ -15,7 +16,6 @@ from service.domain.notice import Told, told_of_decision, told_of_posting
 from service.domain.policy import Policy
 from service.domain.watch import Message
 from service.engine.control import Control
-from service.engine.daily_run import iso
 from service.engine.ports import SealedPosting, Store
 
 

@@ -43,7 +43,7 @@ def _taken_back(path: Path) -> None:
     connection.execute("UPDATE decisions SET rules = ?", (FIRST,))
     links: dict[str, bytes] = {}
     for (*columns,) in connection.execute("SELECT * FROM decisions ORDER BY number").fetchall():
-        number, account_id = columns[0], columns[2]
+        number, account_id = columns[0], str(columns[2])
         del columns[rows.CHAIN]
         links[account_id] = rows.decision_link(links.get(account_id, b""), tuple(columns))
         connection.execute("UPDATE decisions SET chain = ? WHERE number = ?", (links[account_id], number))
