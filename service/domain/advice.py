@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from service.domain.account import NEVER, UNBOUNDED, WINDOW_DAYS, Growth
 from service.domain.behaviour import MONTH_DAYS
-from service.domain.daily_run import iso
+from service.domain.days import iso
 from service.domain.decision import APPROVED, Ask, Kind, Moment, Outcome, Standing, Verdict
 from service.domain.facts import FACTS, INDEX, MONEY_FACTS, Better, merge
 from service.domain.money import BASIS_POINTS, display

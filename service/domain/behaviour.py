@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from service.domain.days import year_before
 from service.domain.facts import FACTS, INDEX, Profile
-from service.domain.statements import NONE_FOLDED, Folded, Payment, Statement, conduct, year_before
+from service.domain.statements import NONE_FOLDED, Folded, Payment, Statement, conduct
 
 MONTH_DAYS: Final = 30
 """Length of the short window, in business days, today included."""

@@ -4,13 +4,11 @@ Promises records only; who moves them stands in `engine/daily_run.py`. Days are 
 time zone, times microseconds since the epoch UTC, amounts minor units.
 """
 
-from datetime import date, timedelta
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 from service.domain.entitlement import Entitlement, EntitlementState
 
-_EPOCH: Final = date(1970, 1, 1)
 QUEUE_SHARD: Final = 0
 """The shard of those who wait for the budget since the last day; it is worked off before any other begins."""
 LAST_ID: Final = "~"
@@ -148,6 +146,24 @@ class DiscrepancyCount(NamedTuple):
     made_good: int
 
 
+class RunReport(NamedTuple):
+    """A run with its shards; how many accounts it left short, and the earlier day that it waits for, 0 for none."""
+
+    run: Run
+    shards: tuple[Shard, ...]
+    left_short: int
+    waits_for: int
+
+
+class ClosingReport(NamedTuple):
+    """A closing, what does not add up, and the earlier day that it waits for, 0 for none."""
+
+    closing: Closing
+    counts: tuple[DiscrepancyCount, ...]
+    discrepancies: tuple[Discrepancy, ...]
+    waits_for: int
+
+
 def line_of(settled: Entitlement) -> Line:
     """Count one settled promise."""
     granted = int(settled.state is EntitlementState.GRANTED)
@@ -162,8 +178,3 @@ def added(lines: tuple[Line, ...], more: tuple[Line, ...]) -> tuple[Line, ...]:
         so_far = sums.get(key, Line(*key, 0, 0, 0))
         sums[key] = Line(*key, so_far.due + line.due, so_far.granted + line.granted, so_far.withheld + line.withheld)
     return tuple(sums[key] for key in sorted(sums))
-
-
-def iso(business_day: int) -> str:
-    """Write a business day as YYYY-MM-DD."""
-    return (_EPOCH + timedelta(days=business_day)).isoformat()

@@ -7,10 +7,10 @@ and that months are calendar months of due dates, in which several statements ma
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import lru_cache
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
+from service.domain.days import month_of, year_before
 from service.domain.errors import BehaviourFull
 from service.domain.money import SUM_MAX
 
@@ -23,10 +23,6 @@ DAY_END_US: Final = 1 << 62
 DAY_START_US: Final = 0
 """As DAY_END_US, before everything else of the day."""
 
-_ERA_DAYS: Final = 146_097
-"""Days of 400 years, after which the calendar repeats."""
-_ERA_BEGIN: Final = -719_468
-"""0000-03-01 in days since 1970-01-01: with years that begin in March, a leap day is the last of its year."""
 
 Payment = tuple[int, int, int]
 """Business day, time in microseconds UTC or DAY_END_US, sum in minor units."""
@@ -81,30 +77,6 @@ class Conduct(NamedTuple):
     """Months in a row, up to the newest, in which everything that fell due was paid on time."""
     is_unbroken: bool
     """Whether nothing that is known of was ever late."""
-
-
-@lru_cache(maxsize=1 << 12)
-def _calendar(day: int) -> tuple[int, int]:
-    """Give the calendar month of a day (days since 1970-01-01), counted from the year 0, and the day in it.
-
-    Source: H. Hinnant, chrono-compatible low-level date algorithms, civil_from_days.
-    """
-    era, of_era = divmod(day - _ERA_BEGIN, _ERA_DAYS)
-    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
-    of_year = of_era - (365 * year + year // 4 - year // 100)
-    month = (5 * of_year + 2) // 153
-    return (era * 400 + year) * 12 + month + 2, of_year - (153 * month + 2) // 5 + 1
-
-
-def month_of(day: int) -> int:
-    """Give the calendar month of a day (days since 1970-01-01), counted from the year 0."""
-    return _calendar(day)[0]
-
-
-def year_before(day: int) -> int:
-    """Give the same date a year earlier, or the 28th of February for a 29th that the year lacks."""
-    month, of_month = _calendar(day)
-    return day - 365 if _calendar(day - 365) == (month - 12, of_month) else day - 366
 
 
 def fates(statements: Sequence[Statement], payments: Sequence[Payment], upto_day: int) -> list[Fate]:

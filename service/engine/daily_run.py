@@ -6,7 +6,7 @@ day has one key, whichever worker sends it. Whoever waits for the budget comes b
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from service.domain.account import DAYS_BACK_MAX
 from service.domain.book import Answered
@@ -14,18 +14,19 @@ from service.domain.daily_run import (
     LAST_ID,
     QUEUE_SHARD,
     Closing,
+    ClosingReport,
     ClosingState,
     Discrepancy,
-    DiscrepancyCount,
     DiscrepancyKind,
     Line,
     Run,
+    RunReport,
     RunState,
     Shard,
     added,
-    iso,
     line_of,
 )
+from service.domain.days import iso
 from service.domain.decision import (
     APPROVED,
     RAISE,
@@ -64,24 +65,6 @@ _APART: Final = (AccountClosed, AccountNotFound, NoLimitAssigned)
 
 class TaskLost(Exception):
     """The task is somebody else's by now, or over."""
-
-
-class RunReport(NamedTuple):
-    """A run with its shards; how many accounts it left short, and the earlier day that it waits for, 0 for none."""
-
-    run: Run
-    shards: tuple[Shard, ...]
-    left_short: int
-    waits_for: int
-
-
-class ClosingReport(NamedTuple):
-    """A closing, what does not add up, and the earlier day that it waits for, 0 for none."""
-
-    closing: Closing
-    counts: tuple[DiscrepancyCount, ...]
-    discrepancies: tuple[Discrepancy, ...]
-    waits_for: int
 
 
 class RunDesk:

@@ -12,7 +12,7 @@ from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, money_pb2
 from service.domain import explain
 from service.domain.advice import Advice, change_texts
 from service.domain.book import Answered
-from service.domain.daily_run import iso
+from service.domain.days import iso
 from service.domain.decision import Decided
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.facts import FACTS

@@ -8,10 +8,11 @@ from typing import Final
 
 from holdline.v1 import run_service_pb2 as pb
 
-from service.domain.daily_run import Discrepancy, DiscrepancyKind, RunState, iso
+from service.domain.daily_run import ClosingReport, Discrepancy, DiscrepancyKind, RunReport, RunState
+from service.domain.days import iso
 from service.domain.entitlement import Entitlement
 from service.domain.errors import Violation
-from service.engine.daily_run import ClosingReport, RunDesk, RunReport
+from service.engine.daily_run import RunDesk
 from service.engine.ports import Call
 from service.engine.run_work import ask_of, reply_bytes
 from service.rpc import pages, validation

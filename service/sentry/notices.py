@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from service.domain.daily_run import iso
+from service.domain.days import iso
 from service.domain.decision import Decision
 from service.domain.draw import Posting
 from service.domain.errors import ActivationNotFound, BuildLacksPlaybook

@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from service.domain.behaviour import KEPT_DAYS, Behaviour, Flag, Told
+from service.domain.days import month_of
 from service.domain.policy import DAY_US
-from service.domain.statements import DAY_END_US, DAY_START_US, NONE_FOLDED, Statement, month_of
+from service.domain.statements import DAY_END_US, DAY_START_US, NONE_FOLDED, Statement
 
 _PARTS_BEFORE: Final = 13
 """How many parts a behaviour had; it never has so few again."""

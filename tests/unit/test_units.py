@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from service.domain.behaviour import Event, EventKind, effective
+from service.domain.days import month_of, year_before
 from service.domain.errors import BehaviourFull
 from service.domain.facts import INDEX, NOTHING_KNOWN
 from service.domain.growing import Growing
 from service.domain.money import MINOR_MAX, SUM_MAX
-from service.domain.statements import PAYMENTS_A_DAY, month_of, year_before
+from service.domain.statements import PAYMENTS_A_DAY
 from service.storage.behaviours import behaviour_bytes, behaviour_of
 from tests.builders import DAY_US, TODAY
 from tests.proof.counted import DAY, EPOCH, HOUR_US, named, taken
