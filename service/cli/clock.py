@@ -75,4 +75,4 @@ def _effect(ahead_micros: int) -> str:
 
 
 def _span(micros: int) -> str:
-    return str(timedelta(seconds=abs(micros) // 1_000_000))
+    return str(timedelta(seconds=round(abs(micros), -6) // 1_000_000))

@@ -188,5 +188,5 @@ class ClockDesk:
 
 
 def seconds(micros: int) -> int:
-    """Give whole seconds of microseconds."""
-    return micros // SECOND_US
+    """Give the nearest whole seconds of microseconds."""
+    return (micros + SECOND_US // 2) // SECOND_US
