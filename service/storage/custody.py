@@ -32,6 +32,7 @@ class Custody:
         self._is_writer = is_writer
         self._seals = Seals()
         self._number = 0
+        self._is_lost = False
         self._mark: Mark | None = None
         try:
             self._file = DatabaseFile(path, is_writer=is_writer)
@@ -123,8 +124,9 @@ class Custody:
             raise StoreUnavailable(kind="TakenAway")
 
     def is_in_place(self) -> bool:
-        """Claim that the file and its log still stand where they were opened."""
-        return self._file.is_in_place()
+        """Claim that the file and its log stand where they were opened, and have ever since."""
+        self._is_lost = self._is_lost or not self._file.is_in_place()
+        return not self._is_lost
 
     def rescue(self, connection: apsw.Connection) -> str:
         """Save what was acknowledged from a file or a log that was taken away; says where it is, for a person."""
