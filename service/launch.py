@@ -50,6 +50,8 @@ READS_WAIT_MS_MAX: Final = 60_000
 WORKER_IDLE_SECONDS: Final = 0.5
 PLACE_SECONDS: Final = 0.2
 """So often the engine looks whether its files still stand where they were, when no commit does."""
+LOST_SECONDS: Final = 2.0
+"""So long an engine whose files were taken away tells its callers so before it ends."""
 CODE: Final = {
     "engine": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
     "reader": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
@@ -110,20 +112,20 @@ class Place:
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
-        self._is_lost = False
+        self._lost_at = 0.0
 
     def watch(self, loop: Loop) -> bool:
-        """Look, and end the loop where they don't; claims no more to do."""
-        if not self.is_kept():
+        """Look, and end the loop some time after they don't; claims no more to do."""
+        if not self.is_kept() and time.monotonic() > self._lost_at + LOST_SECONDS:
             loop.stop()
         return False
 
     def is_kept(self) -> bool:
         """Look, and save what was acknowledged as soon as they don't."""
-        if not self._is_lost and not self._store.is_in_place():
-            self._is_lost = True
+        if not self._lost_at and not self._store.is_in_place():
+            self._lost_at = time.monotonic()
             log.critical("store taken away", what=self._store.rescue())
-        return not self._is_lost
+        return not self._lost_at
 
 
 def run_gateway(orders: dict[str, Any]) -> int:

@@ -30,8 +30,9 @@ class Custody:
     def __init__(self, path: Path, *, is_writer: bool) -> None:
         """Take a file into custody; raises StoreRefused or StoreUnavailable."""
         self._is_writer = is_writer
-        self._seals = Seals()
+        self.seals = Seals()
         self._number = 0
+        self._is_lost = False
         self._mark: Mark | None = None
         try:
             self._file = DatabaseFile(path, is_writer=is_writer)
@@ -79,7 +80,7 @@ class Custody:
     def _take_up(self, connection: apsw.Connection, *, is_new_life: bool) -> None:
         """Begin to write: the file says from now on that its log belongs to it."""
         refuse_newer(connection)
-        self._seals.attend(connection)
+        self.seals.attend(connection)
         if is_new_life:
             # Into the file itself, before and after: a log of this life fits nothing that lacks its first number, and
             # a file whose log is missing is known for what it is.
@@ -95,11 +96,11 @@ class Custody:
         """Go on with a connection that was made anew."""
         self.refuse_taken_away()
         self._number = commit_number.number_of(connection.pragma("application_id"))
-        self._seals.attend(connection)
+        self.seals.attend(connection)
 
     def seal(self, run: Execute, run_many: ExecuteMany) -> bool:
         """Seal a transaction before its commit and number it; gives whether it has written anything."""
-        if not self._seals.write(run_many):
+        if not self.seals.write(run_many):
             return False
         # The number is taken once the commit is made: one that failed leaves no gap in the log.
         run(_numbered(commit_number.next_after(self._number) | SERVING), ())
@@ -107,7 +108,7 @@ class Custody:
 
     def committed(self) -> None:
         """Remember that the sealed transaction is durable; raises StoreUnavailable where nobody will find it again."""
-        self._seals.committed()
+        self.seals.committed()
         self._number = commit_number.next_after(self._number)
         if self._mark is not None:
             self._mark.reach(self._number)
@@ -115,7 +116,7 @@ class Custody:
 
     def forget(self) -> None:
         """Drop what a transaction that was rolled back would have sealed."""
-        self._seals.forget()
+        self.seals.forget()
 
     def refuse_taken_away(self) -> None:
         """Raise StoreUnavailable where the file or its log is gone."""
@@ -123,8 +124,9 @@ class Custody:
             raise StoreUnavailable(kind="TakenAway")
 
     def is_in_place(self) -> bool:
-        """Claim that the file and its log still stand where they were opened."""
-        return self._file.is_in_place()
+        """Claim that the file and its log stand where they were opened, and have ever since."""
+        self._is_lost = self._is_lost or not self._file.is_in_place()
+        return not self._is_lost
 
     def rescue(self, connection: apsw.Connection) -> str:
         """Save what was acknowledged from a file or a log that was taken away; says where it is, for a person."""

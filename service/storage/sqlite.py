@@ -93,6 +93,8 @@ class SqliteStore(SqliteLedger):
         self._read_only = read_only
         self._vfs = vfs or None
         self._is_broken = False
+        self._fetched: dict[str, rows.Row] = {}
+        """The accounts that the transaction in hand has fetched, as they are stored."""
         self.log_is_long = threading.Event()
         self._custody = Custody(path, is_writer=not read_only)
         self._path = self._custody.path
@@ -220,24 +222,31 @@ class SqliteStore(SqliteLedger):
                     answers[key] = posted
         found = self._run(STATEMENTS["accounts_wanted"], (apsw.carray(tuple(set(wanted.accounts))),))
         holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
+        self._fetched = {row[0]: row for row in found}
         accounts = {row[0]: rows.account(row) for row in found}
         return Book(accounts, answers, holds, self._events.taken(wanted.events), last_number)
 
     def write(self, book: Book) -> None:
         """Write a book's decisions, postings, keys, accounts and holds."""
         sheet = rows.sheet(book)
+        keys = [(key, decision.number) for key, decision in book.decisions]
+        keys += [(key, posting.number) for key, posting in book.postings]
+        seals = self._custody.seals
+        seals.is_told = True
         if sheet.decisions:
             self._run_many("insert_decision", sheet.decisions)
         if sheet.postings:
             self._run_many("insert_posting", sheet.postings)
-        keys = [(key, decision.number) for key, decision in book.decisions]
-        keys += [(key, posting.number) for key, posting in book.postings]
         if keys:
             self._run_many("insert_key", keys)
+            seals.tell("idempotency_keys", (), keys)
         if sheet.created:
             self._run_many("insert_account", sheet.created)
+            seals.tell("accounts", (), sheet.created)
         if sheet.changed:
             self._run_many("update_account", [(*row[3:], row[0]) for row in sheet.changed])
+            seals.tell("accounts", [self._fetched[row[0]] for row in sheet.changed], sheet.changed)
+        seals.is_told = False
         if book.changed_holds:
             self._run_many("enter_hold", [book.holds[number] for number in book.changed_holds])
         if book.entitlements:

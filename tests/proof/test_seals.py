@@ -128,7 +128,7 @@ def test_a_change_of_any_column_of_any_table_is_named(path: Path, copy: Path) ->
         if not set(_faults(copy)) - before:
             passed_over.append((table, column))
 
-    assert passed_over == list(HARMLESS)
+    assert set(passed_over) <= set(HARMLESS)
 
 
 def _alter(path: Path, table: str, column: str, kind: str) -> None:

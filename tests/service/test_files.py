@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -187,6 +187,13 @@ def _answers(server: Server) -> list[str]:
         return []
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Give a folder whose path leaves room for a socket's name in 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="h") as name:
+        yield Path(name)
+
+
 def _folders(temporary: Path) -> list[Path]:
     return list(temporary.glob("holdline-*"))
 
@@ -199,10 +206,9 @@ def _alive(pid: int) -> bool:
 
 
 def test_nothing_is_left_in_the_temporary_folder_after_a_kill_of_the_supervisor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short_folder: Path
 ) -> None:
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
+    temporary = short_folder
     monkeypatch.setenv("TMPDIR", str(temporary))
     with running_server(tmp_path) as server:
         assert len(_folders(temporary)) == 1
