@@ -15,6 +15,7 @@ import pytest
 import structlog
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from holdline.v1 import (
@@ -64,9 +65,9 @@ def _text(name: str) -> str:
     return "CNY" if name == "currency_code" else HOSTILE
 
 
-def _value(field: FieldDescriptor, depth: int) -> Any:
+def _value(field: Any, depth: int) -> Any:
     if field.message_type is not None:
-        return None if depth > 5 else _filled(field.message_type._concrete_class, depth + 1)
+        return None if depth > 5 else _filled(GetMessageClass(field.message_type), depth + 1)
     if field.enum_type is not None:
         return field.enum_type.values[min(1, len(field.enum_type.values) - 1)].number
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
@@ -107,9 +108,9 @@ class _Hostile(grpc.GenericRpcHandler):
             for file in FILES for service in file.DESCRIPTOR.services_by_name.values() for method in service.methods
         }  # fmt: skip
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
         method = self._methods[details.method]
-        made = _filled(method.output_type._concrete_class).SerializeToString()
+        made = _filled(GetMessageClass(method.output_type)).SerializeToString()
 
         def answer(_: bytes, context: grpc.ServicerContext) -> bytes:
             if self._refuses:
