@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import apsw
 import pytest
 from google.protobuf import text_format
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 from holdline.v1 import (
     decision_pb2,
@@ -188,7 +188,7 @@ def _reason(answer: Answer) -> str:
 def _item_status(answer: Answer) -> status_pb2.Status:
     try:
         response = L.BatchDecideResponse.FromString(answer.body)
-    except Exception:  # noqa: BLE001 - another message, which is no batch's.
+    except DecodeError:
         return status_pb2.Status()
     return response.results[0].error if response.results else status_pb2.Status()
 
