@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from typing import Final, cast
+from typing import Final
 
 import typer
 
@@ -33,11 +33,6 @@ EXTRAS: Final = {"hpack": "load", "hdrh": "load", "matplotlib": "load", "conflue
 """Which extra brings a module that not every installation has."""
 
 
-MISUSED: Final = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
-"""What every wrong use of the command line is an error of; typer gives it no public name."""
-assert MISUSED.__name__ == "ClickException", "typer has moved it"
-
-
 class Sentences(typer.core.TyperGroup):
     """Ends a command that a file or a pipe failed with a sentence, where it has none of its own."""
 
@@ -45,9 +40,10 @@ class Sentences(typer.core.TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except MISUSED as error:
-            # Its own words may quote what was said.
-            error.message = printable.line(error.message)
+        except typer.exceptions.TyperException as error:
+            # A wrong use is told in words that may quote what was said.
+            if isinstance(said := getattr(error, "message", None), str):
+                vars(error)["message"] = printable.line(said)
             raise
         except BrokenPipeError:
             # Whoever read our output has gone; typer ends quietly.

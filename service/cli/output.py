@@ -51,6 +51,8 @@ def connected(server: str, caller: str) -> Iterator[Client]:
     """Give a client; ends the command with its exit code where a call fails."""
     from service.client import Client, DeadlineExceeded, HoldlineError, Unavailable
 
+    if not server.strip():
+        raise wrong("--server is empty; write HOST:PORT")
     try:
         with Client(server, caller=caller, timeout_seconds=10.0) as client:
             yield client
@@ -88,7 +90,7 @@ def wrong(text: str) -> typer.BadParameter:
 
 def confirm(question: str) -> None:
     """Ask whether to go on; ends the command where not."""
-    typer.confirm(printable.line(question), abort=True, err=True)
+    typer.confirm(printable.line(question), abort=True)
 
 
 def print_json(content: Message | Sequence[Message] | object) -> None:

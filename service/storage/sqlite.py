@@ -335,10 +335,7 @@ class SqliteStore(SqliteLedger):
         self._run(STATEMENTS["next_generation"])
 
     def purge(self, before_us: int, count: int) -> int:
-        """Forget keys of before a time (microseconds UTC), at most `count` of decisions and as many of other writes.
-
-        Gives how many decisions it looked at; `count` where there may be more of either to forget.
-        """
+        """Forget keys of before a time (microseconds UTC), `count` of decisions and of others; fewer: none is left."""
         expired = self._run(STATEMENTS["keys_expired"], (before_us << NUMBER_SHIFT, count))
         if expired:
             self._run_many("delete_key", [(key,) for _, key in expired])

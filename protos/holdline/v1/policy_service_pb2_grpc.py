@@ -118,7 +118,8 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RollbackPolicy(self, request, context):
-        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks.
+        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
+        to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
         Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -58,7 +58,8 @@ class PolicyServiceStub:
     Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     RollbackPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RollbackPolicyRequest, _policy_service_pb2.RollbackPolicyResponse]
-    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks.
+    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
+    to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
     Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
 
@@ -92,7 +93,8 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     RollbackPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RollbackPolicyRequest, _policy_service_pb2.RollbackPolicyResponse]  # type: ignore[assignment]
-    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks.
+    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
+    to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
     Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
 
@@ -159,7 +161,8 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.RollbackPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.RollbackPolicyResponse, _abc.Awaitable[_policy_service_pb2.RollbackPolicyResponse]]:
-        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks.
+        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
+        to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
         Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
 
