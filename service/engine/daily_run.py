@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
-from service.domain import late
 from service.domain.account import DAYS_BACK_MAX
 from service.domain.book import Answered
 from service.domain.daily_run import (
@@ -27,16 +26,7 @@ from service.domain.daily_run import (
     added,
     line_of,
 )
-from service.domain.decision import (
-    APPROVED,
-    RAISE,
-    Criticality,
-    DecideCommand,
-    Decided,
-    Decision,
-    Moment,
-    recorded_standing,
-)
+from service.domain.decision import APPROVED, RAISE, Criticality, DecideCommand, Decided, Decision
 from service.domain.entitlement import RUN_CALLER, Entitlement, run_key
 from service.domain.errors import (
     AccountClosed,
@@ -49,13 +39,12 @@ from service.domain.errors import (
     RunNotFound,
     Violation,
 )
-from service.domain.judge import judge
-from service.domain.policy import LATER_DECIDED, PORTFOLIO
+from service.domain.policy import PORTFOLIO
 from service.engine import alerts
 from service.engine.brake import Brake
-from service.engine.budget import given_after
 from service.engine.control import Control
 from service.engine.execute import execute_beside, transaction
+from service.engine.left_short import count_left_short, enter_left_short
 from service.engine.ports import Calendar, ControlRow, RunStore, Store
 from service.engine.reports import Tally
 from service.engine.run_work import Ask, Chunk, Reply, Task, TaskKind
@@ -127,11 +116,9 @@ class RunDesk:
                 raise DayClosed(business_date=iso(business_day))
             run = self._runs.run(business_day)
             if run is None:
-                run = Run(business_day, RunState.RUNNING, caller, row.now_us, 0, 0, "", is_cut=False)
-                self._runs.enter_run(run)
+                self._runs.enter_run(Run(business_day, RunState.RUNNING, caller, row.now_us, 0, 0, "", is_cut=False))
             elif run.state is RunState.CANCELLED:
-                run = run._replace(state=RunState.RUNNING, ended_us=0)
-                self._runs.enter_run(run)
+                self._runs.enter_run(run._replace(state=RunState.RUNNING, ended_us=0))
         return self.report(business_day)
 
     def cancel(self, business_day: int) -> RunReport:
@@ -146,17 +133,13 @@ class RunDesk:
         """Read a run; raises RunNotFound."""
         run = self._run(business_day)
         waits_for = self._waits_for(business_day) if run.state is RunState.RUNNING else 0
-        return RunReport(run, tuple(self._runs.shards(business_day)), self._left_short(business_day), waits_for)
-
-    def _left_short(self, business_day: int) -> int:
-        """Count the accounts that a day gave less than the days in order would have."""
-        counts = self._runs.discrepancy_counts(business_day)
-        return sum(count.accounts for count in counts if count.kind is DiscrepancyKind.LEFT_SHORT)
+        return RunReport(
+            run, tuple(self._runs.shards(business_day)), count_left_short(self._runs, business_day), waits_for
+        )
 
     def _waits_for(self, business_day: int) -> int:
         """Give the earlier day that an open one waits for, 0 where it is its turn."""
-        first_day = self._first_open_day()
-        return first_day if first_day < business_day else 0
+        return first_day if (first_day := self._first_open_day()) < business_day else 0
 
     def _run(self, business_day: int) -> Run:
         run = self._runs.run(business_day)
@@ -266,9 +249,8 @@ class RunDesk:
 
     def _refuse_turn(self, business_day: int) -> None:
         """Refuse a chunk of a day while an earlier one, started meanwhile, is open; raises TaskLost."""
-        first_day = self._first_open_day()
-        if first_day < business_day:
-            raise TaskLost(f"{iso(first_day)} comes first")
+        if earlier := self._waits_for(business_day):
+            raise TaskLost(f"{iso(earlier)} comes first")
 
     def _next_shard(self, run: Run, holder: str, now_us: int) -> Task | None:
         shards = self._runs.shards(run.business_day)
@@ -291,7 +273,7 @@ class RunDesk:
             )  # fmt: skip
         if not unfinished:
             self._runs.enter_run(run._replace(state=RunState.DONE, ended_us=now_us))
-            if left_short := self._left_short(run.business_day):
+            if left_short := count_left_short(self._runs, run.business_day):
                 alerts.send(
                     self._store.outbox, alerts.WARNING, "run_left_short", now_us, business_date=iso(run.business_day),
                     accounts=left_short,
@@ -334,7 +316,7 @@ class RunDesk:
         self._refuse_turn(chunk.business_day)
         if shard is None or shard.holder != holder or shard.done_us or shard.done_id != chunk.from_id:
             raise TaskLost("another worker has the shard, or has gone on from here")
-        self._enter_left_short(answers)
+        enter_left_short(self._store, self._control, answers)
         promised = _promised(answers)
         granted = sum(decision.outcome is APPROVED for decision in promised)
         waiting = sum(decision.reasons[0] == PORTFOLIO.reason for decision in promised)
@@ -360,10 +342,10 @@ class RunDesk:
         lines = added(closing.lines, chunk.lines)
         for found in chunk.discrepancies:
             self._runs.enter_discrepancy(found)
+        enter_left_short(self._store, self._control, answers)
         state: ClosingState = closing.state
         if state is ClosingState.MAKING_GOOD:
             self._enter_made_good(chunk, answers)
-            self._enter_left_short(answers)
         else:
             lines = added(lines, self._late(answers))
         incident = closing.incident
@@ -387,39 +369,6 @@ class RunDesk:
             kind = DiscrepancyKind.MISSING
             self._runs.enter_discrepancy(Discrepancy(chunk.business_day, account_id, kind, "", number))
 
-    def _enter_left_short(self, answers: Sequence[Answered | HoldlineError]) -> None:
-        """List whom a day gave less than the days in order would have, because later ones were decided before it."""
-        for answered in answers:
-            if isinstance(answered, Decided) and not answered.replayed and (why := self._why_short(answered)):
-                made = answered.decision
-                found = Discrepancy(made.business_day, made.account_id, DiscrepancyKind.LEFT_SHORT, why, 0)
-                self._runs.enter_discrepancy(found)
-
-    def _why_short(self, made: Decided) -> str:
-        """Say, for engineers, how an account comes off worse than by the days in order; empty where it does not."""
-        decision, later = made.decision, made.decision.growth.later
-        given_minor = decision.new_limit_minor - decision.old_limit_minor
-        if LATER_DECIDED.reason in decision.reasons:
-            return f"decided after later dates: {given_minor} of {decision.promised_minor} minor units given"
-        if decision.reasons[0] == PORTFOLIO.reason:
-            gave = given_after(self._runs, made.product, decision.business_day)
-            return "waits for the budget while later dates gave to others" if gave else ""
-        if later is not None and given_minor > 0 and self._would_compound(decision, given_minor):
-            return "raises of later dates were judged by the limit without this one"
-        return ""
-
-    def _would_compound(self, decision: Decision, given_minor: int) -> bool:
-        """Claim that a raise of a later day would have been greater after a late one of so many minor units."""
-        standing = recorded_standing(decision)
-        policy = self._control.version(self._store, decision.policy_version)
-        moment = Moment(decision.decided_us, decision.business_day)
-        later = standing.growth.later
-        for one in later.raises if later is not None else ():
-            then = late.after(standing, given_minor, one)
-            if judge(RAISE, then, policy, moment).new_limit_minor - then.limit_minor > one.raised_minor:
-                return True
-        return False
-
     def _late(self, answers: Sequence[Answered | HoldlineError]) -> tuple[Line, ...]:
         """Count what was settled at the closing itself, for accounts that became eligible after the run had passed."""
         found = [self._runs.entitlement(made.account_id, made.business_day) for made in _promised(answers)]
@@ -427,12 +376,12 @@ class RunDesk:
 
     def _opened_incident(self, business_day: int, now_us: int) -> str:
         """Open an incident where the day does not add up, and tell the outside; gives its id."""
-        counts = self._runs.discrepancy_counts(business_day)
-        counts = [count for count in counts if count.kind is not DiscrepancyKind.LEFT_SHORT]
+        counts = {count.kind: count.accounts for count in self._runs.discrepancy_counts(business_day)}
+        counts.pop(DiscrepancyKind.LEFT_SHORT, None)
         if not counts:
             return ""
         incident = f"day-{iso(business_day)}"
-        facts = {count.kind.name.lower(): count.accounts for count in counts}
+        facts = {kind.name.lower(): accounts for kind, accounts in counts.items()}
         alerts.send(
             self._store.outbox, alerts.CRITICAL, "day_does_not_add_up", now_us, business_date=iso(business_day),
             incident=incident, **facts,
