@@ -27,14 +27,7 @@ from service.domain.daily_run import (
     line_of,
 )
 from service.domain.days import iso
-from service.domain.decision import (
-    APPROVED,
-    RAISE,
-    Criticality,
-    DecideCommand,
-    Decided,
-    Decision,
-)
+from service.domain.decision import APPROVED, RAISE, Criticality, DecideCommand, Decided, Decision
 from service.domain.entitlement import RUN_CALLER, Entitlement, run_key
 from service.domain.errors import (
     AccountClosed,
@@ -48,10 +41,11 @@ from service.domain.errors import (
     Violation,
 )
 from service.domain.policy import PORTFOLIO
-from service.engine import alerts, left_short
+from service.engine import alerts
 from service.engine.brake import Brake
 from service.engine.control import Control
 from service.engine.execute import execute_beside, transaction
+from service.engine.left_short import count_left_short, enter_left_short
 from service.engine.ports import Calendar, ControlRow, RunStore, Store
 from service.engine.reports import Tally
 from service.engine.run_work import Ask, Chunk, Reply, Task, TaskKind
@@ -99,11 +93,9 @@ class RunDesk:
                 raise InvalidRequest((Violation("business_date", what),))
             run = self._runs.run(business_day)
             if run is None:
-                run = Run(business_day, RunState.RUNNING, caller, row.now_us, 0, 0, "", is_cut=False)
-                self._runs.enter_run(run)
+                self._runs.enter_run(Run(business_day, RunState.RUNNING, caller, row.now_us, 0, 0, "", is_cut=False))
             elif run.state is RunState.CANCELLED:
-                run = run._replace(state=RunState.RUNNING, ended_us=0)
-                self._runs.enter_run(run)
+                self._runs.enter_run(run._replace(state=RunState.RUNNING, ended_us=0))
         return self.report(business_day)
 
     def cancel(self, business_day: int) -> RunReport:
@@ -119,13 +111,12 @@ class RunDesk:
         run = self._run(business_day)
         waits_for = self._waits_for(business_day) if run.state is RunState.RUNNING else 0
         return RunReport(
-            run, tuple(self._runs.shards(business_day)), left_short.count(self._store, business_day), waits_for
+            run, tuple(self._runs.shards(business_day)), count_left_short(self._runs, business_day), waits_for
         )
 
     def _waits_for(self, business_day: int) -> int:
         """Give the earlier day that an open one waits for, 0 where it is its turn."""
-        first_day = self._first_open_day()
-        return first_day if first_day < business_day else 0
+        return first_day if (first_day := self._first_open_day()) < business_day else 0
 
     def _run(self, business_day: int) -> Run:
         run = self._runs.run(business_day)
@@ -235,9 +226,8 @@ class RunDesk:
 
     def _refuse_turn(self, business_day: int) -> None:
         """Refuse a chunk of a day while an earlier one, started meanwhile, is open; raises TaskLost."""
-        first_day = self._first_open_day()
-        if first_day < business_day:
-            raise TaskLost(f"{iso(first_day)} comes first")
+        if earlier := self._waits_for(business_day):
+            raise TaskLost(f"{iso(earlier)} comes first")
 
     def _next_shard(self, run: Run, holder: str, now_us: int) -> Task | None:
         shards = self._runs.shards(run.business_day)
@@ -260,7 +250,7 @@ class RunDesk:
             )  # fmt: skip
         if not unfinished:
             self._runs.enter_run(run._replace(state=RunState.DONE, ended_us=now_us))
-            if short := left_short.count(self._store, run.business_day):
+            if short := count_left_short(self._runs, run.business_day):
                 alerts.send(
                     self._store.outbox, alerts.WARNING, "run_left_short", now_us, business_date=iso(run.business_day),
                     accounts=short,
@@ -303,7 +293,7 @@ class RunDesk:
         self._refuse_turn(chunk.business_day)
         if shard is None or shard.holder != holder or shard.done_us or shard.done_id != chunk.from_id:
             raise TaskLost("another worker has the shard, or has gone on from here")
-        left_short.enter(self._store, self._control, answers)
+        enter_left_short(self._store, self._control, answers)
         promised = _promised(answers)
         granted = sum(decision.outcome is APPROVED for decision in promised)
         waiting = sum(decision.reasons[0] == PORTFOLIO.reason for decision in promised)
@@ -329,10 +319,10 @@ class RunDesk:
         lines = added(closing.lines, chunk.lines)
         for found in chunk.discrepancies:
             self._runs.enter_discrepancy(found)
+        enter_left_short(self._store, self._control, answers)
         state: ClosingState = closing.state
         if state is ClosingState.MAKING_GOOD:
             self._enter_made_good(chunk, answers)
-            left_short.enter(self._store, self._control, answers)
         else:
             lines = added(lines, self._late(answers))
         incident = closing.incident
@@ -363,12 +353,12 @@ class RunDesk:
 
     def _opened_incident(self, business_day: int, now_us: int) -> str:
         """Open an incident where the day does not add up, and tell the outside; gives its id."""
-        counts = self._runs.discrepancy_counts(business_day)
-        counts = [count for count in counts if count.kind is not DiscrepancyKind.LEFT_SHORT]
+        counts = {count.kind: count.accounts for count in self._runs.discrepancy_counts(business_day)}
+        counts.pop(DiscrepancyKind.LEFT_SHORT, None)
         if not counts:
             return ""
         incident = f"day-{iso(business_day)}"
-        facts = {count.kind.name.lower(): count.accounts for count in counts}
+        facts = {kind.name.lower(): accounts for kind, accounts in counts.items()}
         alerts.send(
             self._store.outbox, alerts.CRITICAL, "day_does_not_add_up", now_us, business_date=iso(business_day),
             incident=incident, **facts,
