@@ -187,7 +187,7 @@ def test_a_full_disk_answers_unavailable_and_the_server_goes_on_when_room_return
         room = max(path.stat().st_size, Path(f"{path}-wal").stat().st_size)
         # A file may not grow beyond this: the next write fails in the kernel, as on a full disk.
         resource.prlimit(engine, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
-        refused = []
+        refused: list[limit_service_pb2.DecideRequest] = []
         for _ in range(1_000):
             # The log reaches the limit after some dozens of commits.
             if len(refused) == 20:
