@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from service.cli import output
+
 log = structlog.get_logger("holdline")
 
 
@@ -31,26 +33,33 @@ def serve(
     from pydantic import ValidationError
 
     from service import bootstrap, telemetry, ulimits
+    from service.exit_codes import NOT_HERE
     from service.settings import Settings
-    from service.supervisor import Supervisor, hold_signals
+    from service.supervisor import Supervisor, hold_signals, refuse_ports
 
     flags = {"store": store, "listen": listen, "gateways": gateways, "metrics_port": metrics_port}
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     for pair in setting or []:
         name, separator, value = pair.partition("=")
         if not separator:
-            raise typer.BadParameter(f"{pair} is not name=value")
+            raise output.wrong(f"{pair} is not name=value")
         given[name] = value
     try:
         settings = Settings(**given)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
-        raise typer.BadParameter("; ".join(problems)) from error
+        raise output.wrong("; ".join(problems)) from error
     if settings.roles_file or settings.dead_man_playbook or settings.guards_activate:
         try:
             bootstrap.refuse_settings(settings)
         except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+            raise output.wrong(str(error)) from error
+    if ready_file is not None and not ready_file.absolute().parent.is_dir():
+        raise output.wrong(f"{ready_file}: its folder does not exist")
+    try:
+        refuse_ports(settings)
+    except OSError as error:
+        output.fail(str(error), NOT_HERE)
     hold_signals()
     listener = telemetry.start_logs(settings.log_level)
     for shortage in ulimits.shortages(settings, bootstrap.store_path(settings.store)):

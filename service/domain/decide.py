@@ -6,6 +6,7 @@ its policy, is enough to decide again. Reads no clock and does no I/O.
 
 from typing import Final
 
+from service.domain import late
 from service.domain.account import (
     ACTIVE,
     APPLICANT,
@@ -13,9 +14,11 @@ from service.domain.account import (
     UNBOUNDED,
     Account,
     Growth,
+    Movement,
     Temporary,
     growth,
     growth_then,
+    has_limit,
     known,
     moved,
     settled,
@@ -53,15 +56,17 @@ from service.domain.mode import Judgement, Mode, judged
 from service.domain.policy import (
     DAY_US,
     IMPORTED,
+    PORTFOLIO,
     REASONS_MAX,
     Ground,
     Policy,
 )
+from service.domain.rules import CURRENT
 
 TEMPORARY_DAYS_MAX: Final = 366
 """Longest temporary raise, whatever a policy or an operator says."""
-_MOVES: Final = frozenset((RAISE, REDUCE, REVIEW))
-"""Kinds whose change of limit counts as growth or cut; a first limit and an import do not."""
+_MOVES: Final = frozenset((RAISE, REDUCE, REVIEW, APPEAL))
+"""Kinds whose change of an account's own limit counts as growth or cut; a first limit and an import do not."""
 
 
 def decide(
@@ -80,6 +85,8 @@ def decide(
         # What comes with the decision counts for it, whatever events tell.
         profile = merge(known(account, moment.today or moment.business_day), command.news, moment.now_us)
     before = (growth_then if command.business_day else growth)(account, moment.business_day)
+    if moment.is_budget_spent:
+        before = late.without_budget(before)
     if command.kind is IMPORT:
         verdict = Verdict(APPROVED, command.import_limit_minor, (), (IMPORTED,), 0)
         judgement = Judgement(verdict, policy, ())
@@ -89,7 +96,7 @@ def decide(
         in_budget = before if room_minor == UNBOUNDED else before._replace(portfolio_room_minor=room_minor)
         standing = standing_of(account, profile, in_budget, command.asked)
         judgement = judge_in(mode, command.kind, account.account_id, account.product, standing, policy, moment)
-        if room_minor < judgement.verdict.promised_minor:
+        if room_minor < judgement.verdict.promised_minor or PORTFOLIO in judgement.verdict.grounds:
             # Room enough says nothing, and differs from one decision to the next.
             before = in_budget
     decision = _record(command, account, judgement, mode.mode_id, moment, profile, before, number)
@@ -106,7 +113,8 @@ def judge_in(
 
 
 def check(command: DecideCommand, account: Account, now_us: int) -> None:
-    """Refuse a command that the account's state, its currency or the time rules out."""
+    """Refuse a command that the account's state, its currency or the time rules out; what no mending helps first."""
+    _refuse_state(command, account)
     if command.expected_version and command.expected_version != account.version:
         raise VersionMismatch(account.account_id, command.expected_version, account.version)
     violations: list[Violation] = []
@@ -132,6 +140,9 @@ def check(command: DecideCommand, account: Account, now_us: int) -> None:
         violations.append(Violation("limit.currency_code", f"the product's currency is {account.currency}"))
     if violations:
         raise InvalidRequest(tuple(violations))
+
+
+def _refuse_state(command: DecideCommand, account: Account) -> None:
     if account.status is CLOSED:
         raise AccountClosed(account_id=account.account_id)
     opens = command.kind is ASSIGN or command.kind is IMPORT
@@ -141,6 +152,8 @@ def check(command: DecideCommand, account: Account, now_us: int) -> None:
         raise AccountExists(account_id=account.account_id)
     if not opens and account.status is APPLICANT:
         raise NoLimitAssigned(account_id=account.account_id)
+    if command.business_day and not has_limit(account, command.business_day):
+        raise NoLimitAssigned(account_id=account.account_id)
 
 
 def principal_reasons(grounds: tuple[Ground, ...]) -> tuple[str, ...]:
@@ -148,6 +161,16 @@ def principal_reasons(grounds: tuple[Ground, ...]) -> tuple[str, ...]:
     if len(grounds) == 1:
         return (grounds[0].reason,)
     return tuple(dict.fromkeys(ground.reason for ground in grounds))[:REASONS_MAX]
+
+
+def growth_minor(before: Account, decision: Decision) -> int:
+    """Give what a decision moved of an account's own limit that growth caps count, negative for a cut, in minor units.
+
+    However it was granted: a raise, a review, an appeal. What ends by itself is no growth, nor is a first limit, which
+    an appeal may give, too.
+    """
+    change = decision.new_limit_minor - decision.old_limit_minor
+    return change if change and decision.kind in _MOVES and before.status is ACTIVE else 0
 
 
 def _record(
@@ -172,7 +195,7 @@ def _record(
         verdict.points, principal_reasons(verdict.grounds), policy.version, mode_id, activations,
         command.caller, command.request_id, command.fingerprint, command.trace_id,
         moment.now_us, moment.business_day, moment.business_day + notice_days if notice_owed else 0,
-        verdict.promised_minor, command.asked, _temporary_after(command, account, verdict),
+        verdict.promised_minor, command.asked, _temporary_after(command, account, verdict), CURRENT,
     )  # fmt: skip
 
 
@@ -188,18 +211,38 @@ def _temporary_after(command: DecideCommand, account: Account, verdict: Verdict)
 
 def _after(account: Account, decision: Decision, stated: Profile) -> Account:
     """Give the account after a decision."""
-    day = decision.business_day
-    change = decision.new_limit_minor - decision.old_limit_minor
-    movements, last_raise_day, last_cut_day = account.movements, account.last_raise_day, account.last_cut_day
-    if change and decision.kind in _MOVES:
-        movements = moved(movements, day, change)
-        if change > 0:
-            last_raise_day = max(last_raise_day, day)
-        else:
-            last_cut_day = max(last_cut_day, day)
+    last_raise_day, last_cut_day, movements = moves_after(account, decision)
     return Account(
         account.account_id, account.product, account.currency, decision.status, own_limit_minor(decision),
         account.held_minor, account.outstanding_minor, decision.account_version, stated,
         last_raise_day, last_cut_day, movements, decision.number or account.last_decision, *account[13:17],
-        decision.temporary, account.behaviour,
+        decision.temporary, account.behaviour, _limit_since(account, decision),
     )  # fmt: skip
+
+
+def moves_after(account: Account, decision: Decision) -> tuple[int, int, tuple[Movement, ...]]:
+    """Give the days of the last raise and cut and the movements after a decision on an account.
+
+    An appeal that knows the right course puts it in the place of the one that was; what it gives beyond that is a raise
+    of its own day.
+    """
+    last_raise_day, last_cut_day, movements = account.last_raise_day, account.last_cut_day, account.movements
+    change = growth_minor(account, decision)
+    if not change:
+        return last_raise_day, last_cut_day, movements
+    day = decision.business_day
+    if decision.asked is not None and decision.asked.course is not None:
+        rightly_minor, last_raise_day, last_cut_day, movements = decision.asked.course
+        change = decision.new_limit_minor - max(rightly_minor, decision.old_limit_minor)
+        if change <= 0:
+            return last_raise_day, last_cut_day, movements
+    if change > 0:
+        return max(last_raise_day, day), last_cut_day, moved(movements, day, change)
+    return last_raise_day, max(last_cut_day, day), moved(movements, day, change)
+
+
+def _limit_since(account: Account, decision: Decision) -> int:
+    """Give the first day on which an account has a limit, after a decision that may be the one that gave it."""
+    if account.status is ACTIVE or decision.status is not ACTIVE or decision.kind is IMPORT:
+        return account.limit_since_day
+    return decision.business_day

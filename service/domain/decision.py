@@ -6,9 +6,10 @@ Promises that the record alone, with its policy version, is enough to decide aga
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from service.domain.account import UNBOUNDED, Account, Growth, Status, Temporary
+from service.domain.account import UNBOUNDED, Account, Course, Growth, Status, Temporary
 from service.domain.facts import Profile
 from service.domain.policy import Ground
+from service.domain.rules import CURRENT
 
 
 class Kind(IntEnum):
@@ -71,6 +72,8 @@ class Moment(NamedTuple):
     """What the day's portfolio budget leaves for raises, in minor units."""
     today: int = 0
     """The business day of the clock where the decision counts for another one; 0 where it does not."""
+    is_budget_spent: bool = False
+    """Whether the portfolio's budget of that day can't be given out any more as the days in order would have."""
 
 
 class Ask(NamedTuple):
@@ -82,6 +85,9 @@ class Ask(NamedTuple):
     """When a temporary raise ends; 0 with an appeal."""
     is_ordered: bool
     """By a person of the lender."""
+    course: Course | None = None
+    """With APPEAL: how the limit would have moved by now had it been decided rightly. It takes the place of how it did
+    move, so that waits and caps count what is right; None where that can't be told, as in records of before."""
 
 
 class DecideCommand(NamedTuple):
@@ -120,6 +126,8 @@ class Standing(NamedTuple):
     profile: Profile
     growth: Growth
     asked: Ask | None = None
+    rules: int = CURRENT
+    """Version of the rules of judging (`domain.rules`)."""
 
 
 class Verdict(NamedTuple):
@@ -173,6 +181,8 @@ class Decision(NamedTuple):
     """With `Kind.APPEAL` and `Kind.TEMPORARY`; the latter's new limit is what may be owed until then, its own stays."""
     temporary: Temporary | None = None
     """The temporary raise that is in force after the decision."""
+    rules: int = CURRENT
+    """Version of the rules of judging that it was made by (`domain.rules`)."""
 
 
 class Decided(NamedTuple):
@@ -201,6 +211,8 @@ def limit_after_minor(decision: Decision) -> int:
 
 
 def recorded_standing(decision: Decision) -> Standing:
-    """Give where the account stood at a recorded decision."""
+    """Give where the account stood at a recorded decision, to be judged by the rules that made it."""
     exposure_minor = decision.held_minor + decision.outstanding_minor
-    return Standing(decision.old_limit_minor, exposure_minor, decision.profile, decision.growth, decision.asked)
+    return Standing(
+        decision.old_limit_minor, exposure_minor, decision.profile, decision.growth, decision.asked, decision.rules
+    )  # fmt: skip

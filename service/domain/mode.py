@@ -15,6 +15,7 @@ from service.domain.facts import Profile
 from service.domain.money import BASIS_POINTS
 from service.domain.playbook import Case, Playbook, Request
 from service.domain.policy import Policy
+from service.domain.rules import FIRST
 
 Judge = Callable[[Kind, Standing, Policy, Moment], Verdict]
 
@@ -129,10 +130,14 @@ def judged(
         if measure.playbook.adjust_facts is not None:
             adjusted = adjusted._replace(standing=measure.playbook.adjust_facts(measure.parameters, adjusted))
     verdict = judge(kind, adjusted.standing, case.policy, moment)
-    promised_minor = verdict.promised_minor
+    promised_minor, judged_minor = verdict.promised_minor, verdict.new_limit_minor
+    bounds = verdict.grounds[1:] if judged_minor > standing.limit_minor else ()
     for measure in covering:
         if measure.playbook.constrain is not None:
             verdict = measure.playbook.constrain(measure.parameters, case, verdict)
+    if bounds and verdict.new_limit_minor != judged_minor and standing.rules != FIRST:
+        # What held the raise holds it no more where a playbook gives less.
+        verdict = verdict._replace(grounds=tuple(ground for ground in verdict.grounds if ground not in bounds))
     # A playbook withholds; what was promised stays promised.
     return Judgement(
         verdict._replace(promised_minor=promised_minor), case.policy, tuple(measure.name for measure in covering)

@@ -7,6 +7,7 @@ record, the policy, a playbook or the code is not what it was.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from service.domain import rules
 from service.domain.decide import judge_in, principal_reasons
 from service.domain.decision import Decision, Kind, Moment, Outcome, recorded_standing
 from service.domain.errors import ActivationNotFound, BuildLacksPlaybook, PolicyNotFound
@@ -58,6 +59,8 @@ def difference_of(decision: Decision, ledger: Ledger, control: Control) -> str:
         return f"{error.reason.lower()}: {error.metadata['activation_id']}"
     if decision.kind is Kind.IMPORT:
         return "" if decision.outcome is Outcome.APPROVED else "an import is always approved"
+    if not rules.FIRST <= decision.rules <= rules.CURRENT:
+        return f"rules of judging {decision.rules} are unknown to this build, which knows up to {rules.CURRENT}"
     judgement = judge_in(
         mode, decision.kind, decision.account_id, policy.product, recorded_standing(decision), policy,
         Moment(decision.decided_us, decision.business_day),

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import apsw
 
 from service.domain.account import Account
-from service.domain.book import NUMBER_SHIFT, Book, Recorded, Wanted
+from service.domain.book import ELSEWHERE, NUMBER_SHIFT, Book, Elsewhere, Recorded, Wanted, beside
 from service.domain.decision import Decided, Decision
 from service.domain.draw import Hold, Posted, Posting
 from service.domain.errors import StoreUnavailable
@@ -29,6 +29,7 @@ from service.storage import rows
 from service.storage.custody import Custody, copy
 from service.storage.migrate import StoreRefused
 from service.storage.sqlite_cases import SqliteCases
+from service.storage.sqlite_clock import SqliteClock
 from service.storage.sqlite_events import SqliteEvents
 from service.storage.sqlite_ledger import SqliteLedger, read_record
 from service.storage.sqlite_outbox import SqliteOutbox
@@ -44,6 +45,9 @@ BUSY_MS_MAX = 5_000
 
 LOG_PAGES_MAX = 65_536
 """Longest log that is left to the checkpointer, in pages: 256 MiB, recovered in about a second."""
+
+SWITCHES_MAX = 1_000
+"""So many promotions and roll-backs of a product are looked back on."""
 
 FILE_CHUNK_BYTES = 4 * 1024 * 1024
 
@@ -84,6 +88,7 @@ class SqliteStore(SqliteLedger):
         self.runs = SqliteRuns(self._run)
         self.outbox = SqliteOutbox(self._run, self._run_many)
         self.cases = SqliteCases(self._run)
+        self.clock = SqliteClock(self._run)
         self._events = SqliteEvents(self._run, self._run_many)
         self._read_only = read_only
         self._vfs = vfs or None
@@ -206,11 +211,13 @@ class SqliteStore(SqliteLedger):
         if not wanted.accounts:
             # An array of none can't be bound.
             return Book({}, {}, {}, {}, last_number)
-        answers: dict[str, Recorded] = {}
+        answers: dict[str, Recorded | Elsewhere] = {}
         if wanted.keys:
             for key, number, *row in self._run(STATEMENTS["recorded"], (apsw.carray(tuple(wanted.keys)),)):
                 if row[0] is not None:
                     answers[key] = rows.decided(row, replayed=True)
+                elif number < 0:
+                    answers[key] = ELSEWHERE
                 elif (posted := self._posted(number)) is not None:
                     answers[key] = posted
         found = self._run(STATEMENTS["accounts_wanted"], (apsw.carray(tuple(set(wanted.accounts))),))
@@ -290,6 +297,14 @@ class SqliteStore(SqliteLedger):
         """Read decisions from before a number, newest first."""
         return [rows.decided(row, replayed=True) for row in self._run(STATEMENTS["decisions_before"], (number, count))]
 
+    def has_key(self, key: str) -> bool:
+        """Claim that a key stands for a write of any service."""
+        return bool(self._run(STATEMENTS["has_key"], (key,)))
+
+    def enter_key(self, key: str, now_us: int) -> None:
+        """Keep a new key of a write beside decisions, made at a time (microseconds UTC)."""
+        self._run(STATEMENTS["insert_key"], (key, beside(now_us)))
+
     def active_versions(self) -> dict[str, str]:
         """Read which version decides for each product."""
         return dict(self._run(STATEMENTS["active_versions"]))
@@ -303,6 +318,11 @@ class SqliteStore(SqliteLedger):
         """Read all versions, newest first."""
         return [rows.policy(row) for row in self._run(STATEMENTS["policies"])]
 
+    def policy_switches(self, product: str) -> list[PolicyChange]:
+        """Read a product's promotions and roll-backs, the newest `SWITCHES_MAX`, oldest first."""
+        found = self._run(STATEMENTS["policy_switches"], (product, SWITCHES_MAX))
+        return [PolicyChange(*row) for row in reversed(found)]
+
     def policy_change(self, key: str) -> PolicyChange | None:
         """Find the change that a key stands for."""
         found = self._run(STATEMENTS["policy_change"], (key,))
@@ -315,12 +335,13 @@ class SqliteStore(SqliteLedger):
         self._run(STATEMENTS["next_generation"])
 
     def purge(self, before_us: int, count: int) -> int:
-        """Forget at most `count` keys of decisions before a time (microseconds UTC); gives how many it looked at."""
+        """Forget keys of before a time (microseconds UTC), `count` of decisions and of others; fewer: none is left."""
         expired = self._run(STATEMENTS["keys_expired"], (before_us << NUMBER_SHIFT, count))
         if expired:
             self._run_many("delete_key", [(key,) for _, key in expired])
             self._run(STATEMENTS["mark_purged"], (expired[-1][0],))
-        return len(expired)
+        other = self._run(STATEMENTS["delete_keys_beside"], (beside(before_us), count))
+        return count if len(other) == count else len(expired)
 
     def purge_events(self, before_us: int, after_key: str, count: int) -> str:
         """Forget what occurred before a time (microseconds UTC) among the next events; gives where to go on, or ""."""

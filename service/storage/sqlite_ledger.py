@@ -15,6 +15,7 @@ from service.domain.draw import Hold
 from service.domain.errors import StoreUnavailable
 from service.engine.ports import Sealed, SealedPosting, Unreadable
 from service.storage import rows, seals
+from service.storage.sqlite_clock import SqliteClock
 from service.storage.statements import STATEMENTS
 
 Read = TypeVar("Read")
@@ -24,6 +25,7 @@ class SqliteLedger(ABC):
     """The reads of a ledger over a connection that the store owns."""
 
     _connection: apsw.Connection
+    clock: SqliteClock
 
     @abstractmethod
     def _run(self, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:
@@ -80,10 +82,10 @@ class SqliteLedger(ABC):
         return int(self._run(STATEMENTS["keys_without_decision"])[0][0])
 
     def damage(self) -> list[str]:
-        """Find damage of the file and broken seals of its tables; empty where there are none."""
+        """Find damage of the file, a kept time that was changed, and broken seals of tables; empty where none are."""
         try:
             found = [f"file: {line}" for (line,) in self._connection.execute("PRAGMA integrity_check") if line != "ok"]
-            return found + seals.broken(self._connection)
+            return found + self.clock.damage() + seals.broken(self._connection)
         except apsw.Error as error:
             return [f"file: {error}"]
 

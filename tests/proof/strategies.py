@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 from service.domain.account import NEVER, Growth
 from service.domain.decision import Standing
 from service.domain.facts import FACTS, INDEX, NEVER_OBSERVED, Better, Definition, Profile
-from service.domain.policy import BUILT_IN_REASONS, Policy
+from service.domain.money import BASIS_POINTS
+from service.domain.policy import BUILT_IN_REASONS, Policy, Step
 from service.policies import compiler
 from service.policies.document import PolicyDocument
 from tests.builders import DAY_US, NOW_US, TODAY
@@ -63,8 +66,9 @@ def _characteristic(draw: st.DrawFn, name: str) -> dict[str, Any]:
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a valid policy document."""
-    treatments = st.sampled_from(("score", "refer", "decline"))
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=8, unique=True))
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=8, unique=True))
+    # Limits rest on income, so every document declares it.
+    names = list(dict.fromkeys([*names, "monthly_income"]))
     scorecard = [draw(_characteristic(name)) for name in draw(st.permutations(names))[: draw(st.integers(1, 6))]]
     least = sum(min(line["missing_points"], *(part["points"] for part in line["bins"])) for line in scorecard)
     greatest = sum(max(part["points"] for part in line["bins"]) for line in scorecard)
@@ -77,17 +81,9 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     unit = draw(st.sampled_from((1, 1, 100)))
     absolute = draw(st.just(10_000_000) | st.integers(unit, 10_000_000))
     maximum = draw(st.integers(unit, absolute))
-    texts = {f"OF_{name.upper()}": {"zh": name, "en": name} for name in names}
-    used = {*texts, *BUILT_IN_REASONS}
-    return {
+    made: dict[str, Any] = {
         "policy": "random", "product": "revolving", "currency": "CNY", "title": {"zh": "随机", "en": "random"},
-        "facts": {
-            name: {
-                "max_age_days": draw(st.just(3_650) | st.integers(0, 60)), "when_missing": draw(treatments),
-                "when_stale": draw(treatments | st.just("use")), "reason": f"OF_{name.upper()}",
-            }
-            for name in names
-        },
+        "facts": {name: _fact_part(draw, name) for name in names},
         "knock_outs": [
             {**draw(_rule(names, is_adverse=True)), "applies_to": draw(st.sampled_from((["assign"], ["raise"], ["assign", "raise"])))}
             for _ in range(draw(st.sampled_from((0, 0, 1, 3))))
@@ -120,12 +116,38 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
             "per_day_minor": draw(CAPS), "per_30_days_minor": draw(CAPS), "absolute_minor": absolute,
             "debt_to_income_bp": draw(st.just(1_000_000) | st.integers(0, 100_000)),
         },
+        "temporary": {
+            "maximum_minor": draw(CAPS), "share_bp": draw(st.just(10_000) | st.integers(0, 10_000)),
+            "days_max": draw(st.integers(1, 60)), "notice_days": 1,
+        },
         "refer": {
             "rules": [draw(_rule(names, is_adverse=True)) for _ in range(draw(st.integers(0, 2)))],
             "automatic_up_to_minor": draw(st.just(10_000_000) | st.integers(0, 10_000_000)),
         },
         "rounding": {"unit_minor": unit}, "adverse_action": {"notice_days": 30},
-        "texts": {code: {"zh": code, "en": code} for code in sorted(used)},
+    }  # fmt: skip
+    used = {*_reasons(made), *BUILT_IN_REASONS}
+    return {**made, "texts": {code: {"zh": code, "en": code} for code in sorted(used)}}
+
+
+def _reasons(node: Any) -> Iterator[str]:
+    """Give every reason code of a document's part."""
+    if isinstance(node, list):
+        for part in node:
+            yield from _reasons(part)
+    elif isinstance(node, dict):
+        yield from (code for field, code in node.items() if field.endswith("reason"))
+        for part in node.values():
+            yield from _reasons(part)
+
+
+def _fact_part(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    treatments = st.sampled_from(("score", "refer", "decline"))
+    when_stale = draw(treatments | st.just("use"))
+    return {
+        "max_age_days": draw(st.just(3_650) | st.integers(0, 60)), "when_missing": draw(treatments),
+        "when_stale": when_stale, "missing_reason": f"NO_{name.upper()}",
+        **({} if when_stale == "use" else {"stale_reason": f"OLD_{name.upper()}"}),
     }  # fmt: skip
 
 
@@ -143,6 +165,27 @@ def policies() -> st.SearchStrategy[Policy]:
     return documents().map(
         lambda document: compiler.compile_document(PolicyDocument.model_validate_json(json.dumps(document))).policy
     )
+
+
+def that_only_growth_caps_hold(rules: Policy) -> Policy:
+    """Let every account be raised by as much as the caps on growth leave."""
+    wide = rules.caps
+    caps = replace(
+        wide,
+        per_decision=wide.per_decision._replace(bound=2_000),
+        per_decision_bp=wide.per_decision_bp._replace(bound=BASIS_POINTS),
+        per_day=wide.per_day._replace(bound=3_000),
+        per_window=wide.per_window._replace(bound=5_000),
+        debt_to_income_bp=wide.debt_to_income_bp._replace(bound=1_000_000),
+        automatic=wide.automatic._replace(bound=wide.absolute.bound),
+    )
+    bands = tuple(band._replace(step=Step(0, 1_500, 1_500)) for band in rules.bands)
+    waits = replace(rules.raises, after_raise_days=0, after_cut_days=0)
+    nothing: Any = lambda _: ()  # noqa: E731 - of each kind of rule.
+    return replace(
+        rules, caps=caps, bands=bands, raises=waits, knocked_out_of_raise=nothing, ineligible=nothing,
+        referred=nothing, fired=nothing, unit_minor=1,
+    )  # fmt: skip
 
 
 def _fact(fact: Definition, best: int, *, is_good: bool) -> st.SearchStrategy[int | None]:
@@ -166,7 +209,9 @@ def standings(draw: st.DrawFn) -> Standing:
     owed = draw(st.integers(0, 5_000_000) | st.integers(0, limit) | st.just(limit - limit // 10))
     raised_today = draw(st.just(0) | st.integers(0, 5_000))
     day = st.just(NEVER) | st.integers(TODAY - 40, TODAY)
-    growth = Growth(raised_today, raised_today + draw(st.integers(0, 6_000)), 0, draw(day), draw(day))
+    extra = draw(st.just(0) | AMOUNTS)
+    window = raised_today + draw(st.integers(0, 6_000))
+    growth = Growth(raised_today, window, 0, draw(day), draw(day), temporary_minor=extra)
     return Standing(limit, owed, Profile(values, observed), growth)
 
 

@@ -6,14 +6,25 @@ from hypothesis import strategies as st
 from service.domain.account import NO_GROWTH, Account, Status, opened
 from service.domain.book import Book, key_of
 from service.domain.decide import decide, principal_reasons
-from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, Verdict, recorded_standing
+from service.domain.decision import (
+    Ask,
+    Decision,
+    Kind,
+    Moment,
+    Outcome,
+    Standing,
+    Verdict,
+    limit_after_minor,
+    recorded_standing,
+)
 from service.domain.errors import HoldlineError
 from service.domain.facts import FACTS, INDEX, NOTHING_KNOWN, Better, merge
 from service.domain.judge import judge
 from service.domain.mode import NORMAL
+from service.domain.money import share
 from service.domain.policy import REASONS_MAX, Policy
-from tests.builders import NOW, NOW_US, TODAY, command, policy
-from tests.proof.strategies import best_news, examples, news, policies, standings
+from tests.builders import DAY_US, NOW, NOW_US, TODAY, command, policy
+from tests.proof.strategies import best_news, examples, news, policies, standings, that_only_growth_caps_hold
 
 LAWS = examples(150)
 KINDS = st.sampled_from((Kind.ASSIGN, Kind.RAISE, Kind.REDUCE, Kind.REVIEW))
@@ -184,6 +195,80 @@ def test_a_sequence_leaves_the_account_at_its_last_decision_and_each_replays_bit
         assert (again.outcome, again.new_limit_minor, again.points, principal_reasons(again.grounds)) == (
             made.outcome, made.new_limit_minor, made.points, made.reasons,
         )  # fmt: skip
+
+
+HOUR_US = 3_600_000_000
+ASKED = st.integers(1, 3_000) | st.integers(1, 12_000_000)
+WAYS = st.tuples(
+    st.sampled_from((Kind.RAISE, Kind.RAISE, Kind.REVIEW, Kind.REDUCE, Kind.TEMPORARY, Kind.TEMPORARY, Kind.APPEAL)),
+    GOOD_NEWS | GOOD_NEWS | GOOD_NEWS | news(),
+    st.integers(0, 60) | st.integers(-30 * 24, 60 * 24),
+    ASKED,
+    st.integers(1, 40),
+    st.booleans(),
+)
+"""A kind, news, a pause in hours (a clock may be set back), and for what asks: amount, days, whether a person orders."""
+
+
+def _granted(
+    rules: Policy, ways: list[tuple[Kind, tuple[tuple[int, int], ...], int, int, int, bool]]
+) -> list[Decision]:
+    """Decide a sequence of all kinds on one account, from its first limit on."""
+    account = opened("a-1", rules.product, rules.currency)
+    hours = 0
+    made: list[Decision] = []
+    for number, (kind, facts, pause, amount, days, is_ordered) in enumerate(
+        [(Kind.ASSIGN, best_news(), 0, 0, 0, False), *ways]
+    ):
+        hours += pause
+        moment = Moment(NOW_US + hours * HOUR_US, TODAY + hours // 24)
+        asked = None
+        if kind is Kind.TEMPORARY:
+            asked = Ask(amount, moment.now_us + days * DAY_US, is_ordered)
+        if kind is Kind.APPEAL:
+            asked = Ask(account.limit_minor + amount, 0, is_ordered)
+        said = command(kind, request_id=str(number), news=facts, product="", asked=asked)
+        try:
+            account, decision = decide(said, account, rules, NORMAL, moment, number + 1)
+        except HoldlineError:
+            continue
+        made.append(decision)
+    return made
+
+
+@LAWS
+@given(policies() | policies().map(that_only_growth_caps_hold), st.lists(WAYS, min_size=6, max_size=30))
+def test_growth_caps_hold_over_any_sequence_of_all_kinds_and_count_everything_that_may_be_owed(
+    rules: Policy, ways: list[tuple[Kind, tuple[tuple[int, int], ...], int, int, int, bool]]
+) -> None:
+    caps, grown = rules.caps, list[tuple[int, int]]()
+    was_active = False
+    for made in _granted(rules, ways):
+        before_minor = made.old_limit_minor + made.growth.temporary_minor
+        more = made.new_limit_minor - made.old_limit_minor
+        is_person = made.asked is not None and made.asked.is_ordered
+        if made.outcome is Outcome.APPROVED and limit_after_minor(made) > before_minor:
+            assert limit_after_minor(made) <= caps.absolute.bound
+            if not is_person:
+                assert limit_after_minor(made) <= caps.automatic.bound
+            if not is_person and made.kind is not Kind.ASSIGN:
+                assert limit_after_minor(made) <= share(_income(made, rules), caps.debt_to_income_bp.bound)
+        if made.kind is Kind.TEMPORARY and more and not is_person and rules.temporary is not None:
+            assert more <= min(rules.temporary.maximum_minor, share(made.old_limit_minor, rules.temporary.share_bp))
+        if was_active and made.kind is not Kind.TEMPORARY and more > 0:
+            grown.append((made.business_day, more))
+            day = made.business_day
+            if made.kind is not Kind.APPEAL:
+                assert sum(amount for when, amount in grown if when == day) <= caps.per_day.bound
+                assert sum(amount for when, amount in grown if when > day - 30) <= caps.per_window.bound
+                assert more <= min(caps.per_decision.bound, share(made.old_limit_minor, caps.per_decision_bp.bound))
+        was_active = made.status is Status.ACTIVE
+
+
+def _income(made: Decision, rules: Policy) -> int:
+    """Give the income that a decision could use, in minor units; 0 where it was missing or stale."""
+    values, _ = rules.usable(made.profile.values, made.profile.observed_us, made.decided_us)
+    return values[INDEX["monthly_income"]] or 0
 
 
 def test_the_reference_policy_rewards_patience_up_to_the_window_cap() -> None:

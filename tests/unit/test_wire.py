@@ -23,12 +23,13 @@ DECISIONS = st.builds(
     old_limit_minor=AMOUNTS, new_limit_minor=AMOUNTS, held_minor=AMOUNTS, outstanding_minor=AMOUNTS, profile=PROFILES,
     growth=st.just(NO_GROWTH), points=st.lists(st.integers(-500, 500), max_size=5).map(tuple),
     reasons=st.lists(st.sampled_from(sorted(policy().texts)), min_size=1, max_size=4, unique=True).map(tuple),
-    policy_version=st.just("reference-2026-1"), mode_id=st.just("normal"),
+    policy_version=st.just("reference-2026-2"), mode_id=st.just("normal"),
     activations=st.lists(IDS, max_size=2).map(tuple), caller=IDS, request_id=IDS, fingerprint=st.just(b""),
     trace_id=st.sampled_from(("", "4bf92f3577b34da6a3ce929d0e0e4736")), decided_us=st.integers(0, 2**52),
     business_day=st.integers(1, 60_000), notice_day=st.integers(0, 60_000), asked=st.none(),
     promised_minor=st.just(0) | AMOUNTS,
     temporary=st.none() | st.builds(Temporary, st.integers(1, 10**6), st.integers(1, 2**52)),
+    rules=st.integers(1, 200),
 )  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def _expected(decided: Decided) -> limit_service_pb2.DecideResponse:
         decided_at=Timestamp(seconds=made.decided_us // 10**6, nanos=made.decided_us % 10**6 * 1_000),
         account_version=made.account_version, trace_id=made.trace_id, business_date=_day(made.business_day),
         notice_due_date=_day(made.notice_day), promised=_money(made.promised_minor) if made.promised_minor else None,
-        temporary_raise=_temporary(made.temporary),
+        temporary_raise=_temporary(made.temporary), rules_version=made.rules,
     )  # fmt: skip
     limit = made.old_limit_minor if made.kind is Kind.TEMPORARY else made.new_limit_minor
     limit += made.temporary.extra_minor if made.temporary else 0

@@ -110,9 +110,11 @@ class Reason(_message.Message):
     code: _builtins.str
     """The policy's reason code, for example "LATE_PAYMENTS", 1 to 48 characters of [A-Z0-9_]."""
     text_zh: _builtins.str
-    """The reason in Chinese, as the customer reads it."""
+    """The reason in Chinese, as the customer reads it. Empty with a code that came before in the same batch's answer,
+    where that answer would pass 3.5 MiB with all texts; once they fill 1 MiB, with every further code.
+    """
     text_en: _builtins.str
-    """The reason in English, as the customer reads it."""
+    """The reason in English, as the customer reads it; empty where text_zh is."""
     def __init__(
         self,
         *,
@@ -154,6 +156,7 @@ class Decision(_message.Message):
     NOTICE_DUE_DATE_FIELD_NUMBER: _builtins.int
     PROMISED_FIELD_NUMBER: _builtins.int
     TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
+    RULES_VERSION_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """Unique in the store, 16 hexadecimal digits; later decisions have greater ids. Empty in answers of `Evaluate`."""
     account_id: _builtins.str
@@ -181,6 +184,10 @@ class Decision(_message.Message):
     notice_due_date: _builtins.str
     """The last date on which the customer must have been told of an adverse action, YYYY-MM-DD; empty where none is
     owed.
+    """
+    rules_version: _builtins.int
+    """The version of the rules of judging that it was made by, at least 1: how the service reads a policy, for what the
+    policy leaves open. A decision is judged again by its own.
     """
     @_builtins.property
     def old_limit(self) -> _money_pb2.Money:
@@ -235,10 +242,11 @@ class Decision(_message.Message):
         notice_due_date: _builtins.str = ...,
         promised: _money_pb2.Money | None = ...,
         temporary_raise: _account_pb2.TemporaryRaise | None = ...,
+        rules_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "new_limit", b"new_limit", "old_limit", b"old_limit", "promised", b"promised", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_version", b"account_version", "activation_ids", b"activation_ids", "business_date", b"business_date", "caller", b"caller", "decided_at", b"decided_at", "decision_id", b"decision_id", "kind", b"kind", "mode_id", b"mode_id", "new_limit", b"new_limit", "notice_due_date", b"notice_due_date", "old_limit", b"old_limit", "outcome", b"outcome", "policy_version", b"policy_version", "promised", b"promised", "reasons", b"reasons", "request_id", b"request_id", "score", b"score", "temporary_raise", b"temporary_raise", "trace_id", b"trace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_version", b"account_version", "activation_ids", b"activation_ids", "business_date", b"business_date", "caller", b"caller", "decided_at", b"decided_at", "decision_id", b"decision_id", "kind", b"kind", "mode_id", b"mode_id", "new_limit", b"new_limit", "notice_due_date", b"notice_due_date", "old_limit", b"old_limit", "outcome", b"outcome", "policy_version", b"policy_version", "promised", b"promised", "reasons", b"reasons", "request_id", b"request_id", "rules_version", b"rules_version", "score", b"score", "temporary_raise", b"temporary_raise", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -326,7 +334,9 @@ Global___RuleFinding: _TypeAlias = RuleFinding  # noqa: Y015
 
 @_typing.final
 class Advice(_message.Message):
-    """The smallest change of one fact that would have led to a better limit, found and checked with the policy itself."""
+    """One change of a set that was found and checked with the policy itself: made together, everything else being equal,
+    the changes of an explanation lead to a better limit, and no smaller set would.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -342,16 +352,16 @@ class Advice(_message.Message):
     current_value: _builtins.int
     """Its value at the decision, in the fact's unit; absent where it was missing or stale."""
     target_value: _builtins.int
-    """The nearest value that alters the outcome, in the fact's unit."""
+    """The nearest value that does, together with the other changes, in the fact's unit."""
     outcome_then: Global___Outcome.ValueType
-    """The outcome that would have followed."""
+    """The outcome that follows from all changes together."""
     text_zh: _builtins.str
-    """The advice in Chinese, as the customer reads it."""
+    """This change in Chinese, part of a sentence."""
     text_en: _builtins.str
-    """The advice in English, as the customer reads it."""
+    """This change in English, part of a sentence."""
     @_builtins.property
     def limit_then(self) -> _money_pb2.Money:
-        """The limit that would have followed, everything else being equal."""
+        """The limit that follows from all changes together, everything else being equal."""
 
     def __init__(
         self,
