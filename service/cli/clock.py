@@ -48,7 +48,7 @@ def confirm(
         if not yes:
             output.echo(standing(found))
             output.echo(_effect(found.ahead_micros))
-            typer.confirm("Is the machine's clock right?", abort=True)
+            output.confirm("Is the machine's clock right?")
         response = client.confirm_clock(ahead_micros or found.ahead_micros, reason=reason, request_id=request_id)
     if as_json:
         output.print_json(response)

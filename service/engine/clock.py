@@ -22,8 +22,8 @@ from service.domain.clock import (
     resumed,
     time_before,
 )
-from service.domain.errors import ClockNotConfirmed, IdempotencyKeyReused, Unavailable
-from service.engine import alerts
+from service.domain.errors import ClockNotConfirmed, Unavailable
+from service.engine import alerts, once
 from service.engine.control import Control
 from service.engine.execute import transaction
 from service.engine.ports import ClockStore, Store
@@ -165,10 +165,8 @@ class ClockDesk:
         """
         with transaction(self._store, self._control) as row:
             now = self.time()
-            recorded = self._store.clock.change(order.key)
-            if recorded is not None:
-                if recorded.fingerprint != order.fingerprint:
-                    raise IdempotencyKeyReused(request_id=order.key.partition("/")[2])
+            known = self._store.clock.change(order.key)
+            if once.recorded(self._store, order.key, order.fingerprint, known) is not None:
                 return now, True
             if now.is_right:
                 raise ClockNotConfirmed("The machine's clock shows the time that passed; nothing is to be confirmed.")
@@ -176,6 +174,7 @@ class ClockDesk:
                 raise ClockNotConfirmed(ahead_micros=str(now.ahead_us))
             after = confirmed(now)
             self._store.clock.keep(after)
+            self._store.enter_key(order.key, row.now_us)
             self._store.clock.enter_change(ClockChange(*order[:4], now.ahead_us, row.now_us))
             facts: dict[str, str | int] = {
                 "ahead_seconds": seconds(now.ahead_us), "by": order.caller, "why": order.reason

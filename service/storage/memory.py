@@ -256,7 +256,10 @@ class MemoryStore:
     def _is_founded(self, key: str, number: int) -> bool:
         if number >= 0:
             return number in self._decisions or number in self._postings
-        kept = self._changes.get(key), self.playbooks.change(key), self.cases.voice(key), self.cases.change(key)
+        kept = (
+            self._changes.get(key), self.playbooks.change(key), self.cases.voice(key), self.cases.change(key),
+            self.clock.change(key),
+        )  # fmt: skip
         return any(change is not None for change in kept)
 
     def sealed_posting(self, number: int) -> SealedPosting | None:

@@ -41,6 +41,8 @@ FILES: Final = (
 )  # fmt: skip
 STREAMED: Final = "StreamDecisions"
 """Its messages are those of BatchDecide, and so is what becomes of them."""
+STEPPED: Final = "ConfirmClock"
+"""Written only while the machine's clock is off; tried by itself."""
 
 
 class World(NamedTuple):
@@ -228,7 +230,17 @@ def test_every_write_of_the_contract_that_bears_a_request_id_is_tried() -> None:
                 if "request_id" in names:
                     bearing.add(method.name)
 
-    assert bearing - {STREAMED} == set(WRITES)
+    assert bearing - {STREAMED, STEPPED} == set(WRITES)
+
+
+def test_a_key_of_another_write_confirms_no_clock(world: World) -> None:
+    world.send("Decide", WRITES["Decide"](world.names), "tests")
+
+    answer = world.send(
+        STEPPED, playbook_service_pb2.ConfirmClockRequest(request_id=KEY, ahead_micros=1, reason="seen"), "tests"
+    )
+
+    assert _reason(answer) == "IDEMPOTENCY_KEY_REUSED"
 
 
 def test_another_callers_same_request_id_is_another_key(world: World) -> None:

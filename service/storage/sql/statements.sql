@@ -101,6 +101,7 @@ WHERE CASE WHEN keys.number < 0 THEN NOT (
         OR EXISTS (SELECT 1 FROM activation_changes WHERE activation_changes.key = keys.key)
         OR EXISTS (SELECT 1 FROM voices WHERE voices.key = keys.key)
         OR EXISTS (SELECT 1 FROM case_changes WHERE case_changes.key = keys.key)
+        OR EXISTS (SELECT 1 FROM clock_changes WHERE clock_changes.key = keys.key)
     )
     ELSE coalesce(decisions.caller || '/' || decisions.request_id, postings.caller || '/' || postings.request_id, '')
         <> keys.key
