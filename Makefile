@@ -69,7 +69,7 @@ serve: $(STAMP) ## a server on 127.0.0.1:50051 with ./holdline.db
 stubs: $(STAMP) ## generate the Python stubs from protos/
 	$(BIN)/python -m tests.house.contract generate
 
-schema: $(STAMP) ## generate the policy schema and the settings reference
+schema: $(STAMP) ## generate the policy schema, the settings reference and the table of currencies
 	$(BIN)/python -m tests.house.contract documents
 
 lock: ## resolve the dependencies anew, with hashes and without hosts

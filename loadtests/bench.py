@@ -163,7 +163,7 @@ def measure(server: Server, seconds: float, rounds: int) -> list[str]:
         )
     lines += default_stack.lines(server.listen, seconds, rounds)
     with Client(server.listen, caller="bench") as client:
-        document = client.policy("reference-2026-1").document
+        document = client.policy("reference-2026-2").document
     lines += cerbos.lines(server.listen, document, seconds, rounds)
     for method, is_stream in (("BatchDecide", False), ("StreamDecisions", True)):
         runs = [run_batches(server, method, decisions_in_batches(30), is_stream=is_stream) for _ in range(rounds)]

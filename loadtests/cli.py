@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from service import private_file
+from service.cli import output
+
 if TYPE_CHECKING:
     from loadtests.scenario import Scenario
 
@@ -31,7 +34,6 @@ Duration = Annotated[float, typer.Option(min=0.01, max=100, help="Multiply every
 def list_scenarios() -> None:
     """List the scenarios that come with Holdline."""
     from loadtests import scenario
-    from service.cli import output
 
     output.table("Scenarios", ("name", "what it is"), list(scenario.shipped().items()))
 
@@ -41,7 +43,7 @@ def show(name: str) -> None:
     """Print a scenario as it would run, defaults and all."""
     import yaml
 
-    typer.echo(yaml.safe_dump(_scenario(name).model_dump(mode="json"), allow_unicode=True, sort_keys=False))
+    output.echo_text(yaml.safe_dump(_scenario(name).model_dump(mode="json"), allow_unicode=True, sort_keys=False))
 
 
 @app.command("run")
@@ -67,7 +69,7 @@ def run(
     from service.client import HoldlineError
 
     if bool(target) is start_server:
-        raise typer.BadParameter("choose either --target HOST:PORT or --start-server")
+        raise output.wrong("choose either --target HOST:PORT or --start-server")
     scenario = _scenario(name).scaled(rate, duration)
     earlier = read_result(compare) if compare is not None else None
     try:
@@ -77,15 +79,15 @@ def run(
                 results.append(conductor.run(scenario, target, watch))
             live.summary(results[-1])
     except LookupError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise output.wrong(str(error)) from error
     except (HoldlineError, ConnectionError, RuntimeError) as error:
-        typer.secho(f"{target or 'own server'}: {error}", fg="red", err=True)
+        output.echo(f"{target or 'own server'}: {error}", fg="red", err=True)
         raise typer.Exit(UNREACHABLE) from error
     result = together(results)
     file = report.write(out, result, earlier)
     if runs > 1:
         live.spread(result)
-    typer.echo(f"{file.with_suffix('.html')}, {file}")
+    output.echo(f"{file.with_suffix('.html')}, {file}")
     raise typer.Exit(_EXIT_CODES[result["outcome"]])
 
 
@@ -107,17 +109,19 @@ def capacity(
     from service.client import HoldlineError
 
     if bool(target) is start_server:
-        raise typer.BadParameter("choose either --target HOST:PORT or --start-server")
+        raise output.wrong("choose either --target HOST:PORT or --start-server")
     scenario = _scenario(name)
 
     def watch(trial: finder.Trial) -> None:
         verdict = "holds" if trial.holds else "fails"
-        typer.echo(f"{trial.per_second:8,.0f}/s  p99 {trial.p99_ms:8.1f} ms  {trial.ok_share:8.3%} answered  {verdict}")
+        output.echo(
+            f"{trial.per_second:8,.0f}/s  p99 {trial.p99_ms:8.1f} ms  {trial.ok_share:8.3%} answered  {verdict}"
+        )
 
     try:
         found = finder.find(scenario, target, p99_ms, seconds, watch)
     except (HoldlineError, ConnectionError, RuntimeError) as error:
-        typer.secho(f"{target or 'own server'}: {error}", fg="red", err=True)
+        output.echo(f"{target or 'own server'}: {error}", fg="red", err=True)
         raise typer.Exit(UNREACHABLE) from error
     here = machine.described()
     mix = ", ".join(f"{rpc} {weight:g}" for rpc, weight in scenario.mix.items())
@@ -130,8 +134,8 @@ def capacity(
     out.mkdir(parents=True, exist_ok=True)
     trials = [(one.per_second, one.p99_ms, one.ok_share, one.holds) for one in found.trials]
     page = report.capacity_page(line, trials, found.per_second, p99_ms)
-    (out / "capacity.html").write_text(page, encoding="utf-8")
-    typer.echo(line)
+    private_file.write(out / "capacity.html", page)
+    output.echo(line)
 
 
 @app.command("record")
@@ -143,14 +147,14 @@ def record(
 ) -> None:
     """Record a day out of a store's decisions, for scenarios with `arrivals: replay` and `day: day.csv`."""
     from loadtests import schedule
-    from service import bootstrap
+    from service.cli import stores
 
-    with bootstrap.open_ledger(store) as ledger:
+    with stores.opened(store) as ledger:
         times = [sealed.decided.decision.decided_us for sealed in ledger.sealed_all()]
     if not times:
-        raise typer.BadParameter("the store has no decisions")
+        raise output.wrong("the store has no decisions")
     out.write_text(schedule.written_day(times, int(hours * 3_600_000_000), slots), encoding="utf-8")
-    typer.echo(f"{out}: {len(times)} decisions looked at")
+    output.echo(f"{out}: {len(times)} decisions looked at")
 
 
 @app.command("cross-check")
@@ -163,7 +167,7 @@ def cross_check(
 
     found = crosscheck.compare(seconds, rounds)
     for line in found.lines:
-        typer.echo(line)
+        output.echo(line)
     raise typer.Exit(0 if found.agrees else BROKEN)
 
 
@@ -173,24 +177,29 @@ def _scenario(name: str) -> Scenario:
     try:
         return scenario.load(name)
     except scenario.BadScenario as error:
-        raise typer.BadParameter(str(error)) from error
+        raise output.wrong(str(error)) from error
 
 
 def read_result(file: Path) -> dict[str, Any]:
-    """Read a result that `run` wrote."""
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    """Read a result that `run` wrote; raises typer.BadParameter where it is none."""
+    try:
+        found: dict[str, Any] = json.loads(output.text_of(file))
+    except ValueError as error:
+        raise output.wrong(f"{file} is no result of a run: {error}") from error
     return found
 
 
 @app.command("report")
 def report(
-    result: Annotated[Path, typer.Argument(help="A NAME.json that `run` wrote.", exists=True)],
-    compare: Annotated[Path | None, typer.Option(help="An earlier NAME.json to set beside it.", exists=True)] = None,
+    result: Annotated[Path, typer.Argument(help="A NAME.json that `run` wrote.", exists=True, dir_okay=False)],
+    compare: Annotated[
+        Path | None, typer.Option(help="An earlier NAME.json to set beside it.", exists=True, dir_okay=False)
+    ] = None,
 ) -> None:
     """Write a run's report again, with another run beside it."""
     from loadtests import report as reports
 
     earlier = read_result(compare) if compare is not None else None
     page = result.with_suffix(".html")
-    page.write_text(reports.page(read_result(result), earlier), encoding="utf-8")
-    typer.echo(str(page))
+    private_file.write(page, reports.page(read_result(result), earlier))
+    output.echo(str(page))

@@ -98,7 +98,7 @@ class Disturbances:
         faults = {
             What.SLOW_DISK: ("sync_ms", one.milliseconds, f"every sync took {one.milliseconds} ms longer"),
             What.FULL_DISK: ("is_full", 1, "the disk was full"),
-            What.CLOCK_STEP: ("clock_ms", one.milliseconds, f"the engine's clock was {one.milliseconds} ms off"),
+            What.CLOCK_STEP: ("clock_ms", one.milliseconds, f"the machine's clock was {one.milliseconds} ms off"),
         }
         name, measure, told = faults[one.what]
         server.set_faults(**{name: measure})
@@ -137,7 +137,7 @@ class Disturbances:
         return f"{one.playbook} was in force, acknowledged after {took * 1e3:.0f} ms"
 
     def _promote(self, _: Disturbance) -> str:
-        text = resources.files("service.policies").joinpath("reference-2026-1.yaml").read_text(encoding="utf-8")
+        text = resources.files("service.policies").joinpath("reference-2026-2.yaml").read_text(encoding="utf-8")
         version = f"load-{int(time.time())}"
         document = re.sub(r"^policy: \S+$", f"policy: {version}", text, count=1, flags=re.MULTILINE)
         with self._client() as client:

@@ -93,7 +93,7 @@ class OwnServer:
             yield f"gateway {old} was drained"
 
     def set_faults(self, **faults: int) -> None:
-        """Put faults into the engine, or take them out with 0: sync_ms, is_full, clock_ms."""
+        """Put faults into the server, or take them out with 0: sync_ms, is_full, clock_ms, passed_ms."""
         self._faults |= faults
         if self._fault_file is not None:
             partial = self._fault_file.with_suffix(".partial")

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from loadtests import charts
 from loadtests.result import SPREAD
+from service import private_file
 
 _COLOURS: Final = {
     "passed": "#15803d",
@@ -63,8 +64,8 @@ def write(folder: Path, result: dict[str, Any], earlier: dict[str, Any] | None) 
     """Write a run's result as NAME.json and its report as NAME.html into a folder; gives the former."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{result['scenario']['name']}.json"
-    file.write_text(json.dumps(result), encoding="utf-8")
-    file.with_suffix(".html").write_text(page(result, earlier), encoding="utf-8")
+    private_file.write(file, json.dumps(result))
+    private_file.write(file.with_suffix(".html"), page(result, earlier))
     return file
 
 

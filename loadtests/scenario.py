@@ -121,7 +121,7 @@ class What(StrEnum):
     FULL_DISK = "full_disk"
     """Every write of the engine says that there is no room."""
     CLOCK_STEP = "clock_step"
-    """The engine's clock is `milliseconds` ahead (or behind)."""
+    """The machine's clock is `milliseconds` ahead (or behind), time passes as ever."""
     DAILY_RUN = "daily_run"
     """Yesterday's daily run starts; it is closed after the load, and must add up."""
     PLAYBOOK = "playbook"
@@ -156,7 +156,7 @@ class Disturbance(_Part):
     what: What
     seconds: float = Field(0, ge=0, le=SECONDS_MAX, description="How long it lasts, where it lasts.")
     role: Literal["engine", "gateway", "sentry", "worker"] = "engine"
-    milliseconds: int = Field(0, ge=-86_400_000, le=86_400_000)
+    milliseconds: int = Field(0, ge=-1_440_000_000, le=1_440_000_000)
     playbook: str = ""
     per_second: float = Field(0, ge=0, le=20_000)
     count: int = Field(1, ge=1, le=1_000, description="So many connections or streams, or times a second apart.")

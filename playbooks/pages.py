@@ -110,7 +110,7 @@ def page(versions: list[Playbook]) -> str:
 def commands(playbook: Playbook) -> tuple[str, str, str]:
     """Give the first three commands, as they are typed."""
     given = "".join(
-        f" --set {parameter.name}=reference-2026-1" for parameter in playbook.parameters if parameter.is_policy
+        f" --set {parameter.name}=reference-2026-2" for parameter in playbook.parameters if parameter.is_policy
     )
     return (
         f"holdline playbook preview {playbook.name}{given}",

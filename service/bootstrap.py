@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -20,12 +22,14 @@ import structlog
 
 from playbooks import registry
 from service import build, telemetry
+from service.domain.clock import Reading
 from service.domain.errors import PlaybookNotFound
 from service.domain.playbook import Playbook
 from service.domain.policy import Policy
 from service.domain.policy_life import PolicyState
 from service.domain.watch import EngineSeen, MessageState
 from service.engine.brake import Brake, BrakeLimit
+from service.engine.clock import ClockDesk, FollowedClock, StoreClock
 from service.engine.control import Control
 from service.engine.daily_run import RunDesk
 from service.engine.dead_man import DeadMan
@@ -33,29 +37,65 @@ from service.engine.desk import Desk, PolicyOrder
 from service.engine.feedback_desk import FeedbackDesk
 from service.engine.outbox_desk import OutboxDesk
 from service.engine.playbook_desk import PlaybookDesk
-from service.engine.ports import Calendar, Codec, Ledger, Playbooks, PolicyReader, Store
+from service.engine.ports import Calendar, Ledger, Playbooks, PolicyReader, Store
 from service.engine.process import Engine
 from service.engine.reports import ReportDesk, Tally
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.rpc.codec import ProtoCodec, ReadingCodec
     from service.rpc.sentry import Asks
     from service.runner.worker import LedgerStore, Worker
     from service.sentry.delivery import Deliverer
     from service.sentry.notices import NoticeStore
     from service.sentry.process import Sentry
     from service.sentry.sinks import Sink
+    from service.storage.sqlite import SqliteStore
 
-REFERENCE_POLICIES: Final = ("reference-2026-1", "instalment-2026-1")
+REFERENCE_POLICIES: Final = ("reference-2026-2", "instalment-2026-2")
 CALLER: Final = "holdline"
+READS_MAX: Final = 3
+READ_US_MAX: Final = 10_000
+"""Two clocks that were read within so long were read together."""
 _EPOCH: Final = date(1970, 1, 1)
 
 log = structlog.get_logger("holdline")
 
 
 def now_us() -> int:
-    """Give now in microseconds since the epoch UTC: the clock of a store on this machine."""
+    """Give now by this machine's clock, in microseconds since the epoch UTC."""
     return time.time_ns() // 1_000
+
+
+def read_clocks() -> Reading:
+    """Read this machine's clocks; both at one moment, even where the process is stopped in between."""
+    for _ in range(READS_MAX):
+        before_us, wall_us, after_us = _elapsed_us(), now_us(), _elapsed_us()
+        if after_us - before_us <= READ_US_MAX:
+            break
+    return Reading(wall_us, after_us, _boot())
+
+
+def _elapsed_us() -> int:
+    # Where there is no clock that counts sleep, time asleep passes for a step and waits for a person's word.
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1_000
+
+
+@lru_cache(maxsize=1)
+def _boot() -> str:
+    """Give which start of which machine this is, and how its containers count; another one each time where unknown."""
+    parts = []
+    for path in (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/timens_offsets")):
+        with contextlib.suppress(OSError):
+            parts.append("".join(path.read_text(encoding="ascii").split()))
+    return "/".join(parts) or uuid.uuid4().hex
+
+
+def follow_clock(store: SqliteStore) -> FollowedClock:
+    """Let a store that is only read show the time of the engine that writes it, on this machine."""
+    clock = FollowedClock(store.clock, read_clocks)
+    store.now_us = clock.now_us
+    return clock
 
 
 class ZoneCalendar:
@@ -74,14 +114,14 @@ class ZoneCalendar:
         return int(midnight.timestamp()) * 1_000_000
 
 
-def read_policy(document: str) -> tuple[Policy, str]:
-    """Compile a policy document; raises InvalidRequest with every violation.
+def read_policy(document: str, *, is_new: bool = False) -> tuple[Policy, str]:
+    """Compile a policy document, a new one held against every check; raises InvalidRequest with every violation.
 
     The texts of playbooks' reasons join the policy's own, so that every outcome in every mode has its texts.
     """
     from service.policies import compiler
 
-    compiled = compiler.compile_text(document)
+    compiled = (compiler.compile_text if is_new else compiler.compile_stored)(document)
     policy = compiled.policy
     return replace(policy, texts={**registry.load().texts(), **policy.texts}), compiled.content_hash
 
@@ -140,18 +180,27 @@ class Parts(NamedTuple):
     desk: Desk
     playbooks: PlaybookDesk
     runs: RunDesk
-    codec: Codec
+    codec: ProtoCodec
     brake: Brake
     tally: Tally
     dead_man: DeadMan
+    clock: ClockDesk
 
 
-def make_parts(store: Store, settings: Settings, reader: PolicyReader) -> Parts:
-    """Wire what decides over a store, with the reference policies where the store is new."""
+def make_parts(
+    store: Store, settings: Settings, reader: PolicyReader, read: Callable[[], Reading] | None = None
+) -> Parts:
+    """Wire what decides over a store, with the reference policies where the store is new.
+
+    `read` reads the machine's clocks; without it the store's own clock, as in tests, is one that nobody sets.
+    """
     from service.rpc.codec import ProtoCodec
 
     playbooks = registry.load()
     control = Control(reader, playbooks)
+    store_clock = StoreClock(store, read or own_clock(store))
+    store.now_us = store_clock.now_us
+    clock = ClockDesk(store, control, store_clock)
     calendar = ZoneCalendar(settings.business_time_zone)
     desk = Desk(store, control, calendar, reader)
     seed_policies(desk)
@@ -164,17 +213,37 @@ def make_parts(store: Store, settings: Settings, reader: PolicyReader) -> Parts:
     reports = ReportDesk(store, control, playbook_desk, tally, dead_man)
     appeal_us = settings.appeal_hours * 3_600_000_000
     feedback = FeedbackDesk(store, control, calendar, brake, appeal_us, settings.appeal_rooms)
-    codec = ProtoCodec(desk, playbook_desk, reports, runs, OutboxDesk(store, control), feedback, calendar)
-    return Parts(control, calendar, desk, playbook_desk, runs, codec, brake, tally, dead_man)
+    codec = ProtoCodec(desk, playbook_desk, reports, runs, OutboxDesk(store, control), feedback, calendar, clock)
+    return Parts(control, calendar, desk, playbook_desk, runs, codec, brake, tally, dead_man, clock)
 
 
-def make_engine(store: Store, settings: Settings, meters: telemetry.EngineMeters) -> Engine:
-    """Wire an engine over a store."""
-    parts = make_parts(store, settings, read_policy)
+def own_clock(store: Store) -> Callable[[], Reading]:
+    """Give how a store's own clock is read where it is not the machine's: all that it shows has passed."""
+    now = store.now_us
+
+    def read() -> Reading:
+        now_us = now()
+        return Reading(now_us, now_us, "")
+
+    return read
+
+
+def make_engine(
+    store: Store, settings: Settings, meters: telemetry.EngineMeters, read: Callable[[], Reading] | None = None
+) -> Engine:
+    """Wire an engine over a store; `read` reads the machine's clocks."""
+    parts = make_parts(store, settings, read_policy, read)
     return Engine(
         store, parts.control, parts.calendar, parts.codec, meters, settings.commands_per_commit_max, parts.brake,
-        parts.tally, parts.dead_man,
+        parts.tally, parts.dead_man, parts.clock,
     )  # fmt: skip
+
+
+def make_reader(store: Store, settings: Settings) -> ReadingCodec:
+    """Wire what answers reads over a store that is only read."""
+    from service.rpc.codec import ReadingCodec
+
+    return ReadingCodec(make_parts(store, settings, read_policy).codec, store)
 
 
 ALERTS_IN_HAND_MAX: Final = 64
@@ -193,9 +262,10 @@ def make_sentry(
     from service.sentry.sinks import Webhook
 
     attempts = settings.alert_attempts_max
-    webhook = Webhook(settings.alert_webhook, settings.alert_secret, clock) if settings.alert_webhook else None
+    # Receivers hold a signature's time against their own clocks, so it is the machine's and not the store's.
+    webhook = Webhook(settings.alert_webhook, settings.alert_secret, now_us) if settings.alert_webhook else None
     alerts_out = Deliverer(webhook, attempts, ALERTS_IN_HAND_MAX, clock, is_logged=True)
-    sink = notice_sink(settings, clock)
+    sink = notice_sink(settings)
     notices_out = Deliverer(sink, attempts, NOTICES_IN_HAND_MAX, clock, is_logged=False) if sink is not None else None
     calls = EngineCalls(line, settings.guard_ttl_seconds)
     guards, notices = Guards(settings.guard_playbooks), Notices(store, make_control())
@@ -203,7 +273,7 @@ def make_sentry(
     return sentry, [alerts_out, *([notices_out] if notices_out is not None else [])]
 
 
-def notice_sink(settings: Settings, clock: Callable[[], int]) -> Sink | None:
+def notice_sink(settings: Settings) -> Sink | None:
     """Make what takes the customers' notices; None where nothing does."""
     from service.sentry.sinks import Kafka, LinesFile, Webhook
 
@@ -215,7 +285,7 @@ def notice_sink(settings: Settings, clock: Callable[[], int]) -> Sink | None:
     if scheme == "kafka":
         brokers, _, topic = rest.removeprefix("//").partition("/")
         return Kafka({"bootstrap.servers": brokers}, topic)
-    return Webhook(settings.notice_to, settings.notice_secret, clock)
+    return Webhook(settings.notice_to, settings.notice_secret, now_us)
 
 
 def outbox_forgets(settings: Settings) -> tuple[tuple[MessageState, ...], int]:

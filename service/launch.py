@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -26,8 +27,10 @@ import structlog
 
 from service import bootstrap, telemetry
 from service.domain.decision import Criticality
+from service.engine.beside import Answerer
 from service.engine.loop import Chore, Loop
 from service.engine.ports import Answer, Call
+from service.exit_codes import NOT_HERE
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,13 +39,22 @@ if TYPE_CHECKING:
 ENGINE_REPORT_SECONDS: Final = 5.0
 GARBAGE_MAX: Final = 50_000
 """New objects after which the collector looks, in processes whose records hold no cycles."""
+CLOCK_SECONDS: Final = 0.5
 PURGE_SECONDS: Final = 1.0
 SENTRY_TURN_SECONDS: Final = 0.2
 SENTRY_NICENESS: Final = 10
 SENTRY_CALLS_MAX: Final = 16
+READER_NICENESS: Final = 5
+READS_WAIT_MS_MAX: Final = 60_000
+"""A read waits as long as its caller does, but no longer than this; nobody else waits with it."""
 WORKER_IDLE_SECONDS: Final = 0.5
+PLACE_SECONDS: Final = 0.2
+"""So often the engine looks whether its files still stand where they were, when no commit does."""
+LOST_SECONDS: Final = 2.0
+"""So long an engine whose files were taken away tells its callers so before it ends."""
 CODE: Final = {
     "engine": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
+    "reader": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
     "gateway": ("uvloop", "service.gateway.server"),
     "worker": ("service.policies.compiler", "service.runner.worker", "service.storage.sqlite"),
     "sentry": ("service.policies.compiler", "service.rpc.sentry", "service.sentry.process", "service.storage.sqlite"),
@@ -62,11 +74,14 @@ def run_engine(orders: dict[str, Any]) -> int:
     store = opened_store(settings, is_writer=True)
     if store is None:
         listener.stop()
-        return 1
+        return NOT_HERE
     checkpointer = Checkpointer(bootstrap.store_path(settings.store), store.log_is_long)
     checkpointer.start()
+    place = Place(store)
     with listening(orders["socket"]) as server:
-        engine = bootstrap.make_engine(store, settings, telemetry.engine_meters(meter))
+        engine = bootstrap.make_engine(store, settings, telemetry.engine_meters(meter), bootstrap.read_clocks)
+        # What a restart has to go on from is durable before the first answer.
+        engine.mind_clock()
         loop = Loop(engine, server, sys.stdin.fileno())
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         # Our records hold no cycles.
@@ -79,15 +94,38 @@ def run_engine(orders: dict[str, Any]) -> int:
         loop.run(
             [
                 Chore(ENGINE_REPORT_SECONDS, lambda: engine.report_in(seen)),
-                Chore(PURGE_SECONDS, lambda: engine.purge(bootstrap.now_us() - retention_us, purge_max) == purge_max),
+                Chore(CLOCK_SECONDS, engine.mind_clock),
+                Chore(PURGE_SECONDS, lambda: engine.purge(retention_us, purge_max) == purge_max),
                 Chore(PURGE_SECONDS, lambda: engine.purge_outbox(forgets, purge_max)),
+                Chore(PLACE_SECONDS, lambda: place.watch(loop)),
             ]
         )
     checkpointer.stop()
-    store.checkpoint()
+    code = 0 if place.is_kept() else NOT_HERE
     store.close()
     listener.stop()
-    return 0
+    return code
+
+
+class Place:
+    """Whether an engine's files still stand where they were opened."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._lost_at = 0.0
+
+    def watch(self, loop: Loop) -> bool:
+        """Look, and end the loop some time after they don't; claims no more to do."""
+        if not self.is_kept() and time.monotonic() > self._lost_at + LOST_SECONDS:
+            loop.stop()
+        return False
+
+    def is_kept(self) -> bool:
+        """Look, and save what was acknowledged as soon as they don't."""
+        if not self._lost_at and not self._store.is_in_place():
+            self._lost_at = time.monotonic()
+            log.critical("store taken away", what=self._store.rescue())
+        return not self._lost_at
 
 
 def run_gateway(orders: dict[str, Any]) -> int:
@@ -110,7 +148,6 @@ def run_sentry(orders: dict[str, Any]) -> int:
     """Run the sentry process until SIGTERM or until the supervisor is gone."""
     from service.engine.line import Line
     from service.rpc.sentry import SentryCodec
-    from service.sentry.process import Answerer
 
     settings = Settings.model_validate(orders["settings"])
     listener = telemetry.start_logs(settings.log_level)
@@ -121,7 +158,8 @@ def run_sentry(orders: dict[str, Any]) -> int:
     line = Line(orders["socket"])
     port = settings.metrics_port and settings.metrics_port + 1 + settings.gateways
     meters = telemetry.sentry_meters(telemetry.start_metrics("sentry", port, settings.otlp_endpoint))
-    sentry, deliverers = bootstrap.make_sentry(store, line, settings, bootstrap.now_us, meters)
+    clock = bootstrap.follow_clock(store)
+    sentry, deliverers = bootstrap.make_sentry(store, line, settings, clock.now_us, meters)
     for deliverer in deliverers:
         deliverer.start()
     with listening(sentry_path(orders["socket"])) as server:
@@ -132,10 +170,36 @@ def run_sentry(orders: dict[str, Any]) -> int:
         # Looks and previews make many records and no cycles.
         spare_the_collector(GARBAGE_MAX)
         report({})
-        loop.run([Chore(SENTRY_TURN_SECONDS, sentry.turn)])
+        loop.run([Chore(CLOCK_SECONDS, clock.look), Chore(SENTRY_TURN_SECONDS, sentry.turn)])
     for deliverer in deliverers:
         deliverer.stop()
     line.close()
+    store.close()
+    listener.stop()
+    return 0
+
+
+def reader_path(engine_path: str) -> str:
+    """Give the reader's socket, beside the engine's."""
+    return f"{engine_path}-reader"
+
+
+def run_reader(orders: dict[str, Any]) -> int:
+    """Run the reader process until SIGTERM or until the supervisor is gone."""
+    settings = Settings.model_validate(orders["settings"])
+    listener = telemetry.start_logs(settings.log_level)
+    store = opened_store(settings, is_writer=False)
+    if store is None:
+        listener.stop()
+        return 1
+    with listening(reader_path(orders["socket"])) as server:
+        loop = Loop(Answerer(bootstrap.make_reader(store, settings)), server, sys.stdin.fileno())
+        signal.signal(signal.SIGTERM, lambda *_: loop.stop())
+        # Decisions come first where cores are short.
+        os.nice(READER_NICENESS)
+        spare_the_collector(GARBAGE_MAX)
+        report({})
+        loop.run([])
     store.close()
     listener.stop()
     return 0
@@ -152,6 +216,7 @@ def run_worker(orders: dict[str, Any]) -> int:
         listener.stop()
         return 1
     line = Line(orders["socket"])
+    clock = bootstrap.follow_clock(store)
     worker = bootstrap.make_worker(store, line, settings, f"{socket.gethostname()}-{os.getpid()}")
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
@@ -159,6 +224,7 @@ def run_worker(orders: dict[str, Any]) -> int:
     spare_the_collector(GARBAGE_MAX)
     report({})
     while not over.is_set():
+        clock.look()
         rest_seconds = worker.turn()
         # The lifeline to the supervisor becomes readable when it is gone.
         if select.select([sys.stdin], [], [], WORKER_IDLE_SECONDS if rest_seconds < 0 else rest_seconds)[0]:
@@ -171,12 +237,13 @@ def run_worker(orders: dict[str, Any]) -> int:
 
 def opened_store(settings: Settings, *, is_writer: bool) -> SqliteStore | None:
     """Open the store that the settings name; one that refuses says why in the log."""
+    from service.domain.errors import StoreUnavailable
     from service.storage.migrate import StoreRefused
     from service.storage.sqlite import SqliteStore
 
     try:
         return SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us, read_only=not is_writer)
-    except StoreRefused as error:
+    except (StoreRefused, StoreUnavailable, OSError) as error:
         log.error("store refused", why=str(error))
         return None
 
@@ -218,6 +285,10 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
     unmeasured = telemetry.gateway_meters(None)
     gateway.sentry_link = Link(sentry_path(path), slow, 1, 1, unmeasured, lambda _: None)
 
+    # Reads take their turns one by one; whoever reads much waits for himself, and no decision for him.
+    reads = Queue(settings.queue_calls_max, settings.queue_bytes_max, READS_WAIT_MS_MAX)
+    gateway.reader_link = Link(reader_path(path), reads, 1, 1, unmeasured, lambda _: None)
+
     # The gateway's own looks at the mode take no caller's place in the queue.
     own = Link(path, Queue(1, settings.queue_bytes_max, settings.deadline_ms_default), 1, 1, unmeasured, lambda _: None)
 
@@ -225,15 +296,20 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
         deadline_us = time.monotonic_ns() // 1_000 + settings.deadline_ms_default * 1_000
         return await own.submit(Call(GLANCE, bootstrap.CALLER, deadline_us, "", body), Criticality.INTERACTIVE)
 
-    gateway.mode_watch = ModeWatch(settings.mode_poll_ms, settings.watchers_max, look)
+    gateway.mode_watch = ModeWatch(settings.mode_poll_ms, look)
     keepers = [
         asyncio.ensure_future(keeps)
         for keeps in (
             link.keep_connected(), link.watch_lag(), own.keep_connected(), gateway.sentry_link.keep_connected(),
-            gateway.mode_watch.keep_looking(),
+            gateway.reader_link.keep_connected(),
+            gateway.mode_watch.keep_looking(), gateway.messages.keep_looking(),
         )
     ]  # fmt: skip
-    bound = server.add_insecure_port(settings.listen)
+    try:
+        bound = server.add_insecure_port(settings.listen)
+    except RuntimeError as error:
+        log.error("can't listen", listen=settings.listen, why=str(error))
+        return
     await server.start()
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -264,7 +340,8 @@ def report(content: dict[str, int]) -> None:
 
 
 def main() -> int:
-    """Run the role that the command line names."""
+    """Run the role that the command line names; whatever it writes is its owner's."""
+    os.umask(0o077)
     # The supervisor blocks signals to wait for them, and children inherit that.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
     bootstrap.assert_fast_protobuf()
@@ -275,8 +352,18 @@ def main() -> int:
         # A spare that was never needed: its supervisor is gone.
         return 0
     orders = json.loads(line)
-    roles = {"engine": run_engine, "gateway": run_gateway, "sentry": run_sentry, "worker": run_worker}
-    return roles[sys.argv[1]](orders)
+    roles = {
+        "engine": run_engine,
+        "gateway": run_gateway,
+        "reader": run_reader,
+        "sentry": run_sentry,
+        "worker": run_worker,
+    }
+    code = roles[sys.argv[1]](orders)
+    if select.select([sys.stdin], [], [], 0)[0]:
+        # The supervisor is gone and can't remove the sockets' folder; whoever comes later finds it gone.
+        shutil.rmtree(Path(orders["socket"]).parent, ignore_errors=True)
+    return code
 
 
 if __name__ == "__main__":

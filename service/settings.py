@@ -5,12 +5,16 @@ that unknown settings fail. SETTINGS.md is generated from this file.
 """
 
 import ipaddress
+import re
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.domain.money import currency_fault, is_currency
+
+PORT_MAX = 65_535
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
 
 
@@ -24,8 +28,8 @@ class Settings(BaseSettings):
     )
     listen: str = Field(
         "127.0.0.1:50051",
-        pattern=r"^\S+:\d{1,5}$",
-        description="Address and port for callers; port 0 picks a free one.",
+        pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$",
+        description="Address (IPv6 in brackets, no zone) and port for callers; port 0 picks a free one.",
     )
     insecure_remote: bool = Field(
         False, description="Listen beyond loopback without TLS; refused otherwise, for callers could claim any name."
@@ -65,7 +69,8 @@ class Settings(BaseSettings):
         2_000, ge=1, le=10_000, description="Most decisions in one transaction; a batch of 1,000 stays whole."
     )
     deadline_ms_default: Milliseconds = Field(
-        10_000, description="Deadline of a call that brings none, and of a stream's message, in milliseconds."
+        10_000,
+        description="Deadline (ms) of a call without one and of a stream's message; longest wait for a message.",
     )
     drain_ms_max: Milliseconds = Field(
         10_000, description="Longest wait for calls in flight after SIGTERM, in milliseconds."
@@ -130,7 +135,11 @@ class Settings(BaseSettings):
         200, description="How often a gateway looks for a new mode, for watchers and admission, in milliseconds."
     )
     watchers_max: int = Field(
-        256, ge=1, le=10_000, description="Most callers that watch the mode, or runs, in one gateway."
+        256, ge=1, le=10_000, description="Most watches of the mode, and as many of runs, in one gateway."
+    )
+    watches_a_caller_max: int = Field(32, ge=1, le=10_000, description="Of these, most that one caller has.")
+    watches_reserved: int = Field(
+        16, ge=0, le=1_000, description="Of these, how many are for on-call, approvers and admins alone."
     )
     metrics_port: int = Field(
         0,
@@ -153,7 +162,10 @@ class Settings(BaseSettings):
         16_384, ge=1_024, le=65_536, description="Metadata above is refused, in bytes."
     )
     grpc_max_receive_bytes: int = Field(
-        1_114_112, ge=65_536, le=67_108_864, description="Largest message, in bytes: a batch of 1,000 with room."
+        8_388_608,
+        ge=2_097_152,
+        le=67_108_864,
+        description="Largest message read, in bytes; above what an RPC takes it is refused as REQUEST_TOO_LARGE.",
     )
     grpc_max_ping_strikes: int = Field(2, ge=1, le=10, description="Bad pings before a connection is closed; never 0.")
     grpc_handshake_ms_max: Milliseconds = Field(10_000, description="Longest handshake; half-open ones end then.")
@@ -178,14 +190,22 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
+        if not is_host(self.host) or self.port > PORT_MAX:
+            raise ValueError(f"listen: {self.listen} is no address and port; write 127.0.0.1:50051 or [::1]:50051")
         if not self.insecure_remote and not is_loopback(self.host):
             raise ValueError(
                 f"listen: {self.host} is beyond loopback and there is no TLS; add insecure_remote to accept that"
             )
+        if self.watches_reserved >= self.watchers_max:
+            raise ValueError("watches_reserved: leave others a place among watchers_max")
         if self.alert_webhook and not self.alert_secret:
             raise ValueError("alert_webhook: alerts are signed, so set alert_secret too")
         if self.notice_to.startswith("http") and not self.notice_secret:
             raise ValueError("notice_to: notices are signed, so set notice_secret too")
+        for name, currencies in (("brake", self.brake_limits), ("appeal_alone", self.appeal_rooms)):
+            for code in currencies:
+                if not is_currency(code):
+                    raise ValueError(f"{name}: {currency_fault(code)}")
         try:
             ZoneInfo(self.business_time_zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
@@ -220,14 +240,33 @@ class Settings(BaseSettings):
         return int(self.listen.rpartition(":")[2])
 
 
+def is_host(host: str) -> bool:
+    """Claim that a text is a name, an IPv4 address in full, or an IPv6 address in brackets and without a zone.
+
+    What else an address may look like ("127.1", "::1", "[::1%lo]") is read in different ways by whoever checks it and
+    by whoever listens on it.
+    """
+    if host.startswith("["):
+        return _is_address(host[1:-1]) and ":" in host and "%" not in host
+    if ":" in host:
+        return False
+    return _is_address(host) or bool(re.fullmatch(r"([A-Za-z0-9-]+\.)*[A-Za-z][A-Za-z0-9-]*", host))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Claim that an address is reached from this machine only."""
     if host == "localhost":
         return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    bare = host.strip("[]")
+    return is_host(host) and _is_address(bare) and ipaddress.ip_address(bare).is_loopback
 
 
 def reference() -> str:

@@ -1,4 +1,4 @@
-"""The supervisor: starts the engine, the sentry and the gateways, and starts again what dies.
+"""The supervisor: starts the engine, the reader, the sentry and the gateways, and starts again what dies.
 
 Promises that a dead engine is replaced at once by a spare one that has loaded its code (then with growing pauses while
 it keeps dying), that no child outlives the supervisor (each holds the other end of its standard input), and that
@@ -10,9 +10,10 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ from typing import Final
 
 import structlog
 
+from service import held_port
+from service.exit_codes import NOT_HERE
+from service.run_folder import RunFolder
 from service.settings import Settings
 
 START_SECONDS_MAX: Final = 30.0
@@ -36,7 +40,8 @@ WORKER_PAUSE_SECONDS: Final = 1.0
 log = structlog.get_logger("holdline.supervisor")
 
 
-WATCHED: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+STOPPING: Final = {signal.SIGTERM, signal.SIGINT}
+WATCHED: Final = {*STOPPING, signal.SIGCHLD}
 
 
 def hold_signals() -> None:
@@ -88,6 +93,11 @@ class Child:
         """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended; None where it did not."""
+        return self.process.returncode if self.process is not None else None
+
     def await_report(self, seconds_max: float) -> dict[str, int] | None:
         """Wait for the report; gives nothing where the process ends or the time is over."""
         assert self.process is not None
@@ -119,15 +129,64 @@ class Child:
                     pipe.close()
 
 
+class Signals:
+    """Takes the signals that `hold_signals` holds, in a thread of its own; only SIGTERM and SIGINT end the server.
+
+    A wait with a time limit that is stopped for longer (Ctrl-Z, then `fg`) gives a signal that nobody sent
+    (`signal.sigtimedwait` in CPython); one without a limit goes on waiting.
+    """
+
+    def __init__(self) -> None:
+        self.is_stopping = False
+        self._came = threading.Event()
+        threading.Thread(target=self._take, name="signals", daemon=True).start()
+
+    def _take(self) -> None:
+        while True:
+            if signal.sigwait(WATCHED) in STOPPING:
+                self.is_stopping = True
+            self._came.set()
+
+    def stopping_within(self, seconds_max: float) -> bool:
+        """Wait for any signal; claims that the server is to end."""
+        self._came.wait(seconds_max)
+        self._came.clear()
+        return self.is_stopping
+
+
+def refuse_ports(settings: Settings) -> None:
+    """Claim the ports for a moment, before anything starts; raises OSError that names the one not to be had.
+
+    Gateways share a port, so one that another server's gateways share would be taken in silence.
+    """
+    metrics = (
+        range(settings.metrics_port, settings.metrics_port + settings.gateways + 2) if settings.metrics_port else ()
+    )
+    for host, port in ((settings.host, settings.port), *(("127.0.0.1", port) for port in metrics)):
+        try:
+            _claim(host.strip("[]"), port)
+        except (OSError, OverflowError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise OSError(f"can't listen on {host}:{port}: {why}") from error
+
+
+def _claim(host: str, port: int) -> None:
+    for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+
+
 class Supervisor:
     """Starts, watches and stops one engine and its gateways."""
 
     def __init__(self, settings: Settings, ready_file: Path | None) -> None:
         self._settings = settings
         self._ready_file = ready_file
-        self._folder = tempfile.TemporaryDirectory(prefix="holdline-")
+        self._folder = RunFolder()
         self._engine = Child("engine", 0)
         self._sentry = Child("sentry", 0)
+        self._reader = Child("reader", 0)
         self._spare = Child("engine", 0)
         """An engine that has loaded its code and waits for orders: it takes a dead one's place at once."""
         self._spare_at = 0.0
@@ -135,28 +194,50 @@ class Supervisor:
         """Workers of the daily run; nothing waits for them, so they come once the server answers."""
         self._gateways = [Child("gateway", number) for number in range(settings.gateways)]
         self._port = settings.port
-        self._stop_signal = 0
+        self._held: Sequence[socket.socket] = ()
+        self._signals = Signals()
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT, which `hold_signals` holds; gives the exit code."""
         try:
+            if not self._hold_port():
+                return NOT_HERE
             if not self._start_all():
-                return 1
+                return NOT_HERE
             self._announce()
             self._spare_at = time.monotonic() + SPARE_SECONDS
             for worker in self._workers:
                 worker.start_at = time.monotonic() + WORKER_PAUSE_SECONDS
-            while not self._stop_signal:
+            while not self._signals.is_stopping and not self._has_no_store():
                 self._watch()
-            return self._stop()
+            has_no_store = self._has_no_store()
+            code = self._stop()
+            return NOT_HERE if has_no_store or self._has_no_store() else code
         finally:
             self._kill_all()
-            self._folder.cleanup()
+            held_port.let_go(self._held)
+            self._folder.remove()
+
+    def _hold_port(self) -> bool:
+        """Hold the port that gateways will share; a single one takes it for itself."""
+        if len(self._gateways) == 1:
+            return True
+        try:
+            self._held = held_port.hold(self._settings.host, self._port)
+        except OSError as error:
+            log.error("port taken", listen=self._settings.listen, why=error.strerror)
+            return False
+        self._port = self._held[0].getsockname()[1]
+        return True
+
+    def _has_no_store(self) -> bool:
+        """Whether the engine has ended because its store can't be served: another one would fare no better."""
+        return not self._engine.is_alive and self._engine.exit_code == NOT_HERE
 
     def _orders(self) -> dict[str, object]:
         host = self._settings.host
         settings = self._settings.model_dump(mode="json") | {"listen": f"{host}:{self._port}"}
-        return {"settings": settings, "socket": str(Path(self._folder.name) / "engine.sock")}
+        return {"settings": settings, "socket": str(self._folder.path / "engine.sock")}
 
     def _start_all(self) -> bool:
         # All load their code at once, on whatever cores there are; then each in its turn becomes ready.
@@ -167,6 +248,7 @@ class Supervisor:
             report = child.await_report(START_SECONDS_MAX)
             if report is None:
                 log.error("could not start", role=child.role)
+                self._end([child], STOP_GRACE_SECONDS)
                 return False
             # With port 0 the first gateway picks it and the others share it.
             self._port = report.get("port", self._port)
@@ -180,6 +262,7 @@ class Supervisor:
                 "supervisor": os.getpid(),
                 "engine": self._pid(self._engine),
                 "sentry": self._pid(self._sentry),
+                "reader": self._pid(self._reader),
                 "workers": [self._pid(child) for child in self._workers if child.is_alive],
                 "gateways": [self._pid(child) for child in self._gateways],
             }
@@ -193,13 +276,13 @@ class Supervisor:
 
     def _watch(self) -> None:
         """Wait for a signal and start again what has ended and is due."""
-        received = signal.sigtimedwait(WATCHED, POLL_SECONDS if self._all_alive() else 0.05)
-        if received is not None and received.si_signo != signal.SIGCHLD:
-            self._stop_signal = received.si_signo
+        if self._signals.stopping_within(POLL_SECONDS if self._all_alive() else 0.05):
             return
         for child in self._children():
             if child.is_alive:
                 continue
+            if self._has_no_store():
+                return
             if child.start_at == 0.0:
                 self._note_death(child)
             if time.monotonic() >= child.start_at:
@@ -246,7 +329,7 @@ class Supervisor:
         return all(child.is_alive for child in self._children())
 
     def _children(self) -> tuple[Child, ...]:
-        return self._engine, self._sentry, *self._gateways
+        return self._engine, self._reader, self._sentry, *self._gateways
 
     def _note_death(self, child: Child) -> None:
         lived = time.monotonic() - child.started_at
@@ -260,7 +343,7 @@ class Supervisor:
         """Drain the gateways, then stop the engine; gives 0 when all ended in order."""
         log.info("stopping")
         grace = (self._settings.drain_ms_max + self._settings.drain_notice_ms) / 1_000 + STOP_GRACE_SECONDS
-        in_order = self._end(self._gateways, grace) and self._end([self._sentry], STOP_GRACE_SECONDS)
+        in_order = self._end(self._gateways, grace) and self._end([self._sentry, self._reader], STOP_GRACE_SECONDS)
         # A worker may be in the middle of a chunk; whatever is lost of it is done again.
         self._end(self._workers, STOP_GRACE_SECONDS)
         return 0 if self._end([self._engine], STOP_GRACE_SECONDS) and in_order else 1
@@ -280,7 +363,7 @@ class Supervisor:
         return all(process.returncode == 0 for process in running)
 
     def _kill_all(self) -> None:
-        for child in (*self._gateways, *self._workers, self._sentry, self._engine, self._spare):
+        for child in (*self._gateways, *self._workers, self._sentry, self._reader, self._engine, self._spare):
             child.end(signal.SIGKILL)
             if child.process is not None:
                 child.process.wait()

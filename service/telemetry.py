@@ -17,6 +17,8 @@ from opentelemetry import metrics, trace
 from opentelemetry.metrics import Counter, Histogram
 from opentelemetry.metrics import _Gauge as Gauge
 
+from service import printable
+
 LOG_RECORDS_WAITING_MAX: Final = 10_000
 
 RPC_DURATION: Final = "holdline.rpc.duration"
@@ -26,6 +28,7 @@ BATCH_SIZE: Final = "holdline.batch.size"
 COMMIT_DURATION: Final = "holdline.commit.duration"
 DECISIONS: Final = "holdline.decisions"
 KEYS_PURGED: Final = "holdline.keys.purged"
+CLOCK_AHEAD: Final = "holdline.clock.ahead"
 GUARD_LEVEL: Final = "holdline.guard.level"
 ACTIVATIONS_IN_FORCE: Final = "holdline.activations.in_force"
 
@@ -42,12 +45,13 @@ class GatewayMeters(NamedTuple):
 
 
 class EngineMeters(NamedTuple):
-    """Decisions a commit, commit time, decisions by kind and outcome, keys purged. None where metrics are off."""
+    """Decisions a commit, commit time, decisions by outcome, keys purged, the clock. None where metrics are off."""
 
     batch_size: Histogram | None
     commit_seconds: Histogram | None
     decisions: Counter | None
     keys_purged: Counter | None
+    clock_ahead: Gauge | None
 
 
 class SentryMeters(NamedTuple):
@@ -65,14 +69,17 @@ def account_hash(account_id: str) -> str:
 def start_logs(level: str) -> logging.handlers.QueueListener:
     """Send structlog's events through a bounded queue to standard error; stop the listener at the end."""
     records: queue.Queue[logging.LogRecord] = queue.Queue(LOG_RECORDS_WAITING_MAX)
-    renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    # JSON escapes what a terminal would obey.
+    shown = (
+        [_printable, structlog.dev.ConsoleRenderer()] if sys.stderr.isatty() else [structlog.processors.JSONRenderer()]
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            *shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -90,10 +97,21 @@ def start_logs(level: str) -> logging.handlers.QueueListener:
     return listener
 
 
+def _printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Make the texts of an event fit for a terminal; what libraries log takes the same way in `_Dropping`."""
+    return {name: printable.lines(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
 class _Dropping(logging.handlers.QueueHandler):
     """A queue handler that drops records when the queue is full, rather than block a decision, and says so later."""
 
     dropped = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        prepared: logging.LogRecord = super().prepare(record)
+        if not record.name.startswith("holdline"):
+            prepared.msg = prepared.message = printable.lines(prepared.getMessage())
+        return prepared
 
     def enqueue(self, record: logging.LogRecord) -> None:
         try:
@@ -154,12 +172,15 @@ def gateway_meters(meter: metrics.Meter | None) -> GatewayMeters:
 def engine_meters(meter: metrics.Meter | None) -> EngineMeters:
     """Make the engine's instruments."""
     if meter is None:
-        return EngineMeters(None, None, None, None)
+        return EngineMeters(None, None, None, None, None)
     return EngineMeters(
         meter.create_histogram(BATCH_SIZE, description="Commands executed in one transaction."),
         meter.create_histogram(COMMIT_DURATION, unit="s", description="Time of one transaction, commit included."),
         meter.create_counter(DECISIONS, description="Answers given, by outcome or error reason."),
         meter.create_counter(KEYS_PURGED, description="Idempotency keys purged after their retention."),
+        meter.create_gauge(
+            CLOCK_AHEAD, unit="s", description="How far an unconfirmed step put the machine's clock ahead; 0: none."
+        ),
     )
 
 

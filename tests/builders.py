@@ -28,6 +28,8 @@ NOW_US = 1_800_000_000_000_000
 TODAY = NOW_US // DAY_US
 NOW = Moment(NOW_US, TODAY)
 PLAYBOOKS = registry.load()
+REFERENCE, INSTALMENT = bootstrap.REFERENCE_POLICIES
+"""The versions that a new store begins with."""
 
 GOOD_FACTS = {
     "identity_level": 2, "bureau_score": 720, "monthly_income": 1_200_000, "employment_months": 36, "enquiries_30d": 1,
@@ -37,19 +39,19 @@ GOOD_FACTS = {
 
 
 @cache
-def document(version: str = "reference-2026-1") -> str:
+def document(version: str = REFERENCE) -> str:
     return resources.files("service.policies").joinpath(f"{version}.yaml").read_text(encoding="utf-8")
 
 
 @cache
-def policy(version: str = "reference-2026-1") -> Policy:
+def policy(version: str = REFERENCE) -> Policy:
     return read_policy(document(version))[0]
 
 
 @lru_cache(maxsize=64)
-def read_policy(text: str) -> tuple[Policy, str]:
+def read_policy(text: str, *, is_new: bool = False) -> tuple[Policy, str]:
     """Compile a document, once a test run."""
-    return bootstrap.read_policy(text)
+    return bootstrap.read_policy(text, is_new=is_new)
 
 
 def news(**facts: int) -> tuple[tuple[int, int], ...]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+from service.domain.daily_run import ClosingReport
 from service.domain.decision import Decided, Kind
 from service.domain.entitlement import Entitlement
 from service.domain.errors import EngineUnavailable
-from service.engine.daily_run import ClosingReport, RunDesk
+from service.engine.daily_run import RunDesk
 from service.engine.ports import Answer
 from service.engine.reports import Tally
 from service.engine.run_work import Ask, ask_of, reply_bytes

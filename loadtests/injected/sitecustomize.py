@@ -1,8 +1,9 @@
-"""Faults inside an engine process, loaded by Python itself where a load test put this folder on its path.
+"""Faults inside a server's processes, loaded by Python itself where a load test put this folder on its path.
 
-Promises that nothing happens in any other process, and that the service's code knows nothing of it: a VFS under SQLite
-whose syncs are slow or whose writes find no room, and a clock that was stepped. What is wrong at a time stands in the
-file that HOLDLINE_LOAD_FAULTS names, as JSON: sync_ms, is_full, clock_ms.
+Promises that nothing happens in any other process, and that the service's code knows nothing of it: in the engine a VFS
+under SQLite whose syncs are slow or whose writes find no room; in all that read the store, a clock that was stepped and
+time that passes without being waited for. What is wrong at a time stands in the file that HOLDLINE_LOAD_FAULTS names,
+as JSON: sync_ms, is_full, clock_ms, passed_ms.
 """
 
 import contextlib
@@ -36,11 +37,15 @@ class Faults:
         return self._found.get(name, 0)
 
 
-def _install(path: str) -> None:
+def _install_clocks(faults: Faults) -> None:
+    real_time_ns, real_gettime_ns = time.time_ns, time.clock_gettime_ns
+    time.time_ns = lambda: real_time_ns() + (faults.get("clock_ms") + faults.get("passed_ms")) * 1_000_000
+    time.clock_gettime_ns = lambda clock: real_gettime_ns(clock) + faults.get("passed_ms") * 1_000_000
+
+
+def _install_disk(faults: Faults) -> None:
     import apsw
 
-    faults = Faults(path)
-    real_time_ns = time.time_ns
     # By its name: the default is this one, once it is there.
     base = apsw.vfs_names()[0]
 
@@ -66,8 +71,11 @@ def _install(path: str) -> None:
 
     # SQLite keeps the pointer only; the object lives as long as the process.
     sys.modules[__name__].__dict__["disk"] = Disk()
-    time.time_ns = lambda: real_time_ns() + faults.get("clock_ms") * 1_000_000
 
 
-if os.environ.get(VARIABLE) and sys.orig_argv[-1:] == ["engine"]:
-    _install(os.environ[VARIABLE])
+if os.environ.get(VARIABLE):
+    (role,) = sys.orig_argv[-1:] or [""]
+    if role in ("engine", "sentry", "worker"):
+        _install_clocks(Faults(os.environ[VARIABLE]))
+    if role == "engine":
+        _install_disk(Faults(os.environ[VARIABLE]))

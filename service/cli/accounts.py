@@ -1,6 +1,6 @@
 """`holdline account show | story | raise-until`."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Annotated
 
 import typer
@@ -42,11 +42,11 @@ def raise_until(
     """Raise what may be owed for some days; it falls back by itself."""
     from service.client import requests
 
-    try:
-        asked = requests.raise_until(output.money_of(extra), datetime.now(UTC) + timedelta(days=days))
-    except ValueError as error:
-        raise typer.BadParameter(f"{extra} is not CURRENCY:MINOR with a whole number") from error
+    money = output.money_said(extra)
     with output.connected(server, caller) as client:
+        # By the store's time: this machine's clock may be off.
+        now = client.mode().mode.as_of.ToDatetime(tzinfo=UTC)
+        asked = requests.raise_until(money, now + timedelta(days=days))
         response = (
             client.grant_temporary_raise(account_id, asked, request_id=request_id)
             if order

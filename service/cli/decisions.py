@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,9 @@ from service.cli import output
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
 
 if TYPE_CHECKING:
-    from holdline.v1 import money_pb2
+    from collections.abc import Iterable
+
+    from holdline.v1 import decision_pb2, money_pb2
 
 Fact = Annotated[
     list[str] | None,
@@ -24,19 +27,27 @@ KINDS = ("assign", "raise", "reduce", "review")
 
 def facts_said(pairs: list[str] | None) -> dict[str, int | money_pb2.Money]:
     """Read facts as they are said on the command line, name=value or name=CURRENCY:MINOR."""
+    from service.client import requests
+
     facts: dict[str, int | money_pb2.Money] = {}
     for pair in pairs or []:
         name, _, value = pair.partition("=")
-        try:
-            facts[name] = output.money_of(value) if ":" in value else int(value)
-        except ValueError as error:
-            raise typer.BadParameter(f"{pair} is not name=value with a whole number") from error
+        if ":" in value:
+            facts[name] = output.money_said(value)
+        elif re.fullmatch(r"-?[0-9]{1,18}", value):
+            facts[name] = int(value)
+        else:
+            raise output.wrong(f"{pair} is not name=value with a whole number, nor name=CURRENCY:MINOR")
+    try:
+        requests.facts_of(facts)
+    except ValueError as error:
+        raise output.wrong(f"{error}; amounts are written name=CNY:1200000, in minor units") from error
     return facts
 
 
 def _kind(kind: str) -> str:
     if kind not in KINDS:
-        raise typer.BadParameter(f"{kind} is no kind of decision; choose from {', '.join(KINDS)}")
+        raise output.wrong(f"{kind} is no kind of decision; choose from {', '.join(KINDS)}")
     return kind
 
 
@@ -89,16 +100,22 @@ def evaluate(
         output.print_json(response)
         return
     output.show_decision(response.decision, replayed=False)
+    _score(response.contributions)
+
+
+def _score(contributions: Iterable[decision_pb2.Contribution]) -> None:
+    """Show what each characteristic gave, and what its fact was: a dash where it was missing or too old."""
     rows = [
         (
             piece.characteristic,
             str(piece.value) if piece.HasField("value") else "–",
             f"{piece.points}/{piece.points_max}",
+            piece.reason_code if piece.points < piece.points_max else "",
         )
-        for piece in response.contributions
+        for piece in contributions
     ]
     if rows:
-        output.table("Score", ("characteristic", "value", "points"), rows)
+        output.table("Score", ("characteristic", "value", "points", "costs points"), rows)
 
 
 def explain(
@@ -113,8 +130,8 @@ def explain(
     if as_json:
         output.print_json(response)
         return
-    typer.echo(response.summary_zh)
-    typer.echo(response.summary_en)
+    output.echo_text(response.summary_zh)
+    output.echo_text(response.summary_en)
     rows = [
         (
             finding.path,
@@ -125,6 +142,7 @@ def explain(
         for finding in response.findings
     ]
     output.table("Rules that took part", ("rule", "reason", "asks for", "found"), rows)
+    _score(response.contributions)
     rows = [
         (
             advice.fact,
@@ -135,7 +153,8 @@ def explain(
         for advice in response.advice
     ]
     if rows:
-        output.table("Smallest changes that would help", ("fact", "now", "then", "limit"), rows)
+        title = f"From {response.ask_again_from} on, together" if response.ask_again_from else "Together these would do"
+        output.table(title, ("fact", "now", "then", "limit"), rows)
 
 
 def decisions(

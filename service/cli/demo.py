@@ -16,7 +16,7 @@ def demo(
 
     broken = demonstration.run(decisions, seed)
     for fault in broken[:20]:
-        typer.secho(f"broken: {fault}", fg="red")
+        output.echo(f"broken: {fault}", fg="red")
     if broken:
         raise typer.Exit(output.PROMISE_BROKEN)
-    typer.secho("Every promise held.", fg="green")
+    output.echo("Every promise held.", fg="green")

@@ -10,7 +10,7 @@ from service.cli import output
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
 
 if TYPE_CHECKING:
-    from holdline.v1 import draw_pb2, money_pb2
+    from holdline.v1 import draw_pb2
 
 app = typer.Typer(no_args_is_help=True, help="Use the limit: hold, capture, release, pay back.")
 
@@ -18,13 +18,6 @@ Account = Annotated[str, typer.Argument(help="The account's id.")]
 HoldId = Annotated[str, typer.Argument(help="The hold's id, 16 hexadecimal digits.")]
 Amount = Annotated[str, typer.Argument(help="CURRENCY:MINOR, for example CNY:12500 for 125.00 yuan.")]
 RequestId = Annotated[str, typer.Option(help="Idempotency key; the same again answers from the record.")]
-
-
-def _money(amount: str) -> money_pb2.Money:
-    try:
-        return output.money_of(amount)
-    except ValueError as error:
-        raise typer.BadParameter(f"{amount} is not CURRENCY:MINOR with a whole number") from error
 
 
 def _show(posting: draw_pb2.Posting, *, as_json: bool) -> None:
@@ -65,7 +58,9 @@ def authorize(
 ) -> None:
     """Hold an amount against the limit."""
     with output.connected(server, caller) as client:
-        posting = client.authorize(account_id, _money(amount), ttl_seconds=ttl_seconds, request_id=request_id)
+        posting = client.authorize(
+            account_id, output.money_said(amount), ttl_seconds=ttl_seconds, request_id=request_id
+        )
     _show(posting, as_json=as_json)
 
 
@@ -82,7 +77,9 @@ def capture(
 ) -> None:
     """Move all or part of a hold to what is owed."""
     with output.connected(server, caller) as client:
-        posting = client.capture(account_id, hold_id, _money(amount), is_final=is_final, request_id=request_id)
+        posting = client.capture(
+            account_id, hold_id, output.money_said(amount), is_final=is_final, request_id=request_id
+        )
     _show(posting, as_json=as_json)
 
 
@@ -112,7 +109,7 @@ def repay(
 ) -> None:
     """Take a repayment off what is owed."""
     with output.connected(server, caller) as client:
-        posting = client.repay(account_id, _money(amount), request_id=request_id)
+        posting = client.repay(account_id, output.money_said(amount), request_id=request_id)
     _show(posting, as_json=as_json)
 
 

@@ -42,7 +42,7 @@ def drill(
         output.table("Scenarios", ("scenario", "what goes wrong"), list(wrongs.items()))
         return
     if scenario != ALL and scenario not in wrongs:
-        raise typer.BadParameter(f"{scenario} is no scenario; choose from {', '.join(wrongs)} or {ALL}")
+        raise output.wrong(f"{scenario} is no scenario; choose from {', '.join(wrongs)} or {ALL}")
     names = list(wrongs) if scenario == ALL else [scenario]
     found = [_rehearsed(name, store, reaction, seed, is_quiet=as_json) for name in names if name in SCENARIOS]
     skips = [_skipped(store, seed, is_quiet=as_json) for name in names if name not in SCENARIOS]
@@ -95,9 +95,9 @@ def _show_skip(found: SkipRehearsed) -> None:
     output.table(skipped_shard.NAME, ("what", "detail"), [(event.what, event.detail) for event in found.events])
     counts = f"{len(found.owed):,} customers were owed a raise, {len(found.listed):,} were listed"
     if found.is_passed:
-        typer.secho(f"{counts}, exactly these, and every one is settled once.", fg="green")
+        output.echo(f"{counts}, exactly these, and every one is settled once.", fg="green")
     else:
-        typer.secho(f"{counts}; {len(found.settled_wrongly):,} are not settled once.", fg="red")
+        output.echo(f"{counts}; {len(found.settled_wrongly):,} are not settled once.", fg="red")
 
 
 def _plain_skip(found: SkipRehearsed) -> dict[str, object]:
@@ -123,14 +123,14 @@ def _show(found: Rehearsed) -> None:
         ("", "hurt", "favoured"),
         [("before the first playbook", *map(str, before)), ("after it", *map(str, after))],
     )
-    typer.echo(f"Decisions held by a playbook, to be made good: {found.held}. False alarms: {found.false_alarms}.")
+    output.echo(f"Decisions held by a playbook, to be made good: {found.held}. False alarms: {found.false_alarms}.")
     bound = f"{found.scenario.decisions_max:,} decisions"
     if found.is_passed:
-        typer.secho(f"Harm stopped after {found.stopped:,} decisions; at most {bound} may pass.", fg="green")
+        output.echo(f"Harm stopped after {found.stopped:,} decisions; at most {bound} may pass.", fg="green")
     elif not found.harms:
-        typer.secho("The incident harmed nobody under this store's policy, so it rehearses nothing here.", fg="yellow")
+        output.echo("The incident harmed nobody under this store's policy, so it rehearses nothing here.", fg="yellow")
     else:
-        typer.secho(f"Harm did not stop within {bound}, or was not noticed as it should.", fg="red")
+        output.echo(f"Harm did not stop within {bound}, or was not noticed as it should.", fg="red")
 
 
 def _plain(found: Rehearsed) -> dict[str, object]:

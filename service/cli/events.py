@@ -32,7 +32,7 @@ def events(
                 try:
                     yield json_format.Parse(line, event_pb2.Event())
                 except json_format.ParseError as error:
-                    raise typer.BadParameter(f"line {number}: {error}") from error
+                    raise output.wrong(f"line {number}: {error}") from error
 
     counts: Counter[str] = Counter()
     refused: list[tuple[str, str]] = []
@@ -47,8 +47,8 @@ def events(
     if as_json:
         output.print_json({name: counts[name] for name in ("taken", "taken_before", "refused")})
     else:
-        typer.echo(f"{counts['taken']} taken, {counts['taken_before']} had been before, {counts['refused']} refused")
+        output.echo(f"{counts['taken']} taken, {counts['taken_before']} had been before, {counts['refused']} refused")
         for event_id, why in refused:
-            typer.secho(f"{event_id}: {why}", fg="red")
+            output.echo(f"{event_id}: {why}", fg="red")
     if counts["refused"]:
         raise typer.Exit(output.REFUSED)

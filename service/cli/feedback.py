@@ -30,7 +30,7 @@ def _recorded(sent: pb.SubmitFeedbackResponse | pb.SubmitSurveyResponse, *, as_j
     if as_json:
         output.print_json(sent)
     else:
-        typer.echo(f"{sent.feedback_id} recorded" + (" before" if sent.replayed else ""))
+        output.echo(f"{sent.feedback_id} recorded" + (" before" if sent.replayed else ""))
 
 
 @app.command("send")
@@ -99,9 +99,9 @@ def report(
     asked = sum(found.surveys)
     mean = sum(score * count for score, count in enumerate(found.surveys, start=1)) / asked if asked else 0
     surveys = f"; {asked} surveys, {mean:.1f} of 5 in the mean" if asked else ""
-    typer.echo(f"{found.complaints} of {found.voices} customers heard are upset{surveys}")
+    output.echo(f"{found.complaints} of {found.voices} customers heard are upset{surveys}")
     if found.is_cut_off:
-        typer.secho("There are more; the oldest are left out.", fg="yellow")
+        output.echo("There are more; the oldest are left out.", fg="yellow")
 
 
 def _trend(now: int, before: int) -> str:
@@ -156,10 +156,10 @@ def show(case_id: CaseId, server: Server = SERVER, caller: Caller = CALLER, as_j
         output.print_json(found)
         return
     _show([found.case], as_json=False)
-    typer.echo(found.case.statement)
+    output.echo_text(found.case.statement)
     output.show_decision(found.decision, replayed=False)
-    typer.echo(found.summary_zh)
-    typer.echo(found.summary_en)
+    output.echo_text(found.summary_zh)
+    output.echo_text(found.summary_en)
 
 
 @appeals.command("resolve")
@@ -175,10 +175,7 @@ def resolve(
     as_json: Json = False,
 ) -> None:
     """Uphold the decision, or overturn it by giving a limit; above the threshold a second person says the same."""
-    try:
-        limit = output.money_of(overturn) if overturn else None
-    except ValueError as error:
-        raise typer.BadParameter(f"{overturn} is not CURRENCY:MINOR with a whole number") from error
+    limit = output.money_said(overturn) if overturn else None
     with output.connected(server, caller) as client:
         resolved = client.resolve(case_id, note, new_limit=limit, request_id=request_id)
     _show([resolved.case], as_json=as_json)

@@ -37,7 +37,7 @@ def credit_card_clients(
     try:
         customers = list(population.credit_card_clients(file))
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise output.wrong(str(error)) from error
     with output.connected(server, IMPORT_CALLER) as client:
         made, replayed, refused = takeover.take_over(client, customers, lambda _: None)
     population.write_aside(aside, customers)
@@ -45,8 +45,8 @@ def credit_card_clients(
     if as_json:
         output.print_json(found)
     else:
-        typer.echo(f"{made} accounts imported, {replayed} had been before, {len(refused)} refused; aside in {aside}")
+        output.echo(f"{made} accounts imported, {replayed} had been before, {len(refused)} refused; aside in {aside}")
         for account_id, why in refused[:10]:
-            typer.secho(f"{account_id}: {why}", fg="red")
+            output.echo(f"{account_id}: {why}", fg="red")
     if refused:
         raise typer.Exit(output.REFUSED)

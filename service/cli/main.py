@@ -1,10 +1,17 @@
 """`holdline`: every command, found by name and imported when used, so that help is fast."""
 
+import io
+import os
+import sys
+from typing import Final
+
 import typer
 
 from loadtests import cli as load
+from service import printable
 from service.cli import (
     accounts,
+    clock,
     decisions,
     demo,
     draws,
@@ -14,6 +21,7 @@ from service.cli import (
     imports,
     oncall,
     outbox,
+    output,
     playbooks,
     policies,
     runs,
@@ -21,14 +29,53 @@ from service.cli import (
     stores,
 )
 
+EXTRAS: Final = {"hpack": "load", "hdrh": "load", "matplotlib": "load", "confluent_kafka": "kafka"}
+"""Which extra brings a module that not every installation has."""
+
+
+class Sentences(typer.core.TyperGroup):
+    """Ends a command that a file or a pipe failed with a sentence, where it has none of its own."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer keeps its base to itself.
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except typer.exceptions.TyperException as error:
+            # A wrong use is told in words that may quote what was said.
+            if isinstance(said := getattr(error, "message", None), str):
+                vars(error)["message"] = printable.line(said)
+            raise
+        except BrokenPipeError:
+            # Whoever read our output has gone; typer ends quietly.
+            raise
+        except ModuleNotFoundError as error:
+            extra = EXTRAS.get((error.name or "").partition(".")[0])
+            if extra is None:
+                raise
+            raise output.wrong(f"{error.name} is missing: install holdline[server,{extra}]") from None
+        except (OSError, UnicodeError) as error:
+            named = getattr(error, "filename", None)
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise output.wrong(f"{named}: {why}" if named else why) from error
+
+
 app = typer.Typer(
     name="holdline",
+    cls=Sentences,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Durable, explained credit-limit decisions. Start with `holdline demo`, then `holdline serve`.",
-    epilog="Exit codes: 0 done; 1 a promise does not hold; 2 wrong command line; 3 refused; 4 out of reach, try again.",
+    epilog="Exit codes: 0 done; 1 a promise does not hold; 2 wrong command line; 3 refused; 4 out of reach, try again; "
+    "5 this store or machine does not let it start.",
 )
+
+
+@app.callback()
+def _begin() -> None:
+    # Stores, logs, notices and pages hold what is known of people: for their owner alone, whatever the shell's umask.
+    os.umask(0o077)
+
 
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
@@ -48,6 +95,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(policies.app, name="policy")
 app.add_typer(playbooks.app, name="playbook")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(clock.app, name="clock")
 app.command("mode")(oncall.mode)
 app.command("oncall")(oncall.oncall)
 app.command("drill")(drill.drill)
@@ -56,6 +104,10 @@ app.add_typer(load.app, name="load")
 
 def run() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's encoding lacks is shown by its number.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from service.cli import output, playbooks
+from service.cli import clock, output, playbooks
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
 
 if TYPE_CHECKING:
@@ -48,27 +48,34 @@ def mode(
     if as_json:
         output.print_json([found, signals])
         return
-    typer.secho(f"mode {found.mode.mode_id} at {found.mode.as_of.ToJsonString()}", bold=True)
+    output.echo(f"mode {found.mode.mode_id} at {found.mode.as_of.ToJsonString()}", bold=True)
+    show_clock(found.clock)
     if found.mode.activations:
         playbooks.show_activations("In force", list(found.mode.activations))
     if found.mode.pending:
         playbooks.show_activations("Waiting for approval", list(found.mode.pending))
     if found.builds_differ:
-        typer.secho("Engines of different builds serve; activations are refused unless forced.", fg="red")
+        output.echo("Engines of different builds serve; activations are refused unless forced.", fg="red")
     rows = [(one.engine_id, one.build, one.policy_compiler, one.playbooks) for one in found.engines]
     output.table("Engines", ("engine", "build", "policy compiler", "playbooks"), rows)
     show_signals(signals.signals)
+
+
+def show_clock(found: pb.StoreClock) -> None:
+    """Print what is to be known of the clock, where anything is."""
+    if found.ahead_micros or found.owed_micros:
+        output.echo(f"Clock: {clock.standing(found)}.", fg="red" if found.ahead_micros else "yellow")
 
 
 def _show_change(seen: pb.WatchModeResponse, *, as_json: bool) -> None:
     if as_json:
         output.print_json(seen)
         return
-    typer.secho(f"{seen.mode.as_of.ToJsonString()} mode {seen.mode.mode_id}", bold=True)
+    output.echo(f"{seen.mode.as_of.ToJsonString()} mode {seen.mode.mode_id}", bold=True)
     for change in seen.changes:
-        typer.echo(f"  {change.caller} {change.action} {change.activation_id}: {change.reason}")
+        output.echo(f"  {change.caller} {change.action} {change.activation_id}: {change.reason}")
     for one in seen.mode.activations:
-        typer.echo(
+        output.echo(
             f"  in force: {one.activation_id} {one.playbook}/v{one.version} until {one.active_until.ToJsonString()}"
         )
 
@@ -89,24 +96,25 @@ def show_signals(signals: Iterable[pb.Signal]) -> None:
     if rows:
         output.table("Signals", ("signal", "of", "now", "normal", "to alarm", "recommends"), rows)
     else:
-        typer.echo("The guards have no baseline yet; they learn it from the first decisions.")
+        output.echo("The guards have no baseline yet; they learn it from the first decisions.")
 
 
 def oncall(server: Server = SERVER, caller: Caller = CALLER) -> None:
     """Be guided: what is wrong, which playbooks fit it best, what each would change, and put one in force."""
     with output.connected(server, caller) as client:
         found, signals, known = client.mode(), client.signals(), client.playbooks()
-    typer.secho(f"Mode {found.mode.mode_id}.", bold=True)
+    output.echo(f"Mode {found.mode.mode_id}.", bold=True)
+    show_clock(found.clock)
     if found.mode.activations:
         playbooks.show_activations("In force", list(found.mode.activations))
     show_signals(signals.signals)
     symptoms = list(QUESTIONS)
     for place, symptom in enumerate(symptoms, 1):
-        typer.echo(f"  {place}. {symptom}")
+        output.echo(f"  {place}. {symptom}")
     symptom = symptoms[_chosen("What is wrong?", len(symptoms)) - 1]
     ranked = rank(known, list(signals.signals), QUESTIONS[symptom])
     for place, (one, why) in enumerate(ranked, 1):
-        typer.echo(f"  {place}. {one.name}: {one.summary} ({why})")
+        output.echo(f"  {place}. {one.name}: {one.summary} ({why})")
     chosen = ranked[_chosen("Which one?", len(ranked), default=1) - 1][0]
     playbooks.describe(chosen.name, server, caller)
     pairs = [
@@ -120,7 +128,7 @@ def oncall(server: Server = SERVER, caller: Caller = CALLER) -> None:
     playbooks.activate(
         chosen.name, reason, parameter=pairs, product=product, minutes=minutes, server=server, caller=caller
     )
-    typer.echo('Watch it with `holdline mode --watch`; go back with `holdline playbook end --all --reason "…"`.')
+    output.echo('Watch it with `holdline mode --watch`; go back with `holdline playbook end --all --reason "…"`.')
 
 
 def _chosen(question: str, count: int, default: int | None = None) -> int:

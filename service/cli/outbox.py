@@ -61,7 +61,7 @@ def redrive(
 ) -> None:
     """Let messages that were given up be told again."""
     if bool(message_ids) == every:
-        raise typer.BadParameter("name message ids, or --all")
+        raise output.wrong("name message ids, or --all")
     topic = output.choice(topic, TOPICS)
     with output.connected(server, caller) as client:
         names = message_ids or [
@@ -71,4 +71,4 @@ def redrive(
     if as_json:
         output.print_json({"redriven": redriven})
     else:
-        typer.echo(f"{redriven} will be told again")
+        output.echo(f"{redriven} will be told again")

@@ -1,19 +1,24 @@
 """What every command shares: the options that name a server, tables for people, JSON for scripts, exit codes.
 
+Promises that every text from outside reaches the terminal through here, without what a terminal would obey.
+
 Exit codes: 0 done, 1 a promise does not hold (verify, replay, demo), 2 the command line is wrong, 3 the server refused
-the request, 4 the server is out of reach or too busy (try again).
+the request, 4 the server is out of reach or too busy (try again), 5 the store or the machine does not let it start.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from service.domain.money import display
+from service import printable
+from service.domain.money import currency_fault, display, is_currency
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -46,15 +51,46 @@ def connected(server: str, caller: str) -> Iterator[Client]:
     """Give a client; ends the command with its exit code where a call fails."""
     from service.client import Client, DeadlineExceeded, HoldlineError, Unavailable
 
+    if not server.strip():
+        raise wrong("--server is empty; write HOST:PORT")
     try:
         with Client(server, caller=caller, timeout_seconds=10.0) as client:
             yield client
     except HoldlineError as error:
-        typer.secho(f"{error.reason or type(error).__name__}: {error}", fg="red", err=True)
+        echo(f"{error.reason or type(error).__name__}: {error}", fg="red", err=True)
         for violation in error.violations:
-            typer.echo(f"  {violation.field}: {violation.description}", err=True)
+            echo(f"  {violation.field}: {violation.description}", err=True)
         unreachable = isinstance(error, Unavailable | DeadlineExceeded)
         raise typer.Exit(UNREACHABLE if unreachable else REFUSED) from error
+    except (ValueError, OverflowError) as error:
+        # No message can be made of what was said.
+        raise wrong(str(error)) from error
+
+
+def echo(text: str, *, fg: str | None = None, bold: bool | None = None, err: bool = False) -> None:
+    """Print one line, in which texts from outside may stand."""
+    typer.secho(printable.line(text), fg=fg, bold=bold, err=err)
+
+
+def echo_text(text: str) -> None:
+    """Print a text of several lines from outside."""
+    typer.echo(printable.lines(text))
+
+
+def fail(text: str, exit_code: int) -> NoReturn:
+    """End the command with a sentence and an exit code."""
+    echo(text, fg="red", err=True)
+    raise typer.Exit(exit_code)
+
+
+def wrong(text: str) -> typer.BadParameter:
+    """Give the error that ends a command with exit code 2 and a sentence."""
+    return typer.BadParameter(printable.line(text))
+
+
+def confirm(question: str) -> None:
+    """Ask whether to go on; ends the command where not."""
+    typer.confirm(printable.line(question), abort=True)
 
 
 def print_json(content: Message | Sequence[Message] | object) -> None:
@@ -65,7 +101,7 @@ def print_json(content: Message | Sequence[Message] | object) -> None:
         content = _plain(content)
     elif isinstance(content, list) and content and isinstance(content[0], Message):
         content = [_plain(message) for message in content]
-    typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
+    typer.echo(printable.json_text(json.dumps(content, ensure_ascii=False, indent=2)))
 
 
 def _plain(message: Message) -> object:
@@ -79,11 +115,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     from rich.console import Console
     from rich.table import Table
 
-    drawn = Table(title=title, title_justify="left")
+    drawn = Table(title=printable.line(title), title_justify="left")
     for column in columns:
         drawn.add_column(column)
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(printable.lines, row))
     # Names and reasons are people's own words: no ":guard:" turns into a picture, no "[bold]" into a style.
     Console(emoji=False, markup=False).print(drawn)
 
@@ -94,11 +130,31 @@ def amount(money: money_pb2.Money) -> str:
 
 
 def money_of(text: str) -> money_pb2.Money:
-    """Read an amount written as CURRENCY:MINOR; raises ValueError."""
+    """Read an amount written as CURRENCY:MINOR; raises ValueError, whose text names what is wrong."""
     from holdline.v1 import money_pb2
 
     currency, _, minor = text.rpartition(":")
+    if not re.fullmatch(r"[A-Za-z]{3}:-?[0-9]{1,18}", text):
+        raise ValueError(f"{text} is not CURRENCY:MINOR with a whole number, for example CNY:12500")
+    if not is_currency(currency):
+        raise ValueError(f"{text}: {currency_fault(currency)}")
     return money_pb2.Money(minor_units=int(minor), currency_code=currency)
+
+
+def money_said(text: str) -> money_pb2.Money:
+    """Read an amount of the command line, CURRENCY:MINOR; raises typer.BadParameter."""
+    try:
+        return money_of(text)
+    except ValueError as error:
+        raise wrong(str(error)) from error
+
+
+def text_of(file: Path) -> str:
+    """Read a file of people's text; raises typer.BadParameter where it can't be read or is no UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise wrong(f"{file} can't be read as text: {error}") from error
 
 
 def outcome(record: decision_pb2.Decision | draw_pb2.Posting) -> str:
@@ -137,7 +193,7 @@ def case_state(case: feedback_service_pb2.Case) -> str:
 def choice(value: str, known: Sequence[str]) -> str:
     """Give a value that is one of those known; raises typer.BadParameter."""
     if value not in known:
-        raise typer.BadParameter(f"{value} is not one of {', '.join(filter(None, known))}")
+        raise wrong(f"{value} is not one of {', '.join(filter(None, known))}")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -60,16 +61,19 @@ def describe(name: Name, server: Server = SERVER, caller: Caller = CALLER, as_js
         output.print_json(found)
         return
     one = found.playbook
-    typer.secho(f"{one.name}/v{one.version}: {one.summary}", bold=True)
+    output.echo(f"{one.name}/v{one.version}: {one.summary}", bold=True)
     for section in found.sections:
-        typer.secho(f"\n{section.heading}", bold=True)
-        typer.echo(section.text)
-    typer.secho("\nParameters", bold=True)
+        output.echo("")
+        output.echo(section.heading, bold=True)
+        output.echo_text(section.text)
+    output.echo("")
+    output.echo("Parameters", bold=True)
     for parameter in one.parameters:
         default = value_text(parameter.default_value) if parameter.HasField("default_value") else "needed"
         span = "" if parameter.unit == "policy version" else f", {parameter.lowest} to {parameter.highest}"
-        typer.echo(f"{parameter.name}: {parameter.about} ({parameter.unit}{span}; {default})")
-    typer.echo(f"\nApprovals {one.approvals}, at most {_span(one.ttl_seconds_max)}, safer because {one.safer}.")
+        output.echo(f"{parameter.name}: {parameter.about} ({parameter.unit}{span}; {default})")
+    output.echo("")
+    output.echo(f"Approvals {one.approvals}, at most {_span(one.ttl_seconds_max)}, safer because {one.safer}.")
 
 
 @app.command()
@@ -117,7 +121,7 @@ def activate(
     with output.connected(server, caller) as client:
         if not yes:
             show_preview(previewed(client, name, parameter, scope, 0))
-            typer.confirm(f"Put {name} in force for {minutes} minutes?", abort=True)
+            output.confirm(f"Put {name} in force for {minutes} minutes?")
         playbook, version = _named(name)
         response = client.activate(
             playbook, version=version, parameters=parameters_of(parameter), scope=scope, ttl_seconds=minutes * 60,
@@ -166,7 +170,7 @@ def end(
 ) -> None:
     """End an activation, or all of them: back to normal from the next decision on."""
     if bool(activation) == everything:
-        raise typer.BadParameter("name one activation, or say --all")
+        raise output.wrong("name one activation, or say --all")
     with output.connected(server, caller) as client:
         mode = client.mode().mode if everything else None
         names = [one.activation_id for one in (*mode.activations, *mode.pending)] if mode else [activation]
@@ -174,7 +178,7 @@ def end(
     for response in responses:
         show_changed(response, as_json=as_json)
     if not responses:
-        typer.echo("nothing was in force")
+        output.echo("nothing was in force")
 
 
 @app.command()
@@ -185,8 +189,8 @@ def new(name: Annotated[str, typer.Argument(help="Its name: [a-z][a-z0-9_]*, a v
     try:
         folder = scaffold.new(name)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    typer.echo(f"{folder}: mend v1.py, run its test, then `holdline playbook release {name}/v1`")
+        raise output.wrong(str(error)) from error
+    output.echo(f"{folder}: mend v1.py, run its test, then `holdline playbook release {name}/v1`")
 
 
 @app.command()
@@ -197,14 +201,18 @@ def release(title: Annotated[str, typer.Argument(help="The version, for example 
     try:
         scaffold.release(title)
     except (ValueError, registry.PlaybookBroken) as error:
-        raise typer.BadParameter(str(error)) from error
-    typer.echo(f"{title} is released")
+        raise output.wrong(str(error)) from error
+    output.echo(f"{title} is released")
+
+
+is_whole = re.compile(r"-?[0-9]{1,18}").fullmatch
+"""Claim that a text is a whole number that a message can hold."""
 
 
 def _named(name: str) -> tuple[str, int]:
     playbook, _, version = name.partition("/v")
-    if version and not version.isdigit():
-        raise typer.BadParameter(f"{name} is no NAME or NAME/vN")
+    if version and not re.fullmatch(r"[0-9]{1,9}", version):
+        raise output.wrong(f"{name} is no NAME or NAME/vN")
     return playbook, int(version or 0)
 
 
@@ -214,8 +222,8 @@ def parameters_of(pairs: list[str] | None) -> dict[str, int | str]:
     for pair in pairs or []:
         name, separator, value = pair.partition("=")
         if not separator:
-            raise typer.BadParameter(f"{pair} is not NAME=VALUE")
-        found[name] = int(value) if value.lstrip("-").isdigit() else value
+            raise output.wrong(f"{pair} is not NAME=VALUE")
+        found[name] = int(value) if is_whole(value) else value
     return found
 
 
@@ -227,8 +235,8 @@ def scope_of(product: str, segment: list[str] | None, percent: float) -> pb.Scop
     for one in segment or []:
         fact, _, span = one.partition("=")
         lowest, separator, highest = span.partition("..")
-        if not separator or not lowest.lstrip("-").isdigit() or not highest.lstrip("-").isdigit():
-            raise typer.BadParameter(f"{one} is not FACT=LOWEST..HIGHEST")
+        if not separator or not is_whole(lowest) or not is_whole(highest):
+            raise output.wrong(f"{one} is not FACT=LOWEST..HIGHEST")
         ranges.append(pb.FactRange(fact=fact, lowest=int(lowest), highest=int(highest)))
     return pb.Scope(product=product, segment=ranges, share_bp=round(percent * 100))
 
@@ -246,14 +254,14 @@ def previewed(
 def show_preview(found: pb.PreviewPlaybookResponse) -> None:
     """Print a preview for people."""
     share = f" ({found.changed * 100 / found.decisions:.1f} %)" if found.decisions else ""
-    typer.echo(
+    output.echo(
         f"Of the last {found.decisions} decisions the scope covers {found.covered}; {found.changed}{share} would have "
         f"come out otherwise. Took {found.took_micros / 1e6:.2f} s."
     )
     if not found.covered:
-        typer.secho("The scope covers none of them: is it what you mean?", fg="yellow")
+        output.echo("The scope covers none of them: is it what you mean?", fg="yellow")
     if found.note:
-        typer.echo(found.note)
+        output.echo(found.note)
     rows = [
         (output.kind(one), output.outcome_name(one.was), output.outcome_name(one.would_be), str(one.count))
         for one in found.transitions
@@ -292,7 +300,7 @@ def show_changed(
         output.print_json(response)
         return
     show_activations("Activation", [response.activation])
-    typer.echo(f"mode from the next decision on: {response.mode_id}")
+    output.echo(f"mode from the next decision on: {response.mode_id}")
 
 
 def show_activations(title: str, found: list[pb.Activation]) -> None:

@@ -24,29 +24,32 @@ Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 def validate(file: File, as_json: Json = False) -> None:
     """Check a document and report every mistake with its path; needs no server."""
     from service.domain.errors import InvalidRequest
+    from service.domain.policy_life import refuse_currency
     from service.policies.compiler import compile_text
 
     try:
-        compiled = compile_text(file.read_text(encoding="utf-8"))
+        compiled = compile_text(output.text_of(file))
+        refuse_currency(compiled.policy)
     except InvalidRequest as error:
         found = [(violation.field.removeprefix("document."), violation.description) for violation in error.violations]
         if as_json:
             output.print_json({"violations": [{"path": path, "message": message} for path, message in found]})
         else:
             for path, message in found:
-                typer.secho(f"{path}: {message}", fg="red")
+                output.echo(f"{path}: {message}", fg="red")
         raise typer.Exit(output.REFUSED) from error
     if as_json:
         output.print_json({"violations": [], "content_hash": compiled.content_hash})
     else:
-        typer.echo(f"{compiled.policy.version} is valid, content {compiled.content_hash[:12]}")
+        output.echo(f"{compiled.policy.version} is valid, content {compiled.content_hash[:12]}")
 
 
 @app.command()
 def publish(file: File, server: Server = SERVER, caller: Caller = CALLER, as_json: Json = False) -> None:
     """Publish a document as a draft; it decides nothing until it is promoted."""
+    document = output.text_of(file)
     with output.connected(server, caller) as client:
-        response = client.publish_policy(file.read_text(encoding="utf-8"))
+        response = client.publish_policy(document)
     _show(response, response.policy, as_json=as_json)
 
 
@@ -65,13 +68,23 @@ def rollback(
     product: Annotated[str, typer.Argument(help="The product whose policy is rolled back.")],
     version: Annotated[str, typer.Option("--to", help="The version to return to; the one before by default.")] = "",
     reason: Reason = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask; for scripts.")] = False,
     server: Server = SERVER,
     caller: Caller = CALLER,
     as_json: Json = False,
 ) -> None:
-    """Make an earlier version decide again, from the next decision on."""
+    """Make an earlier version decide again, from the next decision on, after naming it and asking.
+
+    Without --to it is the one before, never one that a roll-back has left: again goes further back.
+    """
     with output.connected(server, caller) as client:
-        response = client.rollback_policy(product, version=version, reason=reason)
+        planned = client.rollback_policy(product, version=version, validate_only=True)
+        target, left = planned.policy.version, planned.previous_version
+        if not yes:
+            output.confirm(f"Put {target} in force for {product}, in place of {left}?")
+        response = client.rollback_policy(product, version=target, from_version=left, reason=reason)
+    if not as_json:
+        output.echo(f"{product}: from {response.previous_version} back to {response.policy.version}")
     _show(response, response.policy, as_json=as_json)
 
 
@@ -99,7 +112,7 @@ def show(version: Version, server: Server = SERVER, caller: Caller = CALLER, as_
     if as_json:
         output.print_json(response)
     else:
-        typer.echo(response.document)
+        output.echo_text(response.document)
 
 
 def _show(

@@ -1,4 +1,4 @@
-"""`holdline run start | show | watch | cancel | close | make-good | promises`."""
+"""`holdline run start | show | watch | cancel | close | make-good | short | promises`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ Day = Annotated[str, typer.Argument(help="The business date, YYYY-MM-DD.")]
 Wait = Annotated[bool, typer.Option(help="Stay until it is over, with a progress bar.")]
 POLL_SECONDS = 0.5
 SHOWN = 20
+LEFT_SHORT = "left short"
 
 
 @app.command("start")
@@ -87,8 +88,27 @@ def _end_closing(client: Client, closing: pb.Closing, *, wait: bool, as_json: bo
         closing = client.close_day(closing.business_date)
     differing = list(islice(client.discrepancies(closing.business_date), SHOWN))
     _show_closing(closing, differing, as_json=as_json)
-    if any(count.made_good < count.accounts for count in closing.discrepancies):
+    if any(_name(count, "kind") != LEFT_SHORT and count.made_good < count.accounts for count in closing.discrepancies):
         raise typer.Exit(PROMISE_BROKEN)
+
+
+@app.command("short")
+def short(
+    business_date: Day,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 100,
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """List the accounts that a date left short because it was run after a later one."""
+    with output.connected(server, caller) as client:
+        found = (one for one in client.discrepancies(business_date) if _name(one, "kind") == LEFT_SHORT)
+        shown = list(islice(found, count))
+    if as_json:
+        output.print_json(shown)
+        return
+    rows = [(one.account_id, one.detail) for one in shown]
+    output.table(f"Left short on {business_date}", ("account", "why"), rows)
 
 
 @app.command("promises")
@@ -162,6 +182,8 @@ def _show_run(run: pb.DailyRun, *, as_json: bool) -> None:
         ("accounts", f"{run.looked:,} of {run.accounts:,} looked at"),
         ("raises", f"{run.granted:,} granted, {run.withheld:,} withheld with a reason"),
         ("shards", f"{run.shards_done:,} of {run.shards:,} done"),
+        *([("waits for", f"{run.waits_for}, which comes first")] if run.waits_for else []),
+        *([("left short", f"{run.left_short:,} accounts: run short {run.business_date}")] if run.left_short else []),
         *([("took", f"{seconds:.1f} s, {run.looked / max(seconds, 0.001):,.0f} accounts/s")] if is_over else []),
     ]
     output.table("Daily run", ("", ""), rows)
@@ -177,10 +199,14 @@ def _show_closing(closing: pb.Closing, differing: list[pb.Discrepancy], *, as_js
     ]
     title = f"{closing.business_date}: {_name(closing, 'state')}, {closing.accounts:,} accounts"
     output.table(title, ("policy", "segment", "due", "granted", "withheld"), rows)
+    if closing.waits_for:
+        output.echo(f"It waits for {closing.waits_for}, which comes first.")
     if not closing.discrepancies:
-        typer.echo("The day adds up: every promise is granted, or withheld with a reason.")
+        output.echo("The day adds up: every promise is granted, or withheld with a reason.")
         return
     for count in closing.discrepancies:
-        typer.echo(f"{count.accounts:,} accounts {_name(count, 'kind')}, {count.made_good:,} made good")
+        made_good = "" if _name(count, "kind") == LEFT_SHORT else f", {count.made_good:,} made good"
+        output.echo(f"{count.accounts:,} accounts {_name(count, 'kind')}{made_good}")
     shown = [(one.account_id, _name(one, "kind"), one.detail, one.decision_id or "–") for one in differing]
-    output.table(f"Incident {closing.incident} (first {SHOWN})", ("account", "how", "found", "made good by"), shown)
+    title = f"Incident {closing.incident}" if closing.incident else "No incident"
+    output.table(f"{title} (first {SHOWN})", ("account", "how", "found", "made good by"), shown)

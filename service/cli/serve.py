@@ -6,7 +6,12 @@ Every setting is a flag here, made from settings.py; SETTINGS.md lists them.
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
+
+from service.cli import output
+
+log = structlog.get_logger("holdline")
 
 
 def serve(
@@ -19,7 +24,7 @@ def serve(
     ] = None,
     ready_file: Annotated[Path | None, typer.Option(help="Written when serving: address and process ids.")] = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C, then drain and exit with 0.
+    """Serve until SIGTERM or Ctrl-C, then drain and exit with 0; 5 where the store or the address can't be served.
 
     Each setting is also a variable, HOLDLINE_STORE for --store; a flag wins over a variable.
 
@@ -27,31 +32,38 @@ def serve(
     """
     from pydantic import ValidationError
 
-    from service import telemetry
+    from service import bootstrap, telemetry, ulimits
+    from service.exit_codes import NOT_HERE
     from service.settings import Settings
-    from service.supervisor import Supervisor, hold_signals
+    from service.supervisor import Supervisor, hold_signals, refuse_ports
 
     flags = {"store": store, "listen": listen, "gateways": gateways, "metrics_port": metrics_port}
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
     for pair in setting or []:
         name, separator, value = pair.partition("=")
         if not separator:
-            raise typer.BadParameter(f"{pair} is not name=value")
+            raise output.wrong(f"{pair} is not name=value")
         given[name] = value
     try:
         settings = Settings(**given)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
-        raise typer.BadParameter("; ".join(problems)) from error
+        raise output.wrong("; ".join(problems)) from error
     if settings.roles_file or settings.dead_man_playbook or settings.guards_activate:
-        from service import bootstrap
-
         try:
             bootstrap.refuse_settings(settings)
         except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
+            raise output.wrong(str(error)) from error
+    if ready_file is not None and not ready_file.absolute().parent.is_dir():
+        raise output.wrong(f"{ready_file}: its folder does not exist")
+    try:
+        refuse_ports(settings)
+    except OSError as error:
+        output.fail(str(error), NOT_HERE)
     hold_signals()
     listener = telemetry.start_logs(settings.log_level)
+    for shortage in ulimits.shortages(settings, bootstrap.store_path(settings.store)):
+        log.warning("low limit", what=shortage)
     try:
         code = Supervisor(settings, ready_file).run()
     finally:

@@ -10,41 +10,47 @@ import typer
 
 from service.cli import output
 from service.cli.output import PROMISE_BROKEN, Json
+from service.exit_codes import NOT_HERE
 
 if TYPE_CHECKING:
     from service.engine.ports import Ledger
 
 Store = Annotated[str, typer.Option(envvar="HOLDLINE_STORE", help="The store: sqlite:///PATH.")]
 STORE = "sqlite:///holdline.db"
+DAMAGE_KINDS = ("CorruptError", "NotADBError")
+"""What a store says where its file can't be read, however often one tries."""
 
 
 @contextmanager
-def _ledger(store: str) -> Iterator[Ledger]:
+def opened(store: str) -> Iterator[Ledger]:
+    """Open a store to read it from end to end; ends the command where it can't be opened."""
     from service import bootstrap
     from service.domain.errors import StoreUnavailable
-    from service.storage.migrate import StoreRefused
+    from service.storage.migrate import StoreDamaged, StoreRefused
 
     try:
         with bootstrap.open_ledger(store) as ledger:
             yield ledger
     except (StoreRefused, StoreUnavailable) as error:
-        typer.secho(f"{store}: {error}", fg="red", err=True)
-        raise typer.Exit(output.UNREACHABLE) from error
+        output.echo(f"{store}: {error}", fg="red", err=True)
+        if isinstance(error, StoreDamaged) or getattr(error, "metadata", {}).get("kind") in DAMAGE_KINDS:
+            raise typer.Exit(PROMISE_BROKEN) from error
+        raise typer.Exit(NOT_HERE if isinstance(error, StoreRefused) else output.UNREACHABLE) from error
 
 
 def verify(store: Store = STORE, as_json: Json = False) -> None:
     """Check every account, decision and key: hash chains, limits, versions, keys, the file itself."""
     from service.storage.verify import verify as verify_ledger
 
-    with _ledger(store) as ledger:
+    with opened(store) as ledger:
         found = verify_ledger(ledger)
     if as_json:
         output.print_json(found._asdict())
     else:
-        typer.echo(f"{found.accounts} accounts, {found.decisions} decisions looked at")
+        output.echo(f"{found.accounts} accounts, {found.decisions} decisions looked at")
         for fault in found.faults:
-            typer.secho(fault, fg="red")
-        typer.echo("whole: every promise holds" if not found.faults else f"{len(found.faults)} faults")
+            output.echo(fault, fg="red")
+        output.echo("whole: every promise holds" if not found.faults else f"{len(found.faults)} faults")
     if found.faults:
         raise typer.Exit(PROMISE_BROKEN)
 
@@ -54,13 +60,13 @@ def replay(store: Store = STORE, as_json: Json = False) -> None:
     from service import bootstrap
     from service.engine.replay import replay as replay_ledger
 
-    with _ledger(store) as ledger:
+    with opened(store) as ledger:
         found = replay_ledger(ledger, bootstrap.make_control())
     if as_json:
         output.print_json(found._asdict())
     else:
-        typer.echo(f"{found.decisions} decisions judged again, {len(found.differences)} differ")
+        output.echo(f"{found.decisions} decisions judged again, {len(found.differences)} differ")
         for difference in found.differences:
-            typer.secho(difference, fg="red")
+            output.echo(difference, fg="red")
     if found.differences:
         raise typer.Exit(PROMISE_BROKEN)

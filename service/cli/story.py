@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
+from html import escape as html_escape
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 import typer
 
+from service import printable, private_file
 from service.cli import output
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
 from service.domain.money import display
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from service.client import Client
 
+LEFT_SHORT: Final = 4
+"""The contract's kind of a discrepancy that opens no incident."""
 ENTRIES_MAX: Final = 1_000
 """Most records of a kind that a story reads, newest first."""
 
@@ -47,6 +50,7 @@ WORDS: Final = {
     "promise": ("承诺提额", "promised raise"), "granted": ("已兑现", "granted"), "withheld": ("暂缓", "withheld"),
     "incident": ("事故", "incident"), "missing": ("应有的提额缺失", "a promised raise was missing"),
     "doubled": ("提额重复", "a raise was made twice"), "corrupt": ("记录有误", "a record was wrong"),
+    "left_short": ("该日晚于其后日期处理，少于按序应得", "the date was run after a later one and gave less"),
     "made_good": ("已补发", "made good"), "not_made_good": ("尚未补发", "not made good"),
     "appeal": ("申诉", "appeal"), "submitted": ("已提交", "submitted"), "upheld": ("维持原决定", "upheld"),
     "overturned": ("已更改", "overturned"), "notice": ("通知", "notice"),
@@ -70,8 +74,8 @@ NOTICES: Final = {
 
 
 def word(key: str, lang: Lang) -> str:
-    """Give a word in a language."""
-    return WORDS[key][0 if lang == "zh" else 1]
+    """Give a word in a language; what only a newer server says stays as it is."""
+    return WORDS.get(key, (key, key))[0 if lang == "zh" else 1]
 
 
 def story(
@@ -84,12 +88,12 @@ def story(
 ) -> None:
     """Tell one customer's whole history, oldest first: promises, decisions, draws, incidents, notices, appeals."""
     if lang not in ("zh", "en"):
-        raise typer.BadParameter(f"{lang} is not told; choose zh or en")
+        raise output.wrong(f"{lang} is not told; choose zh or en")
     told: Lang = "zh" if lang == "zh" else "en"
     with output.connected(server, caller) as client:
         entries, is_cut_off = entries_of(client, account_id, told)
     if html is not None:
-        html.write_text(page(account_id, entries, told, is_cut_off=is_cut_off), encoding="utf-8")
+        private_file.write(html, page(account_id, entries, told, is_cut_off=is_cut_off))
     if as_json:
         output.print_json([entry._asdict() for entry in entries])
     elif html is None:
@@ -97,7 +101,7 @@ def story(
         columns = (word("when", told), word("happened", told), "", word("record", told))
         output.table(f"{word('story', told)} {account_id}", columns, rows)
         if is_cut_off:
-            typer.echo(word("earlier", told))
+            output.echo(word("earlier", told))
 
 
 def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry], bool]:
@@ -173,7 +177,10 @@ def _case(case: feedback_service_pb2.Case, lang: Lang) -> list[Entry]:
 
 
 def _incident(found: run_service_pb2.Discrepancy, lang: Lang) -> Entry:
-    what = f"{word('incident', lang)}, {word(output.discrepancy_kind(found), lang)}"
+    kind = word(output.discrepancy_kind(found), lang)
+    if found.kind == LEFT_SHORT:
+        return Entry(f"{found.business_date}T23:59:59Z", kind, "", (), found.detail)
+    what = f"{word('incident', lang)}, {kind}"
     state = word("made_good" if found.decision_id else "not_made_good", lang)
     # A day that does not add up is found after its end.
     return Entry(f"{found.business_date}T23:59:59Z", what, state, (), found.decision_id or found.detail)
@@ -184,6 +191,11 @@ def _notice(message: outbox_service_pb2.OutboxMessage, lang: Lang) -> Entry:
     what = f"{word('notice', lang)}, {kind}"
     told = word(output.message_state(message), lang)
     return Entry(message.due_at.ToJsonString(), what, told, (), f"{message.record_id}, n-{int(message.message_id, 16)}")
+
+
+def escape(text: str) -> str:
+    """Write a text into a page: no markup, and nothing that turns the direction of what stands beside it."""
+    return html_escape(printable.lines(text))
 
 
 def page(account_id: str, entries: list[Entry], lang: Lang, *, is_cut_off: bool) -> str:

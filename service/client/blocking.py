@@ -97,12 +97,23 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         return self._call(self._policies.PromotePolicy, request, request.request_id)
 
     def rollback_policy(
-        self, product: str, *, version: str = "", reason: str = "", request_id: str = ""
+        self,
+        product: str,
+        *,
+        version: str = "",
+        reason: str = "",
+        from_version: str = "",
+        validate_only: bool = False,
+        request_id: str = "",
     ) -> policies.RollbackPolicyResponse:
-        """Make an earlier version decide again. Raises HoldlineError."""
+        """Make an earlier version decide again, or only say which; refused unless `from_version` decides.
+
+        Raises HoldlineError.
+        """
         request = policies.RollbackPolicyRequest(
-            request_id=request_id or requests.new_request_id(), product=product, version=version, reason=reason
-        )
+            request_id=request_id or requests.new_request_id(), product=product, version=version, reason=reason,
+            from_version=from_version, validate_only=validate_only,
+        )  # fmt: skip
         return self._call(self._policies.RollbackPolicy, request, request.request_id)
 
     def policy(self, version: str) -> policies.GetPolicyResponse:
@@ -188,6 +199,13 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
     def mode(self) -> pb.GetModeResponse:
         """Read what is in force. Raises HoldlineError."""
         return self._call(self._playbooks.GetMode, pb.GetModeRequest(), "")
+
+    def confirm_clock(self, ahead_micros: int, *, reason: str, request_id: str = "") -> pb.ConfirmClockResponse:
+        """Say that the engine's machine clock is right, so far ahead as `mode` gave it. Raises HoldlineError."""
+        request = pb.ConfirmClockRequest(
+            request_id=request_id or requests.new_request_id(), ahead_micros=ahead_micros, reason=reason
+        )
+        return self._call(self._playbooks.ConfirmClock, request, request.request_id)
 
     def signals(self) -> pb.GetSignalsResponse:
         """Read what the guards see. Raises HoldlineError."""

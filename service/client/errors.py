@@ -137,4 +137,11 @@ def from_rpc(error: grpc.RpcError, request_id: str = "") -> HoldlineError:
         if key == "grpc-status-details-bin":
             return from_status(status_pb2.Status.FromString(value), request_id)
     code = error.code()
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _is_too_large(error.details() or ""):
+        # The library's word for a message that neither side will ever take; a shed call has details.
+        code = grpc.StatusCode.INVALID_ARGUMENT
     return from_status(status_pb2.Status(code=code.value[0], message=error.details() or code.name), request_id)
+
+
+def _is_too_large(details: str) -> bool:
+    return "larger than max" in details or "metadata size exceeds" in details

@@ -46,7 +46,10 @@ def kind_of(kind: str | int) -> decision_pb2.DecisionKind.ValueType:
 
 
 def facts_of(values: "FactValues | account_pb2.Facts | None") -> account_pb2.Facts | None:
-    """Make Facts from values by name; raises ValueError for a name that the contract doesn't have."""
+    """Make Facts from values by name.
+
+    Raises ValueError for a name that the contract doesn't have, and for a value that the fact can't hold.
+    """
     if values is None or isinstance(values, account_pb2.Facts):
         return values
     facts = account_pb2.Facts()
@@ -54,11 +57,22 @@ def facts_of(values: "FactValues | account_pb2.Facts | None") -> account_pb2.Fac
         if name not in account_pb2.Facts.DESCRIPTOR.fields_by_name:
             known = ", ".join(field.name for field in account_pb2.Facts.DESCRIPTOR.fields)
             raise ValueError(f"no fact is called {name}; choose from {known}")
+        is_amount = account_pb2.Facts.DESCRIPTOR.fields_by_name[name].message_type is not None
+        if isinstance(value, money_pb2.Money) != is_amount:
+            kind = "an amount: send minor units with their currency" if is_amount else "a whole number, no amount"
+            raise ValueError(f"{name} is {kind}")
         if isinstance(value, money_pb2.Money):
             getattr(facts, name).CopyFrom(value)
         else:
-            setattr(facts, name, value)
+            _set(facts, name, value)
     return facts
+
+
+def _set(facts: account_pb2.Facts, name: str, value: int) -> None:
+    try:
+        setattr(facts, name, value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name}: {value!r} is no whole number that it can hold") from error
 
 
 def decide(

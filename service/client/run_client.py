@@ -66,7 +66,7 @@ class RunClient(Caller):
         return list(self._call(self._runs.ListDiscrepancies, request, "").discrepancies)
 
     def discrepancies(self, business_date: date | str, page_size: int = 100) -> Iterator[runs.Discrepancy]:
-        """Read the accounts for which a closed date does not add up, page by page. Raises HoldlineError."""
+        """Read the accounts for which a date does not add up or that it left short. Raises HoldlineError."""
         day = requests.iso_date(business_date)
         request = runs.ListDiscrepanciesRequest(business_date=day, page_size=page_size)
         for page in self._pages(self._runs.ListDiscrepancies, request):

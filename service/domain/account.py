@@ -1,7 +1,8 @@
 """An account: limit, exposure, profile, and how its limit moved of late.
 
-Promises that what growth caps and cool-downs ask can be answered from the account alone, in bounded space: movements
-of the last 61 business days and the days of the last raise and cut.
+Promises that what growth caps and cool-downs ask can be answered from the account alone, in bounded space, of today and
+of every business day that may still be run: movements of two months, the last raise before them and the days of the
+last raise and cut.
 """
 
 from enum import IntEnum
@@ -14,8 +15,10 @@ from service.domain.money import ratio_bp
 WINDOW_DAYS: Final = 30
 """Length of the rolling window of the growth caps, in business days, today included."""
 
-KEPT_DAYS: Final = 2 * WINDOW_DAYS + 1
-"""How long movements are kept, in business days: a raise may count for a day up to 31 days back, with its window."""
+DAYS_BACK_MAX: Final = 31
+"""How many business days before today a decision may count for."""
+KEPT_DAYS: Final = WINDOW_DAYS + DAYS_BACK_MAX
+"""So many business days of movements an account keeps: the window of the oldest day that may be run."""
 
 UNBOUNDED: Final = -1
 """The room of a portfolio budget that there is none of, or that leaves enough."""
@@ -44,6 +47,15 @@ class Movement(NamedTuple):
     day: int
     raised_minor: int
     cut_minor: int
+
+
+class Course(NamedTuple):
+    """Where a limit has come to and how it moved of late, as an account holds it: minor units, days since 1970."""
+
+    limit_minor: int
+    last_raise_day: int
+    last_cut_day: int
+    movements: tuple[Movement, ...]
 
 
 class OpenHold(NamedTuple):
@@ -91,6 +103,32 @@ class Account(NamedTuple):
     """A raise that ends by itself; one that is over stands here until the account is settled."""
     behaviour: Behaviour | None = None
     """What events left; None before the first."""
+    limit_since_day: int = 0
+    """First business day on which it has a limit; 0 where the limit was taken over: it was there before."""
+
+
+class LaterRaise(NamedTuple):
+    """A raise on a later day than the one that a decision counts for: the limit before it, and by how much."""
+
+    day: int
+    limit_minor: int
+    raised_minor: int
+
+
+class Later(NamedTuple):
+    """What had moved of a limit on days after the one that a decision counts for; minor units, days since 1970."""
+
+    moved_minor: int
+    """By how much, raises less cuts: the limit of that day is today's without it."""
+    raised_window_minor: int
+    """Raised in the window that ends with the day; the growth beside it has the fullest window that holds the day."""
+    raises: tuple[LaterRaise, ...]
+    """In order; the limits are right where no cut is among what moved."""
+    is_cut: bool
+    raise_days: int
+    """On how many days it was raised, before and after, of those that are kept."""
+    is_budget_spent: bool = False
+    """Whether later days of the product were decided while earlier ones left somebody short of its budget."""
 
 
 class Growth(NamedTuple):
@@ -105,6 +143,8 @@ class Growth(NamedTuple):
     """What the day's portfolio budget leaves, where it is less than the policy promised."""
     temporary_minor: int = 0
     """What a temporary raise in force adds to what may be owed."""
+    later: Later | None = None
+    """Where the limit moved on later days: None for a decision that is in the order of its dates."""
 
 
 NO_GROWTH: Final = Growth(0, 0, 0, NEVER, NEVER)
@@ -115,6 +155,11 @@ def opened(account_id: str, product: str, currency: str) -> Account:
     return Account(
         account_id, product, currency, Status.APPLICANT, 0, 0, 0, 0, NOTHING_KNOWN, NEVER, NEVER, (), 0, b""
     )  # fmt: skip
+
+
+def has_limit(account: Account, day: int) -> bool:
+    """Claim that an account that is active now had a limit on a business day."""
+    return account.status is ACTIVE and account.limit_since_day <= day
 
 
 def settled(account: Account, now_us: int) -> Account:
@@ -172,14 +217,49 @@ def growth(account: Account, day: int) -> Growth:
 def growth_then(account: Account, day: int) -> Growth:
     """Sum the movements that count on a business day that may be over, for a raise that was promised then.
 
-    It waits for what came before the day only, but keeps within the caps with what came after it, too.
+    Where the limit moved on later days, the growth says what they were, and the caps' window is the fullest of those
+    that hold the day, before it or after it.
     """
-    found = growth(account, day)
-    if found.last_raise_day <= day and found.last_cut_day <= day:
-        return found
-    last_raise_day = NEVER if found.last_raise_day > day else found.last_raise_day
-    last_cut_day = NEVER if found.last_cut_day > day else found.last_cut_day
-    return found._replace(last_raise_day=last_raise_day, last_cut_day=last_cut_day)
+    movements = account.movements
+    later = tuple(movement for movement in movements if movement.day > day)
+    if not later:
+        return growth(account, day)
+    earlier = movements[: len(movements) - len(later)]
+    before = growth(account._replace(movements=earlier), day)
+    last_raise_day, last_cut_day = before.last_raise_day, before.last_cut_day
+    if last_raise_day > day:
+        last_raise_day = max((movement.day for movement in earlier if movement.raised_minor), default=NEVER)
+    if last_cut_day > day:
+        last_cut_day = max((movement.day for movement in earlier if movement.cut_minor), default=NEVER)
+    return before._replace(
+        raised_window_minor=max(
+            before.raised_window_minor,
+            *(_raised_until(movements, one.day) for one in later if one.day < day + WINDOW_DAYS),
+            0,
+        ),
+        last_raise_day=last_raise_day,
+        last_cut_day=last_cut_day,
+        later=_later(account, later, before),
+    )
+
+
+def _later(account: Account, later: tuple[Movement, ...], before: Growth) -> Later:
+    """Give what came after a day whose growth was `before`."""
+    moved_minor = sum(movement.raised_minor - movement.cut_minor for movement in later)
+    limit_minor, raises = account.limit_minor - moved_minor, []
+    for movement in later:
+        if movement.raised_minor:
+            raises.append(LaterRaise(movement.day, limit_minor, movement.raised_minor))
+        limit_minor += movement.raised_minor - movement.cut_minor
+    return Later(
+        moved_minor, before.raised_window_minor, tuple(raises), any(movement.cut_minor for movement in later),
+        sum(movement.raised_minor > 0 for movement in account.movements),
+    )  # fmt: skip
+
+
+def _raised_until(movements: tuple[Movement, ...], day: int) -> int:
+    """Sum what a limit was raised by in the window that ends with a day, in minor units."""
+    return sum(movement.raised_minor for movement in movements if day - WINDOW_DAYS < movement.day <= day)
 
 
 def is_within(last_day: int, day: int, days: int) -> bool:
@@ -191,7 +271,10 @@ def is_within(last_day: int, day: int, days: int) -> bool:
 
 
 def moved(movements: tuple[Movement, ...], day: int, change_minor: int) -> tuple[Movement, ...]:
-    """Enter a change of limit (minor units, negative for a cut) and forget what no window reaches."""
+    """Enter a change of limit (minor units, negative for a cut) and forget what no day that may be run can ask for.
+
+    The last raise from before what is kept stays: a wait may be longer.
+    """
     raised, cut = (change_minor, 0) if change_minor > 0 else (0, -change_minor)
     later: tuple[Movement, ...] = ()
     while movements and movements[-1].day > day:
@@ -203,5 +286,6 @@ def moved(movements: tuple[Movement, ...], day: int, change_minor: int) -> tuple
         movements = movements[:-1]
     oldest = (later[-1].day if later else day) - KEPT_DAYS
     if movements and movements[0].day <= oldest:
-        movements = tuple(movement for movement in movements if movement.day > oldest)
+        last_raise = max((one.day for one in movements if one.day <= oldest and one.raised_minor), default=NEVER)
+        movements = tuple(one for one in movements if one.day > oldest or one.day == last_raise)
     return (*movements, Movement(day, raised, cut), *later)

@@ -162,16 +162,26 @@ def requested(
     )  # fmt: skip
 
 
+def refuse_over(activation: Activation, now_us: int) -> None:
+    """Refuse a change of an activation that has ended or lapsed; raises ActivationOver."""
+    state = state_of(activation, now_us)
+    if state in (ActivationState.LAPSED, ActivationState.ENDED):
+        raise ActivationOver(activation_id=activation.title, state=state.name.lower())
+
+
+def refuse_approved(activation: Activation, now_us: int) -> None:
+    """Refuse an approval of what is in force already; raises ApprovalRefused."""
+    if is_in_force(activation, now_us):
+        raise ApprovalRefused("it is in force already; there is nothing to approve", activation_id=activation.title)
+
+
 def approved(activation: Activation, caller: str, now_us: int) -> Activation:
     """Give an activation with one more approval; the last one that is needed puts it in force.
 
     Raises ActivationOver or ApprovalRefused.
     """
-    state = state_of(activation, now_us)
-    if state in (ActivationState.LAPSED, ActivationState.ENDED):
-        raise ActivationOver(activation_id=activation.title, state=state.name.lower())
-    if state is ActivationState.ACTIVE:
-        raise ApprovalRefused("it is in force already; there is nothing to approve", activation_id=activation.title)
+    refuse_over(activation, now_us)
+    refuse_approved(activation, now_us)
     if caller == activation.requested_by:
         raise ApprovalRefused("nobody approves their own activation; ask somebody else", activation_id=activation.title)
     if caller in activation.approved_by:
@@ -209,7 +219,5 @@ def extended(activation: Activation, playbook: Playbook, ttl_seconds: int, calle
 
 def ended(activation: Activation, caller: str, now_us: int) -> Activation:
     """Give an activation that is over; raises ActivationOver where it was already."""
-    state = state_of(activation, now_us)
-    if state in (ActivationState.LAPSED, ActivationState.ENDED):
-        raise ActivationOver(activation_id=activation.title, state=state.name.lower())
+    refuse_over(activation, now_us)
     return activation._replace(ended_us=now_us, ended_by=caller)

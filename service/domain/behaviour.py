@@ -1,7 +1,8 @@
 """Behaviour: events of an account, the state that they leave, and the facts that follow from it.
 
 Promises that the facts depend on which events were taken (`growing`) and never on their order or on how often each was
-sent, and that windows end on the business day that asks. Reads no clock.
+sent, that windows end on the business day that asks, and that each fact counts the unit in its name: days, calendar
+months of due dates, twelve of them up to today. Reads no clock.
 
 How a payment counts: it goes to the open statements oldest due first, never to one that is not issued yet, as a
 revolving account's least payment works; what is left over lowers the next balance and pays no later statement.
@@ -12,16 +13,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from service.domain.facts import INDEX, Profile
+from service.domain.days import year_before
+from service.domain.facts import FACTS, INDEX, Profile
+from service.domain.statements import NONE_FOLDED, Folded, Payment, Statement, conduct
 
 MONTH_DAYS: Final = 30
 """Length of the short window, in business days, today included."""
-YEAR_DAYS: Final = 365
-"""Length of the long window ("12 months"), in business days, today included."""
 KEPT_DAYS: Final = 400
-"""How far back an event may lie, in business days: the long window and a month of grace for late news."""
-NONE_FOLDED: Final = -1
-"""The streak before the first statement has left the window."""
+"""How far back an event may lie, in business days: twelve months and one of grace for late news."""
 
 _ENQUIRIES: Final = INDEX["enquiries_30d"]
 _STREAK: Final = INDEX["on_time_streak_months"]
@@ -36,7 +35,6 @@ MAINTAINED: Final = frozenset(
     (_ENQUIRIES, _STREAK, _RATIO, _DPD_NOW, _DPD_MAX, _LATE_MONTHS, _TRANSACTIONS, _MEAN, _MISUSE)
 )
 """Facts that follow from events; a profile update states the others."""
-_RANGE_MAX: Final = 100_000
 
 
 class EventKind(IntEnum):
@@ -66,18 +64,6 @@ class Event:
     is_raised: bool = True
     news: tuple[tuple[int, int], ...] = ()
     """With PROFILE_UPDATE: pairs of fact index and value."""
-
-
-class Statement(NamedTuple):
-    """What fell due; amounts in minor units, days since 1970-01-01."""
-
-    due_day: int
-    issued_day: int
-    amount_minor: int
-    paid_before_minor: int = 0
-    """What payments before the kept window have paid of it."""
-    is_counted: bool = False
-    """Whether the folded streak knows of it already."""
 
 
 class Flag(NamedTuple):
@@ -112,47 +98,14 @@ class Behaviour(NamedTuple):
     flags: tuple[Flag, ...] = ()
     told: tuple[Told, ...] = ()
     statements: tuple[Statement, ...] = ()
-    payments: tuple[tuple[int, int], ...] = ()
-    """Day, sum in minor units; as far back as events are taken."""
+    payments: tuple[Payment, ...] = ()
+    """As far back as events are taken."""
     folded_streak: int = NONE_FOLDED
-    """Statements in a row, up to the oldest kept one, that were paid on time."""
+    """As `Folded.streak`, of the statements that left the window."""
     has_folded_late: bool = False
-    """Whether any statement that left the window was paid late or not at all."""
     has_enquiries: bool = False
     has_transactions: bool = False
-
-
-class Fate(NamedTuple):
-    """What became of a statement by some day."""
-
-    statement: Statement
-    paid_minor: int
-    paid_day: int
-    """Day of the payment that settled it; 0 while it is open."""
-
-
-def fates(statements: Sequence[Statement], payments: Sequence[tuple[int, int]], upto_day: int) -> list[Fate]:
-    """Let payments up to a day pay the statements, oldest due first."""
-    paid = [statement.paid_before_minor for statement in statements]
-    # What was settled before the window was settled in time: it is not due within the folded days.
-    days = [
-        statement.issued_day if statement.paid_before_minor >= statement.amount_minor else 0 for statement in statements
-    ]
-    for day, received in payments:
-        if day > upto_day:
-            break
-        amount = received
-        for place, statement in enumerate(statements):
-            if not amount:
-                break
-            if days[place] or statement.issued_day > day:
-                continue
-            part = min(amount, statement.amount_minor - paid[place])
-            paid[place] += part
-            amount -= part
-            if paid[place] == statement.amount_minor:
-                days[place] = day
-    return [Fate(*fate) for fate in zip(statements, paid, days, strict=True)]
+    folded_month: int = 0
 
 
 def effective(profile: Profile, behaviour: Behaviour | None, today: int) -> Profile:
@@ -181,13 +134,15 @@ def _maintained(behaviour: Behaviour, stated: Sequence[int | None], today: int) 
     is_young = behaviour.since_day > outside + 1
     if behaviour.has_enquiries:
         enquiries = sum(count for day, count, _ in behaviour.enquiries if outside < day <= today)
+        enquiries = _in_range(_ENQUIRIES, enquiries)
         found.append((_ENQUIRIES, max(enquiries, stated[_ENQUIRIES] or 0) if is_young else enquiries))
     if behaviour.has_transactions:
         rows = [row for row in behaviour.transactions if outside < row[0] <= today]
-        count = min(sum(row[1] for row in rows), _RANGE_MAX)
+        counted = sum(row[1] for row in rows)
+        count = _in_range(_TRANSACTIONS, counted)
         found.append((_TRANSACTIONS, max(count, stated[_TRANSACTIONS] or 0) if is_young else count))
-        if count:
-            found.append((_MEAN, sum(row[2] for row in rows) // count))
+        if counted:
+            found.append((_MEAN, sum(row[2] for row in rows) // counted))
     if behaviour.flags:
         found.append((_MISUSE, sum(flag.is_raised for flag in behaviour.flags)))
     if behaviour.statements or behaviour.folded_streak != NONE_FOLDED:
@@ -197,34 +152,22 @@ def _maintained(behaviour: Behaviour, stated: Sequence[int | None], today: int) 
 
 def _payment_facts(behaviour: Behaviour, stated: Sequence[int | None], today: int) -> list[tuple[int, int]]:
     """Give days past due, late months, the streak and the ratio of paid to billed, as of a business day."""
-    outside = today - YEAR_DAYS
-    dpd_now = dpd_max = late_months = billed = paid = 0
-    streak, is_known = max(behaviour.folded_streak, 0), behaviour.folded_streak != NONE_FOLDED
-    is_unbroken = not behaviour.has_folded_late
-    for statement, paid_minor, paid_day in fates(behaviour.statements, behaviour.payments, today):
-        if statement.issued_day > today or (statement.due_day >= today and not paid_day):
-            continue
-        is_known = True
-        until = paid_day or today
-        late_days = max(until - statement.due_day, 0)
-        if not paid_day:
-            dpd_now = max(dpd_now, late_days)
-        if until > outside:
-            dpd_max = max(dpd_max, late_days)
-        if statement.due_day > outside:
-            late_months += late_days > 0
-            billed, paid = billed + statement.amount_minor, paid + paid_minor
-        if late_days:
-            is_unbroken = False
-        if not statement.is_counted:
-            streak = 0 if late_days else streak + 1
-    if not is_known:
+    folded = Folded(behaviour.folded_streak, behaviour.folded_month, behaviour.has_folded_late)
+    found = conduct(behaviour.statements, behaviour.payments, folded, today)
+    if found is None:
         return []
-    if is_unbroken:
+    streak, dpd_max, late_months = found.streak, found.dpd_max, found.late_months
+    if found.is_unbroken:
         streak = max(streak, stated[_STREAK] or 0)
-    if behaviour.since_day > outside + 1:
+    if behaviour.since_day > year_before(today) + 1:
         dpd_max, late_months = max(dpd_max, stated[_DPD_MAX] or 0), max(late_months, stated[_LATE_MONTHS] or 0)
     facts = [
-        (_DPD_NOW, dpd_now), (_DPD_MAX, dpd_max), (_LATE_MONTHS, min(late_months, 12)), (_STREAK, min(streak, 1_200)),
+        (_DPD_NOW, _in_range(_DPD_NOW, found.dpd_now)), (_DPD_MAX, _in_range(_DPD_MAX, dpd_max)),
+        (_LATE_MONTHS, _in_range(_LATE_MONTHS, late_months)), (_STREAK, _in_range(_STREAK, streak)),
     ]  # fmt: skip
-    return [*facts, (_RATIO, paid * 10_000 // billed)] if billed else facts
+    return [*facts, (_RATIO, found.paid_minor * 10_000 // found.billed_minor)] if found.billed_minor else facts
+
+
+def _in_range(fact: int, value: int) -> int:
+    """Keep what was counted within the range that the vocabulary gives the fact."""
+    return min(value, FACTS[fact].highest)

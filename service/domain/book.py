@@ -17,6 +17,13 @@ from service.domain.notice import TEMPORARY_ENDS, Notice
 Command = DecideCommand | DrawCommand | EventCommand
 Recorded = Decided | Posted
 """What a key stands for."""
+
+
+class Elsewhere(NamedTuple):
+    """What a key stands for that a write beside decisions bears, such as feedback or an activation."""
+
+
+ELSEWHERE = Elsewhere()
 Answered = Recorded | Taken
 """What a command that was not refused is answered with."""
 
@@ -58,7 +65,7 @@ class Book:
     def __init__(
         self,
         accounts: dict[str, Account],
-        answers: dict[str, Recorded],
+        answers: dict[str, Recorded | Elsewhere],
         holds: dict[int, Hold],
         taken: dict[str, bytes],
         last_number: int,
@@ -106,7 +113,8 @@ class Book:
         assert decision.number > self.last_number, "a book's numbers grow"
         self.last_number = decision.number
         self._take(account)
-        made = self.answers[key] = Decided(decision, account.product, account.currency, replayed=False)
+        made = Decided(decision, account.product, account.currency, replayed=False)
+        self.answers[key] = made
         self.decisions.append((key, decision))
         return made
 
@@ -122,7 +130,8 @@ class Book:
             self.changed_holds.add(hold.number)
         self._take(account._replace(last_posting=number))
         numbered = posting._replace(number=number, hold=hold)
-        made = self.answers[key] = Posted(numbered, account.product, account.currency, replayed=False)
+        made = Posted(numbered, account.product, account.currency, replayed=False)
+        self.answers[key] = made
         self.postings.append((key, numbered))
         return made
 
@@ -161,6 +170,11 @@ class Book:
 def key_of(caller: str, request_id: str) -> str:
     """Join caller and request id; a caller's name holds no slash, so no two pairs share a key."""
     return f"{caller}/{request_id}"
+
+
+def beside(now_us: int) -> int:
+    """Give the number of a key that a write beside decisions enters at a time: negative, so it is no decision's."""
+    return -max(now_us, 1)
 
 
 def outcome_of(answered: Answered) -> str:

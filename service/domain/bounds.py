@@ -8,8 +8,8 @@ out otherwise; without any one alone, too, unless several give the same.
 
 from collections.abc import Sequence
 
-from service.domain.money import round_down
-from service.domain.policy import Ground
+from service.domain.money import round_down, share
+from service.domain.policy import Ground, Policy
 from service.domain.rules import FIRST
 
 Rooms = Sequence[tuple[int, Ground]]
@@ -37,3 +37,19 @@ def below(rooms: Rooms, least_minor: int) -> tuple[Ground, ...]:
     """Give the grounds of the bounds that leave less than an amount, the tightest first."""
     tight = sorted((left, place) for place, (left, _) in enumerate(rooms) if left < least_minor)
     return tuple(rooms[place][1] for _, place in tight)
+
+
+def owed_rooms(policy: Policy, owed: int, income_minor: int | None) -> Rooms:
+    """Give the room that each cap on what may be owed leaves above an amount; the greatest limit's alone for a person.
+
+    A person's word has no income to be held against: None.
+    """
+    caps = policy.caps
+    absolute = (caps.absolute.bound - owed, caps.absolute.ground)
+    if income_minor is None:
+        return (absolute,)
+    return (
+        absolute,
+        (share(income_minor, caps.debt_to_income_bp.bound) - owed, caps.debt_to_income_bp.ground),
+        (caps.automatic.bound - owed, caps.automatic.ground),
+    )

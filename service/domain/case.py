@@ -160,6 +160,12 @@ def refuse_appeal(decision: Decision) -> None:
         raise NothingToAppeal(decision_id=f"{decision.number:016x}", outcome=decision.outcome.name.lower())
 
 
+def refuse_over(case: Case) -> None:
+    """Refuse a word on a case that is resolved; raises CaseOver."""
+    if case.state in (CaseState.UPHELD, CaseState.OVERTURNED):
+        raise CaseOver(case_id=case.name, state=case.state.name.lower())
+
+
 def resolved(
     case: Case, resolution: Resolution, limit_minor: int, by: str, note: str, room_minor: int, now_us: int,
     limit_now_minor: int,
@@ -168,8 +174,7 @@ def resolved(
 
     `room_minor` is by how much one person alone may raise. Raises CaseOver or ApprovalRefused.
     """
-    if case.state in (CaseState.UPHELD, CaseState.OVERTURNED):
-        raise CaseOver(case_id=case.name, state=case.state.name.lower())
+    refuse_over(case)
     if resolution is Resolution.UPHOLD:
         return case._replace(state=CaseState.UPHELD, resolved_by=by, resolved_us=now_us, note=note)
     if limit_minor - limit_now_minor > room_minor:

@@ -56,10 +56,12 @@ class Shard(NamedTuple):
     """When it was first leased; 0 in a store from before that was kept."""
     waiting: int = 0
     """How many of the withheld wait for the day's budget; 0 in a store from before that was kept."""
+    without_limit: int = 0
+    """How many of those looked at had no limit on the day; 0 in a store from before that was kept."""
 
 
 class Passed(NamedTuple):
-    """What a run has come to: accounts looked at, and of them those who were raised or wait for the budget."""
+    """What a run has come to: looked at, raised, waiting for the budget; who had no limit on the day is not counted."""
 
     business_day: int
     state: RunState
@@ -122,6 +124,8 @@ class DiscrepancyKind(IntEnum):
     """More than one raise for one promise."""
     CORRUPT = 3
     """What is recorded does not follow from its own facts and policy, or was altered."""
+    LEFT_SHORT = 4
+    """The day was run after a later one, and so gives less than the days in order would have, or gives it later."""
 
 
 class Discrepancy(NamedTuple):
@@ -140,6 +144,24 @@ class DiscrepancyCount(NamedTuple):
     kind: DiscrepancyKind
     accounts: int
     made_good: int
+
+
+class RunReport(NamedTuple):
+    """A run with its shards; how many accounts it left short, and the earlier day that it waits for, 0 for none."""
+
+    run: Run
+    shards: tuple[Shard, ...]
+    left_short: int
+    waits_for: int
+
+
+class ClosingReport(NamedTuple):
+    """A closing, what does not add up, and the earlier day that it waits for, 0 for none."""
+
+    closing: Closing
+    counts: tuple[DiscrepancyCount, ...]
+    discrepancies: tuple[Discrepancy, ...]
+    waits_for: int
 
 
 def line_of(settled: Entitlement) -> Line:

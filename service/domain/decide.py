@@ -6,6 +6,7 @@ its policy, is enough to decide again. Reads no clock and does no I/O.
 
 from typing import Final
 
+from service.domain import late
 from service.domain.account import (
     ACTIVE,
     APPLICANT,
@@ -13,9 +14,11 @@ from service.domain.account import (
     UNBOUNDED,
     Account,
     Growth,
+    Movement,
     Temporary,
     growth,
     growth_then,
+    has_limit,
     known,
     moved,
     settled,
@@ -82,6 +85,8 @@ def decide(
         # What comes with the decision counts for it, whatever events tell.
         profile = merge(known(account, moment.today or moment.business_day), command.news, moment.now_us)
     before = (growth_then if command.business_day else growth)(account, moment.business_day)
+    if moment.is_budget_spent:
+        before = late.without_budget(before)
     if command.kind is IMPORT:
         verdict = Verdict(APPROVED, command.import_limit_minor, (), (IMPORTED,), 0)
         judgement = Judgement(verdict, policy, ())
@@ -108,7 +113,8 @@ def judge_in(
 
 
 def check(command: DecideCommand, account: Account, now_us: int) -> None:
-    """Refuse a command that the account's state, its currency or the time rules out."""
+    """Refuse a command that the account's state, its currency or the time rules out; what no mending helps first."""
+    _refuse_state(command, account)
     if command.expected_version and command.expected_version != account.version:
         raise VersionMismatch(account.account_id, command.expected_version, account.version)
     violations: list[Violation] = []
@@ -134,6 +140,9 @@ def check(command: DecideCommand, account: Account, now_us: int) -> None:
         violations.append(Violation("limit.currency_code", f"the product's currency is {account.currency}"))
     if violations:
         raise InvalidRequest(tuple(violations))
+
+
+def _refuse_state(command: DecideCommand, account: Account) -> None:
     if account.status is CLOSED:
         raise AccountClosed(account_id=account.account_id)
     opens = command.kind is ASSIGN or command.kind is IMPORT
@@ -142,6 +151,8 @@ def check(command: DecideCommand, account: Account, now_us: int) -> None:
     if opens and account.status is ACTIVE:
         raise AccountExists(account_id=account.account_id)
     if not opens and account.status is APPLICANT:
+        raise NoLimitAssigned(account_id=account.account_id)
+    if command.business_day and not has_limit(account, command.business_day):
         raise NoLimitAssigned(account_id=account.account_id)
 
 
@@ -200,18 +211,38 @@ def _temporary_after(command: DecideCommand, account: Account, verdict: Verdict)
 
 def _after(account: Account, decision: Decision, stated: Profile) -> Account:
     """Give the account after a decision."""
-    day = decision.business_day
-    change = growth_minor(account, decision)
-    movements, last_raise_day, last_cut_day = account.movements, account.last_raise_day, account.last_cut_day
-    if change:
-        movements = moved(movements, day, change)
-        if change > 0:
-            last_raise_day = max(last_raise_day, day)
-        else:
-            last_cut_day = max(last_cut_day, day)
+    last_raise_day, last_cut_day, movements = moves_after(account, decision)
     return Account(
         account.account_id, account.product, account.currency, decision.status, own_limit_minor(decision),
         account.held_minor, account.outstanding_minor, decision.account_version, stated,
         last_raise_day, last_cut_day, movements, decision.number or account.last_decision, *account[13:17],
-        decision.temporary, account.behaviour,
+        decision.temporary, account.behaviour, _limit_since(account, decision),
     )  # fmt: skip
+
+
+def moves_after(account: Account, decision: Decision) -> tuple[int, int, tuple[Movement, ...]]:
+    """Give the days of the last raise and cut and the movements after a decision on an account.
+
+    An appeal that knows the right course puts it in the place of the one that was; what it gives beyond that is a raise
+    of its own day.
+    """
+    last_raise_day, last_cut_day, movements = account.last_raise_day, account.last_cut_day, account.movements
+    change = growth_minor(account, decision)
+    if not change:
+        return last_raise_day, last_cut_day, movements
+    day = decision.business_day
+    if decision.asked is not None and decision.asked.course is not None:
+        rightly_minor, last_raise_day, last_cut_day, movements = decision.asked.course
+        change = decision.new_limit_minor - max(rightly_minor, decision.old_limit_minor)
+        if change <= 0:
+            return last_raise_day, last_cut_day, movements
+    if change > 0:
+        return max(last_raise_day, day), last_cut_day, moved(movements, day, change)
+    return last_raise_day, max(last_cut_day, day), moved(movements, day, change)
+
+
+def _limit_since(account: Account, decision: Decision) -> int:
+    """Give the first day on which an account has a limit, after a decision that may be the one that gave it."""
+    if account.status is ACTIVE or decision.status is not ACTIVE or decision.kind is IMPORT:
+        return account.limit_since_day
+    return decision.business_day

@@ -6,7 +6,7 @@ Promises that the record alone, with its policy version, is enough to decide aga
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from service.domain.account import UNBOUNDED, Account, Growth, Status, Temporary
+from service.domain.account import UNBOUNDED, Account, Course, Growth, Status, Temporary
 from service.domain.facts import Profile
 from service.domain.policy import Ground
 from service.domain.rules import CURRENT
@@ -72,6 +72,8 @@ class Moment(NamedTuple):
     """What the day's portfolio budget leaves for raises, in minor units."""
     today: int = 0
     """The business day of the clock where the decision counts for another one; 0 where it does not."""
+    is_budget_spent: bool = False
+    """Whether the portfolio's budget of that day can't be given out any more as the days in order would have."""
 
 
 class Ask(NamedTuple):
@@ -83,6 +85,9 @@ class Ask(NamedTuple):
     """When a temporary raise ends; 0 with an appeal."""
     is_ordered: bool
     """By a person of the lender."""
+    course: Course | None = None
+    """With APPEAL: how the limit would have moved by now had it been decided rightly. It takes the place of how it did
+    move, so that waits and caps count what is right; None where that can't be told, as in records of before."""
 
 
 class DecideCommand(NamedTuple):

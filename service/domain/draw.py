@@ -48,6 +48,7 @@ class DrawKind(IntEnum):
 # By names of their own, as the members of `decision.Kind`.
 _AUTHORIZE: Final = DrawKind.AUTHORIZE
 _VOID: Final = DrawKind.VOID
+_OF_A_HOLD: Final = (DrawKind.CAPTURE, DrawKind.VOID)
 _REPAY: Final = DrawKind.REPAY
 
 
@@ -159,8 +160,8 @@ def post(
     HoldNotFound, HoldOver, CaptureExceedsHold, RepaymentExceedsDebt, TooManyHolds or InvalidRequest; nothing has
     changed then.
     """
-    _check(command, account)
     account = settled(account, now_us)
+    _check(command, account, hold, now_us)
     outcome, amount_minor = APPROVED, command.amount_minor
     reasons: tuple[str, ...] = ()
     if command.kind is _AUTHORIZE:
@@ -176,7 +177,8 @@ def post(
             )  # fmt: skip
         account = account._replace(outstanding_minor=account.outstanding_minor - amount_minor)
     else:
-        account, hold, amount_minor = _settled_hold(command, account, hold, now_us)
+        assert hold is not None, "the check found it"
+        account, hold, amount_minor = _settled_hold(command, account, hold)
     posting = Posting(
         0, account.last_posting, account.account_id, command.kind, outcome, amount_minor, hold, limit_in_force(account),
         account.held_minor, account.outstanding_minor, reasons, policy_version, mode_id, command.caller,
@@ -185,16 +187,27 @@ def post(
     return account, posting
 
 
-def _check(command: DrawCommand, account: Account) -> None:
-    """Refuse a command that the account's state or currency rules out."""
-    if command.currency and command.currency != account.currency:
-        what = f"{command.currency} is not the account's currency; send {account.currency}"
-        raise InvalidRequest((Violation("amount.currency_code", what),))
+def _check(command: DrawCommand, account: Account, hold: Hold | None, now_us: int) -> None:
+    """Refuse a command that the account's state, the hold's or the currency rules out; what no mending helps first."""
     # What is owed on a closed account can still be paid back, and what it holds be settled.
     if account.status is CLOSED and command.kind is _AUTHORIZE:
         raise AccountClosed(account_id=account.account_id)
     if account.status is APPLICANT:
         raise NoLimitAssigned(account_id=account.account_id)
+    if command.kind in _OF_A_HOLD:
+        _refuse_over(command, account, hold, now_us)
+    if command.currency and command.currency != account.currency:
+        what = f"{command.currency} is not the account's currency; send {account.currency}"
+        raise InvalidRequest((Violation("amount.currency_code", what),))
+
+
+def _refuse_over(command: DrawCommand, account: Account, hold: Hold | None, now_us: int) -> None:
+    hold_id = f"{command.hold_number:016x}"
+    if hold is None or hold.account_id != account.account_id:
+        raise HoldNotFound(account_id=account.account_id, hold_id=hold_id)
+    state = hold_at(hold, now_us).state
+    if state is not _OPEN:
+        raise HoldOver(hold_id=hold_id, state=state.name.lower())
 
 
 def _authorised(command: DrawCommand, account: Account, now_us: int) -> tuple[Account, Hold]:
@@ -206,20 +219,15 @@ def _authorised(command: DrawCommand, account: Account, now_us: int) -> tuple[Ac
     return account._replace(holds=holds, held_minor=account.held_minor + command.amount_minor), hold
 
 
-def _settled_hold(command: DrawCommand, account: Account, hold: Hold | None, now_us: int) -> tuple[Account, Hold, int]:
-    """Capture from a hold or release it; gives account, hold and the amount that was captured or released."""
-    hold_id = f"{command.hold_number:016x}"
-    if hold is None or hold.account_id != account.account_id:
-        raise HoldNotFound(account_id=account.account_id, hold_id=hold_id)
-    hold = hold_at(hold, now_us)
-    if hold.state is not _OPEN:
-        raise HoldOver(hold_id=hold_id, state=hold.state.name.lower())
+def _settled_hold(command: DrawCommand, account: Account, hold: Hold) -> tuple[Account, Hold, int]:
+    """Capture from an open hold or release it; gives account, hold and the amount that was captured or released."""
     left = left_minor(hold)
     if command.kind is _VOID:
         captured, rest, hold = 0, 0, hold._replace(state=HoldState.VOIDED)
     else:
         captured = command.amount_minor
         if captured > left:
+            hold_id = f"{command.hold_number:016x}"
             raise CaptureExceedsHold(hold_id=hold_id, asked_minor=str(captured), left_minor=str(left))
         rest = 0 if command.is_final else left - captured
         state = _OPEN if rest else HoldState.CAPTURED

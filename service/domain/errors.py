@@ -4,14 +4,8 @@
     ├── InvalidRequest          mend the request
     │   └── RequestTooLarge
     ├── NotFound                mend the name
-    │   ├── AccountNotFound
-    │   ├── DecisionNotFound
-    │   ├── HoldNotFound
-    │   ├── RunNotFound
-    │   ├── CaseNotFound
-    │   ├── PolicyNotFound
-    │   ├── PlaybookNotFound
-    │   └── ActivationNotFound
+    │   ├── AccountNotFound, DecisionNotFound, HoldNotFound, RunNotFound, CaseNotFound
+    │   └── PolicyNotFound, PlaybookNotFound, ActivationNotFound
     ├── AlreadyExists           what you ask for stands already, or the key is taken
     │   ├── IdempotencyKeyReused
     │   ├── AccountExists
@@ -33,13 +27,13 @@
     │   ├── PlaybookRetired
     │   ├── PlaybookConflict
     │   ├── ActivationOver
-    │   ├── ApprovalRefused
-    │   ├── BuildMix
+    │   ├── ApprovalRefused, BuildMix, ClockNotConfirmed
     │   ├── NothingToAppeal
     │   ├── CaseOver
     │   ├── AppealHeld
     │   ├── EventTooOld
     │   ├── BehaviourFull
+    │   ├── AnswerTooLarge
     │   └── ModeReadOnly
     ├── RoleRequired            ask for the role
     ├── Overloaded              wait, then retry with the same key
@@ -88,8 +82,9 @@ class InvalidRequest(HoldlineError):
     reason = "INVALID_REQUEST"
 
     def __init__(self, violations: tuple[Violation, ...]) -> None:
-        text = "; ".join(f"{violation.field}: {violation.description}" for violation in violations[:8])
-        super().__init__(text, violations=str(len(violations)))
+        shown = [f"{violation.field}: {violation.description}" for violation in violations[:8]]
+        more = [f"and {len(violations) - 8} more"] if len(violations) > len(shown) else []
+        super().__init__("; ".join(shown + more), violations=str(len(violations)))
         self.violations = violations
 
 
@@ -97,9 +92,6 @@ class RequestTooLarge(HoldlineError):
     """The message is larger than this RPC takes; send fewer or smaller items."""
 
     reason = "REQUEST_TOO_LARGE"
-
-    def __init__(self, size: int, size_max: int) -> None:
-        super().__init__(bytes=str(size), bytes_max=str(size_max))
 
 
 class NotFound(HoldlineError):
@@ -296,6 +288,12 @@ class ApprovalRefused(Refused):
     reason = "APPROVAL_REFUSED"
 
 
+class ClockNotConfirmed(Refused):
+    """The machine's clock is off by something else by now; look with `holdline clock`, then confirm what you see."""
+
+    reason = "CLOCK_NOT_CONFIRMED"
+
+
 class BuildMix(Refused):
     """Engines of different builds serve this store, so a playbook may mean different things; end the roll-out first."""
 
@@ -327,9 +325,15 @@ class EventTooOld(Refused):
 
 
 class BehaviourFull(Refused):
-    """The account has more of these than its bounded state holds; check the feed."""
+    """The account has more of these, or a greater sum of them, than its bounded state holds; check the feed."""
 
     reason = "BEHAVIOUR_FULL"
+
+
+class AnswerTooLarge(Refused):
+    """The answer is larger than clients take; ask for less at once."""
+
+    reason = "ANSWER_TOO_LARGE"
 
 
 class ModeReadOnly(Refused):

@@ -1,34 +1,29 @@
-"""Why a decision came out as it did, and the smallest change that would have led to a better limit.
+"""Why a decision came out as it did, in words for the customer, with advice that was checked (`advice`).
 
-Promises that contributions add up to the score, that findings are what the policy itself gave as grounds, and that
-every piece of advice was evaluated with the recorded policy: apply it, everything else equal, and the limit follows.
+Promises that contributions add up to the score, that findings are what the policy itself gave as grounds, and that no
+sentence tells the customer to do what is not known to help.
 """
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from service.domain import scorecard
 from service.domain.account import utilisation_bp
+from service.domain.advice import (
+    NOTHING_KNOWN_EN,
+    NOTHING_KNOWN_ZH,
+    Advice,
+    Question,
+    advice_texts,
+    advise,
+)
 from service.domain.decide import judge_in
 from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, Verdict, recorded_standing
-from service.domain.facts import CHARACTERISTICS, FACTS, MONEY_FACTS, Better, merge
+from service.domain.facts import CHARACTERISTICS
 from service.domain.mode import Mode
-from service.domain.money import BASIS_POINTS, display
-from service.domain.policy import NO_FACT, Policy, Text
+from service.domain.money import display
+from service.domain.policy import NO_FACT, Policy, Text, Values
 
 NO_TEXT: Final = Text("", "", "", "")
-
-LABELS: Final = {
-    "identity_level": ("身份核验等级", "identity level"),
-    "bureau_score": ("征信评分", "credit bureau score"),
-    "monthly_income": ("已证明的月收入", "proven monthly income"),
-    "employment_months": ("现单位工作月数", "months with your employer"),
-    "enquiries_30d": ("近 30 天征信查询次数", "credit enquiries in 30 days"),
-    "on_time_streak_months": ("连续按时还款月数", "months in a row paid on time"),
-    "payment_ratio_bp": ("还款占账单比例（万分比）", "paid share of bills (basis points)"),
-    "dpd_now": ("当前逾期天数", "days past due"),
-    "profile_completeness_bp": ("资料完整度（万分比）", "profile completeness (basis points)"),
-}
-"""What a customer calls each actionable fact: Chinese, English."""
 
 OUTCOMES: Final = {
     Outcome.APPROVED: ("已调整", "changed"),
@@ -58,41 +53,59 @@ class Finding(NamedTuple):
     value: int | None
 
 
-class Advice(NamedTuple):
-    """The smallest change of one fact that gives a better limit, and what would follow; limit in minor units."""
-
-    fact: int
-    current: int | None
-    target: int
-    limit_then_minor: int
-    outcome_then: Outcome
-
-
 class Explanation(NamedTuple):
-    """Contributions, findings (weightiest first) and advice (nearest change first)."""
+    """Contributions, findings (weightiest first), and advice: None where there is none to give."""
 
     contributions: tuple[Contribution, ...]
     findings: tuple[Finding, ...]
-    advice: tuple[Advice, ...]
+    advice: Advice | None
+    is_adverse: bool
+    """Whether the customer was refused or cut, so that he is owed a word on what he can do."""
 
 
 def explain(decision: Decision, policy: Policy, mode: Mode) -> Explanation:
     """Explain a recorded decision with the policy version and the mode that made it."""
     if decision.kind is Kind.IMPORT:
-        return Explanation((), (), ())
+        return Explanation((), (), None, is_adverse=False)
     standing = recorded_standing(decision)
     moment = Moment(decision.decided_us, decision.business_day)
 
-    def judge(changed: Standing) -> Verdict:
-        return judge_in(mode, decision.kind, decision.account_id, policy.product, changed, policy, moment).verdict
+    def judge(kind: Kind, changed: Standing, when: Moment) -> Verdict:
+        return judge_in(mode, kind, decision.account_id, policy.product, changed, policy, when).verdict
 
-    verdict = judge(standing)
+    verdict = judge(decision.kind, standing, moment)
     values = characteristic_values(standing, policy, moment)
+    question = asked_again(decision)
     return Explanation(
-        contributions(policy, values, verdict.points),
+        contributions(policy, values, standing.profile.values, verdict.points),
         findings(verdict, values),
-        () if verdict.new_limit_minor > standing.limit_minor else advice(judge, standing, policy, moment),
+        advise(judge, question, policy) if question is not None else None,
+        is_adverse(decision),
     )
+
+
+def is_adverse(decision: Decision) -> bool:
+    """Claim that a decision went against the customer: refused, passed to a person, or cut."""
+    is_cut = decision.outcome is Outcome.APPROVED and decision.new_limit_minor < decision.old_limit_minor
+    return is_cut or decision.outcome in (Outcome.DECLINED, Outcome.REFERRED)
+
+
+def asked_again(decision: Decision) -> Question | None:
+    """Give what the customer can ask after a decision; None where it left nothing to ask for.
+
+    A cut has been made: what can be got after it is a raise.
+    """
+    standing = recorded_standing(decision)
+    moment = Moment(decision.decided_us, decision.business_day)
+    if decision.new_limit_minor < decision.old_limit_minor:
+        growth = standing.growth._replace(
+            cut_today_minor=standing.growth.cut_today_minor + decision.old_limit_minor - decision.new_limit_minor,
+            last_cut_day=decision.business_day,
+        )
+        return Question(Kind.RAISE, standing._replace(limit_minor=decision.new_limit_minor, growth=growth), moment)
+    if is_adverse(decision) or (decision.kind is Kind.REVIEW and decision.outcome is Outcome.UNCHANGED):
+        return Question(decision.kind, standing, moment)
+    return None
 
 
 def characteristic_values(standing: Standing, policy: Policy, moment: Moment) -> list[int | None]:
@@ -102,14 +115,17 @@ def characteristic_values(standing: Standing, policy: Policy, moment: Moment) ->
     return values
 
 
-def contributions(policy: Policy, values: list[int | None], points: tuple[int, ...]) -> tuple[Contribution, ...]:
-    """Give each characteristic's points; empty where nothing was scored."""
+def contributions(policy: Policy, values: Values, stored: Values, points: tuple[int, ...]) -> tuple[Contribution, ...]:
+    """Give each characteristic's points on usable values, and what speaks for them; empty where nothing was scored."""
     if not points:
         return ()
     return tuple(
-        Contribution(CHARACTERISTICS[line.fact].name, values[line.fact], given, line.points_max, line.ground.reason)
+        Contribution(
+            CHARACTERISTICS[line.fact].name, values[line.fact], given, line.points_max,
+            scorecard.told(line, values, stored).reason,
+        )
         for line, given in zip(policy.scorecard, points, strict=True)
-    )
+    )  # fmt: skip
 
 
 def findings(verdict: Verdict, values: list[int | None]) -> tuple[Finding, ...]:
@@ -126,97 +142,45 @@ def findings(verdict: Verdict, values: list[int | None]) -> tuple[Finding, ...]:
     )
 
 
-def advice(
-    judge: Callable[[Standing], Verdict], standing: Standing, policy: Policy, moment: Moment
-) -> tuple[Advice, ...]:
-    """Find for each actionable fact the smallest change that gives a better limit, nearest first.
+def steps(policy: Policy, explained: Explanation) -> tuple[Text, ...]:
+    """Give the texts whose advice names a step of the verified set: of the rules that met a fact which is to change.
 
-    A directed fact never lowers a limit as it gets better (the laws of the policy's validation), so the turning point
-    is found by bisection, at most 50 evaluations a fact. A mode that refers cases to people may break that order: the
-    advice still comes true then, but a nearer value may, too.
+    A policy's free words on what to do are steps, never promises: whose fact is not in the set, or whose rule asks for
+    no fact, is left out.
     """
-    declared = {fact_rule.fact for fact_rule in policy.facts}
-    limit_now = judge(standing).new_limit_minor
+    if explained.advice is None:
+        return ()
     found = []
-    for fact in sorted(declared):
-        definition = FACTS[fact]
-        if not definition.actionable or definition.better is Better.NEITHER:
-            continue
-
-        def verdict_at(value: int, fact: int = fact) -> Verdict:
-            profile = merge(standing.profile, ((fact, value),), moment.now_us)
-            return judge(standing._replace(profile=profile))
-
-        current = standing.profile.values[fact]
-        rises = definition.better is Better.HIGHER
-        worst, best = (definition.lowest, definition.highest) if rises else (definition.highest, definition.lowest)
-        start = worst if current is None else current
-        target = _turning_point(lambda value: verdict_at(value).new_limit_minor > limit_now, start, best)
-        if target is not None:
-            then = verdict_at(target)
-            found.append(Advice(fact, current, target, then.new_limit_minor, then.outcome))
-    return tuple(sorted(found, key=_distance))
+    if explained.advice.until_us:
+        found += [policy.texts.get(finding.reason, NO_TEXT) for finding in explained.findings]
+    for change in (*explained.advice.changes, *explained.advice.by_then):
+        name = CHARACTERISTICS[change.fact].name
+        reasons = [finding.reason for finding in explained.findings if finding.fact == name]
+        reasons += [line.reason for line in explained.contributions if line.characteristic == name]
+        texts = (policy.texts.get(reason, NO_TEXT) for reason in reasons)
+        found.append(next((text for text in texts if text.advice_zh or text.advice_en), NO_TEXT))
+    return tuple(dict.fromkeys(text for text in found if text is not NO_TEXT))
 
 
-def _turning_point(improves: Callable[[int], bool], start: int, best: int) -> int | None:
-    """Give the value nearest to the start from which on things improve, none where the best doesn't."""
-    if not improves(best):
-        return None
-    if improves(start):
-        return start
-    step = 1 if best > start else -1
-    failing, working = 0, abs(best - start)
-    while working - failing > 1:
-        middle = (failing + working) // 2
-        if improves(start + step * middle):
-            working = middle
-        else:
-            failing = middle
-    return start + step * working
+def advised(explained: Explanation, currency: str) -> tuple[str, str]:
+    """Write what the customer can do, in one sentence: Chinese, English; empty where nothing went against him."""
+    if explained.advice is not None:
+        return advice_texts(explained.advice, currency)
+    return (NOTHING_KNOWN_ZH, NOTHING_KNOWN_EN) if explained.is_adverse else ("", "")
 
 
-def _distance(found: Advice) -> tuple[int, int]:
-    definition = FACTS[found.fact]
-    start = found.current
-    if start is None:
-        start = definition.lowest if definition.better is Better.HIGHER else definition.highest
-    scale = max(start, 1) if found.fact in MONEY_FACTS else definition.highest - definition.lowest
-    return abs(found.target - start) * BASIS_POINTS // scale, found.fact
-
-
-def advice_texts(found: Advice, currency: str) -> tuple[str, str]:
-    """Write advice for the customer: Chinese, English."""
-    label_zh, label_en = LABELS[FACTS[found.fact].name]
-    target, limit = _shown(found.fact, found.target, currency), display(found.limit_then_minor, currency)
-    if found.current is None:
-        return (
-            f"若{label_zh}为 {target}，其他条件不变，额度将为 {limit}。",
-            f"With {label_en} at {target}, everything else equal, your limit would be {limit}.",
-        )
-    current = _shown(found.fact, found.current, currency)
-    return (
-        f"若{label_zh}由 {current} 变为 {target}，其他条件不变，额度将为 {limit}。",
-        f"With {label_en} at {target} instead of {current}, everything else equal, your limit would be {limit}.",
-    )
-
-
-def _shown(fact: int, value: int, currency: str) -> str:
-    return display(value, currency) if fact in MONEY_FACTS else str(value)
-
-
-def summaries(decision: Decision, policy: Policy, currency: str, given: tuple[Advice, ...]) -> tuple[str, str]:
+def summaries(decision: Decision, policy: Policy, currency: str, explained: Explanation) -> tuple[str, str]:
     """Write the whole explanation for the customer: Chinese, English."""
     outcome_zh, outcome_en = OUTCOMES[decision.outcome]
     old, new = display(decision.old_limit_minor, currency), display(decision.new_limit_minor, currency)
     texts = [policy.texts.get(reason, NO_TEXT) for reason in decision.reasons]
-    spoken = [advice_texts(piece, currency) for piece in given]
     moved = decision.old_limit_minor != decision.new_limit_minor
     change_zh = f"额度由 {old} 变为 {new}" if moved else f"额度为 {new}"
     change_en = f"The limit went from {old} to {new}" if moved else f"The limit is {new}"
+    to_do, (advised_zh, advised_en) = steps(policy, explained), advised(explained, currency)
     parts_zh = [f"结果：{outcome_zh}。{change_zh}。", *(text.zh for text in texts)]
     parts_en = [f"Outcome: {outcome_en}. {change_en}.", *(text.en for text in texts)]
-    parts_zh += [text.advice_zh for text in texts if text.advice_zh] + [zh for zh, _ in spoken]
-    parts_en += [text.advice_en for text in texts if text.advice_en] + [en for _, en in spoken]
-    # Two reasons may give the same advice; once is enough.
-    parts_zh, parts_en = list(dict.fromkeys(parts_zh)), list(dict.fromkeys(parts_en))
-    return "".join(parts_zh), " ".join(parts_en)
+    parts_zh += [*(text.advice_zh for text in to_do), advised_zh]
+    parts_en += [*(text.advice_en for text in to_do), advised_en]
+    # Two reasons may say the same; once is enough.
+    return "".join(dict.fromkeys(parts_zh)), " ".join(part for part in dict.fromkeys(parts_en) if part)

@@ -16,13 +16,14 @@ from service.domain.behaviour import (
     Event,
     EventKind,
     Flag,
-    Statement,
     Told,
-    fates,
 )
 from service.domain.errors import BehaviourFull
+from service.domain.money import SUM_MAX
+from service.domain.statements import Folded, Statement, enter_payment, folded
 
-STATEMENTS_MAX: Final = 64
+STATEMENTS_MAX: Final = 512
+"""One a day for as long as they are kept, and some to come."""
 FLAGS_MAX: Final = 32
 
 _NEVER_DAY: Final = 1 << 31
@@ -30,25 +31,22 @@ _UNGROWN: Final = Behaviour(since_day=_NEVER_DAY, newest_us=0, taken_us=0)
 _TRANSACTION: Final = EventKind.TRANSACTION
 _ENQUIRY: Final = EventKind.ENQUIRY
 
-Folded = tuple[list[Statement], list[tuple[int, int]], int, bool]
-"""Statements, payments, streak and whether any was late, as Behaviour has them."""
-
 
 class Growing:
-    """What Behaviour holds, under the same names, while events change it."""
+    """What Behaviour holds, under the same names, while events change it; what is folded stands in one."""
 
     __slots__ = (
-        "_now_us", "_outside_day", "_upto_day", "enquiries", "flags", "folded_streak", "has_enquiries",
-        "has_folded_late", "has_transactions", "newest_us", "payments", "since_day", "statements", "told",
-        "transactions",
+        "_now_us", "_outside_day", "_upto_day", "enquiries", "flags", "folded", "has_enquiries", "has_transactions",
+        "newest_us", "payments", "since_day", "statements", "told", "transactions",
     )  # fmt: skip
 
     def __init__(self, behaviour: Behaviour | None, today: int, now_us: int) -> None:
         """Begin with what an account has, on a business day (days since 1970-01-01) and at a time (UTC)."""
         (
             self.since_day, self.newest_us, _, transactions, enquiries, self.flags, self.told, statements, payments,
-            self.folded_streak, self.has_folded_late, self.has_enquiries, self.has_transactions,
+            streak, has_late, self.has_enquiries, self.has_transactions, month,
         ) = behaviour if behaviour is not None else _UNGROWN  # fmt: skip
+        self.folded = Folded(streak, month, has_late)
         self.transactions, self.enquiries = list(transactions), list(enquiries)
         self.statements, self.payments = list(statements), list(payments)
         self._outside_day, self._upto_day, self._now_us = today - MONTH_DAYS, today - KEPT_DAYS, now_us
@@ -60,8 +58,8 @@ class Growing:
         return Behaviour._make(
             (
                 self.since_day, self.newest_us, self._now_us, tuple(self.transactions), tuple(self.enquiries),
-                self.flags, self.told, tuple(self.statements), tuple(self.payments), self.folded_streak,
-                self.has_folded_late, self.has_enquiries, self.has_transactions,
+                self.flags, self.told, tuple(self.statements), tuple(self.payments), self.folded.streak,
+                self.folded.has_late, self.has_enquiries, self.has_transactions, self.folded.month,
             )
         )  # fmt: skip
 
@@ -69,8 +67,8 @@ class Growing:
         """Take one more event; raises BehaviourFull where the state would outgrow its bounds."""
         kind, occurred_us, day = event.kind, event.occurred_us, event.day
         if kind is _TRANSACTION:
-            self.has_transactions = True
             self._count(self.transactions, day, event.amount_minor)
+            self.has_transactions = True
         elif kind is _ENQUIRY:
             self.has_enquiries = True
             self._count(self.enquiries, day, event.amount_minor)
@@ -90,55 +88,42 @@ class Growing:
             place = bisect_left(rows, (day,))
             if place < len(rows) and rows[place][0] == day:
                 _, count, total = rows[place]
-                rows[place] = (day, count + 1, total + amount)
+                total += amount
+                if total > SUM_MAX:
+                    what = "transactions of a business day"
+                    raise BehaviourFull(field="transaction.amount", what=what, most=str(SUM_MAX))
+                rows[place] = (day, count + 1, total)
             else:
                 rows.insert(place, (day, 1, amount))
 
     def _take_rarer(self, kind: EventKind, event: Event) -> None:
         if kind is EventKind.REPAYMENT:
-            _pay(self.payments, event.day, event.amount_minor)
-            self._keep(self._folded(self.statements))
+            enter_payment(self.payments, event.day, event.occurred_us, event.amount_minor)
+            self._keep(*self._fold(self.statements))
         elif kind is EventKind.STATEMENT:
             statements = self.statements.copy()
-            insort(statements, Statement(event.due_day, event.day, event.amount_minor))
-            folded = self._folded(statements)
-            if len(folded[0]) > STATEMENTS_MAX:
+            insort(statements, Statement(event.due_day, event.day, event.occurred_us, event.amount_minor))
+            kept, left = self._fold(statements)
+            if len(kept) > STATEMENTS_MAX:
                 raise BehaviourFull(what="statements", most=str(STATEMENTS_MAX))
-            self._keep(folded)
+            self._keep(kept, left)
         elif kind is EventKind.MISUSE_FLAG:
             self.flags = _flagged(self.flags, event)
         else:
             self.told = _told(self.told, event)
 
-    def _keep(self, folded: Folded) -> None:
-        self.statements, self.payments, self.folded_streak, self.has_folded_late = folded
+    def _fold(self, statements: list[Statement]) -> tuple[list[Statement], Folded]:
+        """Fold what lies so far back that no event from there is taken any more."""
+        upto_day, before = self._upto_day, self.folded
+        if (self.payments and self.payments[0][0] <= upto_day) or (statements and statements[0].due_day <= upto_day):
+            return folded(statements, self.payments, before, upto_day)
+        return statements, before
 
-    def _folded(self, statements: list[Statement]) -> Folded:
-        """Fold what lies so far back that no event from there is taken any more into what later facts need of it."""
+    def _keep(self, statements: list[Statement], left: Folded) -> None:
+        self.statements, self.folded = statements, left
         payments, upto_day = self.payments, self._upto_day
-        kept, streak, has_late = statements, self.folded_streak, self.has_folded_late
-        is_old = (payments and payments[0][0] <= upto_day) or (statements and statements[0].due_day <= upto_day)
-        if not is_old:
-            return kept, payments, streak, has_late
-        kept = []
-        for statement, paid_minor, paid_day in fates(statements, payments, upto_day):
-            if statement.due_day > upto_day:
-                kept.append(statement._replace(paid_before_minor=paid_minor))
-                continue
-            if not statement.is_counted:
-                is_late = not 0 < paid_day <= statement.due_day
-                streak, has_late = 0 if is_late else max(streak, 0) + 1, has_late or is_late
-            if not paid_day:
-                kept.append(statement._replace(paid_before_minor=paid_minor, is_counted=True))
-        return kept, [row for row in payments if row[0] > upto_day], streak, has_late
-
-
-def _pay(payments: list[tuple[int, int]], day: int, amount: int) -> None:
-    place = bisect_left(payments, (day,))
-    if place < len(payments) and payments[place][0] == day:
-        payments[place] = (day, payments[place][1] + amount)
-    else:
-        payments.insert(place, (day, amount))
+        if payments and payments[0][0] <= upto_day:
+            del payments[: bisect_left(payments, (upto_day + 1,))]
 
 
 def _flagged(flags: Sequence[Flag], event: Event) -> tuple[Flag, ...]:

@@ -8,14 +8,14 @@ from bisect import bisect_right
 from operator import itemgetter
 from typing import Final
 
-from service.domain import scorecard
+from service.domain import late, scorecard
 from service.domain.account import (
     UNBOUNDED,
     Growth,
     is_within,
     utilisation_bp,
 )
-from service.domain.bounds import Rooms, below, cutting_short, too_small
+from service.domain.bounds import Rooms, below, cutting_short, owed_rooms, too_small
 from service.domain.decision import (
     APPEAL,
     APPROVED,
@@ -52,7 +52,9 @@ from service.domain.policy import (
     Policy,
     Step,
     Treatment,
+    Values,
     treatment,
+    unknown,
 )
 from service.domain.rules import FIRST
 
@@ -64,6 +66,8 @@ _REFER: Final = Treatment.REFER
 
 def judge(kind: Kind, standing: Standing, policy: Policy, moment: Moment) -> Verdict:
     """Give what the policy says of a standing, for any kind but an import."""
+    if kind is RAISE and standing.growth.later is not None:
+        return _late(standing, policy, moment)
     values, broken = policy.usable(standing.profile.values, standing.profile.observed_us, moment.now_us)
     values.append(utilisation_bp(standing.limit_minor, standing.exposure_minor))
     if kind is ASSIGN:
@@ -105,7 +109,11 @@ def _assign(standing: Standing, policy: Policy, values: list[int | None], broken
     column = bisect_right(base.income_from_minor, income) - 1
     multiple = band.multiples_bp[column]
     if not multiple:
-        return Verdict(DECLINED, standing.limit_minor, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0)
+        grounds = _shortfalls(standing, policy, values, points)
+        if values[_INCOME] is None and base.absence is not None and band.multiples_bp[-1]:
+            # The band carries a limit from some income on.
+            grounds = _unknown_income((base.ground_minimum, *grounds), standing, policy, values)
+        return Verdict(DECLINED, standing.limit_minor, points, grounds, 0)
     referred = _referrals(standing, policy, values, broken)
     if referred:
         return Verdict(REFERRED, standing.limit_minor, points, referred, 0)
@@ -125,7 +133,8 @@ def _assign(standing: Standing, policy: Policy, values: list[int | None], broken
         # A cap counts only where the least limit would be reached without it.
         reached = round_down(wanted, policy.unit_minor) >= base.minimum_minor
         short = below(rooms, round_up(base.minimum_minor, policy.unit_minor)) if reached else ()
-    return Verdict(DECLINED, standing.limit_minor, points, (base.ground_minimum, *short), 0)
+    grounds = _unknown_income((base.ground_minimum, *short), standing, policy, values)
+    return Verdict(DECLINED, standing.limit_minor, points, grounds, 0)
 
 
 def _raise(
@@ -134,13 +143,17 @@ def _raise(
     """Raise the limit by the band's step within the growth caps, or say why not."""
     limit = standing.limit_minor
     points = policy.points(values)
-    refused = policy.knocked_out_of_raise(values) or _broken(broken, standing, _DECLINE) or policy.ineligible(values)
+    refused = (
+        policy.knocked_out_of_raise(values)
+        or _broken(broken, standing, _DECLINE)
+        or policy.ineligible(values, standing.profile.values)
+    )
     waits = () if refused else _waits(policy, standing.growth, day)
     if refused or (waits and standing.rules == FIRST):
         return Verdict(DECLINED, limit, points, refused or waits, 0)
     step = scorecard.band(policy.bands, sum(points)).step
     if step is None:
-        return Verdict(DECLINED, limit, points, tuple(scorecard.shortfalls(policy.scorecard, points)), 0)
+        return Verdict(DECLINED, limit, points, _shortfalls(standing, policy, values, points), 0)
     wanted = _step(step, limit)
     referred = _referrals(standing, policy, values, broken)
     if referred and not waits:
@@ -153,7 +166,8 @@ def _raise(
         nothing = () if referred or amount > 0 else _nothing(standing, policy, wanted, rooms)
         return Verdict(DECLINED, limit, points, (*waits, *nothing), 0)
     if amount <= 0:
-        return Verdict(DECLINED, limit, points, _nothing(standing, policy, wanted, rooms), 0, wanted)
+        grounds = _unknown_income(_nothing(standing, policy, wanted, rooms), standing, policy, values)
+        return Verdict(DECLINED, limit, points, grounds, 0, wanted)
     left = standing.growth.portfolio_room_minor
     if left != UNBOUNDED and amount > left:
         # All or nothing: whoever is not reached today comes first tomorrow.
@@ -176,6 +190,22 @@ def _named(policy: Policy, rooms: tuple[int, ...]) -> Rooms:
     return tuple(zip(rooms, policy.caps.grounds, strict=True))
 
 
+def _late(standing: Standing, policy: Policy, moment: Moment) -> Verdict:
+    """Raise the limit for a day after later ones, by no more than the days in order would have."""
+    ordered = judge(RAISE, late.in_order(standing), policy, moment)
+    values, _ = policy.usable(standing.profile.values, standing.profile.observed_us, moment.now_us)
+    room = min(_rooms(standing, policy, values[_INCOME] or 0))
+    found = late.bounded(ordered, standing, policy, room, moment.business_day)
+    if found.outcome is APPROVED and standing.growth.later is not None:
+        given = found.new_limit_minor - standing.limit_minor
+        for one in standing.growth.later.raises:
+            # What later days gave must have been given at the greater limit, too: it may be used less, for one.
+            then = late.after(standing, given, one)
+            if judge(RAISE, then, policy, moment).new_limit_minor - then.limit_minor < one.raised_minor:
+                return late.overtaken(ordered, standing)
+    return found
+
+
 def _temporary(
     standing: Standing, policy: Policy, values: list[int | None], broken: tuple[FactRule, ...], now_us: int
 ) -> Verdict:
@@ -188,7 +218,7 @@ def _temporary(
     assert asked is not None, "a temporary raise says how much and until when"
     too_long: tuple[Ground, ...] = ()
     if asked.is_ordered:
-        granted, rooms = TEMPORARY_ORDERED, _owed_rooms(policy, limit, None)
+        granted, rooms = TEMPORARY_ORDERED, owed_rooms(policy, limit, None)
     elif rules is None:
         return Verdict(DECLINED, limit, (), (TEMPORARY_NOT_OFFERED,), 0)
     else:
@@ -201,7 +231,7 @@ def _temporary(
         rooms = (
             (rules.maximum_minor, rules.ground_amount),
             (share(limit, rules.share_bp), rules.ground_amount),
-            *_owed_rooms(policy, limit, None if standing.rules == FIRST else values[_INCOME] or 0),
+            *owed_rooms(policy, limit, None if standing.rules == FIRST else values[_INCOME] or 0),
         )
     return _granted_until(standing, policy, rooms, granted, too_long)
 
@@ -234,7 +264,7 @@ def _overturned(standing: Standing, policy: Policy, values: list[int | None]) ->
     if standing.rules == FIRST:
         return _overturned_first(asked.asked_minor, limit, policy)
     income = None if asked.is_ordered else values[_INCOME] or 0
-    tops = _owed_rooms(policy, standing.growth.temporary_minor, income)
+    tops = owed_rooms(policy, standing.growth.temporary_minor, income)
     if not limit and not asked.is_ordered:
         tops = ((policy.base_limit.maximum_minor, policy.base_limit.ground_maximum), *tops)
     given = round_down(min(asked.asked_minor, *(top for top, _ in tops)), policy.unit_minor)
@@ -317,22 +347,6 @@ def _rooms(standing: Standing, policy: Policy, income_minor: int) -> tuple[int, 
     )
 
 
-def _owed_rooms(policy: Policy, owed: int, income_minor: int | None) -> Rooms:
-    """Give the room that each cap on what may be owed leaves above an amount; the greatest limit's alone for a person.
-
-    A person's word has no income to be held against: None.
-    """
-    caps = policy.caps
-    absolute = (caps.absolute.bound - owed, caps.absolute.ground)
-    if income_minor is None:
-        return (absolute,)
-    return (
-        absolute,
-        (share(income_minor, caps.debt_to_income_bp.bound) - owed, caps.debt_to_income_bp.ground),
-        (caps.automatic.bound - owed, caps.automatic.ground),
-    )
-
-
 def _waits(policy: Policy, so_far: Growth, day: int) -> tuple[Ground, ...]:
     """Give the grounds of the cool-downs that still run."""
     raises = policy.raises
@@ -347,11 +361,28 @@ def _waits(policy: Policy, so_far: Growth, day: int) -> tuple[Ground, ...]:
 def _broken(broken: tuple[FactRule, ...], standing: Standing, wanted: Treatment) -> tuple[Ground, ...]:
     if not broken:
         return ()
+    stored = standing.profile.values
     return tuple(
-        fact_rule.ground
+        unknown(fact_rule.absence, stored[fact_rule.fact])
         for fact_rule in broken
-        if treatment(fact_rule, standing.profile.values[fact_rule.fact]) is wanted
+        if treatment(fact_rule, stored[fact_rule.fact]) is wanted
     )
+
+
+def _shortfalls(standing: Standing, policy: Policy, values: Values, points: tuple[int, ...]) -> tuple[Ground, ...]:
+    return tuple(scorecard.shortfalls(policy.scorecard, points, values, standing.profile.values))
+
+
+def _unknown_income(
+    grounds: tuple[Ground, ...], standing: Standing, policy: Policy, values: Values
+) -> tuple[Ground, ...]:
+    """Name an income that is not known in place of the bounds that it leaves: they would speak of a low one."""
+    base = policy.base_limit
+    if values[_INCOME] is not None or base.absence is None:
+        return grounds
+    not_known = unknown(base.absence, standing.profile.values[_INCOME])
+    bounds = (base.ground_minimum, policy.caps.debt_to_income_bp.ground)
+    return tuple(dict.fromkeys(not_known if ground in bounds else ground for ground in grounds))
 
 
 def _referrals(

@@ -4,26 +4,32 @@ Promises integer results, rounded in a stated direction. Leaves the currency to 
 has one currency, so its amounts carry none.
 """
 
-from functools import lru_cache
 from typing import Final
+
+from service.domain.currencies import EXPONENTS
 
 MINOR_MAX: Final = 10**15
 """Greatest amount that a caller may send, in minor units."""
 
+SUM_MAX: Final = 10**18
+"""Greatest sum of amounts that is kept, in minor units: a thousand of the greatest, well within 64 bits."""
+
 BASIS_POINTS: Final = 10_000
 
-# ISO 4217 minor-unit exponents that differ from 2.
-_EXPONENTS: Final = {
-    "BHD": 3, "BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "IQD": 3, "ISK": 0, "JOD": 3, "JPY": 0, "KMF": 0, "KRW": 0,
-    "KWD": 3, "LYD": 3, "OMR": 3, "PYG": 0, "RWF": 0, "TND": 3, "UGX": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0,
-    "XPF": 0,
-}  # fmt: skip
+_EXPONENT_OF_OLD: Final = 2
+"""Of codes that a store holds from a time when they were taken unchecked."""
 
 
-@lru_cache(maxsize=1024)
-def is_currency_code(text: str) -> bool:
-    """Claim that the text has the form of an ISO 4217 code: three capital letters."""
-    return len(text) == 3 and text.isascii() and text.isalpha() and text.isupper()
+def is_currency(code: str) -> bool:
+    """Claim that a code is a currency of ISO 4217 that has a minor unit, and so can be owed."""
+    return code in EXPONENTS
+
+
+def currency_fault(code: str) -> str:
+    """Say what is wrong with a code that is no currency."""
+    if len(code) == 3 and code.isascii() and code.isalpha() and code.isupper():
+        return f"{code} is no currency that ISO 4217 assigns and gives a minor unit; check the code"
+    return "send an ISO 4217 code, three capital letters"
 
 
 def share(amount_minor: int, ratio_bp: int) -> int:
@@ -50,7 +56,7 @@ def round_up(amount_minor: int, unit_minor: int) -> int:
 
 def display(amount_minor: int, currency: str) -> str:
     """Write an amount for people: minor units and ISO 4217 code in, "CNY 1,234.50" out."""
-    exponent = _EXPONENTS.get(currency, 2)
+    exponent = EXPONENTS.get(currency, _EXPONENT_OF_OLD)
     whole, fraction = divmod(abs(amount_minor), 10**exponent)
     sign = "-" if amount_minor < 0 else ""
     tail = f".{fraction:0{exponent}d}" if exponent else ""

@@ -18,7 +18,8 @@ from service.domain.decision import (
 )
 from service.domain.draw import Posting
 from service.domain.entitlement import RUN_CALLER
-from service.domain.policy import DAY_US, Policy, Text
+from service.domain.explain import Explanation, advised, is_adverse, steps
+from service.domain.policy import DAY_US, DEFAULT_TEXTS, LIMIT_USED, Policy, Text
 
 TOPIC: Final = "notice"
 TEMPORARY_ENDS: Final = "temporary_ends"
@@ -66,6 +67,10 @@ class Told(NamedTuple):
     tell_by_day: int
     """Last business day to tell it; 0 where none is set."""
     reasons: tuple[Reason, ...]
+    """A reason's advice stands only where its step was verified, or where it is ours and not the policy's."""
+    advice_zh: str = ""
+    advice_en: str = ""
+    """What can be done about an outcome, verified, or that nothing is known to help; empty where nothing went wrong."""
 
 
 def kind_of(decision: Decision) -> str:
@@ -90,28 +95,44 @@ def ending(decision: Decision, policy: Policy) -> Notice | None:
     return Notice(TEMPORARY_ENDS, decision.account_id, decision.number, due_us)
 
 
-def told_of_decision(kind: str, decision: Decision, policy: Policy, currency: str) -> Told:
-    """Write the notice of a decision."""
+def told_of_decision(
+    kind: str, decision: Decision, policy: Policy, currency: str, explained: Explanation | None
+) -> Told:
+    """Write the notice of a decision; `explained` is None where this build can't judge it again."""
     temporary = decision.temporary if decision.kind is TEMPORARY else None
     before, after, codes = decision.old_limit_minor, decision.new_limit_minor, decision.reasons
     if kind == TEMPORARY_ENDS:
-        before, after, codes = after, before, ("TEMPORARY_ENDS",)
+        before, after, codes, explained = after, before, ("TEMPORARY_ENDS",), None
     if kind in (APPEAL_RECEIVED, APPEAL_UPHELD):
         # What is told is about the appeal; the reasons of what was appealed follow.
         before, codes = after, (kind.upper(), *codes)
+    verified = steps(policy, explained) if explained is not None else ()
+    advice_zh, advice_en = advised(explained, currency) if explained is not None else ("", "")
     return Told(
         kind, decision.account_id, decision.number, decision.decided_us, currency, before, after,
-        temporary.until_us if temporary is not None else 0, decision.notice_day, _reasons(codes, policy),
+        temporary.until_us if temporary is not None else 0, decision.notice_day,
+        _reasons(codes, policy, verified, is_adverse=is_adverse(decision)), advice_zh, advice_en,
     )  # fmt: skip
 
 
 def told_of_posting(kind: str, posting: Posting, policy: Policy, currency: str) -> Told:
     """Write the notice of a declined draw."""
+    has_way = posting.outstanding_minor > 0 or posting.limit_minor > posting.held_minor + posting.outstanding_minor
+    verified = tuple(policy.texts[code] for code in posting.reasons if code == LIMIT_USED.reason and has_way)
     return Told(
         kind, posting.account_id, posting.number, posting.posted_us, currency, posting.limit_minor, posting.limit_minor,
-        0, 0, _reasons(posting.reasons, policy),
+        0, 0, _reasons(posting.reasons, policy, verified, is_adverse=True),
     )  # fmt: skip
 
 
-def _reasons(codes: tuple[str, ...], policy: Policy) -> tuple[Reason, ...]:
-    return tuple(Reason(code, policy.texts[code]) for code in codes if code in policy.texts)
+def _reasons(
+    codes: tuple[str, ...], policy: Policy, verified: tuple[Text, ...], *, is_adverse: bool
+) -> tuple[Reason, ...]:
+    found = []
+    for code in codes:
+        text = policy.texts.get(code)
+        if text is not None:
+            is_ours = not is_adverse and text == DEFAULT_TEXTS.get(code)
+            stays = text in verified or is_ours
+            found.append(Reason(code, text if stays else text._replace(advice_zh="", advice_en="")))
+    return tuple(found)

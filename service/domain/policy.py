@@ -60,6 +60,13 @@ class Treatment(Enum):
     """No first limit and no raise."""
 
 
+class Absence(NamedTuple):
+    """What an outcome rests on where a fact is not known: nothing was ever told, or what was told is too old."""
+
+    missing: Ground
+    stale: Ground
+
+
 class FactRule(NamedTuple):
     """How old a fact may be, and what follows when it is missing or older."""
 
@@ -67,7 +74,7 @@ class FactRule(NamedTuple):
     max_age_us: int
     when_missing: Treatment
     when_stale: Treatment
-    ground: Ground
+    absence: Absence
 
 
 class Characteristic(NamedTuple):
@@ -79,6 +86,8 @@ class Characteristic(NamedTuple):
     points: tuple[int, ...]
     missing_points: int
     points_max: int
+    absence: Absence
+    """What speaks for the points that are lost where the fact is not known."""
 
 
 class Step(NamedTuple):
@@ -106,6 +115,8 @@ class BaseLimit(NamedTuple):
     maximum_minor: int
     ground_minimum: Ground
     ground_maximum: Ground
+    absence: Absence | None
+    """An income that is not known; None in a document of before, where the bounds that this leaves speak for it."""
 
 
 class Cap(NamedTuple):
@@ -137,6 +148,8 @@ Found = TypeVar("Found")
 Values: TypeAlias = Sequence[int | None]
 Sift: TypeAlias = Callable[[Values], tuple[Found, ...]]
 """Gives what stands for the rules that fire on usable values, in the policy's order."""
+Unmet: TypeAlias = Callable[[Values, Values], tuple[Ground, ...]]
+"""Gives the grounds of the rules that do not hold on usable values; the stored ones tell missing from stale."""
 Points: TypeAlias = Callable[[Values], tuple[int, ...]]
 Usable: TypeAlias = Callable[[Values, Sequence[int], int], tuple[list[int | None], tuple[FactRule, ...]]]
 """Gives the values that rules may use, stale ones blanked, and the fact rules that are broken (now in microseconds)."""
@@ -200,7 +213,7 @@ class Policy:
     """Points of each characteristic, in the scorecard's order; the score is their sum."""
     knocked_out_of_first: Sift[Ground]
     knocked_out_of_raise: Sift[Ground]
-    ineligible: Sift[Ground]
+    ineligible: Unmet
     """The eligibility rules of a raise that do not hold."""
     fired: Sift[Trigger]
     referred: Sift[Ground]
@@ -223,6 +236,7 @@ RAISED: Final = Ground("raise", "LIMIT_RAISED", NO_FACT, "every rule for a raise
 NOTHING_DUE: Final = Ground("reduce.triggers", "NOTHING_DUE", NO_FACT, "no trigger fires")
 LIMIT_USED: Final = Ground("", "LIMIT_USED", NO_FACT, "the draw is within what is available")
 PORTFOLIO: Final = Ground("caps.portfolio_per_day_minor", "CAP_PORTFOLIO", NO_FACT, "the day's budget has room")
+LATER_DECIDED: Final = Ground("", "LATER_DATE_DECIDED", NO_FACT, "no later business date was decided before it")
 TEMPORARY_GRANTED: Final = Ground("temporary", "TEMPORARY_GRANTED", NO_FACT, "every rule for a temporary raise holds")
 TEMPORARY_ORDERED: Final = Ground("", "TEMPORARY_ORDERED", NO_FACT, "ordered by a person of the lender")
 APPEAL_OVERTURNED: Final = Ground("", "APPEAL_OVERTURNED", NO_FACT, "an appeal was overturned")
@@ -251,6 +265,11 @@ DEFAULT_TEXTS: Final = {
     "CAP_PORTFOLIO": Text(
         "今天的提额总量已用完，您明天将优先获得提额。", "Today's raises are all given out; you come first tomorrow.",
         "明天无需申请，系统会优先为您提额。", "You need do nothing; tomorrow's raises begin with you.",
+    ),
+    "LATER_DATE_DECIDED": Text(
+        "该日的提额处理晚于其后日期，为避免多给，未提额或少提额。",
+        "The raises of this date were decided after those of a later date, so it gives less or nothing.",
+        "您无需申请，以后的日期照常评估。", "You need do nothing; the dates to come are decided as always.",
     ),
     "TEMPORARY_GRANTED": Text(
         "您的额度已临时提高，到期后自动恢复。", "Your limit is raised for a while and falls back by itself.", "", "",
@@ -309,6 +328,11 @@ DEFAULT_TEXTS: Final = {
 def treatment(fact_rule: FactRule, value: int | None) -> Treatment:
     """Give what a broken fact rule asks for, by whether the stored value is missing or stale."""
     return fact_rule.when_missing if value is None else fact_rule.when_stale
+
+
+def unknown(absence: Absence, stored: int | None) -> Ground:
+    """Give the ground of a fact that is not known, by its stored value: none is missing, an unusable one stale."""
+    return absence.missing if stored is None else absence.stale
 
 
 def requirement(fact: int, lowest: int, highest: int) -> str:

@@ -4,10 +4,13 @@ Promises that one version decides for a product and that every change has an aut
 canary are stages of the contract that nothing moves into yet.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from service.domain.errors import PolicyNotFound, PolicyStateRefused
+from service.domain.errors import InvalidRequest, PolicyNotFound, PolicyStateRefused, Violation
+from service.domain.money import currency_fault, is_currency
+from service.domain.policy import Policy
 
 
 class PolicyState(IntEnum):
@@ -48,6 +51,15 @@ class PolicyChange(NamedTuple):
     changed_us: int
 
 
+def refuse_currency(policy: Policy) -> None:
+    """Refuse to publish for a currency that nobody can owe; raises InvalidRequest.
+
+    Versions that were published before this was checked go on deciding.
+    """
+    if not is_currency(policy.currency):
+        raise InvalidRequest((Violation("document.currency", currency_fault(policy.currency)),))
+
+
 def promoted(record: PolicyRecord, active: PolicyRecord | None, now_us: int) -> tuple[PolicyRecord, ...]:
     """Give the records after a promotion from draft to active, the promoted one first.
 
@@ -76,12 +88,23 @@ def rolled_back(record: PolicyRecord, active: PolicyRecord | None, now_us: int) 
     return _switched(record, active, now_us)
 
 
-def rollback_target(records: list[PolicyRecord], product: str) -> PolicyRecord:
-    """Give the version that decided before the active one; raises PolicyNotFound where there is none."""
-    retired = [record for record in records if record.state is PolicyState.RETIRED]
-    if not retired:
-        raise PolicyNotFound("no earlier version has decided for this product", product=product)
-    return max(retired, key=lambda record: (record.activated_us, record.version))
+def rollback_target(switches: Sequence[PolicyChange], product: str) -> str:
+    """Give the version that decided before the present one and that no roll-back has left.
+
+    `switches` are the product's promotions and roll-backs, oldest first. Raises PolicyNotFound where there is none.
+    """
+    line: list[str] = []
+    for switch in switches:
+        if switch.action == "rollback" and switch.version in line:
+            del line[line.index(switch.version) + 1 :]
+        else:
+            line.append(switch.version)
+    if len(line) < 2:
+        raise PolicyNotFound(
+            "no earlier version has decided for this product, but for those that a roll-back has left; "
+            "name the version to return to", product=product,
+        )  # fmt: skip
+    return line[-2]
 
 
 def _switched(record: PolicyRecord, active: PolicyRecord | None, now_us: int) -> tuple[PolicyRecord, ...]:

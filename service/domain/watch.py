@@ -11,6 +11,8 @@ from service.domain.entitlement import RUN_CALLER
 from service.domain.facts import INDEX, NEVER_OBSERVED, Profile
 
 DAY_US: Final = 86_400_000_000
+NEVER_ASKED: Final = frozenset((Kind.IMPORT, Kind.APPEAL))
+"""Kinds that are recorded and that no caller asks for."""
 BEHAVIOUR: Final = tuple(
     INDEX[name]
     for name in (
@@ -87,8 +89,9 @@ class Look(NamedTuple):
     behaviour_days: int | None
     """Age of the youngest behaviour fact in whole days; missing where none is known."""
     decided_us: int
-    is_of_run: bool = False
-    """Made by the daily run: only accounts that are due are decided there, so its rates say nothing of the others."""
+    is_asked: bool = True
+    """A caller asked for it. Neither what the daily run decides (only who is due), nor what is taken over, nor what an
+    appeal wins is like the rest."""
 
 
 class Complaint(NamedTuple):
@@ -98,18 +101,23 @@ class Complaint(NamedTuple):
     said_us: int
 
 
-def look_at_run(number: int, product: str, kind: Kind, change_minor: int, decided_us: int) -> Look:
-    """Give what guards see of a decision of the daily run: that it was made."""
+def is_asked(kind: Kind, caller: str) -> bool:
+    """Claim that a caller asked for a decision."""
+    return kind not in NEVER_ASKED and caller != RUN_CALLER
+
+
+def look_beside(number: int, product: str, kind: Kind, change_minor: int, decided_us: int) -> Look:
+    """Give what guards see of a decision that nobody asked for: that it was made."""
     move = (change_minor > 0) - (change_minor < 0)
-    return Look(number, product, kind, move, False, (), None, None, decided_us, is_of_run=True)
+    return Look(number, product, kind, move, False, (), None, None, decided_us, is_asked=False)
 
 
 def look_at(decided: Decided) -> Look:
     """Give what guards see of a decision."""
     decision = decided.decision
     change_minor = decision.new_limit_minor - decision.old_limit_minor
-    if decision.caller == RUN_CALLER:
-        return look_at_run(decision.number, decided.product, decision.kind, change_minor, decision.decided_us)
+    if not is_asked(decision.kind, decision.caller):
+        return look_beside(decision.number, decided.product, decision.kind, change_minor, decision.decided_us)
     return look(
         decision.number, decided.product, decision.kind, change_minor,
         decision.profile, decision.points, decision.decided_us, is_plain=not decision.activations,

@@ -24,6 +24,7 @@ from service.domain.watch import DAY_US, MessageState
 from service.drill.scenarios import GOOD_VERSION, Bug, Scenario, Step
 from service.drill.traffic import Feed, Person, Traffic, pairs
 from service.engine import alerts
+from service.engine.clock import ClockOrder
 from service.engine.desk import PolicyOrder
 from service.engine.execute import execute
 from service.engine.playbook_desk import ActivationOrder
@@ -49,9 +50,12 @@ ONCALL, APPROVER = "drill-oncall", "drill-approver"
 
 
 class Clock(Protocol):
-    """The store's clock, to be turned; microseconds since the epoch UTC."""
+    """The machine's clocks, to be turned; microseconds since the epoch UTC."""
 
     time_us: int
+    """The time that has passed."""
+    off_us: int
+    """How far the machine's clock is ahead of it."""
 
 
 class Reader(Protocol):
@@ -61,7 +65,7 @@ class Reader(Protocol):
 
 
 class Stage(NamedTuple):
-    """A private store, its clock, what reads policies, and the engine's parts and a sentry over it."""
+    """A private store, its machine's clocks, what reads policies, and the engine's parts and a sentry over it."""
 
     store: Store
     clock: Clock
@@ -310,8 +314,13 @@ class Rehearsal:
         """Change what callers send of what is true."""
         self._traffic.feed = feed
 
-    def turn_clock(self, by_us: int, *, is_true: bool) -> None:
-        """Move the store's clock."""
+    def pass_time(self, by_us: int) -> None:
+        """Let time pass without traffic."""
         self._stage.clock.time_us += by_us
-        if not is_true:
-            self._false_us += by_us
+
+    def misset_clock(self, by_us: int) -> None:
+        """Set the machine's clock wrong, and let somebody say that it is right."""
+        self._stage.clock.off_us += by_us
+        desk = self._stage.parts.clock
+        desk.confirm(ClockOrder(f"{ONCALL}/confirm", b"", ONCALL, "a mistake", desk.time().ahead_us))
+        self._false_us += by_us

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from service import bootstrap
-from service.domain.account import Status, growth_then, known
+from service.domain.account import growth_then, has_limit, known
 from service.domain.daily_run import DiscrepancyKind
 from service.domain.decision import Kind, Moment, standing_of
 from service.domain.judge import judge
@@ -87,7 +87,7 @@ def rehearse(source: str, seed: int, advance: Callable[[int], None]) -> SkipRehe
         shard = store.runs.shard(day, SKIPPED)
         assert shard is not None, "the store has too few accounts for this drill"
         owed = frozenset(name for name in promised if shard.after_id < name <= shard.upto_id)
-        run, shards = runs.report(day)
+        run, shards, *_ = runs.report(day)
         granted = sum(one.granted for one in shards)
         events.append(Event(1, "run ended", f"{run.state.name.lower()}, {granted:,} granted"))
         stage.clock.time_us += DAY_US
@@ -112,7 +112,7 @@ def _promised(stage: Stage, day: int) -> frozenset[str]:
     moment = Moment(stage.clock.time_us, day)
     found = set()
     for account in stage.store.accounts():
-        if account.status is Status.ACTIVE:
+        if has_limit(account, day):
             policy = stage.parts.desk.policy(versions[account.product])
             standing = standing_of(account, known(account, day), growth_then(account, day))
             if judge(Kind.RAISE, standing, policy, moment).promised_minor:

@@ -16,6 +16,8 @@ from typing import Final
 
 from service import bootstrap, population
 from service.domain.account import Account, Status
+from service.domain.book import Book
+from service.domain.clock import Reading
 from service.domain.facts import FACTS
 from service.domain.policy import Policy
 from service.drill.rehearsal import PEOPLE, Rehearsal, Stage
@@ -34,14 +36,15 @@ TEMPLATES_MAX: Final = 20_000
 
 
 class SteppedClock:
-    """A clock that stands until it is turned; microseconds since the epoch UTC."""
+    """A machine's clocks, which stand until they are turned; microseconds since the epoch UTC."""
 
     def __init__(self, time_us: int) -> None:
         self.time_us = time_us
+        self.off_us = 0
 
-    def now_us(self) -> int:
-        """Give the time."""
-        return self.time_us
+    def read(self) -> Reading:
+        """Read them: time passes as it is turned, and the machine's clock may be off."""
+        return Reading(self.time_us + self.off_us, self.time_us, "drill")
 
 
 class BuggyReader:
@@ -50,9 +53,9 @@ class BuggyReader:
     def __init__(self) -> None:
         self.bug: Bug | None = None
 
-    def read(self, document: str) -> tuple[Policy, str]:
+    def read(self, document: str, *, is_new: bool = False) -> tuple[Policy, str]:
         """Compile a document."""
-        policy, content_hash = bootstrap.read_policy(document)
+        policy, content_hash = bootstrap.read_policy(document, is_new=is_new)
         if self.bug is not None and policy.version == BROKEN_VERSION:
             policy = self.bug(replace(policy))
         return policy, content_hash
@@ -87,12 +90,14 @@ def staging(source: str, seed: int) -> Iterator[tuple[Stage, list[Person]]]:
             bootstrap.copy_store(source, path)
             with bootstrap.open_ledger(f"sqlite:///{path}") as ledger:
                 product, people = _of_store(ledger, seed) or (product, people)
-        clock = SteppedClock(bootstrap.now_us())
-        store = SqliteStore(path, clock.now_us)
+        store = SqliteStore(path, bootstrap.now_us)
         stack.callback(store.close)
+        # A copy goes on from the time of its store, however old it is.
+        kept, newest_us = store.clock.kept(), Book.microsecond(store.control().last_number)
+        clock = SteppedClock(max(bootstrap.now_us() if kept is None else kept.time_us - kept.owed_us, newest_us))
         reader = BuggyReader()
-        parts = bootstrap.make_parts(store, settings, reader.read)
-        sentry, _ = bootstrap.make_sentry(store, DirectLine(parts.codec), settings, clock.now_us, sentry_meters(None))
+        parts = bootstrap.make_parts(store, settings, reader.read, clock.read)
+        sentry, _ = bootstrap.make_sentry(store, DirectLine(parts.codec), settings, store.now_us, sentry_meters(None))
         yield Stage(store, clock, reader, parts, sentry, product), _enough(people)
 
 

@@ -51,7 +51,8 @@ class Brake:
         for _, decision in book.decisions:
             currency = book.accounts[decision.account_id].currency
             rise = decision.new_limit_minor - decision.old_limit_minor
-            if rise > 0 and decision.kind is not IMPORT and currency in self._limits:
+            # Where neither bound is set nothing is added up, so no sum outgrows its bound.
+            if rise > 0 and decision.kind is not IMPORT and any(self._limits.get(currency, ())):
                 grown[currency] = grown.get(currency, 0) + rise
         if not grown:
             return

@@ -6,25 +6,27 @@ day has one key, whichever worker sends it. Whoever waits for the budget comes b
 """
 
 from collections.abc import Sequence
-from datetime import date, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
+from service.domain.account import DAYS_BACK_MAX
 from service.domain.book import Answered
 from service.domain.daily_run import (
     LAST_ID,
     QUEUE_SHARD,
     Closing,
+    ClosingReport,
     ClosingState,
     Discrepancy,
-    DiscrepancyCount,
     DiscrepancyKind,
     Line,
     Run,
+    RunReport,
     RunState,
     Shard,
     added,
     line_of,
 )
+from service.domain.days import iso
 from service.domain.decision import APPROVED, RAISE, Criticality, DecideCommand, Decided, Decision
 from service.domain.entitlement import RUN_CALLER, Entitlement, run_key
 from service.domain.errors import (
@@ -43,40 +45,20 @@ from service.engine import alerts
 from service.engine.brake import Brake
 from service.engine.control import Control
 from service.engine.execute import execute_beside, transaction
+from service.engine.left_short import count_left_short, enter_left_short
 from service.engine.ports import Calendar, ControlRow, RunStore, Store
 from service.engine.reports import Tally
 from service.engine.run_work import Ask, Chunk, Reply, Task, TaskKind
 
-DAYS_BACK_MAX: Final = 31
-"""How many days a run may lie back."""
+LAST_DAY: Final = 1 << 31
+"""Above every business day."""
 SEAL: Final = b"holdline:run"
-_EPOCH: Final = date(1970, 1, 1)
 _APART: Final = (AccountClosed, AccountNotFound, NoLimitAssigned)
 """What rules out one account's raise and no other's."""
 
 
 class TaskLost(Exception):
     """The task is somebody else's by now, or over."""
-
-
-class RunReport(NamedTuple):
-    """A run with its shards."""
-
-    run: Run
-    shards: tuple[Shard, ...]
-
-
-class ClosingReport(NamedTuple):
-    """A closing, and what does not add up."""
-
-    closing: Closing
-    counts: tuple[DiscrepancyCount, ...]
-    discrepancies: tuple[Discrepancy, ...]
-
-
-def iso(business_day: int) -> str:
-    """Write a business day as YYYY-MM-DD."""
-    return (_EPOCH + timedelta(days=business_day)).isoformat()
 
 
 class RunDesk:
@@ -103,21 +85,17 @@ class RunDesk:
         """Start a day's run, or take a cancelled one up again; once a day. Raises InvalidRequest or DayClosed."""
         with transaction(self._store, self._control) as row:
             today = self._calendar.business_day(row.now_us)
+            if self._runs.closing(business_day) is not None:
+                raise DayClosed(business_date=iso(business_day))
             if not today - DAYS_BACK_MAX <= business_day <= today:
                 days = f"{iso(today)} or one of the {DAYS_BACK_MAX} days before"
                 what = f"{iso(business_day)} is out of range; send {days}"
                 raise InvalidRequest((Violation("business_date", what),))
-            if self._runs.closing(business_day) is not None:
-                raise DayClosed(business_date=iso(business_day))
             run = self._runs.run(business_day)
             if run is None:
-                run = Run(business_day, RunState.RUNNING, caller, row.now_us, 0, 0, "", is_cut=False)
-                self._runs.enter_run(run)
-                if self._runs.waiting_day(business_day):
-                    self._runs.enter_shard(Shard(business_day, QUEUE_SHARD, "", "", "", "", 0, 0, 0, 0, 0))
+                self._runs.enter_run(Run(business_day, RunState.RUNNING, caller, row.now_us, 0, 0, "", is_cut=False))
             elif run.state is RunState.CANCELLED:
-                run = run._replace(state=RunState.RUNNING, ended_us=0)
-                self._runs.enter_run(run)
+                self._runs.enter_run(run._replace(state=RunState.RUNNING, ended_us=0))
         return self.report(business_day)
 
     def cancel(self, business_day: int) -> RunReport:
@@ -130,7 +108,15 @@ class RunDesk:
 
     def report(self, business_day: int) -> RunReport:
         """Read a run; raises RunNotFound."""
-        return RunReport(self._run(business_day), tuple(self._runs.shards(business_day)))
+        run = self._run(business_day)
+        waits_for = self._waits_for(business_day) if run.state is RunState.RUNNING else 0
+        return RunReport(
+            run, tuple(self._runs.shards(business_day)), count_left_short(self._runs, business_day), waits_for
+        )
+
+    def _waits_for(self, business_day: int) -> int:
+        """Give the earlier day that an open one waits for, 0 where it is its turn."""
+        return first_day if (first_day := self._first_open_day()) < business_day else 0
 
     def _run(self, business_day: int) -> Run:
         run = self._runs.run(business_day)
@@ -174,7 +160,15 @@ class RunDesk:
         """Read a closing with a page of its discrepancies; raises RunNotFound."""
         counts = tuple(self._runs.discrepancy_counts(business_day))
         found = self._runs.discrepancies(business_day, after_id, count) if count else []
-        return ClosingReport(self._closing(business_day), counts, tuple(found))
+        closing = self._closing(business_day)
+        waits_for = 0 if closing.ended_us else self._waits_for(business_day)
+        return ClosingReport(closing, counts, tuple(found), waits_for)
+
+    def discrepancies(self, business_day: int, after_id: str, count: int) -> list[Discrepancy]:
+        """Read a page of what does not add up on a day that was run or closed; raises RunNotFound."""
+        if self._runs.run(business_day) is None:
+            self._closing(business_day)
+        return self._runs.discrepancies(business_day, after_id, count)
 
     def _closing(self, business_day: int) -> Closing:
         closing = self._runs.closing(business_day)
@@ -209,19 +203,37 @@ class RunDesk:
         return Reply(None, refusal, self._tally.answers)
 
     def _next_task(self, holder: str, now_us: int) -> Task | None:
+        """Give a worker its task of the first day that is open: days that follow wait for it."""
+        first_day = self._first_open_day()
         for run in self._runs.runs_open():
-            task = self._next_shard(run, holder, now_us)
-            if task is not None:
-                return task
+            if run.business_day == first_day:
+                task = self._next_shard(run, holder, now_us)
+                is_over = task is None and self._run(first_day).state is RunState.DONE
+                return self._next_task(holder, now_us) if is_over else task
         for closing in self._runs.closings_open():
-            if _is_free(closing, holder, now_us):
+            if closing.business_day == first_day and _is_free(closing, holder, now_us):
                 self._runs.enter_closing(closing._replace(holder=holder, lease_us=now_us + self._lease_us))
                 kind = TaskKind.CLOSE if closing.state is ClosingState.CLOSING else TaskKind.MAKE_GOOD
-                return Task(kind, closing.business_day, 0, closing.done_id, LAST_ID)
+                waiting_day = self._runs.waiting_day(closing.business_day) if kind is TaskKind.MAKE_GOOD else 0
+                return Task(kind, closing.business_day, 0, closing.done_id, LAST_ID, waiting_day)
         return None
+
+    def _first_open_day(self) -> int:
+        """Give the first day whose run or closing is at work, LAST_DAY where there is none."""
+        open_days = [run.business_day for run in self._runs.runs_open()]
+        open_days += [closing.business_day for closing in self._runs.closings_open()]
+        return min(open_days, default=LAST_DAY)
+
+    def _refuse_turn(self, business_day: int) -> None:
+        """Refuse a chunk of a day while an earlier one, started meanwhile, is open; raises TaskLost."""
+        if earlier := self._waits_for(business_day):
+            raise TaskLost(f"{iso(earlier)} comes first")
 
     def _next_shard(self, run: Run, holder: str, now_us: int) -> Task | None:
         shards = self._runs.shards(run.business_day)
+        if not shards and self._runs.waiting_day(run.business_day):
+            # Who waits is known once earlier days are over, which may be after the start.
+            shards = [Shard(run.business_day, QUEUE_SHARD, "", "", "", "", 0, 0, 0, 0, 0)]
         unfinished = [shard for shard in shards if not shard.done_us]
         is_queue = bool(unfinished) and unfinished[0].shard == QUEUE_SHARD
         # Whoever waits comes first, so nobody else begins.
@@ -238,6 +250,11 @@ class RunDesk:
             )  # fmt: skip
         if not unfinished:
             self._runs.enter_run(run._replace(state=RunState.DONE, ended_us=now_us))
+            if short := count_left_short(self._runs, run.business_day):
+                alerts.send(
+                    self._store.outbox, alerts.WARNING, "run_left_short", now_us, business_date=iso(run.business_day),
+                    accounts=short,
+                )  # fmt: skip
         return None
 
     def _cut(self, run: Run, number: int) -> Shard:
@@ -273,8 +290,10 @@ class RunDesk:
         shard = self._runs.shard(chunk.business_day, chunk.shard)
         if run.state is not RunState.RUNNING:
             raise TaskLost(f"the run is {run.state.name.lower()}")
+        self._refuse_turn(chunk.business_day)
         if shard is None or shard.holder != holder or shard.done_us or shard.done_id != chunk.from_id:
             raise TaskLost("another worker has the shard, or has gone on from here")
+        enter_left_short(self._store, self._control, answers)
         promised = _promised(answers)
         granted = sum(decision.outcome is APPROVED for decision in promised)
         waiting = sum(decision.reasons[0] == PORTFOLIO.reason for decision in promised)
@@ -283,6 +302,7 @@ class RunDesk:
                 done_id=chunk.done_id, lease_us=now_us + self._lease_us, looked=shard.looked + chunk.looked,
                 granted=shard.granted + granted, withheld=shard.withheld + len(promised) - granted,
                 done_us=now_us if chunk.is_done else 0, waiting=shard.waiting + waiting,
+                without_limit=shard.without_limit + chunk.without_limit,
             )
         )  # fmt: skip
         if chunk.accounts and not run.accounts:
@@ -295,9 +315,11 @@ class RunDesk:
         is_over = closing.state in (ClosingState.CLOSED, ClosingState.MADE_GOOD)
         if closing.holder != holder or is_over or closing.done_id != chunk.from_id:
             raise TaskLost("another worker has the closing, or has gone on from here")
+        self._refuse_turn(chunk.business_day)
         lines = added(closing.lines, chunk.lines)
         for found in chunk.discrepancies:
             self._runs.enter_discrepancy(found)
+        enter_left_short(self._store, self._control, answers)
         state: ClosingState = closing.state
         if state is ClosingState.MAKING_GOOD:
             self._enter_made_good(chunk, answers)
@@ -331,11 +353,12 @@ class RunDesk:
 
     def _opened_incident(self, business_day: int, now_us: int) -> str:
         """Open an incident where the day does not add up, and tell the outside; gives its id."""
-        counts = self._runs.discrepancy_counts(business_day)
+        counts = {count.kind: count.accounts for count in self._runs.discrepancy_counts(business_day)}
+        counts.pop(DiscrepancyKind.LEFT_SHORT, None)
         if not counts:
             return ""
         incident = f"day-{iso(business_day)}"
-        facts = {count.kind.name.lower(): count.accounts for count in counts}
+        facts = {kind.name.lower(): accounts for kind, accounts in counts.items()}
         alerts.send(
             self._store.outbox, alerts.CRITICAL, "day_does_not_add_up", now_us, business_date=iso(business_day),
             incident=incident, **facts,

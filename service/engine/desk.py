@@ -14,9 +14,9 @@ from service.domain.errors import (
     AccountNotFound,
     DecisionNotFound,
     HoldNotFound,
-    IdempotencyKeyReused,
     InvalidRequest,
     PolicyNotFound,
+    PolicyStateRefused,
     PolicyVersionExists,
     Violation,
 )
@@ -28,12 +28,23 @@ from service.domain.policy_life import (
     PolicyRecord,
     PolicyState,
     promoted,
+    refuse_currency,
     rollback_target,
     rolled_back,
 )
+from service.engine import once
 from service.engine.control import Control
 from service.engine.execute import moment_of, newcomer, transaction
 from service.engine.ports import Calendar, PolicyReader, Store
+
+
+class CheckedPolicy(NamedTuple):
+    """What a document says of itself, once it has passed every check; the hash in hexadecimal."""
+
+    version: str
+    product: str
+    currency: str
+    content_hash: str
 
 
 class PolicyOrder(NamedTuple):
@@ -47,6 +58,12 @@ class PolicyOrder(NamedTuple):
     product: str = ""
     document: str = ""
     reason: str = ""
+    from_version: str = ""
+    """With a roll-back: the version that it is to leave; empty: whichever decides."""
+    is_tried: bool = False
+    """With a roll-back: say what it would do, and write nothing."""
+    checked: CheckedPolicy | None = None
+    """What the document was found to be, where it was checked before; else it is checked on the way."""
 
 
 class PolicyChanged(NamedTuple):
@@ -146,9 +163,24 @@ class Desk:
         policy = self.policy(decision.policy_version)
         return Evaluation(decision, after, policy, explain(decision, policy, mode))
 
-    def validate(self, document: str) -> str:
-        """Give a document's content hash; raises InvalidRequest with every violation."""
-        return self._read_policy(document)[1]
+    def check(self, document: str) -> CheckedPolicy:
+        """Give what a new document says of itself; raises InvalidRequest with every violation."""
+        policy, content_hash = self._read_policy(document, is_new=True)
+        refuse_currency(policy)
+        return CheckedPolicy(policy.version, policy.product, policy.currency, content_hash)
+
+    def check_to_publish(self, document: str) -> CheckedPolicy:
+        """Give what a document says of itself; raises InvalidRequest with every violation.
+
+        A version that was published before more was asked of new ones is still the same content.
+        """
+        try:
+            return self.check(document)
+        except InvalidRequest:
+            existing = self._published(document)
+            if existing is None:
+                raise
+            return CheckedPolicy(existing.version, existing.product, existing.currency, existing.content_hash)
 
     def policy_record(self, version: str) -> PolicyRecord:
         """Give a published version; raises PolicyNotFound."""
@@ -166,48 +198,67 @@ class Desk:
 
         Raises InvalidRequest, IdempotencyKeyReused, PolicyNotFound, PolicyVersionExists or PolicyStateRefused.
         """
+        if order.is_tried:
+            records, previous_version = self._switch(order, self._store.control().now_us)
+            return PolicyChanged(records[0], previous_version, replayed=False)
         with transaction(self._store, self._control) as row:
-            recorded = self._store.policy_change(order.key)
+            found = self._store.policy_change(order.key)
+            recorded = once.recorded(self._store, order.key, order.fingerprint, found)
             if recorded is not None:
-                if recorded.fingerprint != order.fingerprint:
-                    raise IdempotencyKeyReused(request_id=order.key.partition("/")[2])
                 return PolicyChanged(self.policy_record(recorded.version), recorded.previous_version, replayed=True)
             now_us = row.now_us
-            if order.action == "publish":
-                return self._publish(order, now_us)
-            return self._switch(order, now_us)
+            self._store.enter_key(order.key, now_us)
+            if order.action != "publish":
+                records, previous_version = self._switch(order, now_us)
+                self._store.write_policies(records, self._recorded(order, records[0], previous_version, now_us))
+                return PolicyChanged(records[0], previous_version, replayed=False)
+            changed = self._publish(order, now_us)
+            if changed.replayed:
+                # The key stands for it from now on, though the content was published before.
+                self._store.write_policies((), self._recorded(order, changed.record, "", now_us))
+            return changed
 
     def _publish(self, order: PolicyOrder, now_us: int) -> PolicyChanged:
-        policy, content_hash = self._read_policy(order.document)
-        existing = self._store.policy(policy.version)
+        checked = order.checked or self.check_to_publish(order.document)
+        existing = self._store.policy(checked.version)
         if existing is not None:
-            if existing.content_hash != content_hash:
+            if existing.content_hash != checked.content_hash:
                 raise PolicyVersionExists(version=existing.version, content_hash=existing.content_hash)
             return PolicyChanged(existing, "", replayed=True)
-        record = PolicyRecord(
-            policy.version, policy.product, policy.currency, content_hash, order.document, PolicyState.DRAFT,
-            order.caller, now_us, 0,
-        )  # fmt: skip
+        record = PolicyRecord(*checked, order.document, PolicyState.DRAFT, order.caller, now_us, 0)
         self._store.write_policies((record,), self._recorded(order, record, "", now_us))
         return PolicyChanged(record, "", replayed=False)
 
-    def _switch(self, order: PolicyOrder, now_us: int) -> PolicyChanged:
+    def _published(self, document: str) -> PolicyRecord | None:
+        """Give the stored version that has a document's content, if there is one."""
+        try:
+            policy, content_hash = self._read_policy(document)
+        except InvalidRequest:
+            return None
+        existing = self._store.policy(policy.version)
+        return existing if existing is not None and existing.content_hash == content_hash else None
+
+    def _switch(self, order: PolicyOrder, now_us: int) -> tuple[tuple[PolicyRecord, ...], str]:
+        """Give the records after a promotion or roll-back, the version that decides first, and the one that is left."""
         promotes = order.action == "promote"
         if order.version:
             record = self.policy_record(order.version)
         else:
-            record = rollback_target(self.policy_records(order.product), order.product)
+            record = self.policy_record(rollback_target(self._store.policy_switches(order.product), order.product))
         if order.product and record.product != order.product:
             raise PolicyNotFound("this version decides for another product", version=record.version)
         previous_version = self._store.active_versions().get(record.product, "")
         active = self._store.policy(previous_version) if previous_version else None
+        if order.from_version not in ("", previous_version):
+            raise PolicyStateRefused(
+                "another version decides by now; look again", version=order.from_version, active=previous_version
+            )
+        records = (promoted if promotes else rolled_back)(record, active, now_us)
         if active is not None and active.currency != record.currency:
             raise PolicyNotFound(
                 f"the product's currency is {active.currency}; accounts can't change theirs", version=record.version
             )
-        records = (promoted if promotes else rolled_back)(record, active, now_us)
-        self._store.write_policies(records, self._recorded(order, record, previous_version, now_us))
-        return PolicyChanged(records[0], previous_version, replayed=False)
+        return records, previous_version
 
     @staticmethod
     def _recorded(order: PolicyOrder, record: PolicyRecord, previous_version: str, now_us: int) -> PolicyChange:

@@ -10,11 +10,20 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Final
 
-from service.domain import notice
+from service.domain import late, notice
 from service.domain.account import Account, known, opened
-from service.domain.book import Answered, Book, Command, Recorded, key_of, wanted
-from service.domain.decide import decide, growth_minor
-from service.domain.decision import ASSIGN, DECLINED, IMPORT, DecideCommand, Decided, Moment
+from service.domain.book import Answered, Book, Command, Elsewhere, Recorded, key_of, wanted
+from service.domain.decide import decide, growth_minor, judge_in
+from service.domain.decision import (
+    ASSIGN,
+    DECLINED,
+    IMPORT,
+    DecideCommand,
+    Decided,
+    Decision,
+    Moment,
+    recorded_standing,
+)
 from service.domain.draw import DrawCommand, Posted, declined, post
 from service.domain.entitlement import RUN_CALLER, entitlement_of
 from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, Unavailable
@@ -22,7 +31,7 @@ from service.domain.event import TAKEN, TAKEN_BEFORE, EventCommand, check
 from service.domain.growing import Growing
 from service.domain.mode import admit
 from service.domain.playbook import Request
-from service.domain.policy import Policy
+from service.domain.policy import LATER_DECIDED, Policy
 from service.engine.brake import Brake, BrakeTripped
 from service.engine.budget import Purse
 from service.engine.control import Control
@@ -144,6 +153,8 @@ def answer(
     key = key_of(command.caller, command.request_id)
     recorded = book.answers.get(key)
     if recorded is not None:
+        if isinstance(recorded, Elsewhere):
+            return IdempotencyKeyReused(request_id=command.request_id)
         record = recorded.posting if isinstance(recorded, Posted) else recorded.decision
         if record.fingerprint != command.fingerprint:
             return IdempotencyKeyReused(request_id=command.request_id)
@@ -173,6 +184,8 @@ def _enter_decision(
     """Decide, and enter the decision with what it settles of the promise ledger; raises HoldlineError."""
     if command.business_day and command.business_day != moment.business_day:
         moment = _on_day(moment, command.business_day)
+        if purse.is_spent_by_later(policy, moment.business_day):
+            moment = moment._replace(is_budget_spent=True)
     if policy.caps.portfolio_per_day_minor is not None:
         moment = moment._replace(portfolio_room_minor=purse.room(policy, moment.business_day))
     number = book.next_number(moment.now_us)
@@ -192,9 +205,21 @@ def _enter_decision(
             if entitlement.waiting_since == decision.business_day and decision.caller == RUN_CALLER:
                 book.tell(notice.RAISE_WAITS, decision.account_id, decision.number, moment.now_us)
         book.entitlements.append(entitlement)
+        if entitlement.reason == LATER_DECIDED.reason and policy.caps.portfolio_per_day_minor is not None:
+            purse.set_aside(policy.product, decision.business_day, _withheld_minor(decision, policy, control))
     if policy.caps.portfolio_per_day_minor is not None and (raised_minor := growth_minor(account, decision)) > 0:
         purse.spend(policy, decision.business_day, raised_minor)
     return made
+
+
+def _withheld_minor(decision: Decision, policy: Policy, control: Control) -> int:
+    """Give what the days in order would have given where a later one came first, in minor units."""
+    standing = recorded_standing(decision)
+    ordered = late.in_order(standing)
+    moment = Moment(decision.decided_us, decision.business_day)
+    names = decision.account_id, policy.product
+    verdict = judge_in(control.mode, decision.kind, *names, ordered, policy, moment).verdict
+    return late.in_order_minor(verdict, standing)
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from service.domain import notice
-from service.domain.account import Account
+from service.domain.account import UNBOUNDED, WINDOW_DAYS, Account, known
 from service.domain.book import Answered
 from service.domain.case import (
     Case,
@@ -18,10 +18,10 @@ from service.domain.case import (
     Voice,
     VoiceKind,
     refuse_appeal,
+    refuse_over,
     resolved,
 )
-from service.domain.decide import judge_in
-from service.domain.decision import Ask, Criticality, DecideCommand, Decided, Kind, Moment, Outcome, recorded_standing
+from service.domain.decision import Ask, Criticality, DecideCommand, Decided, Decision, Kind, Outcome
 from service.domain.errors import (
     AccountNotFound,
     AppealExists,
@@ -29,26 +29,30 @@ from service.domain.errors import (
     CaseNotFound,
     DecisionNotFound,
     HoldlineError,
-    IdempotencyKeyReused,
     InvalidRequest,
     Violation,
 )
 from service.domain.explain import Explanation, explain
-from service.domain.facts import merge
+from service.domain.hindsight import corrected_profile, is_for_a_person, news_that_stand
 from service.domain.mode import admit
 from service.domain.notice import Notice
 from service.domain.playbook import Request
-from service.domain.policy import Policy
+from service.domain.policy import DAY_US, PORTFOLIO, Policy
+from service.engine import once
 from service.engine.brake import Brake
+from service.engine.budget import Purse
 from service.engine.control import Control
 from service.engine.execute import execute_beside, transaction
-from service.engine.ports import Calendar, ControlRow, Store
+from service.engine.ports import NUMBER_MAX, Calendar, ControlRow, Store
+from service.engine.retrial import CASES_MAX, Retrial, retry
 
 APPEALS_CALLER: Final = "holdline:appeals"
 NOBODY: Final = "holdline:corrected-facts"
 """Who resolves a case whose corrected facts settle it."""
 OPEN_STATES: Final = (CaseState.OPEN, CaseState.AWAITING_SECOND)
 FAR_US: Final = 1 << 62
+ALONE_US: Final = WINDOW_DAYS * DAY_US
+"""So far back what one person alone gave an account counts towards what one person alone may give it."""
 
 
 class Said(NamedTuple):
@@ -116,11 +120,10 @@ class FeedbackDesk:
             return self._say(said, row.now_us)
 
     def _say(self, said: Said, now_us: int) -> tuple[int, bool]:
-        recorded = self._store.cases.voice(said.key)
+        recorded = once.recorded(self._store, said.key, said.fingerprint, self._store.cases.voice(said.key))
         if recorded is not None:
-            if recorded.fingerprint != said.fingerprint:
-                raise IdempotencyKeyReused(request_id=said.key.partition("/")[2])
             return recorded.number, True
+        self._store.enter_key(said.key, now_us)
         account = self._admitted(said.account_id)
         version = ""
         reasons: tuple[str, ...] = ()
@@ -139,20 +142,36 @@ class FeedbackDesk:
         Raises AccountNotFound, DecisionNotFound, NothingToAppeal, AppealExists, InvalidRequest or IdempotencyKeyReused.
         """
         told = self._open(said)
-        case = told.case
         # A retry settles what a crash left between the two commits.
-        if case.state is not CaseState.OPEN or not case.suggested_minor:
+        if told.case.state is not CaseState.OPEN or not told.case.news:
             return told
-        account = self._account(case.account_id)
-        if case.suggested_minor - account.limit_minor > self._rooms_minor.get(account.currency, 0):
-            return told
-        settled = case._replace(state=CaseState.OVERTURNED, resolved_by=NOBODY, resolved_us=self.now_us())
-        change = CaseChange(f"{NOBODY}/{case.name}", b"", case.number, "settle", NOBODY, settled.resolved_us)
         try:
-            return told._replace(case=self._overturned(settled, case.suggested_minor, change))
+            return self._settled(told)
         except AppealHeld:
             # A person decides when nothing holds it any more.
             return told
+
+    def _settled(self, told: Told) -> Told:
+        """Let corrected facts settle a case where nothing wants a person's eye; raises AppealHeld."""
+        case, account = told.case, self._account(told.case.account_id)
+        again = retry(self._store, self._control, account, case)
+        row = self._store.control()
+        policy = self._control.active(account.product)
+        limit_minor = _suggestion(again, account, case, policy)
+        today = self._calendar.business_day(row.now_us)
+        profile = corrected_profile(known(account, today), again.corrections if again else ())
+        if (
+            not limit_minor
+            or limit_minor - account.limit_minor > self._rooms_minor.get(account.currency, 0)
+            or limit_minor > policy.caps.automatic.bound
+            or is_for_a_person(account, profile, policy, row.now_us)
+        ):
+            return told
+        settled = case._replace(
+            state=CaseState.OVERTURNED, resolved_by=NOBODY, resolved_us=row.now_us, suggested_minor=limit_minor
+        )
+        change = CaseChange(f"{NOBODY}/{case.name}", b"", case.number, "settle", NOBODY, row.now_us)
+        return told._replace(case=self._overturned(settled, limit_minor, change, account, again))
 
     def _open(self, said: Said) -> Told:
         with transaction(self._store, self._control) as row:
@@ -166,68 +185,50 @@ class FeedbackDesk:
                 raise AppealExists(case_id=existing.name, decision_id=f"{said.decision:016x}")
             refuse_appeal(decided.decision)
             self._refuse_currencies(said, account)
-            suggested = self._suggested(said, decided, account)
-            case = self._store.cases.enter(
-                Case(
-                    0,
-                    said.account_id,
-                    said.decision,
-                    CaseState.OPEN,
-                    said.text,
-                    said.news,
-                    said.caller,
-                    row.now_us,
-                    row.now_us + self._appeal_us,
-                    suggested,
-                )
-            )
+            opened = Case(
+                0, said.account_id, said.decision, CaseState.OPEN, said.text, said.news, said.caller, row.now_us,
+                row.now_us + self._appeal_us, 0,
+            )  # fmt: skip
+            case = self._store.cases.enter(opened._replace(suggested_minor=self._suggested(opened, account)))
             change = CaseChange(said.key, said.fingerprint, case.number, f"submit F{number}", said.caller, row.now_us)
             self._store.cases.enter_change(change)
             received = Notice(notice.APPEAL_RECEIVED, said.account_id, said.decision, row.now_us)
             self._store.outbox.tell([received], set(), row.now_us)
             return Told(case, account.currency, replayed=False)
 
-    def _suggested(self, said: Said, decided: Decided, account: Account) -> int:
-        """Give the limit that corrected facts give, 0 where they change nothing.
-
-        It is the present one and by how much more the recorded decision, judged again by them, would have given.
-        """
-        if not said.news:
+    def _suggested(self, case: Case, account: Account) -> int:
+        """Give the limit that corrected facts give by now, 0 where that is no more than the present one."""
+        if not case.news:
             return 0
-        decision = decided.decision
-        policy = self._control.version(self._store, decision.policy_version)
-        mode = self._control.recorded_mode(self._store, decision.activations)
-        standing = recorded_standing(decision)
-        standing = standing._replace(profile=merge(standing.profile, said.news, decision.decided_us))
-        moment = Moment(decision.decided_us, decision.business_day)
-        verdict = judge_in(mode, decision.kind, decision.account_id, decided.product, standing, policy, moment).verdict
-        more = verdict.new_limit_minor - decision.new_limit_minor
-        return account.limit_minor + more if more > 0 and decision.kind is not Kind.TEMPORARY else 0
+        again = retry(self._store, self._control, account, case)
+        return _suggestion(again, account, case, self._control.active(account.product))
 
     def resolve(self, word: Word) -> Told:
         """Take a person's word on a case.
 
         Raises CaseNotFound, CaseOver, ApprovalRefused, AppealHeld, InvalidRequest or IdempotencyKeyReused.
         """
-        recorded = self._store.cases.change(word.key)
+        recorded = once.recorded(self._store, word.key, word.fingerprint, self._store.cases.change(word.key))
         case = self.case(word.number)
         account = self._account(case.account_id)
         if recorded is not None:
-            if recorded.fingerprint != word.fingerprint:
-                raise IdempotencyKeyReused(request_id=word.key.partition("/")[2])
             return Told(case, account.currency, replayed=True)
+        refuse_over(case)
         if word.resolution is Resolution.OVERTURN:
             _refuse_limit(word, account)
         now_us = self.now_us()
-        room = self._rooms_minor.get(account.currency, 0)
+        room = self._rooms_minor.get(account.currency, 0) - self._given_alone_minor(account, now_us)
         after = resolved(
             case, word.resolution, word.limit_minor, word.caller, word.note, room, now_us, account.limit_minor
         )
         change = CaseChange(word.key, word.fingerprint, case.number, after.state.name.lower(), word.caller, now_us)
         if after.state is CaseState.OVERTURNED:
-            return Told(self._overturned(after, word.limit_minor, change), account.currency, replayed=False)
+            again = retry(self._store, self._control, account, case)
+            made = self._overturned(after, word.limit_minor, change, account, again)
+            return Told(made, account.currency, replayed=False)
         with transaction(self._store, self._control) as row:
             self._admitted(case.account_id)
+            self._store.enter_key(word.key, row.now_us)
             self._store.cases.enter(after)
             self._store.cases.enter_change(change)
             if after.state is CaseState.UPHELD:
@@ -235,15 +236,32 @@ class FeedbackDesk:
                 self._store.outbox.tell([upheld], set(), row.now_us)
         return Told(after, account.currency, replayed=False)
 
-    def _overturned(self, case: Case, limit_minor: int, change: CaseChange) -> Case:
-        """Give the limit by an ordinary decision that cites the case, and enter both; raises AppealHeld."""
+    def _given_alone_minor(self, account: Account, now_us: int) -> int:
+        """Give by how much the account's limit was raised of late on one person's word, so that many small are one."""
+        given_minor = 0
+        for case in self._store.cases.of_account(account.account_id, NUMBER_MAX, CASES_MAX):
+            if case.result and case.resolved_by != NOBODY and case.resolved_us > now_us - ALONE_US:
+                made = self._decision(account.account_id, case.result).decision
+                is_by_two = case.proposed_minor == made.new_limit_minor and case.proposed_by != case.resolved_by
+                given_minor += 0 if is_by_two else made.new_limit_minor - made.old_limit_minor
+        return given_minor
+
+    def _overturned(
+        self, case: Case, limit_minor: int, change: CaseChange, account: Account, again: Retrial | None
+    ) -> Case:
+        """Give the limit by an ordinary decision that cites the case, and enter both; raises AppealHeld.
+
+        The decision stands on the account as it was when its past was judged again.
+        """
+        own = next((one for one in again.corrections if one.decision.number == case.decision), None) if again else None
         command = DecideCommand(
-            APPEALS_CALLER, f"appeal/{case.name}", change.fingerprint, case.account_id, "", Kind.APPEAL, case.news, (),
-            0, "", asked=Ask(limit_minor, 0, is_ordered=case.resolved_by != NOBODY),
+            APPEALS_CALLER, f"appeal/{case.name}", change.fingerprint, case.account_id, "", Kind.APPEAL,
+            news_that_stand(account, own) if own is not None else (), (), account.version, "",
+            asked=Ask(limit_minor, 0, case.resolved_by != NOBODY, again.course if again is not None else None),
         )  # fmt: skip
         entered: list[Case] = []
 
-        def enter(_: ControlRow, answers: Sequence[Answered | HoldlineError]) -> None:
+        def enter(row: ControlRow, answers: Sequence[Answered | HoldlineError]) -> None:
             (answer,) = answers
             if isinstance(answer, HoldlineError):
                 raise answer
@@ -251,11 +269,30 @@ class FeedbackDesk:
             decision = answer.decision
             if decision.outcome is not Outcome.APPROVED:
                 raise AppealHeld(case_id=case.name, reasons=",".join(decision.reasons))
+            if again is not None and case.resolved_by == NOBODY:
+                self._take_of_budget(case, decision, again.corrections[0].decision.business_day)
+            self._store.enter_key(change.key, row.now_us)
             entered.append(self._store.cases.enter(case._replace(result=decision.number)))
             self._store.cases.enter_change(change)
 
         execute_beside([command], self._store, self._control, self._calendar, self._brake, enter)
         return entered[-1]
+
+    def _take_of_budget(self, case: Case, made: Decision, business_day: int) -> None:
+        """Take what corrected facts gave out of the budget of the day that was decided wrongly; raises AppealHeld.
+
+        The budget of the day on which it is given is charged as for any raise.
+        """
+        if business_day == made.business_day:
+            return
+        policy, purse = self._control.version(self._store, made.policy_version), Purse(self._store.runs)
+        room_minor, given_minor = purse.room(policy, business_day), made.new_limit_minor - made.old_limit_minor
+        if room_minor == UNBOUNDED:
+            return
+        if given_minor > room_minor:
+            raise AppealHeld(case_id=case.name, reasons=PORTFOLIO.reason)
+        purse.spend(policy, business_day, given_minor)
+        purse.write()
 
     def case(self, number: int) -> Case:
         """Give a case; raises CaseNotFound."""
@@ -267,6 +304,8 @@ class FeedbackDesk:
     def explained(self, number: int) -> tuple[Told, Decided, Policy, Explanation]:
         """Give a case with the decision that it appeals, its policy and why; raises CaseNotFound."""
         case = self.case(number)
+        if case.state in OPEN_STATES:
+            case = case._replace(suggested_minor=self._suggested(case, self._account(case.account_id)))
         decided = self._decision(case.account_id, case.decision)
         policy = self._control.version(self._store, decided.decision.policy_version)
         mode = self._control.recorded_mode(self._store, decided.decision.activations)
@@ -274,16 +313,14 @@ class FeedbackDesk:
 
     def of_account(self, account_id: str, before: int, count: int) -> list[Told]:
         """Give an account's cases, newest first, from before a number; raises AccountNotFound."""
-        currency = self._account(account_id).currency
-        return [
-            Told(case, currency, replayed=False) for case in self._store.cases.of_account(account_id, before, count)
-        ]
+        account = self._account(account_id)
+        return [_as_listed(case, account) for case in self._store.cases.of_account(account_id, before, count)]
 
     def of_states(self, states: Sequence[CaseState], before: int, count: int, *, only_overdue: bool) -> list[Told]:
         """Give cases of up to two states, newest first, from before a number."""
         due_before_us = self.now_us() if only_overdue else FAR_US
         found = self._store.cases.of_states(states, due_before_us, before, count)
-        return [Told(case, self._account(case.account_id).currency, replayed=False) for case in found]
+        return [_as_listed(case, self._account(case.account_id)) for case in found]
 
     def _account(self, account_id: str) -> Account:
         account = self._store.account(account_id)
@@ -324,3 +361,19 @@ def _refuse_limit(word: Word, account: Account) -> None:
         violations.append(Violation("new_limit.minor_units", what))
     if violations:
         raise InvalidRequest(tuple(violations))
+
+
+def _suggestion(again: Retrial | None, account: Account, case: Case, policy: Policy) -> int:
+    """Give the limit that a case's corrected facts give by now, in minor units; 0 where they give no more."""
+    if again is None or again.corrections[0].decision.number != case.decision:
+        return 0
+    limit_minor = min(again.course.limit_minor, policy.caps.absolute.bound)
+    is_more = limit_minor > account.limit_minor and again.corrections[0].decision.kind is not Kind.TEMPORARY
+    return limit_minor if is_more else 0
+
+
+def _as_listed(case: Case, account: Account) -> Told:
+    """Tell a case in a list: what was suggested when it was opened stands there while it would still give more."""
+    if case.state in OPEN_STATES and case.suggested_minor <= account.limit_minor:
+        case = case._replace(suggested_minor=0)
+    return Told(case, account.currency, replayed=False)

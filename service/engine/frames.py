@@ -1,9 +1,10 @@
 """Frames between gateways and the engine: a length of four bytes, then a msgpack array.
 
-Promises that both ends of one build agree; frames are never stored. A frame of calls is answered by one frame with as
-many answers, in order.
+Promises that both ends of one build agree; frames are never stored. A frame of calls is answered by as many answers, in
+order, in one frame or, where they are large, in several.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -12,15 +13,17 @@ from service.engine.ports import Answer, Call
 
 HEADER_BYTES: Final = 4
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Largest frame: answers to a full frame of batches. A longer one is a bug, and ends the connection."""
+"""Largest frame; a longer one is a bug, and ends the connection."""
+FRAME_ANSWERS_BYTES: Final = 4 * 1024 * 1024
+"""A frame of answers is closed once it has so many bytes; each answer alone is bounded by whoever gives it."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_calls: Final = msgspec.msgpack.Decoder(list[Call]).decode
 _decode_answers: Final = msgspec.msgpack.Decoder(list[Answer]).decode
 
 
-class FrameTooLong(Exception):
-    """A frame is longer than either end sends."""
+class FrameBroken(Exception):
+    """A frame that neither end sends: too long, or something else than calls or answers."""
 
 
 def frame(content: list[Call] | list[Answer]) -> bytes:
@@ -29,14 +32,26 @@ def frame(content: list[Call] | list[Answer]) -> bytes:
     return len(body).to_bytes(HEADER_BYTES, "big") + body
 
 
+def answer_frames(content: list[Answer]) -> Iterator[bytes]:
+    """Write answers as frames that neither end finds too long, however large they are together."""
+    start = size = 0
+    for place, answer in enumerate(content):
+        size += len(answer.body)
+        if size >= FRAME_ANSWERS_BYTES:
+            yield frame(content[start : place + 1])
+            start, size = place + 1, 0
+    if start < len(content):
+        yield frame(content[start:])
+
+
 def split(buffer: bytearray) -> list[bytes]:
-    """Take the whole frames' bodies out of a buffer; raises FrameTooLong."""
+    """Take the whole frames' bodies out of a buffer; raises FrameBroken."""
     bodies = []
     start = 0
     while len(buffer) - start >= HEADER_BYTES:
         length = int.from_bytes(buffer[start : start + HEADER_BYTES], "big")
         if length > FRAME_BYTES_MAX:
-            raise FrameTooLong
+            raise FrameBroken
         end = start + HEADER_BYTES + length
         if len(buffer) < end:
             break
@@ -47,10 +62,22 @@ def split(buffer: bytearray) -> list[bytes]:
 
 
 def calls(body: bytes) -> list[Call]:
-    """Read a frame of calls."""
-    return _decode_calls(body)
+    """Read a frame of calls, at least one; raises FrameBroken."""
+    try:
+        found = _decode_calls(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FrameBroken from error
+    if not found:
+        raise FrameBroken
+    return found
 
 
 def answers(body: bytes) -> list[Answer]:
-    """Read a frame of answers."""
-    return _decode_answers(body)
+    """Read a frame of answers, at least one; raises FrameBroken."""
+    try:
+        found = _decode_answers(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FrameBroken from error
+    if not found:
+        raise FrameBroken
+    return found

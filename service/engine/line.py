@@ -37,7 +37,7 @@ class Line:
                 buffer += received
                 for answered in frames.split(buffer):
                     return frames.answers(answered)[0]
-        except (OSError, frames.FrameTooLong) as error:
+        except (OSError, frames.FrameBroken) as error:
             self.close()
             raise EngineUnavailable from error
 

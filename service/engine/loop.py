@@ -19,6 +19,8 @@ from service.engine.ports import Answer, Call
 RECEIVE_BYTES: Final = 1 << 20
 SEND_SECONDS_MAX: Final = 1.0
 """A gateway that takes no answer for so long is dropped: it is stopped or dead, and others wait."""
+IDLE_SECONDS: Final = 0.5
+"""How long a loop without chores waits for calls before it looks whether it shall end."""
 
 log = structlog.get_logger("holdline.engine")
 
@@ -61,7 +63,8 @@ class Loop:
         due_at = [time.monotonic()] * len(chores)
         while not self._is_over:
             received: list[tuple[socket.socket, list[Call]]] = []
-            for key, _ in self._selector.select(max(min(due_at) - time.monotonic(), 0.0)):
+            wait_seconds = min(due_at, default=time.monotonic() + IDLE_SECONDS) - time.monotonic()
+            for key, _ in self._selector.select(max(wait_seconds, 0.0)):
                 if key.fileobj is self._listener:
                     self._accept()
                 elif key.fd == self._lifeline:
@@ -78,7 +81,12 @@ class Loop:
                     due_at[place] = time.monotonic() + (0.0 if more else chore.seconds)
 
     def _accept(self) -> None:
-        connection, _ = self._listener.accept()
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:
+            # Whoever knocked has gone, or there is no room for him; those who are connected are served on.
+            log.warning("connection not taken", cause=str(error))
+            return
         connection.settimeout(SEND_SECONDS_MAX)
         self._buffers[connection] = bytearray()
         self._selector.register(connection, selectors.EVENT_READ)
@@ -91,7 +99,11 @@ class Loop:
                 return []
             self._buffers[connection] += content
             return [frames.calls(body) for body in frames.split(self._buffers[connection])]
-        except (OSError, frames.FrameTooLong):
+        except OSError:
+            self._drop(connection)
+            return []
+        except frames.FrameBroken:
+            log.warning("connection dropped: it sent what is no frame of calls")
             self._drop(connection)
             return []
 
@@ -119,7 +131,8 @@ class Loop:
         for owner, calls in received:
             if owner is connection and connection in self._buffers:
                 try:
-                    connection.sendall(frames.frame([given[start + place] for place in range(len(calls))]))
+                    for frame in frames.answer_frames([given[start + place] for place in range(len(calls))]):
+                        connection.sendall(frame)
                 except OSError:
                     log.warning("gateway dropped: it takes no answers")
                     self._drop(connection)

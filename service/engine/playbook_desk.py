@@ -13,7 +13,9 @@ from service.domain.activation import (
     approved,
     ended,
     extended,
+    refuse_approved,
     refuse_beside,
+    refuse_over,
     requested,
     state_of,
     ttl_violations,
@@ -21,7 +23,6 @@ from service.domain.activation import (
 from service.domain.errors import (
     ActivationNotFound,
     BuildMix,
-    IdempotencyKeyReused,
     InvalidRequest,
     PlaybookNotFound,
     Violation,
@@ -31,7 +32,7 @@ from service.domain.mode import Mode, Scope
 from service.domain.money import BASIS_POINTS
 from service.domain.playbook import Playbook, Value, completed
 from service.domain.watch import EngineSeen
-from service.engine import alerts
+from service.engine import alerts, once
 from service.engine.control import Control
 from service.engine.execute import transaction
 from service.engine.ports import NUMBER_MAX, Store
@@ -134,12 +135,11 @@ class PlaybookDesk:
         store = self._store.playbooks
         with transaction(self._store, self._control) as row:
             now_us = row.now_us
-            recorded = store.change(order.key)
+            recorded = once.recorded(self._store, order.key, order.fingerprint, store.change(order.key))
             if recorded is not None:
-                if recorded.fingerprint != order.fingerprint:
-                    raise IdempotencyKeyReused(request_id=order.key.partition("/")[2])
                 activation = self.activation(recorded.number)
             else:
+                self._store.enter_key(order.key, now_us)
                 activation = self._after(order, now_us)
                 store.write(
                     activation,
@@ -159,7 +159,10 @@ class PlaybookDesk:
         if order.action == "activate":
             return self._requested(order, now_us)
         activation = self.activation(order.number)
+        if order.action != "lapse":
+            refuse_over(activation, now_us)
         if order.action == "approve":
+            refuse_approved(activation, now_us)
             self._refuse_beside(self._known(activation), activation.scope, now_us, activation.number, takes_new=False)
             return approved(activation, order.caller, now_us)
         if order.action == "extend":

@@ -12,6 +12,7 @@ from service.domain.decide import judge_in, principal_reasons
 from service.domain.decision import Criticality, Decided, Decision, Kind, Moment, recorded_standing
 from service.domain.errors import HoldlineError
 from service.domain.mode import Mode, Scope, admit, covers
+from service.domain.money import SUM_MAX
 from service.domain.playbook import Playbook, Request
 from service.domain.policy import Ground, Policy
 from service.engine.ports import NUMBER_MAX, Store
@@ -44,7 +45,10 @@ class Changed(NamedTuple):
 
 
 class Money(NamedTuple):
-    """Limits granted and cut, as recorded and as they would have been, in minor units of one currency."""
+    """Limits granted and cut, as recorded and as they would have been, in minor units of one currency.
+
+    SUM_MAX stands for as much or more: of an absurd policy's decisions, too, on-call gets a preview.
+    """
 
     raised_was: int = 0
     raised_would_be: int = 0
@@ -131,7 +135,8 @@ def preview(
             differing.offer(Changed(decision, one.currency, outcome, limit, why))
     note = CRITICALITY_UNKNOWN if playbook.admit is not None else ""
     return Preview(
-        count, covered, differing.offered, transitions, {name: Money(*sums) for name, sums in money.items()},
+        count, covered, differing.offered, transitions,
+        {name: Money(*(min(total, SUM_MAX) for total in sums)) for name, sums in money.items()},
         differing.samples(), note,
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from service.domain.errors import DeadlineExpired, HoldlineError, InternalError,
 from service.domain.policy import DAY_US
 from service.domain.watch import EngineSeen, MessageState
 from service.engine.brake import Brake
+from service.engine.clock import ClockDesk
 from service.engine.control import Control
 from service.engine.dead_man import DeadMan
 from service.engine.execute import execute, transaction
@@ -44,6 +45,7 @@ class Engine:
         brake: Brake,
         tally: Tally,
         dead_man: DeadMan,
+        clock: ClockDesk,
     ) -> None:
         self._store = store
         self._control = control
@@ -51,6 +53,7 @@ class Engine:
         self._brake = brake
         self._tally = tally
         self._dead_man = dead_man
+        self._clock = clock
         self._codec = codec
         self._meters = meters
         self._commands_max = commands_max
@@ -170,20 +173,28 @@ class Engine:
             log.warning("engine not reported: the store takes no writes")
         return False
 
+    def mind_clock(self) -> bool:
+        """Keep the store's time, and tell what has become of the machine's clock; a chore."""
+        return self._clock.mind(self._meters)
+
     def purge_outbox(self, forgets: tuple[tuple[MessageState, ...], int], count: int) -> bool:
         """Forget messages of some states older than so long (microseconds), `count` a time; claims there are more."""
         states, age_us = forgets
+        before_us = self._clock.time_before(age_us)
         try:
-            with transaction(self._store, self._control) as row:
-                before_us = row.now_us - age_us
+            with transaction(self._store, self._control):
                 self._outbox_purged = self._store.outbox.purge(states, before_us, self._outbox_purged, count)
         except StoreUnavailable:
             log.warning("outbox not purged: the store takes no writes")
             return False
         return self._outbox_purged > 0
 
-    def purge(self, before_us: int, count: int) -> int:
-        """Forget keys of decisions before a time (microseconds UTC), at most `count`; gives how many it looked at."""
+    def purge(self, age_us: int, count: int) -> int:
+        """Forget keys of decisions older than so long (microseconds), at most `count`; gives how many it looked at.
+
+        Their age is the time that has passed since: a jump of the store's time makes no key older.
+        """
+        before_us = self._clock.time_before(age_us)
         try:
             with transaction(self._store, self._control) as row:
                 looked_at = self._store.purge(before_us, count)

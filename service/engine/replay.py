@@ -4,6 +4,7 @@ Promises to judge each decision from its own record, policy version and activati
 record, the policy, a playbook or the code is not what it was.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from service.domain import rules
@@ -11,7 +12,7 @@ from service.domain.decide import judge_in, principal_reasons
 from service.domain.decision import Decision, Kind, Moment, Outcome, recorded_standing
 from service.domain.errors import ActivationNotFound, BuildLacksPlaybook, PolicyNotFound
 from service.engine.control import Control
-from service.engine.ports import Ledger
+from service.engine.ports import Ledger, Unreadable
 
 DIFFERENCES_MAX = 100
 
@@ -27,13 +28,24 @@ def replay(ledger: Ledger, control: Control) -> Replay:
     """Judge every recorded decision again."""
     differences: list[str] = []
     count = 0
-    for sealed in ledger.sealed_all():
+    for decision, unread in _decisions(ledger):
         count += 1
-        decision = sealed.decided.decision
-        difference = difference_of(decision, ledger, control)
-        if difference and len(differences) < DIFFERENCES_MAX:
-            differences.append(f"decision {decision.number:016x}: {difference}")
+        said = unread if decision is None else difference_of(decision, ledger, control)
+        if said and len(differences) < DIFFERENCES_MAX:
+            differences.append(said if decision is None else f"decision {decision.number:016x}: {said}")
     return Replay(count, tuple(differences))
+
+
+def _decisions(ledger: Ledger) -> Iterator[tuple[Decision | None, str]]:
+    """Read every decision, or what is said of one that can't be read."""
+    recorded = ledger.sealed_all()
+    while True:
+        try:
+            yield next(recorded).decided.decision, ""
+        except StopIteration:
+            return
+        except Unreadable as error:
+            yield None, str(error)
 
 
 def difference_of(decision: Decision, ledger: Ledger, control: Control) -> str:

@@ -34,7 +34,7 @@ class Task(NamedTuple):
     done_id: str
     upto_id: str
     waiting_day: int = 0
-    """With QUEUE: the day since whose end they wait."""
+    """With QUEUE and MAKE_GOOD: the day since whose end they wait, 0 for none."""
     is_counted: bool = True
     """Whether the run knows how many accounts there are."""
 
@@ -56,6 +56,8 @@ class Chunk(NamedTuple):
     """How many accounts there are, where the worker counted."""
     lines: tuple[Line, ...] = ()
     discrepancies: tuple[Discrepancy, ...] = ()
+    without_limit: int = 0
+    """With RUN: how many of those looked at had no limit on the day."""
 
 
 class Ask(NamedTuple):

@@ -47,7 +47,7 @@ class Link(asyncio.Protocol):
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._in_flight: deque[list[Waiting]] = deque()
+        self._in_flight: deque[deque[Waiting]] = deque()
         self._buffer = bytearray()
         self._is_flush_due = False
         self._lost = asyncio.Event()
@@ -97,7 +97,7 @@ class Link(asyncio.Protocol):
             taken = self._queue.take(self._batch_calls_max, FRAME_REQUEST_BYTES_MAX)
             if not taken:
                 return
-            self._in_flight.append(taken)
+            self._in_flight.append(deque(taken))
             self._transport.write(frames.frame([waiting.call for waiting in taken]))
             wait_us = time.monotonic_ns() // 1_000 - taken[0].since_us
             self._queue.pace.waited(wait_us)
@@ -112,15 +112,31 @@ class Link(asyncio.Protocol):
         self._on_change(True)
 
     def data_received(self, data: bytes) -> None:
-        """Resolve the calls of each frame that is complete."""
+        """Resolve the calls of each frame that is complete; a broken one ends the connection."""
         self._buffer += data
-        for body in frames.split(self._buffer):
-            answered = self._in_flight.popleft()
-            self._queue.pace.answered(len(answered))
-            for waiting, answer in zip(answered, frames.answers(body), strict=True):
-                if not waiting.answer.done():
-                    waiting.answer.set_result(answer)
+        try:
+            for body in frames.split(self._buffer):
+                answered = frames.answers(body)
+                self._queue.pace.answered(len(answered))
+                for answer in answered:
+                    self._resolve(answer)
+        except frames.FrameBroken:
+            log.error("engine dropped: it sent what is no frame of answers")
+            if self._transport is not None:
+                self._transport.abort()
+            return
         self._flush()
+
+    def _resolve(self, answer: Answer) -> None:
+        """Give the call that has been in flight the longest its answer; raises FrameBroken where none is."""
+        if not self._in_flight:
+            raise frames.FrameBroken
+        sent = self._in_flight[0]
+        waiting = sent.popleft()
+        if not sent:
+            self._in_flight.popleft()
+        if not waiting.answer.done():
+            waiting.answer.set_result(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Answer everything in hand with ENGINE_UNAVAILABLE."""

@@ -1,8 +1,8 @@
 """The mode as a gateway sees it: one look at a time for everybody who watches, and admission before the queue.
 
-Promises that a watcher is told of each change in less than a poll's time and a call, that a lost engine doesn't end a
-watch, and that no more callers watch than allowed. What is refused here early, the engine would refuse all the same:
-it reads the mode in the deciding transaction.
+Promises that a watcher is told of each change in less than a poll's time and a call, and that a lost engine doesn't end
+a watch. What is refused here early, the engine would refuse all the same: it reads the mode in the deciding
+transaction.
 """
 
 import asyncio
@@ -25,12 +25,10 @@ Look = Callable[[bytes], Awaitable[Answer]]
 class ModeWatch:
     """Looks at the mode again and again, and wakes who watches when it has changed."""
 
-    def __init__(self, poll_ms: int, watchers_max: int, look: Look) -> None:
+    def __init__(self, poll_ms: int, look: Look) -> None:
         """Make a watch; `look` asks the engine for a glance."""
         self._poll_seconds = poll_ms / 1_000
-        self._watchers_max = watchers_max
         self._look = look
-        self._watchers = 0
         self._changed = asyncio.Event()
         self._token = ""
         self._is_closed = False
@@ -68,26 +66,20 @@ class ModeWatch:
             raise refusal
 
     async def answers(self, body: bytes, look: Look) -> AsyncIterator[Answer]:
-        """Give a watcher its answers, the first at once; raises Overloaded, Draining or what a look raises."""
-        if self._watchers >= self._watchers_max:
-            raise Overloaded("watcher", int(RETRY_SECONDS * 1_000))
-        self._watchers += 1
-        try:
-            while not self._is_closed:
-                changed = self._changed
-                try:
-                    answer = await look(body)
-                except EngineUnavailable:
-                    await asyncio.sleep(RETRY_SECONDS)
-                    continue
-                if answer.code or answer.body:
-                    yield answer
-                if answer.code:
-                    return
-                if answer.body:
-                    body = next_watch(answer.body)
-                    continue
-                await changed.wait()
-            raise Draining
-        finally:
-            self._watchers -= 1
+        """Give a watcher its answers, the first at once; raises Draining or what a look raises."""
+        while not self._is_closed:
+            changed = self._changed
+            try:
+                answer = await look(body)
+            except EngineUnavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if answer.code or answer.body:
+                yield answer
+            if answer.code:
+                return
+            if answer.body:
+                body = next_watch(answer.body)
+                continue
+            await changed.wait()
+        raise Draining

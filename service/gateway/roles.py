@@ -6,6 +6,7 @@ caller has every role, which is meant for a laptop; nobody approves their own ac
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +36,13 @@ class Roles:
         has = self._callers.get(caller, self._others)
         if Role.ADMIN not in has and not has.intersection(method.roles):
             raise RoleRequired(role=" or ".join(role.value for role in method.roles))
+
+    def is_on_call(self, caller: str) -> bool:
+        """Claim that a caller has a role of those who lead out of an incident."""
+        return not _ON_CALL.isdisjoint(self._callers.get(caller, self._others))
+
+
+_ON_CALL: Final = frozenset((Role.ON_CALL, Role.APPROVER, Role.ADMIN))
 
 
 def read(path: str) -> Roles:

@@ -13,30 +13,36 @@ from typing import Any, Final, NoReturn, TypeAlias
 import grpc
 import grpc.aio
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection
 from opentelemetry import trace
 
 from service.domain.errors import Draining, HoldlineError, InternalError, RequestTooLarge
 from service.engine.ports import Answer, Call
+from service.gateway import run_watch
+from service.gateway.first_message import FirstMessages
 from service.gateway.identity import Identity, identify
 from service.gateway.link import Link
 from service.gateway.mode_watch import Look, ModeWatch
+from service.gateway.places import Places
 from service.gateway.roles import Roles
-from service.gateway.run_watch import RunWatch
 from service.rpc import status
-from service.rpc.methods import METHODS, Method, Shape
+from service.rpc.methods import METHODS, PUBLISH, Method, Shape
 from service.settings import Settings
 from service.telemetry import GatewayMeters
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 IDLE_POLL_SECONDS: Final = 0.01
+_CHECKED: Final = Shape.CHECKED
 _SENTRY: Final = Shape.SENTRY
+_BESIDE: Final = frozenset((Shape.READ, Shape.POLL, Shape.CHECKED, Shape.SENTRY))
+"""What other processes than the engine answer."""
 DECIDING: Final = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
 
 log = structlog.get_logger("holdline.gateway")
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
-Handler: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
+Handler: TypeAlias = Callable[[AsyncIterator[bytes], Context], Awaitable[bytes]]
 
 
 def options(settings: Settings) -> list[tuple[str, int]]:
@@ -69,12 +75,15 @@ class Gateway:
         self._meters = meters
         self._tracer = tracer
         self._is_draining = False
-        self._run_watch = RunWatch(settings.watchers_max)
+        places = settings.watchers_max, settings.watches_a_caller_max, settings.watches_reserved
+        self._mode_places, self._run_places = Places(*places), Places(*places)
+        self.messages = FirstMessages(settings.deadline_ms_default)
         self._serving_names: tuple[str, ...] = ()
         self._health = health.aio.HealthServicer()
         self._health_tasks: set[asyncio.Task[None]] = set()
         self._default_us = settings.deadline_ms_default * 1_000
         self.link: Link | None = None
+        self.reader_link: Link | None = None
         self.sentry_link: Link | None = None
         self.mode_watch: ModeWatch | None = None
 
@@ -90,7 +99,7 @@ class Gateway:
                 if method.path.split("/")[1] == service
             }
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        server.add_generic_rpc_handlers((self._health_handlers(),))
         reflection.enable_server_reflection((*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         return server
 
@@ -124,18 +133,45 @@ class Gateway:
         if method.shape is Shape.STREAM:
             return grpc.stream_stream_rpc_method_handler(self._stream(index, method))
         if method.shape is Shape.POLL:
-            return grpc.unary_stream_rpc_method_handler(self._watch(index, method, self._run_watch.answers))
+            watch = self._watch(index, method, run_watch.answers, self._run_places)
+            return grpc.stream_stream_rpc_method_handler(watch)
         if method.shape is Shape.WATCH:
-            return grpc.unary_stream_rpc_method_handler(self._watch(index, method, self._mode_answers))
-        return grpc.unary_unary_rpc_method_handler(self._unary(index, method))
+            watch = self._watch(index, method, self._mode_answers, self._mode_places)
+            return grpc.stream_stream_rpc_method_handler(watch)
+        return grpc.stream_unary_rpc_method_handler(self._unary(index, method))
+
+    def _health_handlers(self) -> grpc.GenericRpcHandler:
+        """Serve grpc.health.v1 as the library does, but for the wait for a call's message."""
+
+        async def request(context: Context) -> health_pb2.HealthCheckRequest:
+            try:
+                return health_pb2.HealthCheckRequest.FromString(await self.messages.read(context))
+            except DecodeError:
+                await _refuse(context, _answer_of(status.unreadable()))
+            except HoldlineError as error:
+                await _refuse(context, _answer_of(error))
+
+        async def check(_: AsyncIterator[bytes], context: Context) -> health_pb2.HealthCheckResponse:
+            return await self._health.Check(await request(context), context)
+
+        async def watch(_: AsyncIterator[bytes], context: Context) -> None:
+            await self._health.Watch(await request(context), context)
+
+        write = health_pb2.HealthCheckResponse.SerializeToString
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Check": grpc.stream_unary_rpc_method_handler(check, response_serializer=write),
+            "Watch": grpc.stream_stream_rpc_method_handler(watch, response_serializer=write),
+        }
+        return grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)
 
     def _unary(self, index: int, method: Method) -> Handler:
         name = method.path[1:]
 
-        async def call(body: bytes, context: Context) -> bytes:
+        async def call(_: AsyncIterator[bytes], context: Context) -> bytes:
             started_us = time.monotonic_ns() // 1_000
             identity: Identity | None = None
             try:
+                body = await self.messages.read(context)
                 identity = identify(context.invocation_metadata())
                 answer = await self._ask(index, method, body, identity, self._deadline_us(context, started_us))
             except HoldlineError as error:
@@ -150,37 +186,49 @@ class Gateway:
         return call
 
     async def _ask(self, index: int, method: Method, body: bytes, identity: Identity, deadline_us: int) -> Answer:
-        link = self.sentry_link if method.shape is _SENTRY else self.link
-        if self._is_draining or link is None:
-            raise Draining
+        link = self._link_of(method.shape)
         self._roles.require(identity.caller, method)
         if len(body) > method.bytes_max:
-            raise RequestTooLarge(len(body), method.bytes_max)
+            raise RequestTooLarge(bytes=str(len(body)), bytes_max=str(method.bytes_max))
         criticality = identity.criticality if method.criticality is None else method.criticality
         if method.shape in DECIDING and self.mode_watch is not None:
             self.mode_watch.admit(criticality)
         call = Call(index, identity.caller, deadline_us, identity.trace_id, body, criticality)
-        return await link.submit(call, criticality)
+        answer = await link.submit(call, criticality)
+        if method.shape is not _CHECKED or answer.code:
+            return answer
+        return await self._link_of(DECIDING[0]).submit(call._replace(method=PUBLISH, body=answer.body), criticality)
+
+    def _link_of(self, shape: Shape) -> Link:
+        """Give the link to the process that answers; raises Draining."""
+        link = self.link
+        if shape in _BESIDE:
+            link = self.sentry_link if shape is _SENTRY else self.reader_link
+        if self._is_draining or link is None:
+            raise Draining
+        return link
 
     def _watch(
-        self, index: int, method: Method, answers: Callable[[bytes, Look], AsyncIterator[Answer]]
-    ) -> Callable[[bytes, Context], Awaitable[None]]:
+        self, index: int, method: Method, answers: Callable[[bytes, Look], AsyncIterator[Answer]], places: Places
+    ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[None]]:
         """Make the handler of a stream of answers to one request; `answers` asks anew when it should."""
 
-        async def call(body: bytes, context: Context) -> None:
+        async def call(_: AsyncIterator[bytes], context: Context) -> None:
             started_us = time.monotonic_ns() // 1_000
             answer = Answer(0, b"")
             try:
+                body = await self.messages.read(context)
                 identity = identify(context.invocation_metadata())
 
                 async def look(body: bytes) -> Answer:
                     deadline_us = time.monotonic_ns() // 1_000 + self._default_us
                     return await self._ask(index, method, body, identity, deadline_us)
 
-                async for answer in answers(body, look):
-                    if answer.code:
-                        break
-                    await context.write(answer.body)
+                with places.taken(identity.caller, is_on_call=self._roles.is_on_call(identity.caller)):
+                    async for answer in answers(body, look):
+                        if answer.code:
+                            break
+                        await context.write(answer.body)
             except HoldlineError as error:
                 answer = _answer_of(error)
             self._observe(method.path[1:], answer.code, started_us)

@@ -7,15 +7,28 @@ reason code has its texts, no prohibited basis is used.
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Final
 
 from service.domain.errors import Violation
 from service.domain.facts import CHARACTERISTICS, INDEX, PROHIBITED, Better
 from service.domain.policy import BUILT_IN_REASONS, DEFAULT_TEXTS, Treatment
-from service.policies.document import BandPart, CharacteristicPart, PolicyDocument, RulePart
+from service.policies.document import ABSENCE_REASONS, BandPart, CharacteristicPart, PolicyDocument, RulePart
+
+INCOME: Final = "monthly_income"
+"""The fact that the limit matrix and the debt-to-income cap rest on, whatever else a document declares."""
+OWN_REASONS: Final = "a missing_reason and a stale_reason"
 
 
 def violations(document: PolicyDocument) -> tuple[Violation, ...]:
-    """Give every mistake of a document whose shape is right."""
+    """Give every mistake of a new document whose shape is right."""
+    return (*lasting_violations(document), *_absences(document))
+
+
+def lasting_violations(document: PolicyDocument) -> tuple[Violation, ...]:
+    """Give the mistakes that no stored version has: what has been asked since the first one was published.
+
+    Whatever is asked later belongs into `violations` alone, so that stored versions compile and decide as published.
+    """
     return (
         *_facts(document),
         *_rules(document),
@@ -42,6 +55,8 @@ def _facts(document: PolicyDocument) -> Iterator[Violation]:
             yield Violation(f"{path}.lawful_use", "age is a prohibited basis unless the document states its lawful use")
         if name != "age_years" and part.lawful_use:
             yield Violation(f"{path}.lawful_use", "only age needs a lawful use; remove it")
+        if part.reason is None and part.missing_reason is None:
+            yield Violation(f"{path}.missing_reason", "say what the customer is told where the fact is not known")
 
 
 def _named_rules(document: PolicyDocument) -> Iterator[tuple[str, RulePart, bool]]:
@@ -196,10 +211,62 @@ def _bounds(document: PolicyDocument) -> Iterator[Violation]:
         yield Violation("base_limit.maximum_minor", "it is above caps.absolute_minor")
 
 
+def _absence_reasons(document: PolicyDocument) -> Iterator[tuple[str, str]]:
+    """Give the reason code of each fact's absence with its path."""
+    for name, part in document.facts.items():
+        for field in ABSENCE_REASONS:
+            code = getattr(part, field)
+            if code is not None:
+                yield f"facts.{name}.{field}", code
+
+
+def _value_reasons(document: PolicyDocument) -> Iterator[tuple[str, str]]:
+    """Give the reason code of each rule and characteristic with its path: they speak of a value."""
+    for path, rule, _ in _named_rules(document):
+        yield f"{path}.reason", rule.reason
+    for position, line in enumerate(document.scorecard):
+        yield f"scorecard[{position}].reason", line.reason
+
+
+def _absences(document: PolicyDocument) -> Iterator[Violation]:
+    """Find what would tell a customer of a value where none is known."""
+    yield from _absence_parts(document)
+    of_values = {code: path for path, code in _value_reasons(document)}
+    for path, code in _absence_reasons(document):
+        if code in of_values:
+            what = f"{code} tells of a value at {of_values[code]}; what is not known needs a code of its own"
+            yield Violation(path, what)
+        elif code in DEFAULT_TEXTS:
+            yield Violation(path, f"{code} tells of something else; what is not known needs a code of its own")
+    for position, line in enumerate(document.scorecard):
+        part = document.facts.get(line.fact)
+        if part is None or part.reason is None or part.tells:
+            continue
+        if line.missing_points < max(bin_.points for bin_ in line.bins):
+            what = f"{line.reason} would be told where {line.fact} is not known, too; give it {OWN_REASONS}"
+            yield Violation(f"scorecard[{position}].reason", what)
+    income = document.facts.get(INCOME)
+    if income is None:
+        yield Violation(f"facts.{INCOME}", "limits rest on it; declare it")
+    elif income.reason is not None and not income.tells:
+        what = f"a limit would be called too low for an income that is not known; give it {OWN_REASONS}"
+        yield Violation(f"facts.{INCOME}.reason", what)
+
+
+def _absence_parts(document: PolicyDocument) -> Iterator[Violation]:
+    """Find facts whose absence has too few reasons, or too many."""
+    for name, part in document.facts.items():
+        path, is_used_stale = f"facts.{name}", part.when_stale is Treatment.USE
+        if part.reason is not None and (part.tells or part.stale_reason is not None):
+            yield Violation(f"{path}.reason", f"{OWN_REASONS} take its place; remove it")
+        if part.tells and part.stale_reason is None and not is_used_stale:
+            yield Violation(f"{path}.stale_reason", "say what the customer is told where what is known is too old")
+        if part.stale_reason is not None and is_used_stale:
+            yield Violation(f"{path}.stale_reason", "nobody is told it, since the fact is used however old; remove it")
+
+
 def _texts(document: PolicyDocument) -> Iterator[Violation]:
-    own = [(f"facts.{name}.reason", part.reason) for name, part in document.facts.items()]
-    own += [(f"{path}.reason", rule.reason) for path, rule, _ in _named_rules(document)]
-    own += [(f"scorecard[{position}].reason", line.reason) for position, line in enumerate(document.scorecard)]
+    own = [*_absence_reasons(document), *_value_reasons(document)]
     for path, code in own:
         if code not in document.texts:
             yield Violation(path, f"{code} has no text; add it under texts")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from service.domain.facts import CHARACTERISTICS
-from service.domain.policy import Characteristic, FactRule, Points, Rule, Sift, Treatment, Usable
+from service.domain.policy import Absence, Characteristic, FactRule, Points, Rule, Sift, Treatment, Unmet, Usable
 
 Found = TypeVar("Found")
 
@@ -57,18 +57,20 @@ def _condition(rule: Rule) -> str:
     return " and ".join(parts)
 
 
-def unmet(rules: Sequence[tuple[Rule, Found, Found]]) -> Sift[Found]:
-    """Make the function that gives what stands for the rules that do not hold, in their order.
+def unmet(rules: Sequence[tuple[Rule, Absence]]) -> Unmet:
+    """Make the function that gives the grounds of the rules that do not hold, in their order.
 
-    Of a rule whose fact is missing the second one is given: nothing is known then that would speak against it.
+    Of a rule whose fact is not known the absence is given: nothing is known then that would speak against it.
     """
-    lines = ["def unmet(values):", "    found = ()"]
+    lines = ["def unmet(values, stored):", "    found = ()"]
     constants: dict[str, object] = {}
-    for position, (rule, known, unknown) in enumerate(rules):
-        constants[f"known_{position}"], constants[f"unknown_{position}"] = known, unknown
-        lines.append(f"    if values[{rule.fact}] is None: found += (unknown_{position},)")
-        lines.append(f"    elif not ({_condition(rule)}): found += (known_{position},)")
-    made: Sift[Found] = _made("unmet", [*lines, "    return found"], constants)
+    for position, (rule, absence) in enumerate(rules):
+        known, missing, stale = f"known_{position}", f"missing_{position}", f"stale_{position}"
+        constants |= {known: rule.ground, missing: absence.missing, stale: absence.stale}
+        lines.append(f"    if values[{rule.fact}] is None:")
+        lines.append(f"        found += ({missing} if stored[{rule.fact}] is None else {stale},)")
+        lines.append(f"    elif not ({_condition(rule)}): found += ({known},)")
+    made: Unmet = _made("unmet", [*lines, "    return found"], constants)
     return made
 
 

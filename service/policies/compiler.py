@@ -18,6 +18,7 @@ from service.domain.policy import (
     DAY_US,
     DEFAULT_TEXTS,
     NO_FACT,
+    Absence,
     Band,
     BaseLimit,
     Cap,
@@ -37,13 +38,19 @@ from service.domain.policy import (
     requirement,
 )
 from service.policies import checks, codegen
-from service.policies.document import BandPart, CharacteristicPart, PolicyDocument, RulePart
+from service.policies.document import ABSENCE_REASONS, BandPart, CharacteristicPart, FactPart, PolicyDocument, RulePart
 
 DOCUMENT_BYTES_MAX = 128 * 1024
 """Longest document, in bytes of UTF-8."""
 
 NESTING_MAX = 20
 """Deepest nesting of a document; the shape needs 6."""
+
+NODES_MAX = 20_000
+"""Most keys, values, lists and maps of a document; the largest one of the right shape has fewer."""
+
+SCALAR_LENGTH_MAX = 1_000
+"""Longest key or value, in characters; the shape has none above 500. Reading a long number takes time by its square."""
 
 
 class Compiled(NamedTuple):
@@ -54,19 +61,40 @@ class Compiled(NamedTuple):
 
 
 def compile_text(text: str) -> Compiled:
-    """Compile a document from YAML or JSON; raises InvalidRequest with every violation."""
+    """Compile a new document from YAML or JSON; raises InvalidRequest with every violation."""
     return compile_document(parse(text))
 
 
+def compile_stored(text: str) -> Compiled:
+    """Compile a document that was published; it decides as it did then, whatever is asked of new ones since.
+
+    Raises InvalidRequest with every violation of what has always been asked.
+    """
+    document = parse(text)
+    _refuse(checks.lasting_violations(document))
+    return _compiled(document)
+
+
 def compile_document(document: PolicyDocument) -> Compiled:
-    """Compile a document whose shape is right; raises InvalidRequest with every violation across its parts."""
-    mistakes = checks.violations(document)
+    """Compile a new document whose shape is right; raises InvalidRequest with every violation across its parts."""
+    _refuse(checks.violations(document))
+    return _compiled(document)
+
+
+def _refuse(mistakes: tuple[Violation, ...]) -> None:
     if mistakes:
         raise InvalidRequest(tuple(Violation(f"document.{mistake.field}", mistake.description) for mistake in mistakes))
+
+
+def _compiled(document: PolicyDocument) -> Compiled:
     content = document.model_dump(mode="json", by_alias=True)
     if content["caps"]["portfolio_per_day_minor"] is None:
         # Documents from before there was a budget keep their hash.
         del content["caps"]["portfolio_per_day_minor"]
+    for part in content["facts"].values():
+        # Documents from before an absence had reasons of its own keep theirs, too.
+        for field in [name for name in ABSENCE_REASONS if part[name] is None]:
+            del part[field]
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return Compiled(_policy(document), hashlib.sha256(canonical.encode()).hexdigest())
 
@@ -95,10 +123,13 @@ class _UniqueKeys(yaml.CSafeLoader):
     """Safe loading that refuses repeated keys; in C, because the engine waits while a policy is read."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        keys = [key.value for key, _ in node.value]
-        repeated = next((key for key, _ in node.value if keys.count(key.value) > 1), None)
-        if repeated is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"{repeated.value} is given twice", repeated.start_mark)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is one word", key.start_mark)
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            seen.add(key.value)
         return dict(super().construct_mapping(node, deep=deep))
 
 
@@ -107,7 +138,8 @@ def _at(problem: str, event: yaml.Event) -> str:
 
 
 def _load(text: str) -> object:
-    depth = 0
+    """Read a document into plain values; what is large beyond any policy is refused before it is built."""
+    depth = nodes = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
             # A few lines of aliases can unfold into gigabytes.
@@ -115,6 +147,12 @@ def _load(text: str) -> object:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > NESTING_MAX:
             raise yaml.composer.ComposerError(None, None, _at(f"nested deeper than {NESTING_MAX}", event))
+        nodes += isinstance(event, yaml.NodeEvent)
+        if nodes > NODES_MAX:
+            raise yaml.composer.ComposerError(None, None, f"more than {NODES_MAX} keys and values")
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > SCALAR_LENGTH_MAX:
+            problem = f"a key or value of more than {SCALAR_LENGTH_MAX} characters"
+            raise yaml.composer.ComposerError(None, None, _at(problem, event))
     return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a safe loader with one check more.
 
 
@@ -124,12 +162,13 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 def _policy(document: PolicyDocument) -> Policy:
     facts = _facts(document)
-    scorecard = tuple(_characteristic(f"scorecard[{at}]", line) for at, line in enumerate(document.scorecard))
+    absences = {fact_rule.fact: fact_rule.absence for fact_rule in facts}
+    told = {fact: absence for fact, absence in absences.items() if document.facts[CHARACTERISTICS[fact].name].tells}
+    scorecard = tuple(_characteristic(f"scorecard[{at}]", line, told) for at, line in enumerate(document.scorecard))
     knock_outs = [(_rule(f"knock_outs[{at}]", part), part.applies_to) for at, part in enumerate(document.knock_outs)]
     eligibility = [
         _rule(f"raise.eligibility[{at}]", part, requirement) for at, part in enumerate(document.raise_.eligibility)
     ]
-    unknown = {fact_rule.fact: fact_rule.ground for fact_rule in facts}
     triggers = [
         Trigger(_rule(f"reduce.triggers[{at}]", part), part.cut_bp, part.notice_days)
         for at, part in enumerate(document.reduce.triggers)
@@ -145,11 +184,11 @@ def _policy(document: PolicyDocument) -> Policy:
         points=codegen.points(scorecard),
         knocked_out_of_first=codegen.sift([(rule, rule.ground) for rule, kinds in knock_outs if "assign" in kinds]),
         knocked_out_of_raise=codegen.sift([(rule, rule.ground) for rule, kinds in knock_outs if "raise" in kinds]),
-        ineligible=codegen.unmet([(rule, rule.ground, unknown.get(rule.fact, rule.ground)) for rule in eligibility]),
+        ineligible=codegen.unmet([(rule, absences.get(rule.fact, _as_ever(rule.ground))) for rule in eligibility]),
         fired=codegen.sift([(trigger.rule, trigger) for trigger in triggers]),
         referred=codegen.sift([(rule, rule.ground) for rule in referrals]),
         bands=tuple(_band(part) for part in document.bands),
-        base_limit=_base_limit(document),
+        base_limit=_base_limit(document, told.get(INDEX["monthly_income"])),
         raises=_raises(document),
         reduces=_reduces(document),
         caps=_caps(document),
@@ -168,10 +207,25 @@ def _facts(document: PolicyDocument) -> tuple[FactRule, ...]:
             part.max_age_days * DAY_US,
             part.when_missing,
             part.when_stale,
-            Ground(f"facts.{name}", part.reason, INDEX[name], f"{name} known and at most {part.max_age_days} days old"),
+            _absence(name, part),
         )
         for name, part in document.facts.items()
     )
+
+
+def _absence(name: str, part: FactPart) -> Absence:
+    missing = part.missing_reason or part.reason
+    assert missing is not None, "a published fact has a reason of its absence"
+    # A fact that is used however old it is needs no reason for that.
+    stale = part.stale_reason or missing
+    wanted = f"{name} known and at most {part.max_age_days} days old"
+    path, fact = f"facts.{name}", INDEX[name]
+    return Absence(Ground(path, missing, fact, wanted), Ground(path, stale, fact, wanted))
+
+
+def _as_ever(ground: Ground) -> Absence:
+    """Give the absence that speaks as a value would, for documents of before it had reasons of its own."""
+    return Absence(ground, ground)
 
 
 def _rule(path: str, part: RulePart, words: Callable[[int, int, int], str] = avoidance) -> Rule:
@@ -182,12 +236,13 @@ def _rule(path: str, part: RulePart, words: Callable[[int, int, int], str] = avo
     return Rule(Ground(path, part.reason, fact, words(fact, lowest, highest)), fact, lowest, highest)
 
 
-def _characteristic(path: str, line: CharacteristicPart) -> Characteristic:
+def _characteristic(path: str, line: CharacteristicPart, told: dict[int, Absence]) -> Characteristic:
     fact = INDEX[line.fact]
     points = tuple(part.points for part in line.bins)
     ground = Ground(path, line.reason, fact, f"{line.fact} in a bin with more points")
     bounds = tuple(part.below for part in line.bins if part.below is not None)
-    return Characteristic(ground, fact, bounds, points, line.missing_points, max(points))
+    absence = told.get(fact, _as_ever(ground))
+    return Characteristic(ground, fact, bounds, points, line.missing_points, max(points), absence)
 
 
 def _band(part: BandPart) -> Band:
@@ -200,7 +255,7 @@ def _band(part: BandPart) -> Band:
     )
 
 
-def _base_limit(document: PolicyDocument) -> BaseLimit:
+def _base_limit(document: PolicyDocument, absence: Absence | None) -> BaseLimit:
     base, income = document.base_limit, INDEX["monthly_income"]
     return BaseLimit(
         base.income_from_minor,
@@ -208,6 +263,7 @@ def _base_limit(document: PolicyDocument) -> BaseLimit:
         base.maximum_minor,
         Ground("base_limit.minimum_minor", "BELOW_LEAST_LIMIT", income, "income that carries the least first limit"),
         Ground("base_limit.maximum_minor", "GREATEST_FIRST_LIMIT", NO_FACT, "first limit within its maximum"),
+        absence,
     )
 
 

@@ -6,7 +6,7 @@ document's currency, ratios in basis points (1/10,000), times in days.
 """
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,8 @@ Points = Annotated[int, Field(ge=-10_000, le=10_000, strict=True)]
 Value = Annotated[int, Field(ge=0, le=MINOR_MAX, strict=True)]
 Code = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,47}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+ABSENCE_REASONS: Final = ("missing_reason", "stale_reason", "reason")
+"""The fields of a fact that say what its absence is called."""
 Sentence = Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -45,10 +47,23 @@ class FactPart(Part):
         Treatment, Field(description="score: missing points only; refer: a person decides; decline: no raise")
     ]
     when_stale: Annotated[Treatment, Field(description="as when_missing, or use: take the old value")]
-    reason: Annotated[Code, Field(description="reason code when its absence decides")]
+    missing_reason: Annotated[
+        Code | None, Field(description="reason code where it was never told; of no value: we do not know it")
+    ] = None
+    stale_reason: Annotated[
+        Code | None, Field(description="reason code where it is older; needed unless when_stale is use")
+    ] = None
+    reason: Annotated[
+        Code | None, Field(description="in place of both: one reason code for either absence, told of no value")
+    ] = None
     lawful_use: Annotated[
         Sentence | None, Field(description="age only: the law that allows its use and what it is used for")
     ] = None
+
+    @property
+    def tells(self) -> bool:
+        """Whether its absence has reasons of its own everywhere; before 2026-2 only where it was asked for."""
+        return self.missing_reason is not None
 
 
 class RulePart(Part):
@@ -180,10 +195,10 @@ class AdverseActionPart(Part):
 
 
 class TextPart(Bilingual):
-    """What the customer reads for a reason code, and what to do about it."""
+    """What the customer reads for a reason code, and what he can do about it."""
 
-    advice_zh: Annotated[str, Field(max_length=500)] = ""
-    advice_en: Annotated[str, Field(max_length=500)] = ""
+    advice_zh: Annotated[str, Field(max_length=500, description="a step, never a promise of what follows")] = ""
+    advice_en: Annotated[str, Field(max_length=500, description="a step, never a promise of what follows")] = ""
 
 
 class PolicyDocument(Part):

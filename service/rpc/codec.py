@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from google.protobuf.message import DecodeError
 
 from service.domain.book import Answered
-from service.domain.errors import HoldlineError, InvalidRequest, Violation
+from service.domain.errors import AnswerTooLarge, HoldlineError, StoreUnavailable
+from service.engine.clock import ClockDesk
 from service.engine.daily_run import RunDesk
 from service.engine.desk import Desk
 from service.engine.feedback_desk import FeedbackDesk
 from service.engine.outbox_desk import OutboxDesk
 from service.engine.playbook_desk import PlaybookDesk
-from service.engine.ports import Answer, Calendar, Call, Work
+from service.engine.ports import Answer, Calendar, Call, Store, Work
 from service.engine.reports import ReportDesk
+from service.rpc import pages
 from service.rpc.draws import NAMES as DRAWS
 from service.rpc.draws import DrawCalls
 from service.rpc.events import NAMES as EVENTS
@@ -28,7 +30,7 @@ from service.rpc.outbox import OutboxCalls
 from service.rpc.playbooks import PlaybookCalls
 from service.rpc.policies import PolicyCalls
 from service.rpc.runs import RunCalls
-from service.rpc.status import status_of
+from service.rpc.status import status_of, unreadable
 
 _DECIDING = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
 
@@ -45,13 +47,15 @@ class ProtoCodec:
         outbox: OutboxDesk,
         feedback: FeedbackDesk,
         calendar: Calendar,
+        clock: ClockDesk,
     ) -> None:
         limits, draws, events = LimitCalls(desk), DrawCalls(desk), EventCalls(calendar)
+        policies = PolicyCalls(desk)
         queries = {
             **limits.queries,
             **draws.queries,
-            **PolicyCalls(desk).queries,
-            **PlaybookCalls(playbooks).queries,
+            **policies.queries,
+            **PlaybookCalls(playbooks, clock).queries,
             **RunCalls(runs).queries,
             **OutboxCalls(outbox).queries,
             **FeedbackCalls(feedback).queries,
@@ -62,37 +66,49 @@ class ProtoCodec:
         callee.update(dict.fromkeys(DRAWS, draws))
         callee.update(dict.fromkeys(EVENTS, events))
         self._callees = [callee[name] for name in self._names]
-        self._decides = [method.shape in _DECIDING for method in METHODS]
-        self._queries: list[Callable[[Call], bytes] | None] = [queries.get(name) for name in self._names]
+        self._decides = frozenset(index for index, method in enumerate(METHODS) if method.shape in _DECIDING)
+        self._queries = {index: queries[name] for index, name in enumerate(self._names) if name in queries}
+        checks = policies.checks
+        self._checks = {index: checks[name] for index, name in enumerate(self._names) if name in checks}
 
     def is_decision(self, method: int) -> bool:
         """Claim that a method makes decisions or postings, and so joins a batch."""
-        return self._decides[method]
+        return method in self._decides
 
     def work(self, call: Call) -> Work:
         """Build a call's commands; raises InvalidRequest."""
         try:
             return self._callees[call.method].work(self._names[call.method], call)
         except DecodeError as error:
-            raise _unreadable() from error
+            raise unreadable() from error
 
     def answer(self, call: Call, work: Work, answers: Sequence[Answered | HoldlineError]) -> Answer:
         """Assemble the answer of a call that decides."""
         try:
-            return Answer(0, self._callees[call.method].response(self._names[call.method], work, answers))
+            return self._bounded(call, self._callees[call.method].response(self._names[call.method], work, answers))
         except HoldlineError as error:
             return self.error(error)
 
     def query(self, call: Call) -> Answer:
         """Answer any other call."""
-        answer = self._queries[call.method]
-        assert answer is not None, "every method that decides nothing is a query"
+        return self._queried(call, self._queries[call.method])
+
+    def check(self, call: Call) -> Answer:
+        """Check a call that the engine is to answer; gives what it is asked in its place."""
+        return self._queried(call, self._checks[call.method])
+
+    def _queried(self, call: Call, ask: Callable[[Call], bytes]) -> Answer:
         try:
-            return Answer(0, answer(call))
+            return self._bounded(call, ask(call))
         except DecodeError:
-            return self.error(_unreadable())
+            return self.error(unreadable())
         except HoldlineError as error:
             return self.error(error)
+
+    def _bounded(self, call: Call, body: bytes) -> Answer:
+        if len(body) > pages.ANSWER_BYTES_MAX and METHODS[call.method].shape is not Shape.INTERNAL:
+            return self.error(AnswerTooLarge(bytes=str(len(body)), bytes_max=str(pages.ANSWER_BYTES_MAX)))
+        return Answer(0, body)
 
     def error(self, error: HoldlineError) -> Answer:
         """Give an error as an answer."""
@@ -100,5 +116,23 @@ class ProtoCodec:
         return Answer(status.code, status.SerializeToString())
 
 
-def _unreadable() -> InvalidRequest:
-    return InvalidRequest((Violation("request", "the message is not readable as this request; compare the protos"),))
+class ReadingCodec:
+    """The same for a process that only reads: each query sees the store as of one moment."""
+
+    def __init__(self, codec: ProtoCodec, store: Store) -> None:
+        self._codec = codec
+        self._store = store
+
+    def query(self, call: Call) -> Answer:
+        """Answer a call, or check one that the engine is to answer."""
+        try:
+            with self._store.snapshot():
+                if METHODS[call.method].shape is Shape.CHECKED:
+                    return self._codec.check(call)
+                return self._codec.query(call)
+        except StoreUnavailable as error:
+            return self.error(error)
+
+    def error(self, error: HoldlineError) -> Answer:
+        """Give an error as an answer."""
+        return self._codec.error(error)

@@ -71,10 +71,11 @@ class DrawCalls:
         request = limit_service_pb2.ListPostingsRequest.FromString(call.body)
         page = pages.asked(request.page_size, request.page_token, validation.account_id_violations(request.account_id))
         found = self._desk.postings(request.account_id, page.before, page.size)
-        has_more = len(found) == page.size and found[-1].posting.previous
+        shown = pages.fitting(map(self._posting, found), draw_pb2.Posting.ByteSize)
+        is_cut = len(shown) < len(found) or len(found) == page.size
+        has_more = is_cut and shown and found[len(shown) - 1].posting.previous
         return limit_service_pb2.ListPostingsResponse(
-            postings=[self._posting(posted) for posted in found],
-            next_page_token=f"{found[-1].posting.number:016x}" if has_more else "",
+            postings=shown, next_page_token=shown[-1].posting_id if has_more else ""
         ).SerializeToString()
 
     def _posting(self, posted: Posted) -> draw_pb2.Posting:

@@ -14,11 +14,11 @@ from service.domain.book import Answered, Command
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.event import TAKEN, EventCommand, event_key
 from service.domain.facts import FACTS
-from service.domain.money import MINOR_MAX, is_currency_code
+from service.domain.money import MINOR_MAX, is_currency
 from service.engine.ports import Calendar, Call, Work
 from service.rpc import validation, wire
-from service.rpc.dates import business_day
-from service.rpc.status import status_of
+from service.rpc.dates import FIRST_SECOND, LAST_SECOND, NANOS_MAX, business_day, time_violations
+from service.rpc.status import ITEM_STATUS_BYTES_MAX, status_of
 from service.rpc.validation import fingerprint, is_account_id, is_request_id
 
 QUARTER_US: Final = 900_000_000
@@ -54,15 +54,16 @@ class EventCalls:
             keys.append(key)
             event_ids.append(event_id)
             which, occurred_at = event.WhichOneof("what"), event.occurred_at
-            occurred_us = occurred_at.seconds * 1_000_000 + occurred_at.nanos // 1_000
+            seconds, nanos = occurred_at.seconds, occurred_at.nanos
             try:
                 if (
                     which is None
                     or not is_request_id(event_id)
                     or not is_account_id(account_id)
-                    or not 0 < occurred_us < validation.TIME_US_MAX
+                    or not (FIRST_SECOND <= seconds <= LAST_SECOND and 0 <= nanos <= NANOS_MAX)
                 ):
-                    _refuse(account_id, event_id, which, occurred_us)
+                    _refuse(event)
+                occurred_us = seconds * 1_000_000 + nanos // 1_000
                 kind, read = _READERS[which]
                 told, currency, currencies = read(
                     getattr(event, which), kind, occurred_us, day_of(occurred_us // QUARTER_US)
@@ -106,15 +107,14 @@ def _refuse_repeated(events: Iterable[event_pb2.Event]) -> None:
     validation.refuse(violations)
 
 
-def _refuse(account_id: str, event_id: str, which: str | None, occurred_us: int) -> NoReturn:
+def _refuse(event: event_pb2.Event) -> NoReturn:
     """Raise InvalidRequest with what is wrong with an event, whatever it tells."""
-    violations = []
+    event_id, violations = event.event_id, []
     if not is_request_id(event_id):
         violations.append(Violation("event_id", f"{len(event_id)} characters; send 1 to 64 of printable ASCII"))
-    violations += validation.account_id_violations(account_id)
-    if not 0 < occurred_us < validation.TIME_US_MAX:
-        violations.append(Violation("occurred_at", "send when it happened"))
-    if which is None:
+    violations += validation.account_id_violations(event.account_id)
+    violations += time_violations("occurred_at", event.occurred_at)
+    if event.WhichOneof("what") is None:
         violations.append(Violation("what", "send one of " + ", ".join(_READERS)))
     raise InvalidRequest(tuple(violations))
 
@@ -123,7 +123,7 @@ def _result(event_id: str, answer: Answered | HoldlineError) -> bytes:
     """Write an EventResult by hand, with tag and length: from generated classes it takes three times as long."""
     content = wire.field(b"\x0a", event_id.encode())
     if isinstance(answer, HoldlineError):
-        content += wire.field(b"\x1a", status_of(answer).SerializeToString())
+        content += wire.field(b"\x1a", status_of(answer, ITEM_STATUS_BYTES_MAX).SerializeToString())
     else:
         content += b"\x10\x01"
     return wire.field(b"\x0a", content)
@@ -139,7 +139,7 @@ def _refuse_amount(amount: money_pb2.Money, path: str) -> None:
 def _moved(moved: event_pb2.Transaction | event_pb2.Repayment, kind: EventKind, occurred_us: int, day: int) -> Content:
     amount = moved.amount
     minor, currency = amount.minor_units, amount.currency_code
-    if not (0 < minor <= MINOR_MAX and is_currency_code(currency)):
+    if not (0 < minor <= MINOR_MAX and is_currency(currency)):
         _refuse_amount(amount, f"{kind.name.lower()}.amount")
     return Event(kind, occurred_us, day, minor), currency, ()
 

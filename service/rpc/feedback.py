@@ -106,7 +106,7 @@ class FeedbackCalls:
         validation.refuse(_case_id_violations(request.case_id))
         told, decided, policy, why = self._desk.explained(_number(request.case_id))
         decision = decided.decision
-        summary_zh, summary_en = explain.summaries(decision, policy, decided.currency, why.advice)
+        summary_zh, summary_en = explain.summaries(decision, policy, decided.currency, why)
         reasons = self._reasons.written(decision.reasons, policy)
         return pb.GetCaseResponse(
             case=_case(told, self._desk.now_us()),
@@ -129,9 +129,10 @@ class FeedbackCalls:
             states = (CaseState(request.state),) if request.state else OPEN_STATES
             found = self._desk.of_states(states, before, page.size, only_overdue=request.only_overdue)
         now_us = self._desk.now_us()
+        shown = pages.fitting((_case(told, now_us) for told in found), pb.Case.ByteSize)
+        is_cut = len(shown) < len(found) or len(found) == page.size
         return pb.ListCasesResponse(
-            cases=[_case(told, now_us) for told in found],
-            next_page_token=f"{found[-1].case.number:016x}" if len(found) == page.size else "",
+            cases=shown, next_page_token=f"{found[len(shown) - 1].case.number:016x}" if is_cut else ""
         ).SerializeToString()
 
 

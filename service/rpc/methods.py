@@ -23,9 +23,13 @@ class Shape(Enum):
     WATCH = "watch"
     """A stream of answers to one request: the engine is asked again whenever something may have changed."""
     POLL = "poll"
-    """As WATCH, asked again a few times a second until the matter is over."""
+    """As WATCH, the reader being asked again a few times a second until the matter is over."""
+    READ = "read"
+    """A query that reads or computes much; the reader answers it, so that no decision waits."""
+    CHECKED = "checked"
+    """A change whose request is long to check: the reader does that, and the engine writes what it passes on."""
     SENTRY = "sentry"
-    """A query that reads much; the sentry answers it, so that no decision waits."""
+    """A query about the log as a whole; the sentry answers it, beside the decisions as well."""
     INTERNAL = "internal"
     """Between our own processes; no caller reaches it."""
 
@@ -74,23 +78,23 @@ METHODS: Final = (
     Method(f"{_LIMITS}BatchDecide", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
     Method(f"{_LIMITS}StreamDecisions", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
     Method(f"{_LIMITS}ImportAccounts", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
-    Method(f"{_LIMITS}Evaluate", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_LIMITS}Evaluate", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}GetAccount", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_LIMITS}ListDecisions", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_LIMITS}ExplainDecision", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_LIMITS}ListDecisions", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_LIMITS}ExplainDecision", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}AuthorizeDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
     Method(f"{_LIMITS}CaptureDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
     Method(f"{_LIMITS}VoidDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
     Method(f"{_LIMITS}RecordRepayment", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
     Method(f"{_LIMITS}GetHold", Shape.QUERY, UNARY_BYTES_MAX, _ALL, Criticality.DRAW),
-    Method(f"{_LIMITS}ListPostings", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_LIMITS}ListPostings", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}RecordEvents", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
     Method(f"{_LIMITS}GrantTemporaryRaise", Shape.DECISION, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_LIMITS}StreamEvents", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
-    Method(f"{_POLICIES}ValidatePolicy", Shape.QUERY, BATCH_BYTES_MAX, _READERS),
-    Method(f"{_POLICIES}PublishPolicy", Shape.QUERY, BATCH_BYTES_MAX, _ANALYSTS),
-    Method(f"{_POLICIES}GetPolicy", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_POLICIES}ListPolicies", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_POLICIES}ValidatePolicy", Shape.READ, BATCH_BYTES_MAX, _READERS),
+    Method(f"{_POLICIES}PublishPolicy", Shape.CHECKED, BATCH_BYTES_MAX, _ANALYSTS),
+    Method(f"{_POLICIES}GetPolicy", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_POLICIES}ListPolicies", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_POLICIES}PromotePolicy", Shape.QUERY, UNARY_BYTES_MAX, _ANALYSTS),
     Method(f"{_POLICIES}RollbackPolicy", Shape.QUERY, UNARY_BYTES_MAX, (Role.ANALYST, Role.ON_CALL)),
     Method(f"{_PLAYBOOKS}ListPlaybooks", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
@@ -100,35 +104,39 @@ METHODS: Final = (
     Method(f"{_PLAYBOOKS}ApproveActivation", Shape.QUERY, UNARY_BYTES_MAX, (Role.APPROVER,)),
     Method(f"{_PLAYBOOKS}ExtendActivation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_PLAYBOOKS}DeactivatePlaybook", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_PLAYBOOKS}ListActivations", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_PLAYBOOKS}ListActivations", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_PLAYBOOKS}GetMode", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_PLAYBOOKS}ConfirmClock", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_PLAYBOOKS}WatchMode", Shape.WATCH, UNARY_BYTES_MAX, _ALL),
     Method(f"{_PLAYBOOKS}GetSignals", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
     Method(f"{_PLAYBOOKS}LearnBaseline", Shape.SENTRY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}StartDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_RUNS}GetDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_RUNS}GetDailyRun", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_RUNS}WatchDailyRun", Shape.POLL, UNARY_BYTES_MAX, _READERS),
     Method(f"{_RUNS}CancelDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}CloseBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}MakeGoodBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_RUNS}ListDiscrepancies", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_RUNS}ListEntitlements", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_RUNS}ListDiscrepancies", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_RUNS}ListEntitlements", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_FEEDBACK}SubmitFeedback", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
     Method(f"{_FEEDBACK}SubmitSurvey", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
     Method(f"{_FEEDBACK}SubmitAppeal", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
     Method(f"{_FEEDBACK}ResolveAppeal", Shape.QUERY, UNARY_BYTES_MAX, (Role.REVIEWER,)),
-    Method(f"{_FEEDBACK}GetCase", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_FEEDBACK}ListCases", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_FEEDBACK}GetCase", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_FEEDBACK}ListCases", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_FEEDBACK}GetFeedbackReport", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_OUTBOX}ListMessages", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_OUTBOX}ListMessages", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_OUTBOX}RedriveMessages", Shape.QUERY, BATCH_BYTES_MAX, _ON_CALL),
     Method(f"{_INTERNAL}Glance", Shape.INTERNAL, UNARY_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Report", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Work", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
+    Method(f"{_INTERNAL}Publish", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
 )
 
 INDEX_OF: Final = {method.path: index for index, method in enumerate(METHODS)}
 """Index of a method by its path."""
 GLANCE: Final = INDEX_OF[f"{_INTERNAL}Glance"]
 WORK: Final = INDEX_OF[f"{_INTERNAL}Work"]
+PUBLISH: Final = INDEX_OF[f"{_INTERNAL}Publish"]
+"""What the engine is asked once the reader has checked a PublishPolicy."""
 REPORT: Final = INDEX_OF[f"{_INTERNAL}Report"]

@@ -55,9 +55,10 @@ class OutboxCalls:
             found = self._desk.of_account(request.account_id, before, page.size)
         else:
             found = self._desk.messages(_TOPICS[request.topic], _STATES[request.state], before, page.size)
+        shown = pages.fitting(map(_message, found), pb.OutboxMessage.ByteSize)
+        is_cut = len(shown) < len(found) or len(found) == page.size
         return pb.ListMessagesResponse(
-            messages=[_message(one) for one in found],
-            next_page_token=f"{found[-1].sequence:016x}" if len(found) == page.size else "",
+            messages=shown, next_page_token=shown[-1].message_id if is_cut else ""
         ).SerializeToString()
 
     def _redrive(self, call: Call) -> bytes:

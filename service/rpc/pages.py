@@ -1,10 +1,11 @@
 """Pages of records: sizes and tokens as callers send them, and times as they read them.
 
-Promises that a token is a record's id, so pages stay stable while new records arrive.
+Promises that a token is a record's id, so pages stay stable while new records arrive, and that a page keeps within
+bytes: what has no room comes behind the token, as what is beyond the count does.
 """
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from google.protobuf import timestamp_pb2
 
@@ -13,6 +14,12 @@ from service.rpc import validation
 
 PAGE_SIZE_MAX: Final = 1_000
 PAGE_SIZE: Final = 100
+PAGE_BYTES_MAX: Final = 1 << 20
+"""A page ends before the record that would make it larger, in bytes; it has one record at least."""
+ANSWER_BYTES_MAX: Final = 7 << 19
+"""Largest answer of any kind, in bytes: 3.5 MiB, where clients take 4 MiB by default."""
+
+Record = TypeVar("Record")
 
 
 class Page(NamedTuple):
@@ -36,6 +43,19 @@ def size_violations(page_size: int) -> list[Violation]:
     if 0 <= page_size <= PAGE_SIZE_MAX:
         return []
     return [Violation("page_size", f"{page_size} is out of range; send 0 to {PAGE_SIZE_MAX}")]
+
+
+def fitting(written: Iterable[Record], size_of: Callable[[Record], int]) -> list[Record]:
+    """Take the first of some written records that a page has room for, the very first in any case."""
+    shown: list[Record] = []
+    room = PAGE_BYTES_MAX
+    for record in written:
+        # A tag and a length stand before each.
+        room -= size_of(record) + 6
+        if room < 0 and shown:
+            break
+        shown.append(record)
+    return shown
 
 
 def timestamp(micros: int) -> timestamp_pb2.Timestamp | None:

@@ -7,6 +7,7 @@ from typing import Final
 from holdline.v1 import playbook_service_pb2 as pb
 
 from service.domain.activation import Activation, ActivationChange, ActivationState, state_of
+from service.domain.clock import ConfirmedTime
 from service.domain.errors import Violation
 from service.domain.facts import FACTS, INDEX
 from service.domain.mode import FactRange, Scope
@@ -146,6 +147,22 @@ def mode(view: ModeView) -> pb.Mode:
         pending=_activations(pending, view.now_us),
         as_of=timestamp(view.now_us),
     )
+
+
+def clock(time: ConfirmedTime) -> pb.StoreClock:
+    """Give the store's time, and what to do where the machine's clock is off, as a message."""
+    what_to_do = ""
+    if not time.is_right:
+        what_to_do = (
+            "set the clock of the engine's machine right; where it is right, confirm it: holdline clock confirm. Until "
+            "then the store's time goes on by the time that passes, and the step purges, lapses and stops nothing"
+        )
+    elif time.owed_us:
+        what_to_do = "nothing: the store's time goes half as fast until the confirmed clock has caught up"
+    return pb.StoreClock(
+        time=timestamp(time.time_us), ahead_micros=time.ahead_us, since=timestamp(time.since_us),
+        owed_micros=time.owed_us, what_to_do=what_to_do,
+    )  # fmt: skip
 
 
 def _activations(found: Sequence[Activation], now_us: int) -> list[pb.Activation]:

@@ -11,15 +11,18 @@ from holdline.v1 import playbook_service_pb2 as pb
 
 from service.domain.book import key_of
 from service.domain.errors import Violation
+from service.engine.clock import ClockDesk, ClockOrder
 from service.engine.playbook_desk import ActivationChanged, ActivationOrder, PlaybookDesk
 from service.engine.ports import Call
+from service.rpc import pages, validation
 from service.rpc import playbook_messages as messages
-from service.rpc import validation
 from service.rpc.mode_glance import glance_answer
 from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
 
 REASON_LENGTH_MAX: Final = 500
 INCIDENT_LENGTH_MAX: Final = 64
+AHEAD_US_MAX: Final = 100 * 366 * 86_400_000_000
+"""A century: a machine without a battery begins in 1970."""
 CHANGES_MAX: Final = 1_000
 """Most changes in one message of a watch; more follow in the next."""
 is_resume_token: Final = re.compile(rf"\d{{1,18}}(:({validation.MODE_ID}))?").fullmatch
@@ -28,8 +31,9 @@ is_resume_token: Final = re.compile(rf"\d{{1,18}}(:({validation.MODE_ID}))?").fu
 class PlaybookCalls:
     """The calls of PlaybookService, in bytes."""
 
-    def __init__(self, desk: PlaybookDesk) -> None:
+    def __init__(self, desk: PlaybookDesk, clock: ClockDesk) -> None:
         self._desk = desk
+        self._clock = clock
         self.queries: dict[str, Callable[[Call], bytes]] = {
             "ListPlaybooks": self._list,
             "DescribePlaybook": self._describe,
@@ -39,6 +43,7 @@ class PlaybookCalls:
             "DeactivatePlaybook": self._deactivate,
             "ListActivations": self._list_activations,
             "GetMode": self._get_mode,
+            "ConfirmClock": self._confirm_clock,
             "WatchMode": self._watch_mode,
             "Glance": self._glance,
         }
@@ -144,9 +149,12 @@ class PlaybookCalls:
         validation.refuse(violations)
         size = request.page_size or PAGE_SIZE
         found, now_us = self._desk.activations(before, size)
+        shown = pages.fitting((messages.activation(one, now_us) for one in found), pb.Activation.ByteSize)
+        last = found[len(shown) - 1] if shown else None
+        is_cut = len(shown) < len(found) or len(found) == size
         response = pb.ListActivationsResponse(
-            activations=[messages.activation(one, now_us) for one in found],
-            next_page_token=found[-1].activation_id if len(found) == size and found[-1].number > 1 else "",
+            activations=shown,
+            next_page_token=last.activation_id if last is not None and is_cut and last.number > 1 else "",
         )
         return response.SerializeToString()
 
@@ -166,8 +174,22 @@ class PlaybookCalls:
             ],
             builds_differ=len({one[1:4] for one in view.engines}) > 1,
             resume_token=f"{view.last_change}:{view.mode.mode_id}",
+            clock=messages.clock(self._clock.time()),
         )
         return response.SerializeToString()
+
+    def _confirm_clock(self, call: Call) -> bytes:
+        request = pb.ConfirmClockRequest.FromString(call.body)
+        violations = [
+            *validation.request_id_violations(request.request_id), *_reason_violations(request.reason, needed=True)
+        ]  # fmt: skip
+        if not 0 < abs(request.ahead_micros) <= AHEAD_US_MAX:
+            violations.append(Violation("ahead_micros", f"send what GetMode gives, at most {AHEAD_US_MAX} either way"))
+        validation.refuse(violations)
+        seal = validation.fingerprint("confirm clock", request.ahead_micros, request.reason)
+        key = key_of(call.caller, request.request_id)
+        time, replayed = self._clock.confirm(ClockOrder(key, seal, call.caller, request.reason, request.ahead_micros))
+        return pb.ConfirmClockResponse(clock=messages.clock(time), replayed=replayed).SerializeToString()
 
     def _glance(self, call: Call) -> bytes:
         view = self._desk.mode()
@@ -187,9 +209,10 @@ class PlaybookCalls:
         found = self._desk.changes(int(since), CHANGES_MAX) if token else []
         if token and not found and mode_id == view.mode.mode_id:
             return b""
-        last = found[-1].sequence if found else view.last_change
+        shown = pages.fitting(messages.changes(found), pb.ActivationChange.ByteSize)
+        last = found[len(shown) - 1].sequence if shown else view.last_change
         response = pb.WatchModeResponse(
-            mode=messages.mode(view), changes=messages.changes(found), resume_token=f"{last}:{view.mode.mode_id}"
+            mode=messages.mode(view), changes=shown, resume_token=f"{last}:{view.mode.mode_id}"
         )
         return response.SerializeToString()
 

@@ -3,17 +3,18 @@
 Promises the four moves of an adapter: check, build, call, assemble.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
 from holdline.v1 import policy_service_pb2
 
 from service.domain.book import key_of
 from service.domain.errors import InvalidRequest, Violation
 from service.domain.policy_life import PolicyRecord
-from service.engine.desk import Desk, PolicyOrder
+from service.engine.desk import CheckedPolicy, Desk, PolicyOrder
 from service.engine.ports import Call
-from service.rpc import validation
+from service.rpc import pages, validation
 from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
 
 REASON_LENGTH_MAX: Final = 500
@@ -31,28 +32,34 @@ class PolicyCalls:
             "ListPolicies": self._list,
             "PromotePolicy": self._promote,
             "RollbackPolicy": self._rollback,
+            "Publish": self._publish_checked,
         }
+        self.checks: dict[str, Callable[[Call], bytes]] = {"PublishPolicy": self._check}
 
     def _validate(self, call: Call) -> bytes:
         request = policy_service_pb2.ValidatePolicyRequest.FromString(call.body)
         try:
-            response = policy_service_pb2.ValidatePolicyResponse(content_hash=self._desk.validate(request.document))
+            checked = self._desk.check(request.document)
+            response = policy_service_pb2.ValidatePolicyResponse(content_hash=checked.content_hash)
         except InvalidRequest as error:
-            found = [
-                policy_service_pb2.PolicyViolation(
-                    path=violation.field.removeprefix("document.") or "document", message=violation.description
-                )
-                for violation in error.violations
-            ]
-            response = policy_service_pb2.ValidatePolicyResponse(violations=found)
+            response = policy_service_pb2.ValidatePolicyResponse(violations=_written(error.violations))
         return response.SerializeToString()
 
+    def _check(self, call: Call) -> bytes:
+        """Check a request to publish; gives what the engine is asked in its place."""
+        request = _publish_request(call.body)
+        return _encode((call.body, self._desk.check_to_publish(request.document)))
+
+    def _publish_checked(self, call: Call) -> bytes:
+        body, checked = _decode(call.body)
+        return self._published(call, _publish_request(body), checked)
+
     def _publish(self, call: Call) -> bytes:
-        request = policy_service_pb2.PublishPolicyRequest.FromString(call.body)
-        violations = validation.request_id_violations(request.request_id)
-        if not request.document:
-            violations.append(Violation("document", "send the policy as YAML or JSON"))
-        validation.refuse(violations)
+        return self._published(call, _publish_request(call.body), None)
+
+    def _published(
+        self, call: Call, request: policy_service_pb2.PublishPolicyRequest, checked: CheckedPolicy | None
+    ) -> bytes:
         changed = self._desk.change(
             PolicyOrder(
                 "publish",
@@ -60,6 +67,7 @@ class PolicyCalls:
                 validation.fingerprint("publish", request.document),
                 call.caller,
                 document=request.document,
+                checked=checked,
             )
         )
         response = policy_service_pb2.PublishPolicyResponse(policy=_version(changed.record), replayed=changed.replayed)
@@ -88,10 +96,9 @@ class PolicyCalls:
                 violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
         validation.refuse(violations)
         size = request.page_size or PAGE_SIZE
-        page = records[start : start + size]
+        shown = pages.fitting(map(_version, records[start : start + size]), policy_service_pb2.PolicyVersion.ByteSize)
         response = policy_service_pb2.ListPoliciesResponse(
-            policies=[_version(record) for record in page],
-            next_page_token=page[-1].version if start + size < len(records) else "",
+            policies=shown, next_page_token=shown[-1].version if start + len(shown) < len(records) else ""
         )
         return response.SerializeToString()
 
@@ -123,21 +130,26 @@ class PolicyCalls:
         request = policy_service_pb2.RollbackPolicyRequest.FromString(call.body)
         validation.refuse(
             [
-                *validation.request_id_violations(request.request_id),
+                *([] if request.validate_only else validation.request_id_violations(request.request_id)),
                 *validation.product_violations(request.product, needed=True),
                 *(_version_violations(request.version) if request.version else []),
+                *(_version_violations(request.from_version, "from_version") if request.from_version else []),
                 *_reason_violations(request.reason),
             ]
         )
+        # Requests without it keep the seal that they had before it was known.
+        left = (request.from_version,) if request.from_version else ()
         changed = self._desk.change(
             PolicyOrder(
                 "rollback",
                 key_of(call.caller, request.request_id),
-                validation.fingerprint("rollback", request.product, request.version, request.reason),
+                validation.fingerprint("rollback", request.product, request.version, request.reason, *left),
                 call.caller,
                 version=request.version,
                 product=request.product,
                 reason=request.reason,
+                from_version=request.from_version,
+                is_tried=request.validate_only,
             )
         )
         response = policy_service_pb2.RollbackPolicyResponse(
@@ -146,10 +158,41 @@ class PolicyCalls:
         return response.SerializeToString()
 
 
-def _version_violations(version: str) -> list[Violation]:
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(tuple[bytes, CheckedPolicy]).decode
+"""Of a request to publish and what its document was found to be; between processes of one build, never stored."""
+
+
+def _publish_request(body: bytes) -> policy_service_pb2.PublishPolicyRequest:
+    request = policy_service_pb2.PublishPolicyRequest.FromString(body)
+    violations = validation.request_id_violations(request.request_id)
+    if not request.document:
+        violations.append(Violation("document", "send the policy as YAML or JSON"))
+    validation.refuse(violations)
+    return request
+
+
+def _written(violations: Sequence[Violation]) -> list[policy_service_pb2.PolicyViolation]:
+    """Write violations, all of them where a page has room; the last one tells how many more there are."""
+    shown = pages.fitting(
+        (
+            policy_service_pb2.PolicyViolation(
+                path=violation.field.removeprefix("document.") or "document", message=violation.description
+            )
+            for violation in violations
+        ),
+        policy_service_pb2.PolicyViolation.ByteSize,
+    )
+    if len(shown) < len(violations):
+        more = f"{len(violations) - len(shown)} more violations; mend these first"
+        shown.append(policy_service_pb2.PolicyViolation(path="document", message=more))
+    return shown
+
+
+def _version_violations(version: str, field: str = "version") -> list[Violation]:
     if validation.is_version(version):
         return []
-    return [Violation("version", "send 1 to 64 characters of [A-Za-z0-9._-]")]
+    return [Violation(field, "send 1 to 64 characters of [A-Za-z0-9._-]")]
 
 
 def _reason_violations(reason: str) -> list[Violation]:

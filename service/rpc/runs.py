@@ -8,10 +8,11 @@ from typing import Final
 
 from holdline.v1 import run_service_pb2 as pb
 
-from service.domain.daily_run import Discrepancy, RunState
+from service.domain.daily_run import ClosingReport, Discrepancy, DiscrepancyKind, RunReport, RunState
+from service.domain.days import iso
 from service.domain.entitlement import Entitlement
 from service.domain.errors import Violation
-from service.engine.daily_run import ClosingReport, RunDesk, RunReport, iso
+from service.engine.daily_run import RunDesk
 from service.engine.ports import Call
 from service.engine.run_work import ask_of, reply_bytes
 from service.rpc import pages, validation
@@ -52,7 +53,7 @@ class RunCalls:
         """Answer one look of a watch: the run, empty where nothing is new since the token."""
         request = pb.WatchDailyRunRequest.FromString(call.body)
         run = _run(self._desk.report(business_day(request.business_date)))
-        token = f"{run.state}:{run.shards_done}:{run.looked}:{run.granted}:{run.withheld}"
+        token = f"{run.state}:{run.shards_done}:{run.looked}:{run.granted}:{run.withheld}:{run.waits_for}"
         if token == request.resume_token:
             return b""
         return pb.WatchDailyRunResponse(run=run, resume_token=token).SerializeToString()
@@ -86,15 +87,18 @@ class RunCalls:
         if request.account_id:
             own = self._desk.discrepancies_of(request.account_id, size)
             return pb.ListDiscrepanciesResponse(discrepancies=map(_discrepancy, own)).SerializeToString()
-        # An account may differ in more than one way; its ways stay on one page, so one more is asked for.
-        report = self._desk.closing(business_day(request.business_date), request.page_token, size + 1)
-        found = report.discrepancies
-        shown = found[:size]
-        while len(found) > size and shown and shown[-1].account_id == found[size].account_id:
-            shown = shown[:-1]
+        # An account may differ in more than one way; its ways stay on one page, so as many more are asked for.
+        day = business_day(request.business_date)
+        found = self._desk.discrepancies(day, request.page_token, size + len(DiscrepancyKind))
+        shown = pages.fitting(map(_discrepancy, found[:size]), pb.Discrepancy.ByteSize)
+        is_cut = len(shown) < len(found)
+        while is_cut and shown and shown[-1].account_id == found[len(shown)].account_id:
+            shown.pop()
+        if is_cut and not shown:
+            shown = [_discrepancy(one) for one in found if one.account_id == found[0].account_id]
+            is_cut = len(shown) < len(found)
         response = pb.ListDiscrepanciesResponse(
-            discrepancies=map(_discrepancy, shown),
-            next_page_token=shown[-1].account_id if len(found) > size and shown else "",
+            discrepancies=shown, next_page_token=shown[-1].account_id if is_cut else ""
         )
         return response.SerializeToString()
 
@@ -110,9 +114,10 @@ class RunCalls:
         size = request.page_size or pages.PAGE_SIZE
         before = business_day(request.page_token, "page_token") if request.page_token else 1 << 31
         found = self._desk.entitlements(request.account_id, before, size)
+        shown = pages.fitting(map(_entitlement, found), pb.Entitlement.ByteSize)
+        is_cut = len(shown) < len(found) or len(found) == size
         response = pb.ListEntitlementsResponse(
-            entitlements=[_entitlement(one) for one in found],
-            next_page_token=iso(found[-1].business_day) if len(found) == size else "",
+            entitlements=shown, next_page_token=shown[-1].business_date if is_cut else ""
         )
         return response.SerializeToString()
 
@@ -128,7 +133,7 @@ def next_watch(request: bytes, answer: bytes) -> bytes | None:
 
 
 def _run(report: RunReport) -> pb.DailyRun:
-    run, shards = report
+    run, shards, left_short, waits_for = report
     return pb.DailyRun(
         business_date=iso(run.business_day),
         state=pb.RunState.ValueType(run.state),
@@ -142,6 +147,8 @@ def _run(report: RunReport) -> pb.DailyRun:
         shards=len(shards),
         shards_done=sum(shard.done_us > 0 for shard in shards),
         is_cut=run.is_cut,
+        left_short=left_short,
+        waits_for=iso(waits_for) if waits_for else "",
     )
 
 
@@ -162,6 +169,7 @@ def _closing(report: ClosingReport) -> pb.Closing:
             for count in report.counts
         ],
         incident=closing.incident,
+        waits_for=iso(report.waits_for) if report.waits_for else "",
     )
 
 

@@ -15,7 +15,7 @@ from holdline.v1.feedback_service_pb2 import GetFeedbackReportRequest
 
 from service.domain.activation import requested
 from service.domain.case import report_of
-from service.domain.errors import HoldlineError, InvalidRequest, Refused, Violation
+from service.domain.errors import AnswerTooLarge, HoldlineError, Refused, Violation
 from service.domain.mode import Mode
 from service.domain.playbook import completed
 from service.domain.policy import DAY_US
@@ -29,8 +29,8 @@ from service.rpc import playbook_messages as messages
 from service.rpc import validation
 from service.rpc.feedback import report_message
 from service.rpc.methods import INDEX_OF, METHODS, REPORT
-from service.rpc.pages import timestamp
-from service.rpc.status import status_of
+from service.rpc.pages import ANSWER_BYTES_MAX, timestamp
+from service.rpc.status import status_of, unreadable
 from service.sentry.guards import CALLER, Guards, Signal
 
 PREVIEW_DECISIONS: Final = 10_000
@@ -71,11 +71,14 @@ class SentryCodec:
     def query(self, call: Call) -> Answer:
         """Answer a call."""
         try:
-            return Answer(0, self._queries[METHODS[call.method].path.rpartition("/")[2]](call))
+            body = self._queries[METHODS[call.method].path.rpartition("/")[2]](call)
         except DecodeError:
-            return self.error(InvalidRequest((Violation("request", "the message is not readable as this request"),)))
+            return self.error(unreadable())
         except HoldlineError as error:
             return self.error(error)
+        if len(body) > ANSWER_BYTES_MAX:
+            return self.error(AnswerTooLarge(bytes=str(len(body)), bytes_max=str(ANSWER_BYTES_MAX)))
+        return Answer(0, body)
 
     def error(self, error: HoldlineError) -> Answer:
         """Give an error as an answer."""

@@ -10,19 +10,17 @@ from hashlib import blake2b
 from typing import Final
 
 import msgspec
-from google.protobuf import timestamp_pb2
 from holdline.v1 import account_pb2, limit_service_pb2, money_pb2
 
 from service.domain.decision import APPEAL, ASSIGN, IMPORT, TEMPORARY, Ask, Criticality, DecideCommand, Kind
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.facts import FACTS, MONEY_FACTS
-from service.domain.money import MINOR_MAX, is_currency_code
+from service.domain.money import MINOR_MAX, currency_fault, is_currency
 from service.engine.ports import Call, Work
+from service.rpc.dates import micros, time_violations
 
 BATCH_ITEMS_MAX: Final = 1_000
 VERSION_MAX: Final = 1 << 62
-TIME_US_MAX: Final = 253_402_300_800_000_000
-"""The year 10000, in microseconds since the epoch UTC: where Timestamp ends."""
 
 is_account_id: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch
 is_request_id: Final = re.compile(r"[\x20-\x7e]{1,64}").fullmatch
@@ -108,18 +106,13 @@ def temporary_of(
     found = Ask(asked.extra.minor_units, micros(asked.until), is_ordered)
     if kind is not TEMPORARY:
         violations = [Violation("temporary_raise", "goes with DECISION_KIND_TEMPORARY only; leave it out")]
+        violations += time_violations("temporary_raise.until", asked.until)
     else:
         violations = money_violations("temporary_raise.extra", asked.extra)
         if not asked.extra.minor_units:
             violations.append(Violation("temporary_raise.extra.minor_units", "0 raises nothing; send at least 1"))
-        if not 0 < asked.until.seconds * 1_000_000 < TIME_US_MAX:
-            violations.append(Violation("temporary_raise.until", "send when it ends"))
+        violations += time_violations("temporary_raise.until", asked.until)
     return found, asked.extra.currency_code, violations
-
-
-def micros(time: timestamp_pb2.Timestamp) -> int:
-    """Give a Timestamp in microseconds since the epoch UTC."""
-    return time.seconds * 1_000_000 + time.nanos // 1_000
 
 
 def is_record_id(text: str) -> bool:
@@ -222,7 +215,7 @@ def facts_of(facts: account_pb2.Facts) -> tuple[News, Currencies, list[Violation
         fact = descriptor.number - 1
         if fact in MONEY_FACTS:
             currency = value.currency_code
-            if not (0 <= value.minor_units <= MINOR_MAX and is_currency_code(currency)):
+            if not (0 <= value.minor_units <= MINOR_MAX and is_currency(currency)):
                 violations += money_violations(f"facts.{descriptor.name}", value)
             currencies.append((fact, currency))
             news.append((fact, value.minor_units))
@@ -249,8 +242,8 @@ def money_violations(field: str, money: money_pb2.Money) -> list[Violation]:
         found.append(Violation(f"{field}.minor_units", f"{money.minor_units} is negative; amounts start at 0"))
     elif money.minor_units > MINOR_MAX:
         found.append(Violation(f"{field}.minor_units", f"{money.minor_units} is too large; send at most {MINOR_MAX}"))
-    if not is_currency_code(money.currency_code):
-        found.append(Violation(f"{field}.currency_code", "send an ISO 4217 code, three capital letters"))
+    if not is_currency(money.currency_code):
+        found.append(Violation(f"{field}.currency_code", currency_fault(money.currency_code)))
     return found
 
 

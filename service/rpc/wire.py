@@ -7,7 +7,7 @@ Source: protobuf.dev/programming-guides/encoding.
 
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 from service.domain.account import Account, Temporary, available_minor, limit_in_force
 from service.domain.decision import Decided, Decision, limit_after_minor
@@ -98,6 +98,12 @@ def facts(profile: Profile, currency: str) -> bytes:
     )
 
 
+class WritesReasons(Protocol):
+    """Writes the reason fields of decisions."""
+
+    def written(self, codes: tuple[str, ...], policy: Policy) -> bytes: ...  # noqa: D102 - the docstring covers it.
+
+
 class Reasons:
     """Reason fields by policy version and codes, written once; bounded because policies have few combinations."""
 
@@ -113,14 +119,35 @@ class Reasons:
         if found is None:
             if len(self._written) >= self.SETS_MAX:
                 self._written.clear()
-            found = self._written[key] = b"".join(self._reason(code, policy) for code in codes)
+            found = self._written[key] = b"".join(_reason(code, policy) for code in codes)
         return found
 
-    @staticmethod
-    def _reason(code: str, policy: Policy) -> bytes:
-        known = policy.texts.get(code, NO_TEXT)
-        content = text(b"\x0a", code) + text(b"\x12", known.zh) + text(b"\x1a", known.en)
-        return field(b"\x42", content)
+
+class ReasonsOnce:
+    """Reason fields of one large answer: texts stand where a code of a policy comes first, while they have room."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._room = bytes_max
+        self._told: set[tuple[str, str]] = set()
+
+    def written(self, codes: tuple[str, ...], policy: Policy) -> bytes:
+        """Give the reason fields of a decision, with the texts that were not given before."""
+        return b"".join(self._reason(code, policy) for code in codes)
+
+    def _reason(self, code: str, policy: Policy) -> bytes:
+        if (policy.version, code) in self._told:
+            return field(b"\x42", text(b"\x0a", code))
+        told = _reason(code, policy)
+        if len(told) > self._room:
+            return field(b"\x42", text(b"\x0a", code))
+        self._room -= len(told)
+        self._told.add((policy.version, code))
+        return told
+
+
+def _reason(code: str, policy: Policy) -> bytes:
+    known = policy.texts.get(code, NO_TEXT)
+    return field(b"\x42", text(b"\x0a", code) + text(b"\x12", known.zh) + text(b"\x1a", known.en))
 
 
 def decision(made: Decision, currency: str, reasons: bytes) -> bytes:

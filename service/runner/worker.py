@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from service.domain.account import ACTIVE, Account, growth_then, known, settled
+from service.domain.account import DAYS_BACK_MAX, Account, growth_then, has_limit, known, settled
 from service.domain.book import Book
 from service.domain.daily_run import Discrepancy, DiscrepancyKind, Line, Shard, added, line_of
 from service.domain.decide import judge_in
@@ -32,6 +32,13 @@ QUIET_SECONDS: Final = 1.0
 """Callers are taken to be there until so long after the last call."""
 PAUSES_BUSY: Final = 3.0
 """While there are callers, a worker rests for so many times as long as its chunk took."""
+
+_SEPARATOR: Final = "/"
+"""In a place in the queue; no account id holds it."""
+QUEUE_DONE: Final = _SEPARATOR
+"""How far making good is when whoever waited has had a turn."""
+DISCREPANCIES_MAX: Final = len(DiscrepancyKind) * (2 * DAYS_BACK_MAX + 2)
+"""More than one account has for the days that can still be made good and those after them."""
 
 log = structlog.get_logger("holdline.runner")
 
@@ -120,19 +127,25 @@ class Worker:
             return works[task.kind](task)
 
     def _queue(self, task: Task) -> Chunk:
-        since, _, decision = task.done_id.partition("/")
+        since, _, decision = task.done_id.partition(_SEPARATOR)
         after = (int(since), int(decision)) if task.done_id else (0, 0)
         found = self._store.runs.waiting(task.waiting_day, after, self._page)
-        done_id = f"{found[-1][1]}/{found[-1][2]}" if found else task.done_id
-        names = tuple(name for name, _, _ in found)
+        done_id = f"{found[-1][1]}{_SEPARATOR}{found[-1][2]}" if found else task.done_id
+        names = tuple(name for name, _, _ in found if self._waits(name, task.business_day))
         return _chunk_of(task, done_id, is_done=len(found) < self._page, raises=names, looked=len(found))
+
+    def _waits(self, account_id: str, day: int) -> bool:
+        """Claim that an account still waits for the budget when a day begins: nothing came of its place since."""
+        newest = self._store.runs.entitlements(account_id, day, 1)
+        return bool(newest) and newest[0].waiting_since > 0
 
     def _run(self, task: Task) -> Chunk:
         moment = self._moment(task)
         accounts, chunk = self._read(task)
         raises = tuple(account.account_id for account in accounts if self._is_due(account, moment))
         count = 0 if task.is_counted else self._store.runs.account_count()
-        return chunk._replace(raises=raises, accounts=count)
+        without = sum(not has_limit(account, moment.business_day) for account in accounts)
+        return chunk._replace(raises=raises, accounts=count, without_limit=without)
 
     def _moment(self, task: Task) -> Moment:
         """Give the time, with the policies and the mode in force as of it."""
@@ -148,7 +161,7 @@ class Worker:
 
     def _is_due(self, account: Account, moment: Moment) -> bool:
         """Claim that a raise is promised now, by the active policy or, where playbooks are in force, in their mode."""
-        if account.status is not ACTIVE or account.product not in self._control.products:
+        if not has_limit(account, moment.business_day) or account.product not in self._control.products:
             return False
         account = settled(account, moment.now_us)
         policy = self._control.active(account.product)
@@ -236,14 +249,34 @@ class Worker:
         return 0
 
     def _make_good(self, task: Task) -> Chunk:
-        found = self._store.runs.discrepancies(task.business_day, task.done_id, self._page)
-        names = tuple(one.account_id for one in found if one.kind is DiscrepancyKind.MISSING and not one.decision)
+        """Raise whom a raise is missing for: who waited for the budget when the day began first, in turn."""
+        is_in_queue = not task.done_id or (_SEPARATOR in task.done_id and task.done_id != QUEUE_DONE)
+        if task.waiting_day and is_in_queue:
+            return self._make_good_waiting(task)
+        after_id = "" if task.done_id == QUEUE_DONE else task.done_id
+        found = self._store.runs.discrepancies(task.business_day, after_id, self._page)
+        names = tuple(one.account_id for one in found if _lacks(one))
         done_id = found[-1].account_id if found else task.done_id
         return _chunk_of(task, done_id, is_done=len(found) < self._page, raises=names, looked=len(found))
+
+    def _make_good_waiting(self, task: Task) -> Chunk:
+        chunk = self._queue(task)
+        names = tuple(name for name in chunk.raises if self._is_missing(name, task.business_day))
+        done_id = QUEUE_DONE if chunk.is_done else chunk.done_id
+        return chunk._replace(raises=names, done_id=done_id, is_done=False)
+
+    def _is_missing(self, account_id: str, day: int) -> bool:
+        """Claim that an account is listed as missing a raise of a day, and nothing has made it good."""
+        found = self._store.runs.discrepancies_of(account_id, DISCREPANCIES_MAX)
+        return any(one.business_day == day and _lacks(one) for one in found)
 
 
 def _chunk_of(task: Task, done_id: str, *, is_done: bool, raises: tuple[str, ...], looked: int) -> Chunk:
     return Chunk(task.kind, task.business_day, task.shard, task.done_id, done_id, is_done, raises, looked)
+
+
+def _lacks(found: Discrepancy) -> bool:
+    return found.kind is DiscrepancyKind.MISSING and not found.decision
 
 
 def _differs(day: int, account: Account, kind: DiscrepancyKind, detail: str) -> Discrepancy:

@@ -6,6 +6,7 @@ that it is over. Decisions made under a playbook don't count for the rates: the 
 go in, alarms and acts come out.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -19,11 +20,13 @@ from service.sentry.statistics import (
     PSI_ALARM,
     RATE_MOST,
     RECOVERED,
+    SHAPE_COUNT_LEAST,
     WINDOW,
     Cusum,
-    Histogram,
+    Shape,
     counts,
-    histogram,
+    expected,
+    shape,
     stability_index,
     upper_bound,
 )
@@ -64,10 +67,13 @@ STATIC_FACTS: Final = ("identity_level", "bureau_score", "monthly_income", "empl
 
 
 class Normal(msgspec.Struct, frozen=True):
-    """What is normal for a product: hits and observations by rate, distributions of facts and scores by signal."""
+    """What is normal for a product: hits and observations by rate, distributions of facts and scores by signal.
+
+    A baseline of before has distributions that imports took part in; they are not read, and it is learned anew.
+    """
 
     rates: dict[str, tuple[int, int]]
-    shapes: dict[str, Histogram]
+    by_kind: dict[str, Shape] = {}
 
 
 class Signal(NamedTuple):
@@ -96,27 +102,46 @@ def hit(signal: str, look: Look) -> bool:
     return (look.move > 0) is RATES[signal][1]
 
 
+def is_normal(look: Look) -> bool:
+    """Claim that a decision is of the kinds that guards judge, made without a playbook, so that it may be learned."""
+    return look.is_asked and look.is_plain
+
+
 def learning(product: str, looks: Sequence[Look], complaints: int, by: str) -> Iterator[Baseline | None]:
     """Learn what is normal from a product's decisions, and from how many complaints came in beside them.
 
     Gives None after each distribution, for other work to go on between them, and at last the baseline.
     """
-    plain = [look for look in looks if look.product == product and look.is_plain]
+    plain = [look for look in looks if look.product == product and is_normal(look)]
     rates = {}
     for signal, (kinds, _) in RATES.items():
         counted = [look for look in plain if look.kind in kinds]
         rates[signal] = (sum(hit(signal, look) for look in counted), len(counted))
     rates[COMPLAINTS] = (complaints, complaints + len(plain))
     shapes = {}
-    for place, fact in enumerate(FACTS):
-        shapes[f"fact_psi:{fact.name}"] = histogram([look.values[place] for look in plain])
+    for signal, samples in _samples(plain):
+        # A kind that was seen too seldom is not watched.
+        shapes[signal] = shape({kind: found for kind, found in samples.items() if len(found) >= SHAPE_COUNT_LEAST})
         yield None
-    shapes["score_psi"] = histogram([look.score for look in plain if look.score is not None])
-    shapes["age_psi"] = histogram([look.behaviour_days for look in plain])
     content = msgspec.json.encode(Normal(rates, shapes)).decode()
     yield Baseline(0, product, 0, len(plain), by, content)
 
 
+def _samples(looks: Sequence[Look]) -> Iterator[tuple[str, dict[int, list[int | None]]]]:
+    """Give the values of each distribution by kind; a fact of a first limit is no measure of a raise's."""
+    by_kind: dict[int, list[Look]] = {}
+    for look in looks:
+        by_kind.setdefault(int(look.kind), []).append(look)
+    for signal, place in FACT_SHAPES.items():
+        yield signal, {kind: [look.values[place] for look in found] for kind, found in by_kind.items()}
+    yield (
+        "score_psi",
+        {kind: [look.score for look in found if look.score is not None] for kind, found in by_kind.items()},
+    )
+    yield "age_psi", {kind: [look.behaviour_days for look in found] for kind, found in by_kind.items()}
+
+
+FACT_SHAPES: Final = {f"fact_psi:{fact.name}": place for place, fact in enumerate(FACTS)}
 RATE_COUNT_LEAST: Final = 200
 """A rate learned from fewer observations is not watched; it is learned anew when more have been seen."""
 
@@ -152,21 +177,35 @@ class RateGuard:
 
 
 class ShapeGuard:
-    """Watches one distribution of one product, window by window."""
+    """Watches one distribution of one product, window by window, each held against what its kinds are expected to be.
 
-    def __init__(self, signal: str, product: str, normal: Histogram, version: int) -> None:
+    So a day of more first limits and fewer raises is no drift, and a kind that was never learned is not judged.
+    """
+
+    def __init__(self, signal: str, product: str, normal: Shape, version: int) -> None:
         self._signal, self._product, self._version, self._normal = signal, product, version, normal
         self._window: list[int | None] = []
+        self._kinds: Counter[int] = Counter()
         self._index = 0.0
         self._alarm_us = 0
 
-    def add(self, value: int | None, decided_us: int) -> None:
-        """Take a value into account."""
+    def add(self, kind: Kind, value: int | None, decided_us: int) -> None:
+        """Take a value into account, of a kind that was learned."""
+        if kind not in self._normal.found:
+            return
         self._window.append(value)
+        self._kinds[kind] += 1
         if len(self._window) == WINDOW:
-            self._index = stability_index(self._normal, counts(self._window, self._normal.bounds))
+            found = counts(self._window, self._normal.bounds)
+            self._index = stability_index(expected(self._normal, self._kinds), found)
             self._window.clear()
+            self._kinds.clear()
             self._alarm_us = alarm_since(self._alarm_us, self._index / PSI_ALARM, decided_us)
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether there is a kind to hold anything against."""
+        return bool(self._normal.found)
 
     def signal(self) -> Signal:
         """Give what is seen."""
@@ -198,31 +237,39 @@ class Watch:
         complaints = normal.rates.get(COMPLAINTS, (0, 0))
         is_watched = _is_watchable(complaints)
         self._complaints = RateGuard(COMPLAINTS, product, complaints, version) if is_watched else None
-        self.is_whole = all(counted[1] >= RATE_COUNT_LEAST for counted in normal.rates.values())
-        """Whether every rate was seen often enough to be learned."""
-        facts = {f"fact_psi:{fact.name}": place for place, fact in enumerate(FACTS)}
-        self._facts = [
-            (facts[signal], ShapeGuard(signal, product, shape, version))
-            for signal, shape in normal.shapes.items()
-            if signal in facts
-        ]
-        self._scores = ShapeGuard("score_psi", product, normal.shapes["score_psi"], version)
-        self._ages = ShapeGuard("age_psi", product, normal.shapes["age_psi"], version)
+        self._are_rates_whole = all(counted[1] >= RATE_COUNT_LEAST for counted in normal.rates.values())
+        nothing = Shape((), {})
+        shapes = {
+            signal: ShapeGuard(signal, product, normal.by_kind.get(signal, nothing), version)
+            for signal in (*FACT_SHAPES, "score_psi", "age_psi")
+        }
+        self._facts = [(place, shapes[signal]) for signal, place in FACT_SHAPES.items()]
+        self._scores, self._ages = shapes["score_psi"], shapes["age_psi"]
+        self._shapes = [one for one in shapes.values() if one.is_learned]
+        self._learned = set(normal.by_kind.get("age_psi", nothing).found)
+        self._unlearned: Counter[int] = Counter()
         self.version = version
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every rate was seen often enough to be learned, and every kind that comes in often enough now."""
+        return self._are_rates_whole and all(count < SHAPE_COUNT_LEAST for count in self._unlearned.values())
 
     def add(self, look: Look) -> None:
         """Take a decision into account."""
-        if look.kind is Kind.IMPORT:
+        if not look.is_asked:
             return
+        if look.kind not in self._learned:
+            self._unlearned[look.kind] += look.is_plain
         for rate in self._rates:
             rate.add(look)
         if self._complaints is not None and look.is_plain:
             self._complaints.note(look.decided_us, found=False)
-        for place, shape in self._facts:
-            shape.add(look.values[place], look.decided_us)
-        self._ages.add(look.behaviour_days, look.decided_us)
+        for place, guard in self._facts:
+            guard.add(look.kind, look.values[place], look.decided_us)
+        self._ages.add(look.kind, look.behaviour_days, look.decided_us)
         if look.score is not None and look.is_plain:
-            self._scores.add(look.score, look.decided_us)
+            self._scores.add(look.kind, look.score, look.decided_us)
 
     def hear(self, complaint: Complaint) -> None:
         """Take a complaint into account."""
@@ -231,9 +278,8 @@ class Watch:
 
     def signals(self) -> list[Signal]:
         """Give what is seen."""
-        shapes = [self._scores, self._ages, *(shape for _, shape in self._facts)]
         rates = [*self._rates, *([self._complaints] if self._complaints is not None else [])]
-        return [rate.signal() for rate in rates] + [shape.signal() for shape in shapes]
+        return [rate.signal() for rate in rates] + [guard.signal() for guard in self._shapes]
 
 
 def _is_watchable(counted: tuple[int, int]) -> bool:
@@ -276,7 +322,7 @@ class Guards:
         """Take decisions into account, oldest first."""
         for look in looks:
             watch = self._watches.get(look.product)
-            if watch is not None and not look.is_of_run:
+            if watch is not None:
                 watch.add(look)
 
     def hear(self, complaints: Iterable[Complaint]) -> None:

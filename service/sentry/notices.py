@@ -7,11 +7,15 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from service.domain.days import iso
+from service.domain.decision import Decision
 from service.domain.draw import Posting
+from service.domain.errors import ActivationNotFound, BuildLacksPlaybook
+from service.domain.explain import Explanation, explain
 from service.domain.notice import Told, told_of_decision, told_of_posting
+from service.domain.policy import Policy
 from service.domain.watch import Message
 from service.engine.control import Control
-from service.engine.daily_run import iso
 from service.engine.ports import SealedPosting, Store
 
 
@@ -37,10 +41,19 @@ class Notices:
         decided = self._store.decision(message.record)
         if decided is not None:
             policy = self._control.version(self._store, decided.decision.policy_version)
-            told = told_of_decision(message.body, decided.decision, policy, decided.currency)
+            explained = self._explained(decided.decision, policy)
+            told = told_of_decision(message.body, decided.decision, policy, decided.currency, explained)
         else:
             told = self._of_posting(message)
         return message._replace(body=body_of(message.sequence, told))
+
+    def _explained(self, decision: Decision, policy: Policy) -> Explanation | None:
+        """Explain a decision; None where this build can't judge it again, so that nothing can be said of what helps."""
+        try:
+            mode = self._control.recorded_mode(self._store, decision.activations)
+        except (ActivationNotFound, BuildLacksPlaybook):
+            return None
+        return explain(decision, policy, mode)
 
     def _of_posting(self, message: Message) -> Told:
         sealed = self._store.sealed_posting(message.record)
@@ -71,6 +84,8 @@ def body_of(sequence: int, told: Told) -> str:
         content["until"] = _time(told.until_us)
     if told.tell_by_day:
         content["tell_by"] = iso(told.tell_by_day)
+    if told.advice_en:
+        content["advice"] = {"zh": told.advice_zh, "en": told.advice_en}
     content["reasons"] = [{"code": reason.code, **_texts(reason.text._asdict())} for reason in told.reasons]
     return json.dumps(content, ensure_ascii=False)
 

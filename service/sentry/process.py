@@ -5,20 +5,20 @@ its own and asks the engine to write. What it holds in memory is built anew from
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 import structlog
 
 from service.domain.activation import Activation, ActivationState, is_in_force, state_of
-from service.domain.errors import DeadlineExpired, HoldlineError, InternalError
+from service.domain.errors import HoldlineError
 from service.domain.notice import TOPIC
 from service.domain.watch import Baseline, Complaint, Look
 from service.engine import alerts
-from service.engine.ports import NUMBER_MAX, Answer, Call, Store
+from service.engine.ports import NUMBER_MAX, Store
 from service.engine.reports import Alarm, Pulse, Report
 from service.sentry.delivery import Deliverer
-from service.sentry.guards import Act, Guards, Signal, learning
+from service.sentry.guards import Act, Guards, Signal, is_normal, learning
 from service.sentry.notices import Notices
 from service.sentry.pulse import PulseGuards
 from service.sentry.run_guard import RUNS_READ, missing_raises
@@ -31,6 +31,8 @@ WARM_UP: Final = 2_000
 ACTIVATIONS_LOOKED_AT: Final = 64
 LEARNED_MAX: Final = 100_000
 """Most decisions that a baseline is learned from."""
+READ_MAX: Final = 500_000
+"""Most decisions that are read for it: others, such as an import's or a daily run's, may lie between."""
 LEARNED_AT_ONCE: Final = 500
 LEARNING_SECONDS: Final = 0.02
 """How long a turn goes on with a baseline: one of 20,000 decisions takes a core for a second or two in all."""
@@ -43,13 +45,6 @@ class Engine(Protocol):
 
     def report(self, report: Report) -> Pulse: ...  # noqa: D102 - the protocol's docstring covers it.
     def activate(self, playbook: str, product: str, reason: str) -> None: ...  # noqa: D102 - the same.
-
-
-class Codec(Protocol):
-    """Translates the sentry's queries."""
-
-    def query(self, call: Call) -> Answer: ...  # noqa: D102 - the name says it.
-    def error(self, error: HoldlineError) -> Answer: ...  # noqa: D102 - the same.
 
 
 class Sentry:
@@ -109,7 +104,7 @@ class Sentry:
         if found:
             self.watermark = found[-1].number
         for look in found:
-            if look.is_of_run:
+            if not is_normal(look):
                 continue
             self._seen[look.product] = self._seen.get(look.product, 0) + 1
         self._listen()
@@ -220,11 +215,12 @@ class Sentry:
     def _steps(self, product: str, count: int, by: str) -> Iterator[Baseline | None]:
         """Learn a baseline from the newest decisions, in steps of some milliseconds; gives None until it is learned."""
         own: list[Look] = []
-        before = NUMBER_MAX
-        while page := self._store.looks_before(before, min(count, LEARNED_AT_ONCE)):
-            own += [look for look in page if look.product == product]
-            before, count = page[-1].number, count - len(page)
+        before, read = NUMBER_MAX, 0
+        while len(own) < count and read < READ_MAX and (page := self._store.looks_before(before, LEARNED_AT_ONCE)):
+            own += [look for look in page if look.product == product and is_normal(look)]
+            before, read = page[-1].number, read + len(page)
             yield None
+        del own[count:]
         since_us = own[-1].decided_us if own else self._store.now_us()
         voices = self._store.cases.voices_since(since_us, LEARNED_MAX)
         complaints = sum(voice.is_complaint and voice.product == product for voice in voices)
@@ -245,26 +241,3 @@ def _alarm(signal: Signal) -> Alarm:
         "recommends": signal.recommends,
     }  # fmt: skip
     return Alarm("guard_alarm", alerts.CRITICAL, facts)
-
-
-class Answerer:
-    """Answers the sentry's queries one by one."""
-
-    def __init__(self, codec: Codec) -> None:
-        self._codec = codec
-
-    def answers(self, calls: Sequence[Call], now_us: int) -> Iterator[tuple[int, Answer]]:
-        """Answer calls in order, each with its position; `now_us` is the machine's monotonic clock in microseconds."""
-        del now_us
-        for position, call in enumerate(calls):
-            yield position, self._answer(call)
-
-    def _answer(self, call: Call) -> Answer:
-        # The call before this one may have taken long, so each looks at the clock anew.
-        if call.deadline_us <= time.monotonic_ns() // 1_000:
-            return self._codec.error(DeadlineExpired())
-        try:
-            return self._codec.query(call)
-        except Exception:  # The outermost edge of a query.
-            log.exception("query failed", method=call.method, trace_id=call.trace_id)
-            return self._codec.error(InternalError(trace_id=call.trace_id))

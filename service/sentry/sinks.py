@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from service import private_file
 from service.domain.watch import Message
 
 TIMEOUT_SECONDS: Final = (2.0, 3.0)
@@ -71,7 +72,7 @@ class Webhook:
 
 
 class LinesFile:
-    """Appends a message as a line of JSON; it is on disk when it counts as taken."""
+    """Appends a message as a line of JSON to a file of its owner's alone; it is on disk when it counts as taken."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -79,7 +80,7 @@ class LinesFile:
     def accept(self, message: Message) -> bool:
         """Append it and sync."""
         try:
-            with self._path.open("a", encoding="utf-8") as file:
+            with open(self._path, "a", encoding="utf-8", opener=private_file.opener) as file:
                 file.write(message.body + "\n")
                 file.flush()
                 os.fsync(file.fileno())

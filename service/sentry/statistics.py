@@ -11,7 +11,7 @@ A distribution is watched by the population stability index over windows. Promis
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 MONTH_DECISIONS: Final = 30 * 86_400 * 1_000
@@ -30,6 +30,9 @@ WINDOW: Final = 500
 PSI_ALARM: Final = 0.25
 """The field's "major shift". On stationary windows of 500 over at most 12 bins the index is about chi-squared with
 11 degrees of freedom over 500: beyond 0.25 with a probability below 1e-20."""
+SHAPE_COUNT_LEAST: Final = WINDOW
+"""A kind's distribution learned from fewer observations is not watched: with as many, the index of a stationary window
+is about chi-squared with 11 degrees of freedom over 250, beyond 0.25 with a probability below 1e-8."""
 BINS: Final = 10
 SHARE_LEAST: Final = 0.02
 """No bin is taken to be rarer than this, so that one odd value is no alarm."""
@@ -72,22 +75,37 @@ def upper_bound(hits: int, count: int) -> float:
     return min(rate + CONFIDENCE_Z * math.sqrt(max(rate * (1 - rate), 1 / count) / count), 1.0)
 
 
-class Histogram(NamedTuple):
-    """A distribution: bins parted at bounds (a bound opens its bin), missing values first; shares add up to 1."""
+class Shape(NamedTuple):
+    """A distribution by kind: bins parted at bounds (a bound opens its bin), missing values first, counted by kind."""
 
     bounds: tuple[int, ...]
-    shares: tuple[float, ...]
+    found: dict[int, list[int]]
 
 
-def histogram(values: Sequence[int | None]) -> Histogram:
-    """Cut a sample into bins of about equal shares, with bins of their own for the least value and for new highs.
+def shape(values: Mapping[int, Sequence[int | None]]) -> Shape:
+    """Count samples by kind, all in the same bins."""
+    bounds = edges([value for of_kind in values.values() for value in of_kind])
+    return Shape(bounds, {kind: counts(of_kind, bounds) for kind, of_kind in values.items()})
+
+
+def expected(normal: Shape, kinds: Mapping[int, int]) -> list[float]:
+    """Give what so many values of each kind are expected to count by bin; every kind must be one of the shape's."""
+    shares = [(many, normal.found[kind], sum(normal.found[kind])) for kind, many in kinds.items()]
+    return [
+        sum(many * found[place] / whole for many, found, whole in shares) for place in range(len(normal.bounds) + 2)
+    ]
+
+
+def edges(values: Sequence[int | None]) -> tuple[int, ...]:
+    """Part a sample into bins of about equal shares, with bins of their own for the least value and for new highs.
 
     Without those two a fact that is nearly always the same, such as days past due, would be one bin and never drift.
     """
     known = sorted(value for value in values if value is not None)
-    edges = {known[len(known) * part // BINS] for part in range(1, BINS)} if known else set()
-    bounds = tuple(sorted(edges - {known[0]} | {known[0] + 1, known[-1] + 1})) if known else ()
-    return Histogram(bounds, _shares(counts(values, bounds)))
+    if not known:
+        return ()
+    parted = {known[len(known) * part // BINS] for part in range(1, BINS)}
+    return tuple(sorted(parted - {known[0]} | {known[0] + 1, known[-1] + 1}))
 
 
 def counts(values: Sequence[int | None], bounds: tuple[int, ...]) -> list[int]:
@@ -98,12 +116,12 @@ def counts(values: Sequence[int | None], bounds: tuple[int, ...]) -> list[int]:
     return found
 
 
-def _shares(found: Sequence[int]) -> tuple[float, ...]:
+def _shares(found: Sequence[float]) -> tuple[float, ...]:
     whole = max(sum(found), 1)
     raised = [max(count / whole, SHARE_LEAST) for count in found]
     return tuple(share / sum(raised) for share in raised)
 
 
-def stability_index(normal: Histogram, found: Sequence[int]) -> float:
-    """Give the population stability index of bin counts against a distribution."""
-    return sum((now - then) * math.log(now / then) for now, then in zip(_shares(found), normal.shares, strict=True))
+def stability_index(normal: Sequence[float], found: Sequence[int]) -> float:
+    """Give the population stability index of bin counts against expected ones."""
+    return sum((now - then) * math.log(now / then) for now, then in zip(_shares(found), _shares(normal), strict=True))

@@ -9,7 +9,7 @@ from itertools import islice, takewhile
 from typing import Protocol
 
 from service.domain.account import Account
-from service.domain.book import NUMBER_SHIFT, Book, Recorded, Wanted, key_of
+from service.domain.book import ELSEWHERE, NUMBER_SHIFT, Book, Elsewhere, Recorded, Wanted, beside, key_of
 from service.domain.decision import Decided, Decision
 from service.domain.draw import Hold, HoldState, Posted, Posting
 from service.domain.policy_life import PolicyChange, PolicyRecord
@@ -17,6 +17,7 @@ from service.domain.watch import Look, look_at
 from service.engine.ports import ControlRow, Sealed, SealedPosting
 from service.storage import rows
 from service.storage.memory_cases import MemoryCases
+from service.storage.memory_clock import MemoryClock
 from service.storage.memory_outbox import MemoryOutbox
 from service.storage.memory_playbooks import MemoryPlaybooks
 from service.storage.memory_runs import MemoryRuns
@@ -38,10 +39,11 @@ class MemoryStore:
         self.playbooks = MemoryPlaybooks()
         self.outbox = MemoryOutbox()
         self.cases = MemoryCases()
+        self.clock = MemoryClock()
         self._accounts: dict[str, Account] = {}
         self._decisions: dict[int, Decided] = {}
         self.runs = MemoryRuns(self._accounts, self._decisions)
-        self._parts: tuple[Part, ...] = self.playbooks, self.outbox, self.cases, self.runs
+        self._parts: tuple[Part, ...] = self.playbooks, self.outbox, self.cases, self.clock, self.runs
         self._parts_before: list[dict[str, object]] = []
         self._postings: dict[int, Posted] = {}
         self._holds: dict[int, Hold] = {}
@@ -50,6 +52,7 @@ class MemoryStore:
         self._events: dict[str, tuple[bytes, int]] = {}
         self._policies: dict[str, PolicyRecord] = {}
         self._changes: dict[str, PolicyChange] = {}
+        self._pending_keys: dict[str, int] = {}
         self._generation = 0
         self._purged = 0
         self._pending: list[Book] = []
@@ -68,6 +71,7 @@ class MemoryStore:
             self._policies.update({record.version: record for record in reversed(records)})
             self._changes[change.key] = change
             self._generation += 1
+        self._keys.update(self._pending_keys)
         self._parts_before = []
         self.rollback()
 
@@ -78,6 +82,7 @@ class MemoryStore:
             part.restore(before)
         self._pending.clear()
         self._pending_policies.clear()
+        self._pending_keys.clear()
 
     def _take_over(self, book: Book) -> None:
         sheet = rows.sheet(book)
@@ -108,14 +113,16 @@ class MemoryStore:
     def fetch(self, wanted: Wanted, last_number: int) -> Book:
         """Fetch recorded answers, accounts and holds."""
         numbers = {key: self._keys[key] for key in wanted.keys if key in self._keys}
-        answers: dict[str, Recorded] = {
-            key: self._postings[number] if number in self._postings else self._decisions[number]
-            for key, number in numbers.items()
-        }
+        answers = {key: self._recorded(number) for key, number in numbers.items()}
         accounts = {name: self._accounts[name] for name in wanted.accounts if name in self._accounts}
         holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
         taken = {key: self._events[key][0] for key in wanted.events if key in self._events}
         return Book(accounts, answers, holds, taken, last_number)
+
+    def _recorded(self, number: int) -> Recorded | Elsewhere:
+        if number < 0:
+            return ELSEWHERE
+        return self._postings[number] if number in self._postings else self._decisions[number]
 
     def write(self, book: Book) -> None:
         """Write a book's decisions, postings, keys, accounts, holds and entitlements."""
@@ -165,6 +172,15 @@ class MemoryStore:
         earlier = (found for found in reversed(self._decisions) if found < number)
         return [self._decisions[found] for found in islice(earlier, count)]
 
+    def has_key(self, key: str) -> bool:
+        """Claim that a key stands for a write of any service."""
+        return key in self._keys
+
+    def enter_key(self, key: str, now_us: int) -> None:
+        """Keep a new key of a write beside decisions, made at a time (microseconds UTC)."""
+        assert key not in self._keys, "a key stands for one write"
+        self._pending_keys[key] = beside(now_us)
+
     def active_versions(self) -> dict[str, str]:
         """Read which version decides for each product."""
         return {record.product: record.version for record in self._policies.values() if record.state.name == "ACTIVE"}
@@ -177,6 +193,10 @@ class MemoryStore:
         """Read all versions, newest first."""
         return list(reversed(self._policies.values()))
 
+    def policy_switches(self, product: str) -> list[PolicyChange]:
+        """Read a product's promotions and roll-backs, oldest first."""
+        return [one for one in self._changes.values() if one.product == product and one.action != "publish"]
+
     def policy_change(self, key: str) -> PolicyChange | None:
         """Find the change that a key stands for."""
         return self._changes.get(key)
@@ -186,7 +206,7 @@ class MemoryStore:
         self._pending_policies.append((records, change))
 
     def purge(self, before_us: int, count: int) -> int:
-        """Forget at most `count` keys of decisions before a time (microseconds UTC)."""
+        """Forget keys of before a time (microseconds UTC), at most `count` of decisions and as many of other writes."""
         bound = before_us << NUMBER_SHIFT
         logged: dict[int, Decision | Posting] = {number: one.decision for number, one in self._decisions.items()}
         logged |= {number: one.posting for number, one in self._postings.items()}
@@ -194,7 +214,10 @@ class MemoryStore:
         for number in expired:
             self._keys.pop(key_of(logged[number].caller, logged[number].request_id), None)
             self._purged = number
-        return len(expired)
+        others = sorted((-number, key) for key, number in self._keys.items() if beside(before_us) < number < 0)[:count]
+        for _, key in others:
+            del self._keys[key]
+        return count if len(others) == count else len(expired)
 
     def purge_events(self, before_us: int, after_key: str, count: int) -> str:
         """Forget what occurred before a time (microseconds UTC) among the next events; gives where to go on, or ""."""
@@ -227,8 +250,17 @@ class MemoryStore:
         return len(self._decisions)
 
     def keys_without_decision(self) -> int:
-        """Count keys whose decision is missing."""
-        return sum(number not in self._decisions and number not in self._postings for number in self._keys.values())
+        """Count keys whose decision, posting or change is missing."""
+        return sum(not self._is_founded(key, number) for key, number in self._keys.items())
+
+    def _is_founded(self, key: str, number: int) -> bool:
+        if number >= 0:
+            return number in self._decisions or number in self._postings
+        kept = (
+            self._changes.get(key), self.playbooks.change(key), self.cases.voice(key), self.cases.change(key),
+            self.clock.change(key),
+        )  # fmt: skip
+        return any(change is not None for change in kept)
 
     def sealed_posting(self, number: int) -> SealedPosting | None:
         """Find one posting with the verdict on its seal."""

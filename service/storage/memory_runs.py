@@ -105,7 +105,7 @@ class MemoryRuns:
             run, shards = self._runs[day], self.shards(day)
             found.append(
                 Passed(
-                    day, run.state, run.ended_us, sum(shard.looked for shard in shards),
+                    day, run.state, run.ended_us, sum(shard.looked - shard.without_limit for shard in shards),
                     sum(shard.granted for shard in shards), sum(shard.waiting for shard in shards),
                 )
             )  # fmt: skip
@@ -139,6 +139,11 @@ class MemoryRuns:
     def slices(self, product: str, business_day: int) -> list[Slice]:
         """Read what was taken out of a day's budget."""
         return [self._slices[key] for key in sorted(self._slices) if key[:2] == (product, business_day)]
+
+    def budget_days(self, product: str, first_day: int, last_day: int) -> list[tuple[int, Slice]]:
+        """Read what was taken out of the budgets of some days, ends included, each with its day."""
+        keys = sorted(key for key in self._slices if key[0] == product and first_day <= key[1] <= last_day)
+        return [(key[1], self._slices[key]) for key in keys]
 
     def enter_slice(self, product: str, business_day: int, taken: Slice) -> None:
         """Take or use up a slice of a day's budget."""

@@ -8,9 +8,15 @@ from importlib import resources
 
 import apsw
 
+from service.storage import seals
+
 
 class StoreRefused(Exception):
     """The store can't be opened as it is; the message says why and what to do."""
+
+
+class StoreDamaged(StoreRefused):
+    """The store is not what was written; the message says what is missing and what to do."""
 
 
 def _migrations() -> list[tuple[int, str]]:
@@ -20,13 +26,17 @@ def _migrations() -> list[tuple[int, str]]:
 
 
 def migrate(connection: apsw.Connection) -> None:
-    """Run the migrations that the file lacks, each in a transaction of its own."""
-    for number, script in _migrations():
+    """Run the migrations that the file lacks, each in a transaction of its own; the last one seals the tables anew."""
+    migrations = _migrations()
+    newest = migrations[-1][0]
+    for number, script in migrations:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if connection.pragma("user_version") < number:
                 connection.execute(script)
                 connection.execute(f"PRAGMA user_version = {number}")
+                if number == newest:
+                    seals.seal_anew(connection)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

@@ -13,15 +13,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from service.domain.account import Account, Growth, Movement, OpenHold, Status, Temporary
-from service.domain.behaviour import Behaviour
 from service.domain.book import Book
 from service.domain.decision import Ask, Decided, Decision, Kind, Outcome
 from service.domain.draw import DrawKind, Hold, HoldState, Posted, Posting
-from service.domain.entitlement import RUN_CALLER, Entitlement, EntitlementState
+from service.domain.entitlement import Entitlement, EntitlementState
 from service.domain.facts import Profile
 from service.domain.policy_life import PolicyRecord, PolicyState
 from service.domain.rules import FIRST
-from service.domain.watch import Look, look, look_at_run
+from service.domain.watch import Look, is_asked, look, look_beside
+from service.storage.behaviours import behaviour_bytes, behaviour_of
 
 Row = tuple[Any, ...]
 
@@ -34,7 +34,6 @@ _decode_growth: Final = msgspec.msgpack.Decoder(Growth).decode
 _decode_points: Final = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 _decode_movements: Final = msgspec.msgpack.Decoder(tuple[int, int, tuple[Movement, ...]]).decode
 _decode_holds: Final = msgspec.msgpack.Decoder(tuple[OpenHold, ...]).decode
-_decode_behaviour: Final = msgspec.msgpack.Decoder(Behaviour).decode
 _decode_temporary: Final = msgspec.msgpack.Decoder(Temporary).decode
 _decode_asked: Final = msgspec.msgpack.Decoder(tuple[Ask | None, Temporary | None]).decode
 _decode_news: Final = msgspec.msgpack.Decoder(tuple[tuple[int, int], ...]).decode
@@ -121,11 +120,6 @@ def news_of(content: bytes) -> tuple[tuple[int, int], ...]:
     return _decode_news(content)
 
 
-def behaviour_bytes(behaviour: Behaviour | None) -> bytes:
-    """Write what events left of an account."""
-    return _encode(behaviour) if behaviour is not None else b""
-
-
 @lru_cache(maxsize=1024)
 def growth_bytes(growth: Growth) -> bytes:
     """Write a growth; cached because most decisions of a batch hold the same one."""
@@ -157,8 +151,8 @@ def decided(row: Sequence[Any], *, replayed: bool) -> Decided:
 def looked_at(row: Sequence[Any]) -> Look:
     """Read what guards see of a decision."""
     number, product, kind, change, profile, points, decided_us, is_plain, caller = row
-    if caller == RUN_CALLER:
-        return look_at_run(number, product, _KINDS[kind], change, decided_us)
+    if not is_asked(_KINDS[kind], caller):
+        return look_beside(number, product, _KINDS[kind], change, decided_us)
     return look(
         number, product, _KINDS[kind], change, _decode_profile(profile), _decode_points(points), decided_us,
         is_plain=bool(is_plain),
@@ -234,6 +228,7 @@ def account_row(account: Account, chain: bytes, postings_chain: bytes, written: 
         _encode((account.last_raise_day, account.last_cut_day, account.movements)),
         account.last_decision, chain, _encode(account.holds) if account.holds else b"", account.last_posting,
         postings_chain, behaviour_bytes(account.behaviour), _encode(account.temporary) if account.temporary else b"",
+        account.limit_since_day,
     )  # fmt: skip
 
 
@@ -241,14 +236,14 @@ def account(row: Sequence[Any]) -> Account:
     """Read an account's columns."""
     (
         account_id, product, currency, status, limit, held, outstanding, version, profile, growth, last_decision, chain,
-        holds, last_posting, postings_chain, behaviour, temporary,
+        holds, last_posting, postings_chain, behaviour, temporary, limit_since_day,
     ) = row  # fmt: skip
     last_raise_day, last_cut_day, movements = _decode_movements(growth)
     return Account(
         account_id, product, currency, _STATUSES[status], limit, held, outstanding, version, _decode_profile(profile),
         last_raise_day, last_cut_day, movements, last_decision, chain, _decode_holds(holds) if holds else (),
         last_posting, postings_chain, _decode_temporary(temporary) if temporary else None,
-        _decode_behaviour(behaviour) if behaviour else None,
+        behaviour_of(behaviour), limit_since_day,
     )  # fmt: skip
 
 

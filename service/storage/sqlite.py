@@ -2,14 +2,13 @@
 
 Promises durability at `commit`: it returns after the write-ahead log was synced. A write or sync that fails leaves
 nothing of its transaction; the store then starts its log anew before it takes another write, because the kernel may
-report a failed sync only once. Refuses a SQLite with the WAL-reset bug, a second writer, and a schema newer than its
-own.
+report a failed sync only once. Nothing is acknowledged once the file or its log no longer stand under their names.
+Refuses a SQLite with the WAL-reset bug, a second writer, a file that lacks commits which were made, and a schema newer
+than its own.
 """
 
 import contextlib
 import ctypes
-import fcntl
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from typing import Any, TypeVar
 import apsw
 
 from service.domain.account import Account
-from service.domain.book import NUMBER_SHIFT, Book, Recorded, Wanted
+from service.domain.book import ELSEWHERE, NUMBER_SHIFT, Book, Elsewhere, Recorded, Wanted, beside
 from service.domain.decision import Decided, Decision
 from service.domain.draw import Hold, Posted, Posting
 from service.domain.errors import StoreUnavailable
@@ -27,10 +26,12 @@ from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.domain.watch import Look
 from service.engine.ports import ControlRow
 from service.storage import rows
-from service.storage.migrate import StoreRefused, migrate, refuse_newer
+from service.storage.custody import Custody, copy
+from service.storage.migrate import StoreRefused
 from service.storage.sqlite_cases import SqliteCases
+from service.storage.sqlite_clock import SqliteClock
 from service.storage.sqlite_events import SqliteEvents
-from service.storage.sqlite_ledger import SqliteLedger
+from service.storage.sqlite_ledger import SqliteLedger, read_record
 from service.storage.sqlite_outbox import SqliteOutbox
 from service.storage.sqlite_playbooks import SqlitePlaybooks
 from service.storage.sqlite_runs import SqliteRuns
@@ -39,13 +40,14 @@ from service.storage.statements import STATEMENTS
 Found = TypeVar("Found", Decided, Posted)
 
 STATEMENTS_CACHED = 64
-COPIED_PAGES = 1_024
-"""Pages that a copy takes at a time; writers wait for no more than that."""
 BUSY_MS_MAX = 5_000
 """Longest wait for a lock that a reader or a backup holds, in milliseconds."""
 
 LOG_PAGES_MAX = 65_536
 """Longest log that is left to the checkpointer, in pages: 256 MiB, recovered in about a second."""
+
+SWITCHES_MAX = 1_000
+"""So many promotions and roll-backs of a product are looked back on."""
 
 FILE_CHUNK_BYTES = 4 * 1024 * 1024
 
@@ -86,24 +88,17 @@ class SqliteStore(SqliteLedger):
         self.runs = SqliteRuns(self._run)
         self.outbox = SqliteOutbox(self._run, self._run_many)
         self.cases = SqliteCases(self._run)
+        self.clock = SqliteClock(self._run)
         self._events = SqliteEvents(self._run, self._run_many)
-        self._path = path
         self._read_only = read_only
         self._vfs = vfs or None
-        self._lock = -1 if read_only else _lock(path)
         self._is_broken = False
+        self._fetched: dict[str, rows.Row] = {}
+        """The accounts that the transaction in hand has fetched, as they are stored."""
         self.log_is_long = threading.Event()
-        try:
-            self._connection = self._open()
-            if not read_only:
-                migrate(self._connection)
-            refuse_newer(self._connection)
-        except apsw.Error as error:
-            self._unlock()
-            raise StoreUnavailable(f"the store can't be opened: {error}") from error
-        except StoreRefused:
-            self._unlock()
-            raise
+        self._custody = Custody(path, is_writer=not read_only)
+        self._path = self._custody.path
+        self._connection = self._custody.opened(self._open)
 
     def _open(self) -> apsw.Connection:
         flags = apsw.SQLITE_OPEN_READONLY if self._read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
@@ -112,10 +107,14 @@ class SqliteStore(SqliteLedger):
         connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
         # Without it a join is planned anew for every value that is bound: 35 µs of 38 for one decision.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+        # A log goes into the file when we say so, not with whichever connection closes last, and never vanishes.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         if self._read_only:
             return connection
         for pragma in _PRAGMAS:
             connection.execute(pragma)
+        keeps = ctypes.c_int(1)
+        connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(keeps))
         # Grow the file by whole chunks, so that its size, and with it the file system's journal, seldom changes.
         chunk = ctypes.c_int(FILE_CHUNK_BYTES)
         connection.file_control("main", apsw.SQLITE_FCNTL_CHUNK_SIZE, ctypes.addressof(chunk))
@@ -128,6 +127,7 @@ class SqliteStore(SqliteLedger):
         """Start a transaction; a broken store is mended first."""
         if self._read_only:
             raise StoreUnavailable(kind="ReadOnly")
+        self._custody.refuse_taken_away()
         if self._is_broken:
             self._mend()
         if self.log_is_long.is_set():
@@ -136,11 +136,24 @@ class SqliteStore(SqliteLedger):
         self._run("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make the transaction durable."""
+        """Make the transaction durable, with its number where it wrote anything."""
+        has_written = self._custody.seal(self._run, self._run_many)
         self._run("COMMIT")
+        if has_written:
+            # What was written into a file that nobody finds again counts for nothing.
+            self._custody.committed()
+
+    def is_in_place(self) -> bool:
+        """Claim that the store's file and its log still stand where they were opened."""
+        return self._custody.is_in_place()
+
+    def rescue(self) -> str:
+        """Save what was acknowledged from a file or a log that was taken away; says where it is, for a person."""
+        return self._custody.rescue(self._connection)
 
     def rollback(self) -> None:
         """Drop the transaction, if it is still open; one of a connection that could not be made anew is gone."""
+        self._custody.forget()
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -183,6 +196,7 @@ class SqliteStore(SqliteLedger):
             raise StoreUnavailable(kind=type(error).__name__) from error
         try:
             self._connection = self._open()
+            self._custody.attend(self._connection)
         except apsw.Error as error:
             raise StoreUnavailable(kind=type(error).__name__) from error
         self._is_broken = False
@@ -197,33 +211,42 @@ class SqliteStore(SqliteLedger):
         if not wanted.accounts:
             # An array of none can't be bound.
             return Book({}, {}, {}, {}, last_number)
-        answers: dict[str, Recorded] = {}
+        answers: dict[str, Recorded | Elsewhere] = {}
         if wanted.keys:
             for key, number, *row in self._run(STATEMENTS["recorded"], (apsw.carray(tuple(wanted.keys)),)):
                 if row[0] is not None:
                     answers[key] = rows.decided(row, replayed=True)
+                elif number < 0:
+                    answers[key] = ELSEWHERE
                 elif (posted := self._posted(number)) is not None:
                     answers[key] = posted
         found = self._run(STATEMENTS["accounts_wanted"], (apsw.carray(tuple(set(wanted.accounts))),))
         holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
+        self._fetched = {row[0]: row for row in found}
         accounts = {row[0]: rows.account(row) for row in found}
         return Book(accounts, answers, holds, self._events.taken(wanted.events), last_number)
 
     def write(self, book: Book) -> None:
         """Write a book's decisions, postings, keys, accounts and holds."""
         sheet = rows.sheet(book)
+        keys = [(key, decision.number) for key, decision in book.decisions]
+        keys += [(key, posting.number) for key, posting in book.postings]
+        seals = self._custody.seals
+        seals.is_told = True
         if sheet.decisions:
             self._run_many("insert_decision", sheet.decisions)
         if sheet.postings:
             self._run_many("insert_posting", sheet.postings)
-        keys = [(key, decision.number) for key, decision in book.decisions]
-        keys += [(key, posting.number) for key, posting in book.postings]
         if keys:
             self._run_many("insert_key", keys)
+            seals.tell("idempotency_keys", (), keys)
         if sheet.created:
             self._run_many("insert_account", sheet.created)
+            seals.tell("accounts", (), sheet.created)
         if sheet.changed:
             self._run_many("update_account", [(*row[3:], row[0]) for row in sheet.changed])
+            seals.tell("accounts", [self._fetched[row[0]] for row in sheet.changed], sheet.changed)
+        seals.is_told = False
         if book.changed_holds:
             self._run_many("enter_hold", [book.holds[number] for number in book.changed_holds])
         if book.entitlements:
@@ -244,7 +267,7 @@ class SqliteStore(SqliteLedger):
     def hold(self, account_id: str, number: int) -> Hold | None:
         """Find one hold."""
         found = self._run(STATEMENTS["hold"], (account_id, number))
-        return rows.hold(found[0]) if found else None
+        return read_record(f"hold {number:016x}", lambda: rows.hold(found[0])) if found else None
 
     def _posted(self, number: int) -> Posted | None:
         found = self._run(STATEMENTS["posting"], (number,))
@@ -274,6 +297,14 @@ class SqliteStore(SqliteLedger):
         """Read decisions from before a number, newest first."""
         return [rows.decided(row, replayed=True) for row in self._run(STATEMENTS["decisions_before"], (number, count))]
 
+    def has_key(self, key: str) -> bool:
+        """Claim that a key stands for a write of any service."""
+        return bool(self._run(STATEMENTS["has_key"], (key,)))
+
+    def enter_key(self, key: str, now_us: int) -> None:
+        """Keep a new key of a write beside decisions, made at a time (microseconds UTC)."""
+        self._run(STATEMENTS["insert_key"], (key, beside(now_us)))
+
     def active_versions(self) -> dict[str, str]:
         """Read which version decides for each product."""
         return dict(self._run(STATEMENTS["active_versions"]))
@@ -287,6 +318,11 @@ class SqliteStore(SqliteLedger):
         """Read all versions, newest first."""
         return [rows.policy(row) for row in self._run(STATEMENTS["policies"])]
 
+    def policy_switches(self, product: str) -> list[PolicyChange]:
+        """Read a product's promotions and roll-backs, the newest `SWITCHES_MAX`, oldest first."""
+        found = self._run(STATEMENTS["policy_switches"], (product, SWITCHES_MAX))
+        return [PolicyChange(*row) for row in reversed(found)]
+
     def policy_change(self, key: str) -> PolicyChange | None:
         """Find the change that a key stands for."""
         found = self._run(STATEMENTS["policy_change"], (key,))
@@ -299,12 +335,13 @@ class SqliteStore(SqliteLedger):
         self._run(STATEMENTS["next_generation"])
 
     def purge(self, before_us: int, count: int) -> int:
-        """Forget at most `count` keys of decisions before a time (microseconds UTC); gives how many it looked at."""
+        """Forget keys of before a time (microseconds UTC), `count` of decisions and of others; fewer: none is left."""
         expired = self._run(STATEMENTS["keys_expired"], (before_us << NUMBER_SHIFT, count))
         if expired:
             self._run_many("delete_key", [(key,) for _, key in expired])
             self._run(STATEMENTS["mark_purged"], (expired[-1][0],))
-        return len(expired)
+        other = self._run(STATEMENTS["delete_keys_beside"], (beside(before_us), count))
+        return count if len(other) == count else len(expired)
 
     def purge_events(self, before_us: int, after_key: str, count: int) -> str:
         """Forget what occurred before a time (microseconds UTC) among the next events; gives where to go on, or ""."""
@@ -326,32 +363,21 @@ class SqliteStore(SqliteLedger):
             self.rollback()
 
     def copy_to(self, path: Path) -> None:
-        """Write a copy of the store as it is now into a new file (SQLite's online backup)."""
-        copy = apsw.Connection(str(path))
+        """Write a copy of the store as it is now into a new file (SQLite's online backup), closed in order."""
         try:
-            with copy.backup("main", self._connection, "main") as backup:
-                while not backup.done:
-                    backup.step(COPIED_PAGES)
+            copy(self._connection, path)
         except apsw.Error as error:
             raise self._failed(error) from error
-        finally:
-            copy.close()
-
-    def checkpoint(self) -> None:
-        """Move the log into the file; for a shutdown in order."""
-        self._run("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Close the file and give up the lock."""
+        """Move the log into the file where that can be done, close it, and give up the lock."""
         try:
+            self.rollback()
+            if not self._is_broken:
+                self._custody.end(self._connection)
             self._connection.close(force=True)
         finally:
-            self._unlock()
-
-    def _unlock(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+            self._custody.close()
 
 
 def _walked(
@@ -368,13 +394,3 @@ def _walked(
         found.append(one)
         number = record_of(one).previous
     return found
-
-
-def _lock(path: Path) -> int:
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise StoreRefused(f"another engine writes {path.name}; one file has one writer") from error
-    return descriptor

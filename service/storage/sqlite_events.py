@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import apsw
 
 from service.domain.book import Book
-from service.storage import rows
+from service.storage.behaviours import behaviour_bytes
 from service.storage.statements import STATEMENTS, Execute, ExecuteMany
 
 
@@ -33,7 +33,7 @@ class SqliteEvents:
                 "insert_event",
                 [(one.key, one.fingerprint, one.event.occurred_us, one.caller) for one in book.events],
             )
-        behaved = [(rows.behaviour_bytes(book.accounts[name].behaviour), name) for name in book.behaved - book.changed]
+        behaved = [(behaviour_bytes(book.accounts[name].behaviour), name) for name in book.behaved - book.changed]
         if behaved:
             self._run_many("update_behaviour", behaved)
 

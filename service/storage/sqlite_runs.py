@@ -105,6 +105,11 @@ class SqliteRuns:
         """Read what was taken out of a day's budget."""
         return [Slice(*row) for row in self._run(STATEMENTS["budget_slices"], (product, business_day))]
 
+    def budget_days(self, product: str, first_day: int, last_day: int) -> list[tuple[int, Slice]]:
+        """Read what was taken out of the budgets of some days, ends included, each with its day."""
+        found = self._run(STATEMENTS["budget_days"], (product, first_day, last_day))
+        return [(business_day, Slice(*taken)) for business_day, *taken in found]
+
     def enter_slice(self, product: str, business_day: int, taken: Slice) -> None:
         """Take or use up a slice of a day's budget."""
         self._run(STATEMENTS["enter_slice"], (product, business_day, *taken))

@@ -2,15 +2,18 @@
 
 Promises to name each account or decision at fault, up to a bound, and to look at every row: hash chains, an account's
 limit equal to its last decision's, versions without a gap, keys with their records, exposure = holds + outstanding,
-every promise settled by its decision.
+every promise settled by its decision; and to name each table that holds something else than was written, by its seal.
+Reads one record after another and holds no more than one account's open and settled holds.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from service.domain.account import Account
-from service.domain.decision import Outcome, own_limit_minor
-from service.domain.draw import DrawKind, Posting, left_minor
-from service.engine.ports import Ledger
+from service.domain.decision import Decision, Outcome, own_limit_minor
+from service.domain.draw import DrawKind, Hold, Posting, left_minor
+from service.domain.errors import StoreUnavailable
+from service.engine.ports import Ledger, Unreadable
 
 FAULTS_MAX = 100
 
@@ -26,29 +29,60 @@ class Verification(NamedTuple):
 
 def verify(ledger: Ledger) -> Verification:
     """Look at every account, decision and key of a ledger."""
-    faults = [f"file: {line}" for line in ledger.damage()]
+    damage = ledger.damage()
+    try:
+        found = _verify_records(ledger)
+    except StoreUnavailable:
+        if not damage:
+            raise
+        found = Verification(0, 0, 0, ("file: the rest could not be read",))
+    return found._replace(faults=(*damage, *found.faults)[:FAULTS_MAX])
+
+
+def _verify_records(ledger: Ledger) -> Verification:
+    faults: list[str] = []
     accounts = walked = postings = 0
-    for account in ledger.accounts():
+    for account, unread in _accounts(ledger):
         accounts += 1
-        count, wrong = _verify_account(ledger, account)
-        walked += count
-        posted, wrong_postings = _verify_postings(ledger, account)
-        postings += posted
+        if account is None:
+            wrong = [unread]
+        else:
+            count, wrong_decisions = _verify_account(ledger, account)
+            walked += count
+            posted, wrong_postings = _verify_postings(ledger, account)
+            postings += posted
+            wrong = wrong_decisions + wrong_postings
         if len(faults) < FAULTS_MAX:
-            faults += wrong + wrong_postings
-    stray = ledger.decision_count() - walked
+            faults += wrong
+    return Verification(accounts, walked, postings, (*faults, *_strays(ledger, walked, postings)))
+
+
+def _accounts(ledger: Ledger) -> Iterator[tuple[Account | None, str]]:
+    """Read every account, or what is said of one that can't be read."""
+    accounts = ledger.accounts()
+    while True:
+        try:
+            yield next(accounts), ""
+        except StopIteration:
+            return
+        except Unreadable as error:
+            yield None, str(error)
+
+
+def _strays(ledger: Ledger, decisions: int, postings: int) -> Iterator[str]:
+    """Say what belongs to no record, by how many of them the accounts' chains have."""
+    stray = ledger.decision_count() - decisions
     if stray:
-        faults.append(f"decisions: {stray} belong to no account's chain")
+        yield f"decisions: {stray} belong to no account's chain"
     stray = ledger.posting_count() - postings
     if stray:
-        faults.append(f"postings: {stray} belong to no account's chain")
+        yield f"postings: {stray} belong to no account's chain"
     without = ledger.keys_without_decision()
     if without:
-        faults.append(f"idempotency keys: {without} without their decision or posting")
+        yield f"idempotency keys: {without} without their decision or posting"
     unfounded = ledger.runs.entitlements_unfounded()
     if unfounded:
-        faults.append(f"entitlements: {unfounded} without a decision that settles them")
-    return Verification(accounts, walked, postings, tuple(faults[:FAULTS_MAX]))
+        yield f"entitlements: {unfounded} without a decision that settles them"
 
 
 def _verify_account(ledger: Ledger, account: Account) -> tuple[int, list[str]]:
@@ -58,12 +92,18 @@ def _verify_account(ledger: Ledger, account: Account) -> tuple[int, list[str]]:
     number, version, link, limit = account.last_decision, account.version, account.chain, account.limit_minor
     walked = 0
     while number:
-        sealed = ledger.sealed(number)
+        try:
+            sealed = ledger.sealed(number)
+        except Unreadable as error:
+            faults.append(f"{name}: {error}")
+            break
         if sealed is None:
             faults.append(f"{name}: decision {number:016x} is missing")
             break
         walked += 1
         decision = sealed.decided.decision
+        if walked == 1:
+            faults += _differences(account, decision)
         if not sealed.is_intact:
             faults.append(f"{name}: decision {number:016x} was altered after it was written")
         if walked == 1 and sealed.link != link:
@@ -84,13 +124,27 @@ def _verify_account(ledger: Ledger, account: Account) -> tuple[int, list[str]]:
     return walked, faults
 
 
+def _differences(account: Account, last: Decision) -> Iterator[str]:
+    """Say in what an account differs from its last decision; its limit, version and chain are compared elsewhere."""
+    name, number = f"account {account.account_id}", f"decision {last.number:016x}"
+    if account.status is not last.status:
+        yield f"{name}: status {account.status.name.lower()} does not follow from {number}"
+    if last.number > account.last_posting and account.outstanding_minor != last.outstanding_minor:
+        yield f"{name}: outstanding {account.outstanding_minor} does not follow from {number}"
+
+
 def _verify_postings(ledger: Ledger, account: Account) -> tuple[int, list[str]]:
     """Walk one account's postings from their head; gives their count and what is wrong."""
     name = f"account {account.account_id}"
     faults: list[str] = []
     number, owed, walked = account.last_posting, account.outstanding_minor, 0
+    seen: set[int] = set()
     while number:
-        sealed = ledger.sealed_posting(number)
+        try:
+            sealed = ledger.sealed_posting(number)
+        except Unreadable as error:
+            faults.append(f"{name}: {error}")
+            break
         if sealed is None:
             faults.append(f"{name}: posting {number:016x} is missing")
             break
@@ -109,6 +163,11 @@ def _verify_postings(ledger: Ledger, account: Account) -> tuple[int, list[str]]:
         authorised = posting.kind is DrawKind.AUTHORIZE and posting.outcome is Outcome.APPROVED
         if authorised and posting.held_minor + posting.outstanding_minor > posting.limit_minor:
             faults.append(f"{name}: {what} took exposure beyond the limit")
+        hold = posting.hold
+        if hold is not None and hold.number not in seen:
+            # The newest posting about a hold says what became of it.
+            seen.add(hold.number)
+            faults += _verify_hold(ledger, name, hold)
         number, owed = posting.previous, posting.outstanding_minor - _owed_more(posting)
     holds = {hold.number: left_minor(hold) for hold in ledger.holds_open(account.account_id)}
     if sum(hold.left_minor for hold in account.holds) != account.held_minor:
@@ -119,6 +178,15 @@ def _verify_postings(ledger: Ledger, account: Account) -> tuple[int, list[str]]:
         if holds.get(hold.number) != hold.left_minor
     ]
     return walked, faults
+
+
+def _verify_hold(ledger: Ledger, name: str, left: Hold) -> Iterator[str]:
+    """Hold the record of a hold against what the newest posting about it left."""
+    try:
+        if ledger.hold(left.account_id, left.number) != left:
+            yield f"{name}: hold {left.number:016x} is not as its last posting left it"
+    except Unreadable as error:
+        yield f"{name}: {error}"
 
 
 def _owed_more(posting: Posting) -> int:

@@ -23,7 +23,7 @@ def office(bench: Bench) -> Office:
 
 
 def _with_budget(bench: Bench, budget_minor: int) -> None:
-    text = document().replace("reference-2026-1", "budgeted")
+    text = document().replace("reference-2026-2", "budgeted")
     text = text.replace("  debt_to_income_bp:", f"  {BUDGET}: {budget_minor}\n  debt_to_income_bp:")
     for action in ("publish", "promote"):
         bench.desk.change(PolicyOrder(action, f"tests/{action}", b"", "tests", "budgeted", document=text))
@@ -43,12 +43,12 @@ def test_whoever_is_due_is_raised_once_and_the_day_adds_up(office: Office) -> No
     assert granted is not None
     assert (granted.state, granted.reason, granted.segment) == (EntitlementState.GRANTED, "LIMIT_RAISED", "A")
     assert granted.promised_minor == granted.granted_minor > 0
-    run, shards = office.desk.report(DAY)
+    run, shards, *_ = office.desk.report(DAY)
     assert (run.state, run.accounts) == (RunState.DONE, 23)
     assert [shard.looked for shard in shards] == [5, 5, 5, 5, 3]
     assert sum(shard.granted for shard in shards) == 17
     assert closed.closing.state is ClosingState.CLOSED
-    assert closed.closing.lines == (Line("reference-2026-1", "A", 17, 17, 0),)
+    assert closed.closing.lines == (Line("reference-2026-2", "A", 17, 17, 0),)
     assert (closed.closing.accounts, closed.closing.incident, closed.discrepancies) == (23, "", ())
     assert verify(office.bench.store).faults == ()  # type: ignore[arg-type]  # every store is a ledger.
 
@@ -66,7 +66,7 @@ def test_a_playbook_withholds_and_the_ledger_says_why(office: Office) -> None:
     assert withheld.state is EntitlementState.WITHHELD
     assert withheld.reason == "RAISE_KEPT_FOR_LATER"
     assert withheld.promised_minor > withheld.granted_minor == 0
-    assert closed.closing.lines == (Line("reference-2026-1", "A", 4, 0, 4),)
+    assert closed.closing.lines == (Line("reference-2026-2", "A", 4, 0, 4),)
     assert closed.closing.incident == ""
 
 
@@ -115,7 +115,7 @@ def test_a_customer_raise_by_day_settles_the_promise_and_the_run_adds_none(offic
     settled = office.entitlement(name)
     assert settled is not None
     assert settled.decision == made.decision.number
-    assert closed.closing.lines == (Line("reference-2026-1", "A", 1, 1, 0),)
+    assert closed.closing.lines == (Line("reference-2026-2", "A", 1, 1, 0),)
 
 
 def test_a_day_without_a_run_misses_everybody_and_is_made_good_with_one_order(office: Office) -> None:
@@ -161,7 +161,7 @@ def test_accounts_that_became_eligible_after_the_run_had_passed_are_settled_at_t
 
     assert office.raises(names[0]) == 1
     assert closed.closing.incident == ""
-    assert closed.closing.lines == (Line("reference-2026-1", "A", 3, 3, 0),)
+    assert closed.closing.lines == (Line("reference-2026-2", "A", 3, 3, 0),)
 
 
 def test_an_account_that_became_eligible_behind_the_worker_is_no_incident(bench: Bench) -> None:
@@ -181,7 +181,7 @@ def test_an_account_that_became_eligible_behind_the_worker_is_no_incident(bench:
 
     assert office.raises(names[0]) == 1
     assert closed.closing.incident == ""
-    assert closed.closing.lines == (Line("reference-2026-1", "A", 30, 30, 0),)
+    assert closed.closing.lines == (Line("reference-2026-2", "A", 30, 30, 0),)
 
 
 @pytest.mark.parametrize("lost", ["before", "after"])
@@ -207,7 +207,7 @@ def test_a_worker_lost_at_any_step_loses_and_doubles_nothing(bench: Bench, lost:
 
     assert [office.raises(name) for name in names] == [1] * 14
     assert office.close().closing.incident == ""
-    run, shards = office.desk.report(DAY)
+    run, shards, *_ = office.desk.report(DAY)
     assert run.state is RunState.DONE
     assert sum(shard.granted for shard in shards) == sum(shard.looked for shard in shards) == 14
 

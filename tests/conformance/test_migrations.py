@@ -6,30 +6,34 @@ import apsw
 import msgspec
 import pytest
 
-from service.domain.account import UNBOUNDED, Growth
-from service.domain.decision import Decided
+from service.domain.account import UNBOUNDED, Growth, known
+from service.domain.behaviour import Event, EventKind
+from service.domain.decision import Decided, Kind
+from service.domain.event import TAKEN, EventCommand
+from service.domain.facts import INDEX, Profile
 from service.domain.rules import FIRST
 from service.engine.replay import replay
 from service.storage import rows
 from service.storage.migrate import StoreRefused
 from service.storage.verify import verify
-from tests.builders import Bench, command, sqlite
+from tests.builders import DAY_US, GOOD_FACTS, NOW_US, TODAY, Bench, command, news, sqlite
 
 FIRST_SCHEMA = 1
 LATER_TABLES = (
     "activations", "activation_changes", "outbox", "engines", "growth", "baselines", "postings", "holds",
     "entitlements", "runs", "run_shards", "budget_slices", "closings", "discrepancies", "events",
-    "cases", "case_changes", "voices",
+    "cases", "case_changes", "voices", "clock", "clock_changes", "seals",
 )  # fmt: skip
 LATER_COLUMNS = (
     ("accounts", "holds"), ("accounts", "last_posting"), ("accounts", "postings_chain"),
     ("decisions", "promised_minor"), ("accounts", "behaviour"),
-    ("accounts", "temporary"), ("decisions", "temporary"), ("decisions", "rules"),
+    ("accounts", "temporary"), ("decisions", "temporary"), ("decisions", "rules"), ("accounts", "limit_since_day"),
 )  # fmt: skip
+LATER_INDEXES = ("idempotency_keys_beside",)
 
 
 def _taken_back(path: Path) -> None:
-    """Make a store of one decision what it was before the second migration."""
+    """Make a store of decisions what it was before the second migration."""
     connection = apsw.Connection(str(path))
     kept = list(
         connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'decisions'")
@@ -37,15 +41,20 @@ def _taken_back(path: Path) -> None:
     for name, _ in kept:
         connection.execute(f"DROP TRIGGER {name}")
     connection.execute("UPDATE decisions SET rules = ?", (FIRST,))
-    ((*columns,),) = connection.execute("SELECT * FROM decisions")
-    del columns[rows.CHAIN]
-    link = rows.decision_link(b"", tuple(columns))
-    connection.execute("UPDATE decisions SET chain = ?", (link,))
-    connection.execute("UPDATE accounts SET chain = ?", (link,))
+    links: dict[str, bytes] = {}
+    for (*columns,) in connection.execute("SELECT * FROM decisions ORDER BY number").fetchall():
+        number, account_id = columns[0], str(columns[2])
+        del columns[rows.CHAIN]
+        links[account_id] = rows.decision_link(links.get(account_id, b""), tuple(columns))
+        connection.execute("UPDATE decisions SET chain = ? WHERE number = ?", (links[account_id], number))
+    for account_id, link in links.items():
+        connection.execute("UPDATE accounts SET chain = ? WHERE account_id = ?", (link, account_id))
     for _, script in kept:
         connection.execute(script)
     for table in LATER_TABLES:
         connection.execute(f"DROP TABLE {table}")
+    for index in LATER_INDEXES:
+        connection.execute(f"DROP INDEX {index}")
     for table, column in LATER_COLUMNS:
         connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     connection.execute(f"PRAGMA user_version = {FIRST_SCHEMA}")
@@ -75,7 +84,68 @@ def test_a_store_from_before_playbooks_keeps_its_decisions_and_takes_activations
     assert replay(store, bench.control).decisions == 2
 
 
+def test_a_store_from_before_knows_since_when_each_account_has_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "holdline.db"
+    store = sqlite(path)
+    before = Bench(store)
+    taken_over = command(
+        Kind.IMPORT,
+        request_id="i-1",
+        account_id="i-1",
+        product="revolving",
+        import_limit_minor=1,
+        import_currency="CNY",
+    )
+    poor = news(**{**GOOD_FACTS, "identity_level": 0})
+    before.execute(command(), taken_over, command(request_id="late-0", account_id="late", news=poor))
+    before.clock.time_us += DAY_US
+    before.execute(
+        command(request_id="late-1", account_id="late"),
+        command(Kind.RAISE, request_id="raise"),
+        command(request_id="never", account_id="never", news=poor),
+    )
+    found = {account.account_id: account.limit_since_day for account in store.accounts()}
+    store.close()
+    _taken_back(path)
+
+    after = {account.account_id: account.limit_since_day for account in sqlite(path).accounts()}
+
+    assert found == after == {"a-1": TODAY, "i-1": 0, "late": TODAY + 1, "never": 0}
+
+
 def test_growth_from_before_there_was_a_budget_reads_as_unbounded() -> None:
     written = msgspec.msgpack.encode((1, 2, 3, 4, 5))
 
     assert msgspec.msgpack.decode(written, type=Growth) == Growth(1, 2, 3, 4, 5, UNBOUNDED)
+
+
+def test_what_events_left_before_times_counted_is_read_and_goes_on_growing(tmp_path: Path) -> None:
+    path = tmp_path / "holdline.db"
+    before = Bench(sqlite(path))
+    before.execute(command())
+    before.store.close()
+    day = TODAY - 40
+    # A statement of the 40th day and a payment of the same day, by day only; forty on-time statements before them.
+    left = [TODAY - 700, NOW_US, NOW_US, [], [], [], [], [[TODAY - 20, day, 100, 0, False]], [[day, 100]], 40]
+    connection = apsw.Connection(str(path))
+    content = msgspec.msgpack.encode([*left, False, False, False])
+    connection.execute("UPDATE accounts SET behaviour = ?", (content,))
+    connection.close()
+
+    bench = Bench(sqlite(path))
+    read = _known(bench)
+    repaid = Event(EventKind.REPAYMENT, NOW_US, TODAY, 1)
+    taken = bench.execute(EventCommand("feed", "e-1", "a-1/e-1", b"e", "a-1", repaid, "CNY", (), ""))
+
+    assert taken == [TAKEN]
+    assert _known(bench).values == read.values
+    assert read.values[INDEX["dpd_now"]] == 0
+    assert read.values[INDEX["late_months_12m"]] == 0
+    # Forty statements, of which there is no telling but that they fell due within eleven months; and a later one.
+    assert read.values[INDEX["on_time_streak_months"]] == 12
+
+
+def _known(bench: Bench) -> Profile:
+    account = bench.store.account("a-1")
+    assert account is not None
+    return known(account, TODAY)

@@ -100,7 +100,7 @@ def test_a_pending_activation_decides_nothing_and_lapses_where_nobody_approves(b
 
 
 def test_the_time_to_live_counts_from_the_last_approval(bench: Bench) -> None:
-    bench.order("activate", "k", playbook="rollback_policy", parameters={"to_version": "reference-2026-1"})
+    bench.order("activate", "k", playbook="rollback_policy", parameters={"to_version": "reference-2026-2"})
     bench.clock.time_us += 10 * MINUTE_US
 
     approved = bench.order("approve", "a", number=1, caller="ada").activation
@@ -110,7 +110,7 @@ def test_the_time_to_live_counts_from_the_last_approval(bench: Bench) -> None:
 
 
 def test_what_waits_for_approval_cant_be_approved_beside_what_came_in_between(bench: Bench) -> None:
-    bench.order("activate", "k", playbook="refer_to_review", parameters={"good_version": "reference-2026-1"})
+    bench.order("activate", "k", playbook="refer_to_review", parameters={"good_version": "reference-2026-2"})
     with pytest.raises(errors.PlaybookConflict):
         bench.order("activate", "other", playbook="static_scorecard")
 
@@ -118,7 +118,7 @@ def test_what_waits_for_approval_cant_be_approved_beside_what_came_in_between(be
 
 
 def test_who_activated_what_needs_approval_cant_extend_it_alone(bench: Bench) -> None:
-    bench.order("activate", "k", playbook="rollback_policy", parameters={"to_version": "reference-2026-1"})
+    bench.order("activate", "k", playbook="rollback_policy", parameters={"to_version": "reference-2026-2"})
     bench.order("approve", "a", number=1, caller="ada")
 
     with pytest.raises(errors.ApprovalRefused):

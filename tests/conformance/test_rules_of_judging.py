@@ -54,7 +54,7 @@ def test_it_verifies_and_replays_clean_and_goes_on_by_the_rules_of_today(old: Be
     assert isinstance(ordered, Decided)
     assert {raised.decision.rules, ordered.decision.rules} == {CURRENT}
     assert verify(old.store).faults == ()  # type: ignore[arg-type]  # a file's store is a ledger.
-    assert replay(old.store, old.control).differences == ()  # type: ignore[arg-type]
+    assert replay(old.store, old.control).differences == ()  # type: ignore[arg-type]  # every store is a ledger.
 
 
 def test_what_was_told_then_is_explained_as_it_was_told(old: Bench) -> None:
@@ -107,7 +107,7 @@ def test_a_record_that_is_put_under_other_rules_is_seen(old: Bench, tmp_path: Pa
     connection.execute("UPDATE decisions SET rules = ? WHERE number = ?", (other, number))
     connection.close()
 
-    assert any(f"{number:016x} was altered" in fault for fault in verify(old.store).faults)  # type: ignore[arg-type]
+    assert any(f"{number:016x} was altered" in fault for fault in verify(old.store).faults)  # type: ignore[arg-type]  # every store is a ledger.
 
 
 def test_a_record_of_rules_that_this_build_does_not_know_is_not_judged_by_others(old: Bench) -> None:
@@ -116,4 +116,4 @@ def test_a_record_of_rules_that_this_build_does_not_know_is_not_judged_by_others
 
     later = made.decision._replace(rules=CURRENT + 1)
 
-    assert "unknown to this build" in difference_of(later, old.store, old.control)  # type: ignore[arg-type]
+    assert "unknown to this build" in difference_of(later, old.store, old.control)  # type: ignore[arg-type]  # every store is a ledger.

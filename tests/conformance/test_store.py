@@ -20,7 +20,7 @@ def _decided(answer: object) -> Decided:
 
 
 def test_a_new_store_starts_with_the_reference_policies(bench: Bench) -> None:
-    assert bench.store.active_versions() == {"revolving": "reference-2026-1", "instalment": "instalment-2026-1"}
+    assert bench.store.active_versions() == {"revolving": "reference-2026-2", "instalment": "instalment-2026-2"}
 
 
 def test_a_decision_is_answered_stored_and_found(bench: Bench) -> None:
@@ -153,12 +153,12 @@ def test_what_is_rolled_back_is_gone(bench: Bench) -> None:
 
 
 def _order(action: str, key: str, **said: str) -> PolicyOrder:
-    return PolicyOrder(action, f"tests/{key}", f"{action}{said}".encode(), "tests", **said)
+    return PolicyOrder(action, f"tests/{key}", f"{action}{said}".encode(), "tests", **said)  # type: ignore[arg-type]  # texts.
 
 
 def test_policies_are_published_promoted_and_rolled_back_each_once(bench: Bench) -> None:
     tighter = (
-        document().replace("policy: reference-2026-1", "policy: tighter").replace("share_bp: 200", "share_bp: 100")
+        document().replace("policy: reference-2026-2", "policy: tighter").replace("share_bp: 200", "share_bp: 100")
     )
 
     published = bench.desk.change(_order("publish", "p", document=tighter))
@@ -169,13 +169,13 @@ def test_policies_are_published_promoted_and_rolled_back_each_once(bench: Bench)
     after = _decided(bench.execute(command(Kind.RAISE, request_id="r-2"))[0]).decision
 
     assert published.record.state is PolicyState.DRAFT
-    assert (promoted.record.state, promoted.previous_version) == (PolicyState.ACTIVE, "reference-2026-1")
+    assert (promoted.record.state, promoted.previous_version) == (PolicyState.ACTIVE, "reference-2026-2")
     assert again.replayed
     assert decided.policy_version == "tighter"
-    assert (back.record.version, back.previous_version) == ("reference-2026-1", "tighter")
-    assert after.policy_version == "reference-2026-1"
+    assert (back.record.version, back.previous_version) == ("reference-2026-2", "tighter")
+    assert after.policy_version == "reference-2026-2"
     states = {record.version: record.state for record in bench.desk.policy_records("revolving")}
-    assert states == {"reference-2026-1": PolicyState.ACTIVE, "tighter": PolicyState.RETIRED}
+    assert states == {"reference-2026-2": PolicyState.ACTIVE, "tighter": PolicyState.RETIRED}
 
 
 def test_a_published_version_never_changes(bench: Bench) -> None:
@@ -189,13 +189,13 @@ def test_a_published_version_never_changes(bench: Bench) -> None:
 
 
 def test_only_a_draft_is_promoted_and_only_what_has_decided_is_rolled_back_to(bench: Bench) -> None:
-    draft = document().replace("policy: reference-2026-1", "policy: draft")
+    draft = document().replace("policy: reference-2026-2", "policy: draft")
     bench.desk.change(_order("publish", "p", document=draft))
 
     with pytest.raises(errors.PolicyStateRefused):
         bench.desk.change(_order("rollback", "r", product="revolving", version="draft"))
     with pytest.raises(errors.PolicyStateRefused):
-        bench.desk.change(_order("promote", "q", version="reference-2026-1"))
+        bench.desk.change(_order("promote", "q", version="reference-2026-2"))
     with pytest.raises(errors.PolicyNotFound):
         bench.desk.change(_order("rollback", "s", product="revolving"))
     with pytest.raises(errors.IdempotencyKeyReused):
@@ -264,3 +264,43 @@ def test_keys_of_postings_are_purged_with_those_of_decisions(bench: Bench) -> No
     assert looked_at == 2
     assert isinstance(again, Posted)
     assert not again.replayed
+
+
+def test_a_roll_back_again_goes_further_back_and_never_to_what_a_roll_back_has_left(bench: Bench) -> None:
+    reference = bench.store.active_versions()["revolving"]
+    for version in ("v2", "v3", "v4"):
+        text = document().replace(f"policy: {reference}", f"policy: {version}")
+        bench.desk.change(_order("publish", f"p-{version}", document=text))
+        bench.desk.change(_order("promote", f"q-{version}", version=version))
+
+    def back(key: str, **said: str) -> tuple[str, str]:
+        changed = bench.desk.change(_order("rollback", key, product="revolving", **said))
+        return changed.previous_version, changed.record.version
+
+    assert back("1") == ("v4", "v3")
+    assert back("1") == ("v4", "v3")
+    assert back("2") == ("v3", "v2")
+    assert back("3", version="v4") == ("v2", "v4")
+    assert back("4") == ("v4", "v2")
+    assert back("5") == ("v2", reference)
+    with pytest.raises(errors.PolicyNotFound, match="name the version"):
+        back("6")
+    assert bench.store.active_versions()["revolving"] == reference
+    assert back("2") == ("v3", "v2")
+    assert bench.store.active_versions()["revolving"] == reference
+
+
+def test_a_roll_back_that_is_tried_writes_nothing_and_one_from_another_version_is_refused(bench: Bench) -> None:
+    reference = bench.store.active_versions()["revolving"]
+    bench.desk.change(_order("publish", "p", document=document().replace(f"policy: {reference}", "policy: v2")))
+    bench.desk.change(_order("promote", "q", version="v2"))
+    tried = _order("rollback", "r", product="revolving")._replace(is_tried=True)
+
+    planned = bench.desk.change(tried)
+    before = bench.store.active_versions()["revolving"]
+    with pytest.raises(errors.PolicyStateRefused):
+        bench.desk.change(_order("rollback", "r", product="revolving", from_version=reference))
+    made = bench.desk.change(_order("rollback", "r", product="revolving", from_version="v2"))
+
+    assert (planned.previous_version, planned.record.version, before) == ("v2", reference, "v2")
+    assert (made.previous_version, made.record.version) == ("v2", reference)

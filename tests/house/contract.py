@@ -1,4 +1,4 @@
-"""The contract's own checks: stubs generated and fresh, buf lint and breaking change clean, generated documents fresh.
+"""The contract's own checks: stubs generated and fresh, buf lint and breaking change clean, generated files fresh.
 
 Promises that `check` fails when a committed file differs from what its source generates. `python -m
 tests.house.contract generate | documents | release` write what `check` compares.
@@ -17,6 +17,7 @@ from grpc_tools import protoc
 from playbooks import pages, registry
 from service import settings
 from service.policies import document
+from tests.house import currencies
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTOS = ROOT / "protos"
@@ -81,6 +82,7 @@ def documents() -> dict[Path, str]:
     return {
         ROOT / "service" / "policies" / "schema.json": document.json_schema(),
         ROOT / "service" / "SETTINGS.md": settings.reference(),
+        ROOT / "service" / "domain" / "currencies.py": currencies.module(),
         **pages.pages(registry.load()),
     }
 

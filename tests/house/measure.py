@@ -81,7 +81,7 @@ def preview() -> None:
     with rehearsing("", seed=1) as rehearsal:
         store, parts = rehearsal.calm()
         for playbook in PLAYBOOKS.all():
-            values = _values(playbook, "reference-2026-1")
+            values = _values(playbook, "reference-2026-2")
             candidate = requested(
                 0, playbook, values, EVERYBODY, 1, "", "", "", 0, is_break_glass=True, is_forced=False
             )  # fmt: skip

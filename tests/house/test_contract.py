@@ -1,10 +1,13 @@
 """The contract's checks pass, and each of them can fail."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+from google.protobuf import descriptor_pb2
 
+from service.rpc.methods import INDEX_OF, METHODS, Role
 from tests.house import contract
 
 
@@ -48,3 +51,40 @@ def test_a_stub_that_differs_is_stale(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(contract, "PROTOS", tmp_path / "protos")
 
     assert contract.stale_stubs() == ["protos/holdline/v1/money_pb2.pyi: stale, run make stubs"]
+
+
+def _said_roles(image: bytes) -> dict[str, frozenset[str]]:
+    """Give the roles that each RPC's comment names, by path; nothing where it names none."""
+    service_field, method_field = 6, 2
+    found = {}
+    for file in descriptor_pb2.FileDescriptorSet.FromString(image).file:
+        comments = {tuple(place.path): place.leading_comments for place in file.source_code_info.location}
+        for which, service in enumerate(file.service):
+            for number, method in enumerate(service.method):
+                comment = " ".join(comments.get((service_field, which, method_field, number), "").split())
+                said = re.search(r"Roles: ([a-z_, ]+)[.;]", comment)
+                names = frozenset(said[1].split(", ")) if said else frozenset()
+                found[f"/{file.package}.{service.name}/{method.name}"] = names
+    return found
+
+
+def test_each_rpcs_comment_names_the_roles_that_may_call_it() -> None:
+    everybody = frozenset(role.value for role in Role if role is not Role.ADMIN)
+
+    said = {
+        path: everybody if names == {"all"} else names
+        for path, names in _said_roles(contract.image()).items()
+        if path.startswith("/holdline.v1.")
+    }
+
+    assert said == {
+        path: frozenset(role.value for role in METHODS[index].roles)
+        for path, index in INDEX_OF.items()
+        if path.startswith("/holdline.v1.")
+    }
+
+
+def test_a_comment_that_names_another_role_is_found(altered: Path) -> None:
+    image = _replace(altered, "outbox_service.proto", "Roles: on_call.", "Roles: on_call, caller.")
+
+    assert _said_roles(image)["/holdline.v1.OutboxService/RedriveMessages"] == {"on_call", "caller"}

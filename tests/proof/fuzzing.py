@@ -39,7 +39,7 @@ _PLAUSIBLE: Final[dict[str, tuple[Any, ...]]] = {
     "late_months_12m": (0, 0, 3), "misuse_flags": (0,), "on_time_streak_months": (0, 6, 12), "transactions_30d": (0, 9),
     "employment_months": (3, 40), "payment_ratio_bp": (400, 9_000), "profile_completeness_bp": (9_000,),
     "expected_version": (0, 0, 0, 1), "business_date": ("2027-01-13", "2027-01-14"), "due_date": ("2027-01-20",),
-    "policy_version": ("", "reference-2026-1"), "version": (0, 1, "reference-2026-1", "instalment-2026-1"),
+    "policy_version": ("", "reference-2026-2"), "version": (0, 1, "reference-2026-2", "instalment-2026-2"),
     "name": ("cap_growth", "shed_low_priority", "hold_cuts", "static_scorecard"), "mode_id": ("", "normal"),
     "ttl_seconds": (60, 3_600), "reason": ("fuzz",), "note": ("fuzz",), "statement": ("fuzz",), "incident": ("",),
     "page_size": (0, 1, 50), "page_token": ("",), "resume_token": ("",), "decisions": (1, 100), "days": (0, 30),

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -65,8 +66,9 @@ def _characteristic(draw: st.DrawFn, name: str) -> dict[str, Any]:
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a valid policy document."""
-    treatments = st.sampled_from(("score", "refer", "decline"))
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=8, unique=True))
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=8, unique=True))
+    # Limits rest on income, so every document declares it.
+    names = list(dict.fromkeys([*names, "monthly_income"]))
     scorecard = [draw(_characteristic(name)) for name in draw(st.permutations(names))[: draw(st.integers(1, 6))]]
     least = sum(min(line["missing_points"], *(part["points"] for part in line["bins"])) for line in scorecard)
     greatest = sum(max(part["points"] for part in line["bins"]) for line in scorecard)
@@ -79,17 +81,9 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     unit = draw(st.sampled_from((1, 1, 100)))
     absolute = draw(st.just(10_000_000) | st.integers(unit, 10_000_000))
     maximum = draw(st.integers(unit, absolute))
-    texts = {f"OF_{name.upper()}": {"zh": name, "en": name} for name in names}
-    used = {*texts, *BUILT_IN_REASONS}
-    return {
+    made: dict[str, Any] = {
         "policy": "random", "product": "revolving", "currency": "CNY", "title": {"zh": "随机", "en": "random"},
-        "facts": {
-            name: {
-                "max_age_days": draw(st.just(3_650) | st.integers(0, 60)), "when_missing": draw(treatments),
-                "when_stale": draw(treatments | st.just("use")), "reason": f"OF_{name.upper()}",
-            }
-            for name in names
-        },
+        "facts": {name: _fact_part(draw, name) for name in names},
         "knock_outs": [
             {**draw(_rule(names, is_adverse=True)), "applies_to": draw(st.sampled_from((["assign"], ["raise"], ["assign", "raise"])))}
             for _ in range(draw(st.sampled_from((0, 0, 1, 3))))
@@ -131,7 +125,29 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
             "automatic_up_to_minor": draw(st.just(10_000_000) | st.integers(0, 10_000_000)),
         },
         "rounding": {"unit_minor": unit}, "adverse_action": {"notice_days": 30},
-        "texts": {code: {"zh": code, "en": code} for code in sorted(used)},
+    }  # fmt: skip
+    used = {*_reasons(made), *BUILT_IN_REASONS}
+    return {**made, "texts": {code: {"zh": code, "en": code} for code in sorted(used)}}
+
+
+def _reasons(node: Any) -> Iterator[str]:
+    """Give every reason code of a document's part."""
+    if isinstance(node, list):
+        for part in node:
+            yield from _reasons(part)
+    elif isinstance(node, dict):
+        yield from (code for field, code in node.items() if field.endswith("reason"))
+        for part in node.values():
+            yield from _reasons(part)
+
+
+def _fact_part(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    treatments = st.sampled_from(("score", "refer", "decline"))
+    when_stale = draw(treatments | st.just("use"))
+    return {
+        "max_age_days": draw(st.just(3_650) | st.integers(0, 60)), "when_missing": draw(treatments),
+        "when_stale": when_stale, "missing_reason": f"NO_{name.upper()}",
+        **({} if when_stale == "use" else {"stale_reason": f"OLD_{name.upper()}"}),
     }  # fmt: skip
 
 

@@ -153,7 +153,9 @@ def _with_small_steps(rules: Policy) -> Policy:
 
 
 def _with_long_waits(rules: Policy) -> Policy:
-    return replace(rules, raises=replace(rules.raises, after_raise_days=20, after_cut_days=20), ineligible=lambda _: ())
+    return replace(
+        rules, raises=replace(rules.raises, after_raise_days=20, after_cut_days=20), ineligible=lambda _, __: ()
+    )
 
 
 @st.composite

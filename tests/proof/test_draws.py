@@ -234,7 +234,7 @@ def test_an_expired_hold_that_nobody_swept_frees_the_limit(tmp_path: Path) -> No
 
 def test_a_cut_below_what_is_owed_leaves_nothing_available_and_nothing_negative(tmp_path: Path) -> None:
     bench = Bench(sqlite(tmp_path / "holdline.db"))
-    text = document().replace("reference-2026-1", "deep-cuts").replace("below_exposure: false", "below_exposure: true")
+    text = document().replace("reference-2026-2", "deep-cuts").replace("below_exposure: false", "below_exposure: true")
     for action in ("publish", "promote"):
         bench.desk.change(PolicyOrder(action, f"tests/{action}", b"", "tests", "deep-cuts", document=text))
     (made,) = bench.execute(command())

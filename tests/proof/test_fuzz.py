@@ -15,11 +15,11 @@ from service import bootstrap, telemetry
 from service.cli.demonstration import running_server
 from service.domain.decision import Criticality
 from service.drill.stage import DirectLine
+from service.engine.beside import Answerer
 from service.engine.ports import Answer, Call
 from service.engine.replay import replay
 from service.rpc.methods import METHODS, Method, Shape
 from service.rpc.sentry import SentryCodec
-from service.sentry.process import Answerer
 from service.storage.sqlite import SqliteStore
 from service.storage.verify import verify
 from tests.builders import StillClock, settings

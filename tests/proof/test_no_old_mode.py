@@ -52,7 +52,7 @@ class Acknowledged:
     """What was acknowledged so far, in order: the activations in force and the policy after each change."""
 
     def __init__(self) -> None:
-        self.states: list[tuple[frozenset[str], str]] = [(frozenset(), "reference-2026-1")]
+        self.states: list[tuple[frozenset[str], str]] = [(frozenset(), "reference-2026-2")]
 
     def note(self, activations: frozenset[str], policy_version: str) -> None:
         self.states.append((activations, policy_version))
@@ -98,15 +98,15 @@ def _switch(client: Client, acknowledged: Acknowledged, changes: int, between: C
     """Activate and end, promote and roll back, and note each acknowledgement."""
     rng = random.Random(7)
     in_force: dict[str, str] = {}
-    policy = "reference-2026-1"
-    client.publish_policy(document().replace("policy: reference-2026-1", f"policy: {OTHER_POLICY}"))
+    policy = "reference-2026-2"
+    client.publish_policy(document().replace("policy: reference-2026-2", f"policy: {OTHER_POLICY}"))
     client.promote_policy(OTHER_POLICY, reason="hammer")
     policy = OTHER_POLICY
     acknowledged.note(frozenset(), policy)
     for change in range(changes):
         between(change)
         if change % 10 == 9:
-            policy = "reference-2026-1" if policy == OTHER_POLICY else OTHER_POLICY
+            policy = "reference-2026-2" if policy == OTHER_POLICY else OTHER_POLICY
             client.rollback_policy("revolving", version=policy, reason="hammer")
         elif in_force and (len(in_force) == len(PLAYBOOKS) or rng.random() < 0.5):
             name = rng.choice(sorted(in_force))

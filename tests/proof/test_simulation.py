@@ -17,7 +17,13 @@ from tests.simulation.disk import Drive, simulated_disk
 from tests.simulation.mutations import MUTATIONS, Mutation, caught
 from tests.simulation.world import simulate, template_store
 
-QUICK = ("skips the sync", "answers before the commit", "forgets keys", "captures twice what was held")
+QUICK = (
+    "skips the sync",
+    "answers before the commit",
+    "forgets keys",
+    "captures twice what was held",
+    "believes the machine's clock",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +47,7 @@ def test_every_promise_holds_in_every_seed(drive: Drive, tmp_path: Path, first: 
     assert [(one.seed, one.broken) for one in outcomes if one.broken] == []
     faults = sum((one.faults for one in outcomes), start=outcomes[0].faults)
     assert {"killed", "power cut", "dies in the middle of a commit", "write or sync fails"} <= faults.keys()
-    assert {"frame lost", "frame doubled", "clock set back"} <= faults.keys()
+    assert {"frame lost", "frame doubled", "clock set back", "clock set ahead"} <= faults.keys()
     assert len(frozenset().union(*(one.states for one in outcomes))) > 500
 
 

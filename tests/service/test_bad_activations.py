@@ -108,7 +108,7 @@ def test_the_same_playbook_twice_and_conflicting_ones_are_refused_with_the_other
     twice = refused(lambda: oscar.activate("static_scorecard", ttl_seconds=60, reason="r"), "ACTIVATION_EXISTS")
     conflict = refused(
         lambda: oscar.activate(
-            "refer_to_review", ttl_seconds=60, reason="r", parameters={"good_version": "reference-2026-1"}
+            "refer_to_review", ttl_seconds=60, reason="r", parameters={"good_version": "reference-2026-2"}
         ),
         "PLAYBOOK_CONFLICT",
     )
@@ -116,7 +116,7 @@ def test_the_same_playbook_twice_and_conflicting_ones_are_refused_with_the_other
     assert (
         twice.metadata["activation_id"]
         == conflict.metadata["activation_id"]
-        == f"{first.activation_id}@static_scorecard/v1"
+        == f"{first.activation_id}@static_scorecard/v2"
     )
     assert "facts" in str(conflict)
     parted = pb.Scope(product="instalment")

@@ -10,6 +10,8 @@ from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, policy_ser
 from holdline.v1.money_pb2 import Money
 
 from service import bootstrap
+from service.cli.demonstration import Server
+from service.client import Client, InvalidRequest
 from service.storage.verify import verify
 from tests.builders import document
 from tests.service.wire import RAISE, Stubs, assign, facts, fresh, refusal
@@ -139,6 +141,10 @@ def test_a_second_first_limit_and_a_reused_key_exist_already(stubs: Stubs) -> No
         ((("x-holdline-caller", "a/b"),), "metadata.x-holdline-caller"),
         ((("x-holdline-caller", "c" * 65),), "metadata.x-holdline-caller"),
         ((("x-holdline-criticality", "urgent"),), "metadata.x-holdline-criticality"),
+        ((("x-holdline-caller", "billing"), ("x-holdline-caller", "root")), "metadata.x-holdline-caller"),
+        ((("x-holdline-caller", "billing"), ("x-holdline-caller", "billing")), "metadata.x-holdline-caller"),
+        ((("x-holdline-caller", ""),), "metadata.x-holdline-caller"),
+        ((("x-holdline-criticality", "batch"), ("x-holdline-criticality", "batch")), "metadata.x-holdline-criticality"),
     ],
 )
 def test_invalid_metadata_is_named(stubs: Stubs, metadata: tuple[tuple[str, str], ...], field: str) -> None:
@@ -177,12 +183,36 @@ def test_one_bad_item_of_a_batch_fails_alone(stubs: Stubs) -> None:
     assert [result.error.code for result in results] == [0, INVALID.value[0], grpc.StatusCode.NOT_FOUND.value[0], 0]
 
 
-def test_an_oversized_message_is_refused(stubs: Stubs) -> None:
-    over_the_rpc = refusal(lambda: stubs.limits.Decide(assign(request_id="x" * 20_000), timeout=5))
-    over_the_server = refusal(lambda: stubs.limits.Decide(assign(request_id="x" * 2_000_000), timeout=5))
+@pytest.mark.parametrize("size", [20_000, 1_100_000, 2_000_000, 8_000_000])
+def test_an_oversized_message_is_refused_for_good(stubs: Stubs, size: int) -> None:
+    found = refusal(lambda: stubs.limits.Decide(assign(request_id="x" * size), timeout=20))
 
-    assert (over_the_rpc.code, over_the_rpc.reason) == (INVALID, "REQUEST_TOO_LARGE")
-    assert over_the_server.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (found.code, found.reason, found.retry_ms) == (INVALID, "REQUEST_TOO_LARGE", 0)
+
+
+def test_a_message_that_no_server_reads_is_no_overload_for_our_client(server: Server) -> None:
+    with Client(server.listen, caller="huge", timeout_seconds=20) as client, pytest.raises(InvalidRequest):
+        client.validate_policy("x" * 9_000_000)
+
+
+@pytest.mark.parametrize("count", [200, 1_000])
+def test_a_batch_of_repeated_ids_is_refused_for_good(stubs: Stubs, count: int) -> None:
+    batch = limit_service_pb2.BatchDecideRequest(requests=[assign(request_id="x" * 64) for _ in range(count)])
+
+    found = refusal(lambda: stubs.limits.BatchDecide(batch, timeout=20))
+
+    assert (found.code, found.reason, found.retry_ms) == (INVALID, "INVALID_REQUEST", 0)
+    assert found.metadata["violations"] == str(count - 1)
+    assert found.fields[0] == "requests[1].request_id"
+
+
+def test_a_message_in_many_bytes_is_refused_for_good(stubs: Stubs) -> None:
+    bad = "\n".join(f"{'汉' * 300}{place}: 1" for place in range(100))
+    request = policy_service_pb2.PublishPolicyRequest(request_id=fresh(), document=bad)
+
+    found = refusal(lambda: stubs.policies.PublishPolicy(request, timeout=20))
+
+    assert (found.code, found.reason) == (INVALID, "INVALID_REQUEST")
 
 
 def test_bytes_that_are_no_message_are_refused(stubs: Stubs) -> None:

@@ -52,7 +52,7 @@ def test_activation_shows_the_preview_and_asks_and_no_means_no(guarded: Server, 
 
 def test_the_whole_life_of_an_activation_by_commands(guarded: Server, as_: As) -> None:
     pending = _activated(
-        _as("olga", "playbook", "activate", "rollback_policy", "--set", "to_version=reference-2026-1", "--product",
+        _as("olga", "playbook", "activate", "rollback_policy", "--set", "to_version=reference-2026-2", "--product",
             "revolving", "--reason", "scores", "--yes", "--json", server=guarded)
     )  # fmt: skip
     shown = _as("olga", "mode", server=guarded)

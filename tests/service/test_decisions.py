@@ -17,7 +17,7 @@ def test_a_decision_says_who_asked_by_which_policy_mode_and_trace(stubs: Stubs) 
     made = stubs.limits.Decide(assign(), timeout=5, metadata=metadata).decision
 
     assert (made.caller, made.trace_id, made.policy_version, made.mode_id) == (
-        "billing", TRACE, "reference-2026-1", "normal",
+        "billing", TRACE, "reference-2026-2", "normal",
     )  # fmt: skip
     assert made.outcome == decision_pb2.OUTCOME_APPROVED
     assert made.reasons[0].text_zh
@@ -174,7 +174,7 @@ def test_an_explanation_has_findings_texts_and_advice_that_evaluates_true(stubs:
 
 def test_a_policy_promoted_on_a_running_server_decides_the_next_call(stubs: Stubs) -> None:
     name = fresh("policy")
-    text = document("instalment-2026-1").replace("policy: instalment-2026-1", f"policy: {name}")
+    text = document("instalment-2026-2").replace("policy: instalment-2026-2", f"policy: {name}")
     request = assign(product="instalment", facts=account_pb2.Facts(bureau_score=800))
     request.facts.monthly_income.CopyFrom(
         account_pb2.Facts().monthly_income.__class__(minor_units=200_000, currency_code="EUR")
@@ -189,15 +189,15 @@ def test_a_policy_promoted_on_a_running_server_decides_the_next_call(stubs: Stub
     )
     after = stubs.limits.Decide(assign(product="instalment", facts=request.facts), timeout=5).decision
 
-    assert [made.policy_version for made in (before, during, after)] == ["instalment-2026-1", name, "instalment-2026-1"]
+    assert [made.policy_version for made in (before, during, after)] == ["instalment-2026-2", name, "instalment-2026-2"]
     assert before.new_limit.currency_code == "EUR"
 
 
 def test_policies_are_listed_with_their_state_and_read_with_their_document(stubs: Stubs) -> None:
     page = stubs.policies.ListPolicies(policy_service_pb2.ListPoliciesRequest(product="revolving"), timeout=5)
-    read = stubs.policies.GetPolicy(policy_service_pb2.GetPolicyRequest(version="reference-2026-1"), timeout=5)
+    read = stubs.policies.GetPolicy(policy_service_pb2.GetPolicyRequest(version="reference-2026-2"), timeout=5)
 
-    assert ("reference-2026-1", policy_service_pb2.POLICY_STATE_ACTIVE) in [
+    assert ("reference-2026-2", policy_service_pb2.POLICY_STATE_ACTIVE) in [
         (policy.version, policy.state) for policy in page.policies
     ]
     assert read.document == document()

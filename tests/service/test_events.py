@@ -89,7 +89,7 @@ def test_days_past_due_grow_by_themselves(client: Client, account_id: str) -> No
 
     assert 32 <= client.account(account_id).facts.dpd_now <= 34
     # The feed was quiet for longer than the policy takes its word.
-    assert client.decide(account_id, "raise").decision.reasons[0].code == "PAYMENTS_UNKNOWN"
+    assert client.decide(account_id, "raise").decision.reasons[0].code == "PAYMENTS_OLD"
 
     client.record_events([event(account_id, ev.Enquiry(), NOW, event_id="e-1")])
     assert client.decide(account_id, "raise").decision.reasons[0].code == "PAST_DUE_30"

@@ -4,6 +4,8 @@ import os
 import resource
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -187,8 +189,11 @@ def test_a_full_disk_answers_unavailable_and_the_server_goes_on_when_room_return
         room = max(path.stat().st_size, Path(f"{path}-wal").stat().st_size)
         # A file may not grow beyond this: the next write fails in the kernel, as on a full disk.
         resource.prlimit(engine, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
-        refused = []
-        for _ in range(40):
+        refused: list[limit_service_pb2.DecideRequest] = []
+        for _ in range(1_000):
+            # The log reaches the limit after some dozens of commits.
+            if len(refused) == 20:
+                break
             request = assign()
             found = _send(client, request)
             if found == "STORE_UNAVAILABLE":
@@ -263,3 +268,67 @@ def test_a_stop_that_comes_while_a_child_is_started_again_still_drains(tmp_path:
         time.sleep(0.05)
 
     assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("stopped", ["supervisor", "engine", "sentry", "gateways"])
+def test_a_process_that_is_stopped_and_goes_on_ends_nothing(tmp_path: Path, stopped: str) -> None:
+    """Ctrl-Z and `fg` do that to the supervisor; its waits are half a second, so it is stopped for longer."""
+    with running_server(tmp_path) as server, Client(server.listen, caller="stopped") as client:
+        client.send(assign())
+        pids = server.pids()
+        held = pids[stopped] if stopped != "gateways" else pids[stopped][0]
+        for _ in range(3):
+            os.kill(held, signal.SIGSTOP)
+            _until_state(held, "T")
+            over = threading.Event()
+            threading.Timer(1.2, over.set).start()
+            over.wait()
+            os.kill(held, signal.SIGCONT)
+            client.send(assign())
+        is_running, after = server.process.poll() is None, server.pids()
+
+    assert is_running
+    assert {name: after[name] for name in ("supervisor", "engine", "gateways")} == {
+        name: pids[name] for name in ("supervisor", "engine", "gateways")
+    }
+    assert server.process.returncode == 0
+
+
+def _until_state(pid: int, state: str) -> None:
+    wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == state, 10, "stopped")
+
+
+def _serve(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service.cli.main", "serve", *arguments],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("gateways", ["1", "2"])
+def test_a_port_that_is_taken_ends_serve_with_a_sentence_and_5(tmp_path: Path, gateways: str) -> None:
+    store = f"sqlite:///{tmp_path / 'other.db'}"
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        listening = _serve("--store", store, "--listen", f"127.0.0.1:{port}", "--gateways", gateways)
+        measuring = _serve("--store", store, "--listen", "127.0.0.1:0", "--metrics-port", str(port - 1))
+
+    for run, named in ((listening, port), (measuring, port)):
+        assert run.returncode == 5
+        assert f"can't listen on 127.0.0.1:{named}: Address already in use" in run.stderr
+        assert "Traceback" not in run.stderr
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_a_store_that_is_not_to_be_had_ends_serve_with_5(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no database at all, but a text of some length" * 20)
+    stores = [tmp_path / "text.db", tmp_path / "nowhere" / "at.db"]
+
+    for store in stores:
+        run = _serve("--store", f"sqlite:///{store}", "--listen", "127.0.0.1:0")
+        assert run.returncode == 5, run.stderr
+        assert "Traceback" not in run.stderr, run.stderr
+        assert "store" in run.stderr

@@ -4,16 +4,19 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from holdline.v1 import decision_pb2, limit_service_pb2
 from holdline.v1 import playbook_service_pb2 as pb
+from holdline.v1.money_pb2 import Money
 
 from service.cli.demonstration import Server, running_server
-from service.client import Client
+from service.client import Client, HoldlineError
 from tests.proof.journal import wait_until
 from tests.service.test_playbooks import alerts
 from tests.service.wire import ASSIGN, assign, facts, fresh
 
 REDUCE = decision_pb2.DECISION_KIND_REDUCE
+REVIEW = decision_pb2.DECISION_KIND_REVIEW
 LEARNED = 1_000
 
 
@@ -115,3 +118,37 @@ def _killed(server: Server) -> int:
     sentry = int(server.pids()["sentry"])
     os.kill(sentry, signal.SIGKILL)
     return sentry
+
+
+def _import(client: Client, names: list[str]) -> None:
+    for start in range(0, len(names), 500):
+        rows = [
+            limit_service_pb2.ImportAccount(
+                request_id=fresh("r"), account_id=name, product="revolving",
+                limit=Money(minor_units=1_000_000, currency_code="CNY"),
+                facts=facts(dpd_now=40, late_months_12m=9, payment_ratio_bp=0),
+            )
+            for name in names[start : start + 500]
+        ]  # fmt: skip
+        assert all(not isinstance(one, HoldlineError) for one in client.import_accounts(rows))
+
+
+def test_the_first_ordinary_decisions_after_an_import_set_off_no_guard(tmp_path: Path) -> None:
+    flags = ("--set", f"guard_decisions={LEARNED}")
+    with running_server(tmp_path, *flags) as server, Client(server.listen, timeout_seconds=30.0) as client:
+        _import(client, names := [fresh("i") for _ in range(2 * LEARNED)])
+        with pytest.raises(HoldlineError, match="product") as refused:
+            client.learn_baseline("revolving", LEARNED)
+        _decide(client, REVIEW, names)
+        wait_until(
+            lambda: any(one.name == "fact_psi:dpd_now" for one in client.signals().signals),
+            30,
+            "a baseline was learned",
+        )
+        _decide(client, REVIEW, names)
+        last = next(client.decisions(names[-1])).decision_id
+        wait_until(lambda: client.signals().watermark >= last, 20, "the guards saw them all")
+        seen = client.signals()
+
+    assert refused.value.reason == "INVALID_REQUEST"
+    assert [one.name for one in seen.signals if one.alarming] == []

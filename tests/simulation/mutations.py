@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from service.domain.account import Account
-from service.domain.book import Book, key_of
+from service.domain.book import Book, Elsewhere, key_of
+from service.domain.clock import ConfirmedTime, Reading
 from service.domain.draw import Posted
 from service.domain.draw import post as real_post
 from service.domain.errors import StoreUnavailable
+from service.engine import clock
 from service.engine import execute as executing
 from service.engine.control import Control
 from service.engine.ports import ControlRow, Store
@@ -136,7 +138,7 @@ def _takes_any_body_for_a_key() -> Any:
 
     def answer(command: Any, book: Book, *rest: Any) -> Any:
         recorded = book.answers.get(key_of(command.caller, command.request_id))
-        if recorded is not None:
+        if recorded is not None and not isinstance(recorded, Elsewhere):
             record = recorded.posting if isinstance(recorded, Posted) else recorded.decision
             command = command._replace(fingerprint=record.fingerprint)
         return real(command, book, *rest)
@@ -174,6 +176,15 @@ def _captures_without_the_hold() -> Any:
     return mock.patch.object(executing, "post", post)
 
 
+def _believes_the_machines_clock() -> Any:
+    """Take the machine's clock for the time, and only never go back, as the store did once."""
+
+    def advanced(before: ConfirmedTime, reading: Reading) -> ConfirmedTime:
+        return before._replace(time_us=max(before.time_us, reading.wall_us))
+
+    return mock.patch.object(clock, "advanced", advanced)
+
+
 @contextmanager
 def _both(*patches: Any) -> Iterator[None]:
     with patches[0], patches[1]:
@@ -191,6 +202,7 @@ MUTATIONS: Final = (
     Mutation("captures twice what was held", "money is conserved", _captures_without_the_hold),
     Mutation("keeps the old mode for a while", "no old mode after the acknowledgement", _keeps_the_old_mode),
     Mutation("loses one of a batch", "no lost record under concurrency", _loses_one_of_a_batch),
+    Mutation("believes the machine's clock", "no step purges, lapses or stops anything", _believes_the_machines_clock),
     Mutation("breaks the chain", "every record is sealed", _breaks_the_chain),
 )
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from google.rpc import status_pb2
 
 from service import bootstrap, telemetry
+from service.domain.clock import TOLERANCE_US, Reading
 from service.domain.decision import Kind
 from service.domain.errors import StoreUnavailable
 from service.engine import frames
@@ -37,6 +38,11 @@ TIMEOUT: Final = 60
 LATENCY_MAX: Final = 25
 STEPS_MAX: Final = 20_000
 ATTEMPTS_MAX: Final = 60
+RETENTION_US: Final = 72 * 3_600_000_000
+OUTAGE_US_MAX: Final = 3_600_000_000
+"""Longest time that a machine is without power: no playbook of a day lapses in a run."""
+STEPS_US: Final = (20_000_000, 3_600_000_000, 400 * 3_600_000_000)
+"""Steps of the machine's clock lie below one of these, in microseconds."""
 
 
 class Outcome(NamedTuple):
@@ -65,6 +71,10 @@ class World:
         self._drive = drive
         self._folder = folder
         self._clock = StillClock()
+        """The time that truly passes."""
+        self._off_us = 0
+        """How far the machine's clock is ahead of it."""
+        self._boots = 1
         self.step = 0
         self.faults: Counter[str] = Counter()
         self._life = 0
@@ -89,12 +99,15 @@ class World:
             self.store = sqlite(self._path, vfs=VFS_NAME)
         except (StoreUnavailable, StoreRefused) as error:
             raise Broken(f"the store does not open after a crash: {error}") from error
-        self.store.now_us = self._clock.now_us
-        parts = bootstrap.make_parts(self.store, settings(), read_policy)
+        parts = bootstrap.make_parts(self.store, settings(), read_policy, self._read_clocks)
         self._engine = Engine(
             self.store, parts.control, self._clock, parts.codec, telemetry.engine_meters(None), 2_000,
-            parts.brake, parts.tally, parts.dead_man,
+            parts.brake, parts.tally, parts.dead_man, parts.clock,
         )  # fmt: skip
+        self._engine.mind_clock()
+
+    def _read_clocks(self) -> Reading:
+        return Reading(self._clock.time_us + self._off_us, self._clock.time_us, f"boot-{self._boots}")
 
     def run(self) -> None:
         """Run until every request is answered for good; raises Broken."""
@@ -106,6 +119,8 @@ class World:
             self._misbehave()
             self._ask()
             self._deliver()
+            self._do_chores()
+            self._check_time()
             self._note_state()
         if self._engine is None:
             self._start()
@@ -131,10 +146,13 @@ class World:
             self._drive.disk.dies_in = rng.randrange(1, 12)
         elif chance < 0.036:
             self._count("clock set back")
-            self._clock.time_us -= rng.randrange(3_600_000_000)
+            self._off_us -= rng.randrange(rng.choice(STEPS_US))
         elif chance < 0.040:
             self._count("clock set ahead")
-            self._clock.time_us += rng.randrange(3_600_000_000)
+            self._off_us += rng.randrange(rng.choice(STEPS_US))
+        elif chance < 0.044:
+            self._count("clock set right")
+            self._off_us = 0
 
     def _count(self, fault: str) -> None:
         self.faults[fault] += 1
@@ -160,6 +178,28 @@ class World:
         self._path = target / self._path.name
         self._engine = None
         self._back_at = self.step + self.rng.randrange(1, 40)
+        if not has_power:
+            # The machine starts anew, and the network tells it the time. With a clock that was known to be wrong, an
+            # outage would wait for a person.
+            if not self.faults.keys() & {"clock set ahead", "clock set back"}:
+                self._clock.time_us += self.rng.randrange(OUTAGE_US_MAX)
+            self._boots, self._off_us = self._boots + 1, 0
+
+    def _do_chores(self) -> None:
+        """Let the engine mind its clock and forget what is old enough, once in a while."""
+        if self._engine is None or self.rng.random() > 0.05:
+            return
+        self._engine.mind_clock()
+        self._engine.purge(RETENTION_US, 1_000)
+        if self._drive.disk.is_dead:
+            self._crash(has_power=self.rng.random() < 0.5)
+
+    def _check_time(self) -> None:
+        """The store's time is the true one, whatever the machine's clock is set to; raises Broken."""
+        if self._engine is not None:
+            off_us = self.store.now_us() - self._clock.time_us
+            if abs(off_us) > TOLERANCE_US:
+                raise Broken(f"the store's time is off by {off_us} us where the machine's clock is by {self._off_us}")
 
     def _ask(self) -> None:
         """Send new requests, and those again whose answers do not come."""
@@ -299,7 +339,6 @@ def template_store(folder: Path) -> Path:
         command(Kind.ASSIGN, caller="opens", request_id=account_id, account_id=account_id) for account_id in ACCOUNTS
     ]
     execute(opened, store, parts.control, clock, parts.brake)
-    store.checkpoint()
     store.close()
     return path
 

@@ -205,3 +205,12 @@ def test_the_dead_man_listens_to_the_monotonic_clock_only(clock_step_us: int) ->
     bench.clock.time_us += clock_step_us
 
     assert not dead_man.is_due(NOW_US + 30 * SECOND_US)
+
+
+def test_growth_without_a_bound_is_not_added_up() -> None:
+    bench = _bench("CNY=0/0")
+
+    answers = _assign(bench, "a", "b")
+
+    assert _grown(answers) == 2 * FIRST_LIMIT
+    assert bench.store.playbooks.growth(0) == []

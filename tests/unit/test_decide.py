@@ -154,7 +154,7 @@ def test_a_score_too_low_is_explained_by_its_dearest_characteristics_never_by_it
 
     assert verdict.outcome is Outcome.DECLINED
     assert [ground.reason for ground in verdict.grounds][:3] == [
-        "BUREAU_SCORE_LOW", "LATE_OFTEN_LAST_YEAR", "LATE_LAST_YEAR",
+        "BUREAU_SCORE_LOW", "LATE_MONTHS", "PAST_DUE_LAST_YEAR",
     ]  # fmt: skip
 
 
@@ -174,14 +174,15 @@ def test_what_the_state_of_an_account_rules_out_is_refused(before: object, asked
         decide(asked, before, policy(), NORMAL, NOW)  # type: ignore[arg-type]  # parametrised.
 
 
-def test_movements_that_no_window_reaches_are_forgotten() -> None:
-    movements = (Movement(TODAY - 61, 300, 0), Movement(TODAY - 30, 500, 0), Movement(TODAY - 29, 700, 0))
-    old = account(movements=movements, last_raise_day=TODAY - 29)
+def test_movements_that_no_day_to_be_run_can_ask_for_are_forgotten_but_the_last_raise() -> None:
+    days = (TODAY - 90, TODAY - 80, TODAY - 61, TODAY - 60, TODAY - 30, TODAY - 29)
+    old = account(movements=tuple(Movement(day, 500, 0) for day in days), last_raise_day=TODAY - 29)
 
     after, decision = decide(command(Kind.RAISE), old, policy(), NORMAL, NOW)
 
-    assert decision.growth.raised_window_minor == 700
-    assert after.movements == (*movements[1:], Movement(TODAY, 20_000, 0))
+    assert decision.growth.raised_window_minor == 500
+    assert [movement.day for movement in after.movements] == [*days[2:], TODAY]
+    assert after.movements[-1] == Movement(TODAY, 20_000, 0)
 
 
 def test_a_raise_that_counts_for_a_past_day_keeps_within_the_window_that_ends_there() -> None:
@@ -196,7 +197,7 @@ def test_a_raise_that_counts_for_a_past_day_keeps_within_the_window_that_ends_th
 
 
 def test_the_instalment_policy_decides_in_its_own_currency() -> None:
-    verdict = judge(Kind.ASSIGN, standing(0, monthly_income=200_000), policy("instalment-2026-1"), NOW)
+    verdict = judge(Kind.ASSIGN, standing(0, monthly_income=200_000), policy("instalment-2026-2"), NOW)
 
     assert verdict.new_limit_minor == 300_000
 

@@ -1,6 +1,7 @@
 """Who calls, and who is let in."""
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 from pydantic import ValidationError
@@ -10,8 +11,9 @@ from service.domain.errors import InvalidRequest, Overloaded
 from service.engine.ports import Answer, Call
 from service.gateway.admission import Pace, Queue, Waiting
 from service.gateway.identity import identify
+from service.gateway.places import Places
 from service.gateway.server import options
-from service.settings import Settings, is_loopback
+from service.settings import Settings, is_host, is_loopback
 from tests.builders import settings
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -32,10 +34,31 @@ def test_a_trace_is_read_and_a_broken_one_is_ignored() -> None:
     assert (broken.trace_id, broken.is_sampled) == ("", False)
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a b", "ä", "c" * 65])
-def test_a_name_that_could_not_stand_in_a_key_is_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "ä", "a,b", "a\n", "a\x00b", b"billing", "c" * 65])
+def test_a_name_that_could_not_stand_in_a_key_is_refused(name: str | bytes) -> None:
     with pytest.raises(InvalidRequest):
         identify((("x-holdline-caller", name),))
+
+
+@pytest.mark.parametrize(
+    ("key", "first", "second"),
+    [
+        ("x-holdline-caller", "billing", "root"),
+        ("x-holdline-caller", "billing", "billing"),
+        ("x-holdline-criticality", "batch", "interactive"),
+    ],
+)
+def test_a_name_or_criticality_that_is_sent_twice_is_refused(key: str, first: str, second: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        identify(((key, first), ("other", "x"), (key, second), (key, second)))
+
+    assert [violation.field for violation in refused.value.violations] == [f"metadata.{key}"]
+
+
+def test_of_two_traces_neither_is_taken() -> None:
+    found = identify((("traceparent", TRACE), ("traceparent", TRACE)))
+
+    assert (found.trace_id, found.is_sampled) == ("", False)
 
 
 def _waiting(loop: asyncio.AbstractEventLoop, since_us: int = 0, size: int = 10) -> Waiting:
@@ -229,3 +252,60 @@ def test_listening_beyond_loopback_needs_to_be_said() -> None:
     assert [is_loopback(host) for host in ("127.0.0.1", "localhost", "[::1]", "10.0.0.1", "example")] == [
         True, True, True, False, False,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["::1%lo:0", "[::1%lo]:0", "::1:50051", "127.0.0.1%lo:0", "localhost%lo:0", "127.1:0", "0x7f000001:0", "2130706433:0",
+     "[127.0.0.1]:0", "[]:0", ":0", "local host:0", "127.0.0.1:65536", "127.0.0.1:0:0", "unix:/tmp/x:0", "[::1]", "[::1]x:0",
+     "127.0.0.1:0\n"],
+)  # fmt: skip
+def test_an_address_that_may_be_read_in_two_ways_is_refused(listen: str) -> None:
+    with pytest.raises(ValidationError, match="listen"):
+        Settings(listen=listen, insecure_remote=True)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:0", "[::1]:50051"])
+def test_an_address_of_this_machine_is_taken(listen: str) -> None:
+    assert Settings(listen=listen).listen == listen
+
+
+def test_names_and_whole_addresses_are_hosts() -> None:
+    hosts = ("limits.example.com", "db-1", "10.0.0.1", "[::]", "[fe80::1]")
+
+    assert [is_host(host) for host in hosts] == [True] * 5
+    assert [is_loopback(host) for host in (*hosts, "[::1%lo]", "::1%lo")] == [False] * 7
+
+
+def test_one_callers_watches_leave_room_for_others_and_all_of_them_for_on_call() -> None:
+    places = Places(places_max=10, places_a_caller_max=4, reserved=3)
+    with ExitStack() as stack:
+
+        def take(caller: str, *, is_on_call: bool = False) -> None:
+            stack.enter_context(places.taken(caller, is_on_call=is_on_call))
+
+        for caller in ("greedy",) * 4 + ("billing",) * 3:
+            take(caller)
+        for caller in ("greedy", "billing", "another"):
+            with pytest.raises(Overloaded):
+                take(caller)
+        for name in ("olga", "olga", "ada"):
+            take(name, is_on_call=True)
+        with pytest.raises(Overloaded):
+            take("oscar", is_on_call=True)
+
+    with places.taken("another", is_on_call=False):
+        pass
+
+
+def test_a_place_is_free_again_however_its_watch_ends() -> None:
+    places = Places(places_max=1, places_a_caller_max=1, reserved=0)
+
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), places.taken("billing", is_on_call=False):
+            raise ZeroDivisionError
+
+
+def test_settings_leave_others_than_on_call_a_place() -> None:
+    with pytest.raises(ValidationError, match="watches_reserved"):
+        Settings(watchers_max=16, watches_reserved=16)

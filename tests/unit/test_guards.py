@@ -27,7 +27,7 @@ from service.sentry.statistics import (
     WINDOW,
     Cusum,
     counts,
-    histogram,
+    edges,
     stability_index,
     upper_bound,
 )
@@ -145,12 +145,12 @@ def test_stationary_traffic_raises_no_alarm() -> None:
 
 def test_stationary_windows_stay_far_below_the_psi_alarm_and_a_shift_passes_it_in_one_window() -> None:
     rng = random.Random(5)
-    normal = histogram([_score(rng) for _ in range(20_000)])
-    worst = max(
-        stability_index(normal, counts([_score(rng) for _ in range(WINDOW)], normal.bounds)) for _ in range(1_000)
-    )
-    shifted = stability_index(normal, counts([_score(rng) - 60 for _ in range(WINDOW)], normal.bounds))
-    missing = stability_index(normal, counts([None] * WINDOW, normal.bounds))
+    learned = [_score(rng) for _ in range(20_000)]
+    bounds = edges(learned)
+    normal = counts(learned, bounds)
+    worst = max(stability_index(normal, counts([_score(rng) for _ in range(WINDOW)], bounds)) for _ in range(1_000))
+    shifted = stability_index(normal, counts([_score(rng) - 60 for _ in range(WINDOW)], bounds))
+    missing = stability_index(normal, counts([None] * WINDOW, bounds))
 
     assert worst < PSI_ALARM / 2
     assert shifted > PSI_ALARM

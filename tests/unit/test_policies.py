@@ -83,7 +83,7 @@ def test_comments_and_layout_do_not_count_for_the_content_hash() -> None:
 
 
 def test_the_reference_policy_is_what_a_risk_team_expects() -> None:
-    reference, small = policy(), policy("instalment-2026-1")
+    reference, small = policy(), policy("instalment-2026-2")
 
     assert len(reference.scorecard) >= 10
     assert (reference.product, reference.currency) == ("revolving", "CNY")
@@ -123,3 +123,66 @@ def test_generated_points_and_usable_values_are_what_plain_loops_give(rules: Pol
 
 def _points(line: Characteristic, value: int | None) -> int:
     return line.missing_points if value is None else line.points[bisect_right(line.bounds, value)]
+
+
+HOSTILE = {
+    "eight thousand keys": "\n".join(f"k{place}: 1" for place in range(8_000)),
+    "a long list": "a: [" + "1," * 60_000 + "1]",
+    "many documents": "---\na: 1\n" * 10_000,
+    "deep lists": "[" * 60_000,
+    "deep maps": "{" * 60_000,
+    "keys in keys": "? " * 60_000,
+    "a list as a key": "? [a, b]\n: 1",
+    "a number to the base of 60": "policy: 1" + ":1" * 60_000,
+    "a long number": "policy: 0x" + "f" * 120_000,
+    "a long key": "k" * 1_001 + ": 1",
+    "aliases": "a: &a [1]\nb: [*a, *a]",
+    "merged maps": "<<: [" + ",".join("{a: 1}" for _ in range(6_000)) + "]",
+    "half a character": 'policy: "\\ud800"',
+    "a set": "a: !!set {b, c}",
+    "too long": "# " + "x" * compiler.DOCUMENT_BYTES_MAX,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_document_made_to_be_costly_is_refused_like_any_other(text: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        compiler.compile_text(text)
+
+    assert 1 <= len(refused.value.violations) <= compiler.NODES_MAX
+
+
+def _full(tree: dict[str, Any]) -> dict[str, Any]:
+    """Fill every list of the reference policy with as many parts as the shape allows, each rule with its own text."""
+    texts = tree["texts"]
+
+    def rules(part: str, **more: Any) -> list[dict[str, Any]]:
+        found = []
+        for place in range(64):
+            code = f"{part}_{place}"
+            texts[code] = {"zh": "z", "en": "e", "advice_zh": "a", "advice_en": "b"}
+            found.append({"reason": code, "fact": "dpd_now", "at_least": 1, **more})
+        return found
+
+    tree["knock_outs"] += rules("KNOCK", applies_to=["assign", "raise"])[len(tree["knock_outs"]) :]
+    tree["reduce"]["triggers"] += rules("CUT", cut_bp=1, notice_days=1)[len(tree["reduce"]["triggers"]) :]
+    tree["refer"]["rules"] += rules("REFER")[len(tree["refer"]["rules"]) :]
+    own = {rule["reason"] for rule in (*tree["knock_outs"], *tree["reduce"]["triggers"], *tree["refer"]["rules"])}
+    for code in [code for code in texts if code.rpartition("_")[0] in ("KNOCK", "CUT", "REFER") and code not in own]:
+        del texts[code]
+    for line in tree["scorecard"]:
+        *bounded, last = line["bins"]
+        low, points = bounded[-1]["below"], bounded[-1]["points"]
+        lines = [{"points": points, "below": low + place} for place in range(1, 32 - len(line["bins"]) + 1)]
+        line["bins"] = [*bounded, *lines, last]
+    return tree
+
+
+def test_a_document_that_fills_its_lists_is_within_the_bounds_of_size() -> None:
+    text = json.dumps(_full(yaml.safe_load(document())))
+    nodes = sum(isinstance(event, yaml.NodeEvent) for event in yaml.parse(text, Loader=yaml.CSafeLoader))
+
+    compiler.parse(text)
+
+    assert len(text) > 50_000
+    assert nodes < compiler.NODES_MAX // 2

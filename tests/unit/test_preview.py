@@ -1,7 +1,10 @@
 """Previews: what they count, how they sample, and that they read page by page."""
 
+from typing import Any
+
 from service.domain.decision import Kind
 from service.domain.mode import EVERYBODY
+from service.domain.money import MINOR_MAX, SUM_MAX
 from service.engine import preview as previews
 from service.storage.memory import MemoryStore
 from tests.builders import NOW_US, PLAYBOOKS, Bench, command, policy
@@ -69,3 +72,18 @@ def test_samples_are_spread_over_all_that_changed() -> None:
         assert len(places) == min(offered, 10)
         assert not places or places[0] == 0
         assert offered < 25 or places[-1] >= offered * 0.4
+
+
+def test_sums_beyond_what_the_contract_can_say_are_given_as_the_greatest() -> None:
+    bench = Bench(MemoryStore(lambda: NOW_US))
+    bench.execute(command())
+    (made,) = previews.newest(bench.store, 1)
+    absurd = made._replace(decision=made.decision._replace(kind=Kind.IMPORT, new_limit_minor=MINOR_MAX))
+
+    found = previews.preview([absurd] * 10_000, PLAYBOOKS.find("freeze_raises"), EVERYBODY, _never, _never)
+
+    assert found.money["CNY"].raised_was == found.money["CNY"].raised_would_be == SUM_MAX
+
+
+def _never(_: object) -> Any:
+    raise AssertionError("an import is not decided again")

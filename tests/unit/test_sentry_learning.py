@@ -1,5 +1,7 @@
 """A first baseline is learned a step a turn, from the decisions that were seen, whatever fails in between."""
 
+import json
+
 import pytest
 
 from service.domain.decision import Kind
@@ -83,3 +85,45 @@ def test_a_baseline_waits_for_an_engine_that_is_away(sentry: Sentry, engine: Eng
 
     assert _turns(sentry, engine) == 1
     assert engine.kept[0].decisions == DECISIONS
+
+
+def _imported(bench: Bench, first: int, count: int) -> None:
+    bench.execute(
+        *(
+            command(
+                Kind.IMPORT, request_id=f"i-{n}", account_id=f"i-{n}", product="revolving", import_limit_minor=100_000,
+                import_currency="CNY",
+            )
+            for n in range(first, first + count)
+        )
+    )  # fmt: skip
+
+
+def test_imports_before_between_and_after_are_neither_counted_nor_learned(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "LEARNING_SECONDS", 0.0)
+    bench = Bench(store := MemoryStore(StillClock().now_us))
+    sentry = sentry_of(store, engine, DECISIONS)
+    _imported(bench, 0, 2 * DECISIONS)
+    for _ in range(2 * STEPS):
+        sentry.turn()
+    assert engine.kept == []
+
+    for start in range(0, DECISIONS, 400):
+        bench.execute(
+            *(command(Kind.ASSIGN, request_id=f"r-{n}", account_id=f"a-{n}") for n in range(start, start + 400))
+        )
+        _imported(bench, 10_000 + start, 400)
+    _turns(sentry, engine)
+
+    assert engine.kept[0].decisions == DECISIONS
+    assert json.loads(engine.kept[0].content)["rates"]["assign_rate"] == [DECISIONS, DECISIONS]
+
+
+def test_a_baseline_asked_for_reaches_past_an_import_and_none_is_made_of_it(store: MemoryStore, sentry: Sentry) -> None:
+    bench = Bench(store)
+    _imported(bench, 0, 2_000)
+
+    assert sentry.learn("revolving", DECISIONS, "olga").decisions == DECISIONS
+    assert sentry.learn("instalment", DECISIONS, "olga").decisions == 0

@@ -23,7 +23,7 @@ DECISIONS = st.builds(
     old_limit_minor=AMOUNTS, new_limit_minor=AMOUNTS, held_minor=AMOUNTS, outstanding_minor=AMOUNTS, profile=PROFILES,
     growth=st.just(NO_GROWTH), points=st.lists(st.integers(-500, 500), max_size=5).map(tuple),
     reasons=st.lists(st.sampled_from(sorted(policy().texts)), min_size=1, max_size=4, unique=True).map(tuple),
-    policy_version=st.just("reference-2026-1"), mode_id=st.just("normal"),
+    policy_version=st.just("reference-2026-2"), mode_id=st.just("normal"),
     activations=st.lists(IDS, max_size=2).map(tuple), caller=IDS, request_id=IDS, fingerprint=st.just(b""),
     trace_id=st.sampled_from(("", "4bf92f3577b34da6a3ce929d0e0e4736")), decided_us=st.integers(0, 2**52),
     business_day=st.integers(1, 60_000), notice_day=st.integers(0, 60_000), asked=st.none(),

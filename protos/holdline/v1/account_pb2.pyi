@@ -131,7 +131,7 @@ class TemporaryRaise(_message.Message):
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """When it ends, UTC; it counts not a microsecond longer. At most 366 days ahead."""
+        """When it ends: from 2000-01-01 to 2199-12-31 (UTC); it counts not a microsecond longer. At most 366 days ahead."""
 
     def __init__(
         self,
@@ -179,19 +179,23 @@ class Facts(_message.Message):
     employment_months: _builtins.int
     """Months with the present employer, 0 to 1,200."""
     enquiries_30d: _builtins.int
-    """Credit enquiries by any lender in the last 30 days, 0 to 1,000."""
+    """Credit enquiries by any lender in the last 30 days, today included, 0 to 1,000; more count as 1,000."""
     on_time_streak_months: _builtins.int
-    """Months in a row without a late payment, up to now, 0 to 1,200."""
+    """Calendar months in a row, up to now, in which something fell due and all of it was paid on time, 0 to 1,200."""
     payment_ratio_bp: _builtins.int
     """Paid over billed in the last statement cycles, in basis points (1/10,000), 0 to 10,000."""
     dpd_now: _builtins.int
     """Days past due now, 0 to 36,500."""
     dpd_max_12m: _builtins.int
-    """Most days past due in the last 12 months, 0 to 36,500."""
+    """Most days past due in the last 12 months, 0 to 36,500. Twelve months end today and begin on the day after the same
+    date a year ago, here and in the others.
+    """
     late_months_12m: _builtins.int
-    """Months of the last 12 with a late payment, 0 to 12."""
+    """Calendar months of the last 12 in which something fell due that was paid late or is past due, 0 to 12. Several
+    late statements of one month are one late month; a month is that of the due date.
+    """
     transactions_30d: _builtins.int
-    """Transactions in the last 30 days, 0 to 100,000."""
+    """Transactions in the last 30 days, today included, 0 to 100,000; more count as 100,000."""
     profile_completeness_bp: _builtins.int
     """How complete the customer's profile is, in basis points (1/10,000), 0 to 10,000."""
     misuse_flags: _builtins.int

@@ -110,9 +110,11 @@ class Reason(_message.Message):
     code: _builtins.str
     """The policy's reason code, for example "LATE_PAYMENTS", 1 to 48 characters of [A-Z0-9_]."""
     text_zh: _builtins.str
-    """The reason in Chinese, as the customer reads it."""
+    """The reason in Chinese, as the customer reads it. Empty with a code that came before in the same batch's answer,
+    where that answer would pass 3.5 MiB with all texts; once they fill 1 MiB, with every further code.
+    """
     text_en: _builtins.str
-    """The reason in English, as the customer reads it."""
+    """The reason in English, as the customer reads it; empty where text_zh is."""
     def __init__(
         self,
         *,
@@ -332,7 +334,9 @@ Global___RuleFinding: _TypeAlias = RuleFinding  # noqa: Y015
 
 @_typing.final
 class Advice(_message.Message):
-    """The smallest change of one fact that would have led to a better limit, found and checked with the policy itself."""
+    """One change of a set that was found and checked with the policy itself: made together, everything else being equal,
+    the changes of an explanation lead to a better limit, and no smaller set would.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -348,16 +352,16 @@ class Advice(_message.Message):
     current_value: _builtins.int
     """Its value at the decision, in the fact's unit; absent where it was missing or stale."""
     target_value: _builtins.int
-    """The nearest value that alters the outcome, in the fact's unit."""
+    """The nearest value that does, together with the other changes, in the fact's unit."""
     outcome_then: Global___Outcome.ValueType
-    """The outcome that would have followed."""
+    """The outcome that follows from all changes together."""
     text_zh: _builtins.str
-    """The advice in Chinese, as the customer reads it."""
+    """This change in Chinese, part of a sentence."""
     text_en: _builtins.str
-    """The advice in English, as the customer reads it."""
+    """This change in English, part of a sentence."""
     @_builtins.property
     def limit_then(self) -> _money_pb2.Money:
-        """The limit that would have followed, everything else being equal."""
+        """The limit that follows from all changes together, everything else being equal."""
 
     def __init__(
         self,

@@ -213,9 +213,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: {"reason": "EVENT_TOO_OLD", "metadata": {"event_id": "e-1", "days": "431", "days_max": "399"}}
     """
     ERROR_REASON_BEHAVIOUR_FULL: _ErrorReason.ValueType  # 40
-    """FAILED_PRECONDITION: the account has more open statements or findings than its state holds. Metadata: what, most.
-    The caller looks at the feed, which sends too much.
-    Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "statements", "most": "64"}}
+    """FAILED_PRECONDITION: the account has more statements or findings than its state holds, or with this event its
+    amounts of one kind and business day would come to more than 10^18 minor units, a thousand of the greatest.
+    Metadata: what, most; of a sum also field, the amount's. The caller looks at the feed, which sends too much.
+    Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "payments of a business day",
+    "most": "1000000000000000000", "field": "repayment.amount"}}
     """
     ERROR_REASON_CASE_NOT_FOUND: _ErrorReason.ValueType  # 41
     """NOT_FOUND: no such case. Metadata: case_id. The caller mends the name.
@@ -238,6 +240,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the limit can't be raised now, because a playbook in force holds it or it is as great
     already. Metadata: case_id, reasons. The caller resolves the case later.
     Example: {"reason": "APPEAL_HELD", "metadata": {"case_id": "C17", "reasons": "RAISES_FROZEN"}}
+    """
+    ERROR_REASON_CLOCK_NOT_CONFIRMED: _ErrorReason.ValueType  # 46
+    """FAILED_PRECONDITION: the machine's clock is right, or is off by something else than what was confirmed.
+    Metadata: ahead_micros. The caller looks at the clock, then confirms what it sees.
+    Example: {"reason": "CLOCK_NOT_CONFIRMED", "metadata": {"ahead_micros": "86400000000"}}
+    """
+    ERROR_REASON_ANSWER_TOO_LARGE: _ErrorReason.ValueType  # 47
+    """FAILED_PRECONDITION: what was asked for is larger than an answer may be. Metadata: bytes, bytes_max.
+    The caller asks for less at once; retrying it unchanged fails again. What a batch wrote stays written: its items in
+    smaller batches, with the same request ids, get the recorded answers.
+    Example: {"reason": "ANSWER_TOO_LARGE", "metadata": {"bytes": "5000000", "bytes_max": "3670016"}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -436,9 +449,11 @@ The caller leaves it out; no window reaches so far.
 Example: {"reason": "EVENT_TOO_OLD", "metadata": {"event_id": "e-1", "days": "431", "days_max": "399"}}
 """
 ERROR_REASON_BEHAVIOUR_FULL: ErrorReason.ValueType  # 40
-"""FAILED_PRECONDITION: the account has more open statements or findings than its state holds. Metadata: what, most.
-The caller looks at the feed, which sends too much.
-Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "statements", "most": "64"}}
+"""FAILED_PRECONDITION: the account has more statements or findings than its state holds, or with this event its
+amounts of one kind and business day would come to more than 10^18 minor units, a thousand of the greatest.
+Metadata: what, most; of a sum also field, the amount's. The caller looks at the feed, which sends too much.
+Example: {"reason": "BEHAVIOUR_FULL", "metadata": {"what": "payments of a business day",
+"most": "1000000000000000000", "field": "repayment.amount"}}
 """
 ERROR_REASON_CASE_NOT_FOUND: ErrorReason.ValueType  # 41
 """NOT_FOUND: no such case. Metadata: case_id. The caller mends the name.
@@ -461,5 +476,16 @@ ERROR_REASON_APPEAL_HELD: ErrorReason.ValueType  # 45
 """FAILED_PRECONDITION: the limit can't be raised now, because a playbook in force holds it or it is as great
 already. Metadata: case_id, reasons. The caller resolves the case later.
 Example: {"reason": "APPEAL_HELD", "metadata": {"case_id": "C17", "reasons": "RAISES_FROZEN"}}
+"""
+ERROR_REASON_CLOCK_NOT_CONFIRMED: ErrorReason.ValueType  # 46
+"""FAILED_PRECONDITION: the machine's clock is right, or is off by something else than what was confirmed.
+Metadata: ahead_micros. The caller looks at the clock, then confirms what it sees.
+Example: {"reason": "CLOCK_NOT_CONFIRMED", "metadata": {"ahead_micros": "86400000000"}}
+"""
+ERROR_REASON_ANSWER_TOO_LARGE: ErrorReason.ValueType  # 47
+"""FAILED_PRECONDITION: what was asked for is larger than an answer may be. Metadata: bytes, bytes_max.
+The caller asks for less at once; retrying it unchanged fails again. What a batch wrote stays written: its items in
+smaller batches, with the same request ids, get the recorded answers.
+Example: {"reason": "ANSWER_TOO_LARGE", "metadata": {"bytes": "5000000", "bytes_max": "3670016"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -23,7 +23,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class Event(_message.Message):
     """Something that happened to an account. What counts for facts is which events were taken, never their order or how
-    often each was sent. An event may lie at most 399 business days back and five minutes ahead.
+    often each was sent; of two on one business day their times say which came first. An event may lie at most 399 business
+    days back and five minutes ahead. The amounts of one account, kind and business day come to at most 10^18 minor units
+    (`BEHAVIOUR_FULL`).
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -45,7 +47,9 @@ class Event(_message.Message):
     """The account: 1 to 64 characters of [A-Za-z0-9._:-]. It must exist."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
-        """When it happened (UTC); the business day on which it counts follows from it."""
+        """When it happened: from 2000-01-01 to 2199-12-31 (UTC), to the microsecond. The business day on which it counts
+        follows from it.
+        """
 
     @_builtins.property
     def transaction(self) -> Global___Transaction:
@@ -69,8 +73,9 @@ class Event(_message.Message):
 
     @_builtins.property
     def repayment(self) -> Global___Repayment:
-        """A payment came in. It goes to the open statements, oldest due first, never to one that is not issued yet.
-        It moves no money here: `RecordRepayment` does that.
+        """A payment came in. It goes to the open statements, oldest due first, never to one that is not issued yet, be it
+        on the same day; on the due date it is on time until the day is over. Up to 8 times of a day are told apart; more
+        payments of one day count as one at the day's end. It moves no money here: `RecordRepayment` does that.
         """
 
     def __init__(
@@ -172,7 +177,9 @@ class MisuseFlag(_message.Message):
     FINDING_FIELD_NUMBER: _builtins.int
     IS_CLEARED_FIELD_NUMBER: _builtins.int
     finding: _builtins.str
-    """The kind of finding, such as cash_out: 1 to 32 characters of [a-z0-9_-]. An account has at most 32."""
+    """The kind of finding, such as cash_out: 1 to 32 characters of [a-z0-9_-]. An account has at most 32. The newest
+    word on a finding by `occurred_at` counts; of two at once the one that raises it.
+    """
     is_cleared: _builtins.bool
     """True where the finding no longer stands."""
     def __init__(
@@ -198,7 +205,9 @@ class Statement(_message.Message):
     DUE_DATE_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     due_date: _builtins.str
-    """Last business date to pay, YYYY-MM-DD; not before the business date of issue, at most 400 days after it."""
+    """Last business date to pay, YYYY-MM-DD, from 2000-01-01 to 2199-12-31; not before the business date of issue, at
+    most 400 days after it. Its calendar month is the one that counts for late months and the streak.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """What is to be paid at least, in the account's currency; 0 where nothing is due."""

@@ -174,7 +174,9 @@ class Case(_message.Message):
 
     @_builtins.property
     def suggested_limit(self) -> _money_pb2.Money:
-        """The limit that the corrected facts give; absent where they change nothing."""
+        """The limit that deciding by the corrected facts would have come to by now, all corrections of the
+        account together; absent where that is no more than the present limit. While a case is open, `GetCase` finds it anew.
+        """
 
     @_builtins.property
     def proposed_limit(self) -> _money_pb2.Money:

@@ -78,7 +78,7 @@ class FeedbackServiceServicer:
 
     def SubmitFeedback(self, request, context):
         """SubmitFeedback records what a customer said, about a decision or in general.
-        Retry: safe with the same request id. Order: free. Cost: one commit.
+        Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -86,7 +86,7 @@ class FeedbackServiceServicer:
 
     def SubmitSurvey(self, request, context):
         """SubmitSurvey records a score and words.
-        Retry: safe with the same request id. Order: free. Cost: one commit.
+        Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,9 +94,11 @@ class FeedbackServiceServicer:
 
     def SubmitAppeal(self, request, context):
         """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-        corrected facts the recorded decision is judged again: where that gives more and one person might grant it alone,
-        it is granted at once, else a person decides, with the limit that it gives as a suggestion.
-        Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision at most.
+        corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
+        rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
+        raise, it is granted at once; else a person decides, with that limit as a suggestion.
+        Roles: caller. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision
+        at most, and up to a thousand evaluations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +107,7 @@ class FeedbackServiceServicer:
     def ResolveAppeal(self, request, context):
         """ResolveAppeal upholds the decision or overturns it: then the limit is given by an ordinary decision whose request
         id names the case. Above the four-eyes threshold two people must say the same.
-        Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
+        Roles: reviewer. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +115,7 @@ class FeedbackServiceServicer:
 
     def GetCase(self, request, context):
         """GetCase reads one case with the decision that it appeals and why that came out so.
-        Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,7 +123,7 @@ class FeedbackServiceServicer:
 
     def ListCases(self, request, context):
         """ListCases pages through cases, newest first.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +131,8 @@ class FeedbackServiceServicer:
 
     def GetFeedbackReport(self, request, context):
         """GetFeedbackReport counts complaints and appeals by reason code and policy version, against the period before.
-        Retry: always safe. Order: a snapshot. Cost: reads every voice of both periods, beside the decisions.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: a snapshot. Cost: reads every
+        voice of both periods, beside the decisions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,34 +35,37 @@ class FeedbackServiceStub:
     def __new__(cls, channel: _aio.Channel) -> FeedbackServiceAsyncStub: ...
     SubmitFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitFeedbackRequest, _feedback_service_pb2.SubmitFeedbackResponse]
     """SubmitFeedback records what a customer said, about a decision or in general.
-    Retry: safe with the same request id. Order: free. Cost: one commit.
+    Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
     """
     SubmitSurvey: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitSurveyRequest, _feedback_service_pb2.SubmitSurveyResponse]
     """SubmitSurvey records a score and words.
-    Retry: safe with the same request id. Order: free. Cost: one commit.
+    Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
     """
     SubmitAppeal: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitAppealRequest, _feedback_service_pb2.SubmitAppealResponse]
     """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-    corrected facts the recorded decision is judged again: where that gives more and one person might grant it alone,
-    it is granted at once, else a person decides, with the limit that it gives as a suggestion.
-    Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision at most.
+    corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
+    rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
+    raise, it is granted at once; else a person decides, with that limit as a suggestion.
+    Roles: caller. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision
+    at most, and up to a thousand evaluations.
     """
     ResolveAppeal: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ResolveAppealRequest, _feedback_service_pb2.ResolveAppealResponse]
     """ResolveAppeal upholds the decision or overturns it: then the limit is given by an ordinary decision whose request
     id names the case. Above the four-eyes threshold two people must say the same.
-    Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
+    Roles: reviewer. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
     """
     GetCase: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.GetCaseRequest, _feedback_service_pb2.GetCaseResponse]
     """GetCase reads one case with the decision that it appeals and why that came out so.
-    Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
     """
     ListCases: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListCasesRequest, _feedback_service_pb2.ListCasesResponse]
     """ListCases pages through cases, newest first.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
     """
     GetFeedbackReport: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.GetFeedbackReportRequest, _feedback_service_pb2.GetFeedbackReportResponse]
     """GetFeedbackReport counts complaints and appeals by reason code and policy version, against the period before.
-    Retry: always safe. Order: a snapshot. Cost: reads every voice of both periods, beside the decisions.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: a snapshot. Cost: reads every
+    voice of both periods, beside the decisions.
     """
 
 @_typing.type_check_only
@@ -72,34 +75,37 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitFeedback: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitFeedbackRequest, _feedback_service_pb2.SubmitFeedbackResponse]  # type: ignore[assignment]
     """SubmitFeedback records what a customer said, about a decision or in general.
-    Retry: safe with the same request id. Order: free. Cost: one commit.
+    Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
     """
     SubmitSurvey: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitSurveyRequest, _feedback_service_pb2.SubmitSurveyResponse]  # type: ignore[assignment]
     """SubmitSurvey records a score and words.
-    Retry: safe with the same request id. Order: free. Cost: one commit.
+    Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
     """
     SubmitAppeal: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitAppealRequest, _feedback_service_pb2.SubmitAppealResponse]  # type: ignore[assignment]
     """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-    corrected facts the recorded decision is judged again: where that gives more and one person might grant it alone,
-    it is granted at once, else a person decides, with the limit that it gives as a suggestion.
-    Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision at most.
+    corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
+    rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
+    raise, it is granted at once; else a person decides, with that limit as a suggestion.
+    Roles: caller. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision
+    at most, and up to a thousand evaluations.
     """
     ResolveAppeal: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ResolveAppealRequest, _feedback_service_pb2.ResolveAppealResponse]  # type: ignore[assignment]
     """ResolveAppeal upholds the decision or overturns it: then the limit is given by an ordinary decision whose request
     id names the case. Above the four-eyes threshold two people must say the same.
-    Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
+    Roles: reviewer. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
     """
     GetCase: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.GetCaseRequest, _feedback_service_pb2.GetCaseResponse]  # type: ignore[assignment]
     """GetCase reads one case with the decision that it appeals and why that came out so.
-    Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
     """
     ListCases: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListCasesRequest, _feedback_service_pb2.ListCasesResponse]  # type: ignore[assignment]
     """ListCases pages through cases, newest first.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
     """
     GetFeedbackReport: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.GetFeedbackReportRequest, _feedback_service_pb2.GetFeedbackReportResponse]  # type: ignore[assignment]
     """GetFeedbackReport counts complaints and appeals by reason code and policy version, against the period before.
-    Retry: always safe. Order: a snapshot. Cost: reads every voice of both periods, beside the decisions.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: a snapshot. Cost: reads every
+    voice of both periods, beside the decisions.
     """
 
 class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -112,7 +118,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.SubmitFeedbackResponse, _abc.Awaitable[_feedback_service_pb2.SubmitFeedbackResponse]]:
         """SubmitFeedback records what a customer said, about a decision or in general.
-        Retry: safe with the same request id. Order: free. Cost: one commit.
+        Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
         """
 
     @_abc_1.abstractmethod
@@ -122,7 +128,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.SubmitSurveyResponse, _abc.Awaitable[_feedback_service_pb2.SubmitSurveyResponse]]:
         """SubmitSurvey records a score and words.
-        Retry: safe with the same request id. Order: free. Cost: one commit.
+        Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
         """
 
     @_abc_1.abstractmethod
@@ -132,9 +138,11 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.SubmitAppealResponse, _abc.Awaitable[_feedback_service_pb2.SubmitAppealResponse]]:
         """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-        corrected facts the recorded decision is judged again: where that gives more and one person might grant it alone,
-        it is granted at once, else a person decides, with the limit that it gives as a suggestion.
-        Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision at most.
+        corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
+        rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
+        raise, it is granted at once; else a person decides, with that limit as a suggestion.
+        Roles: caller. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision
+        at most, and up to a thousand evaluations.
         """
 
     @_abc_1.abstractmethod
@@ -145,7 +153,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_feedback_service_pb2.ResolveAppealResponse, _abc.Awaitable[_feedback_service_pb2.ResolveAppealResponse]]:
         """ResolveAppeal upholds the decision or overturns it: then the limit is given by an ordinary decision whose request
         id names the case. Above the four-eyes threshold two people must say the same.
-        Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
+        Roles: reviewer. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
         """
 
     @_abc_1.abstractmethod
@@ -155,7 +163,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.GetCaseResponse, _abc.Awaitable[_feedback_service_pb2.GetCaseResponse]]:
         """GetCase reads one case with the decision that it appeals and why that came out so.
-        Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
         """
 
     @_abc_1.abstractmethod
@@ -165,7 +173,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.ListCasesResponse, _abc.Awaitable[_feedback_service_pb2.ListCasesResponse]]:
         """ListCases pages through cases, newest first.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
         """
 
     @_abc_1.abstractmethod
@@ -175,7 +183,8 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.GetFeedbackReportResponse, _abc.Awaitable[_feedback_service_pb2.GetFeedbackReportResponse]]:
         """GetFeedbackReport counts complaints and appeals by reason code and policy version, against the period before.
-        Retry: always safe. Order: a snapshot. Cost: reads every voice of both periods, beside the decisions.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: a snapshot. Cost: reads every
+        voice of both periods, beside the decisions.
         """
 
 def add_FeedbackServiceServicer_to_server(servicer: FeedbackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -592,10 +592,23 @@ class ExplainDecisionResponse(_message.Message):
     ADVICE_FIELD_NUMBER: _builtins.int
     SUMMARY_ZH_FIELD_NUMBER: _builtins.int
     SUMMARY_EN_FIELD_NUMBER: _builtins.int
+    ASK_AGAIN_FROM_FIELD_NUMBER: _builtins.int
+    ADVICE_ZH_FIELD_NUMBER: _builtins.int
+    ADVICE_EN_FIELD_NUMBER: _builtins.int
     summary_zh: _builtins.str
     """The whole explanation in Chinese, as the customer reads it."""
     summary_en: _builtins.str
     """The whole explanation in English, as the customer reads it."""
+    ask_again_from: _builtins.str
+    """The first business date, YYYY-MM-DD, from which asking again can succeed; empty where the changes do at once, and
+    where nothing is known to help.
+    """
+    advice_zh: _builtins.str
+    """What the customer can do, in Chinese: the changes, the date, or that nothing is known to help; empty where nothing
+    went against the customer.
+    """
+    advice_en: _builtins.str
+    """The same in English."""
     @_builtins.property
     def decision(self) -> _decision_pb2.Decision:
         """The decision as recorded."""
@@ -610,7 +623,9 @@ class ExplainDecisionResponse(_message.Message):
 
     @_builtins.property
     def advice(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.Advice]:
-        """What the customer could change, nearest change first; empty where the limit was raised or nothing would help."""
+        """The smallest set of changes, up to three of the customer's own, that together give a better limit; with
+        `ask_again_from` what must hold on that day. Empty where the limit was raised, where time alone helps, or nothing does.
+        """
 
     def __init__(
         self,
@@ -621,10 +636,13 @@ class ExplainDecisionResponse(_message.Message):
         advice: _abc.Iterable[_decision_pb2.Advice] | None = ...,
         summary_zh: _builtins.str = ...,
         summary_en: _builtins.str = ...,
+        ask_again_from: _builtins.str = ...,
+        advice_zh: _builtins.str = ...,
+        advice_en: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "contributions", b"contributions", "decision", b"decision", "findings", b"findings", "summary_en", b"summary_en", "summary_zh", b"summary_zh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "advice_en", b"advice_en", "advice_zh", b"advice_zh", "ask_again_from", b"ask_again_from", "contributions", b"contributions", "decision", b"decision", "findings", b"findings", "summary_en", b"summary_en", "summary_zh", b"summary_zh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -138,9 +138,9 @@ class LimitServiceServicer:
 
     def Decide(self, request, context):
         """Decide makes one durable decision: when the answer arrives it is on disk.
-        Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken
-        connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with the
-        calls that arrive together.
+        Roles: caller. Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and
+        broken connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with
+        the calls that arrive together.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,16 +148,17 @@ class LimitServiceServicer:
 
     def Evaluate(self, request, context):
         """Evaluate computes what Decide would answer and writes nothing.
-        Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
+        Roles: all. Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchDecide(self, request, context):
-        """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error.
-        Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed. Cost: about
-        a fifth of as many single calls.
+        """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error. An answer keeps within
+        3.5 MiB: of larger ones texts of reasons are left out, see `Reason`.
+        Roles: caller. Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed.
+        Cost: about a fifth of as many single calls.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,8 +166,8 @@ class LimitServiceServicer:
 
     def StreamDecisions(self, request_iterator, context):
         """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait.
-        Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id; requests on
-        one account take effect as sent. Cost: as BatchDecide.
+        Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
+        requests on one account take effect as sent. Cost: as BatchDecide.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,7 +175,7 @@ class LimitServiceServicer:
 
     def ImportAccounts(self, request, context):
         """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-        Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+        Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,7 +183,7 @@ class LimitServiceServicer:
 
     def GetAccount(self, request, context):
         """GetAccount reads one account as of the last acknowledged decision.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,8 +191,8 @@ class LimitServiceServicer:
 
     def ListDecisions(self, request, context):
         """ListDecisions pages through one account's decisions, newest first.
-        Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one look-up
-        a decision.
+        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
+        look-up a decision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -199,7 +200,7 @@ class LimitServiceServicer:
 
     def ExplainDecision(self, request, context):
         """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
-        Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+        Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,8 +209,8 @@ class LimitServiceServicer:
     def AuthorizeDraw(self, request, context):
         """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
         `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
-        Retry: safe with the same request id. Order: draws and decisions of one account take effect one after another.
-        Cost: as Decide. Draws are shed last.
+        Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
+        after another. Cost: as Decide. Draws are shed last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -217,7 +218,7 @@ class LimitServiceServicer:
 
     def CaptureDraw(self, request, context):
         """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -225,7 +226,7 @@ class LimitServiceServicer:
 
     def VoidDraw(self, request, context):
         """VoidDraw releases what is left of a hold.
-        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -233,7 +234,7 @@ class LimitServiceServicer:
 
     def RecordRepayment(self, request, context):
         """RecordRepayment takes what was paid back off what is owed.
-        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -241,7 +242,7 @@ class LimitServiceServicer:
 
     def GetHold(self, request, context):
         """GetHold reads one hold, expiry included.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -249,8 +250,8 @@ class LimitServiceServicer:
 
     def ListPostings(self, request, context):
         """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-        Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up
-        a posting.
+        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
+        look-up a posting.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -259,8 +260,8 @@ class LimitServiceServicer:
     def RecordEvents(self, request, context):
         """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
         see the facts that follow, computed for the day they are made on.
-        Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same facts.
-        Cost: a fraction of as many decisions.
+        Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
+        facts. Cost: a fraction of as many decisions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -269,7 +270,7 @@ class LimitServiceServicer:
     def GrantTemporaryRaise(self, request, context):
         """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
         greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
-        Retry: safe with the same request id. Order and cost: as Decide.
+        Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -277,7 +278,7 @@ class LimitServiceServicer:
 
     def StreamEvents(self, request_iterator, context):
         """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-        Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+        Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,82 +41,83 @@ class LimitServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LimitServiceAsyncStub: ...
     Decide: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.DecideRequest, _limit_service_pb2.DecideResponse]
     """Decide makes one durable decision: when the answer arrives it is on disk.
-    Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken
-    connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with the
-    calls that arrive together.
+    Roles: caller. Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and
+    broken connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with
+    the calls that arrive together.
     """
     Evaluate: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.EvaluateRequest, _limit_service_pb2.EvaluateResponse]
     """Evaluate computes what Decide would answer and writes nothing.
-    Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
+    Roles: all. Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
     """
     BatchDecide: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.BatchDecideRequest, _limit_service_pb2.BatchDecideResponse]
-    """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error.
-    Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed. Cost: about
-    a fifth of as many single calls.
+    """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error. An answer keeps within
+    3.5 MiB: of larger ones texts of reasons are left out, see `Reason`.
+    Roles: caller. Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed.
+    Cost: about a fifth of as many single calls.
     """
     StreamDecisions: _grpc.StreamStreamMultiCallable[_limit_service_pb2.StreamDecisionsRequest, _limit_service_pb2.StreamDecisionsResponse]
     """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait.
-    Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id; requests on
-    one account take effect as sent. Cost: as BatchDecide.
+    Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
+    requests on one account take effect as sent. Cost: as BatchDecide.
     """
     ImportAccounts: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ImportAccountsRequest, _limit_service_pb2.ImportAccountsResponse]
     """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-    Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+    Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
     """
     GetAccount: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.GetAccountRequest, _limit_service_pb2.GetAccountResponse]
     """GetAccount reads one account as of the last acknowledged decision.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
     """
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ListDecisionsRequest, _limit_service_pb2.ListDecisionsResponse]
     """ListDecisions pages through one account's decisions, newest first.
-    Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one look-up
-    a decision.
+    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
+    look-up a decision.
     """
     ExplainDecision: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ExplainDecisionRequest, _limit_service_pb2.ExplainDecisionResponse]
     """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
-    Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+    Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
     """
     AuthorizeDraw: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.AuthorizeDrawRequest, _limit_service_pb2.AuthorizeDrawResponse]
     """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
     `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
-    Retry: safe with the same request id. Order: draws and decisions of one account take effect one after another.
-    Cost: as Decide. Draws are shed last.
+    Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
+    after another. Cost: as Decide. Draws are shed last.
     """
     CaptureDraw: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.CaptureDrawRequest, _limit_service_pb2.CaptureDrawResponse]
     """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
     """
     VoidDraw: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.VoidDrawRequest, _limit_service_pb2.VoidDrawResponse]
     """VoidDraw releases what is left of a hold.
-    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
     """
     RecordRepayment: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.RecordRepaymentRequest, _limit_service_pb2.RecordRepaymentResponse]
     """RecordRepayment takes what was paid back off what is owed.
-    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
     """
     GetHold: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.GetHoldRequest, _limit_service_pb2.GetHoldResponse]
     """GetHold reads one hold, expiry included.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
     """
     ListPostings: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ListPostingsRequest, _limit_service_pb2.ListPostingsResponse]
     """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-    Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up
-    a posting.
+    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
+    look-up a posting.
     """
     RecordEvents: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.RecordEventsRequest, _limit_service_pb2.RecordEventsResponse]
     """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
     see the facts that follow, computed for the day they are made on.
-    Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same facts.
-    Cost: a fraction of as many decisions.
+    Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
+    facts. Cost: a fraction of as many decisions.
     """
     GrantTemporaryRaise: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.GrantTemporaryRaiseRequest, _limit_service_pb2.GrantTemporaryRaiseResponse]
     """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
     greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
-    Retry: safe with the same request id. Order and cost: as Decide.
+    Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
     """
     StreamEvents: _grpc.StreamStreamMultiCallable[_limit_service_pb2.StreamEventsRequest, _limit_service_pb2.StreamEventsResponse]
     """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-    Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+    Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
     """
 
 @_typing.type_check_only
@@ -132,82 +133,83 @@ class LimitServiceAsyncStub(LimitServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Decide: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.DecideRequest, _limit_service_pb2.DecideResponse]  # type: ignore[assignment]
     """Decide makes one durable decision: when the answer arrives it is on disk.
-    Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken
-    connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with the
-    calls that arrive together.
+    Roles: caller. Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and
+    broken connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with
+    the calls that arrive together.
     """
     Evaluate: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.EvaluateRequest, _limit_service_pb2.EvaluateResponse]  # type: ignore[assignment]
     """Evaluate computes what Decide would answer and writes nothing.
-    Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
+    Roles: all. Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
     """
     BatchDecide: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.BatchDecideRequest, _limit_service_pb2.BatchDecideResponse]  # type: ignore[assignment]
-    """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error.
-    Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed. Cost: about
-    a fifth of as many single calls.
+    """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error. An answer keeps within
+    3.5 MiB: of larger ones texts of reasons are left out, see `Reason`.
+    Roles: caller. Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed.
+    Cost: about a fifth of as many single calls.
     """
     StreamDecisions: _aio.StreamStreamMultiCallable[_limit_service_pb2.StreamDecisionsRequest, _limit_service_pb2.StreamDecisionsResponse]  # type: ignore[assignment]
     """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait.
-    Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id; requests on
-    one account take effect as sent. Cost: as BatchDecide.
+    Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
+    requests on one account take effect as sent. Cost: as BatchDecide.
     """
     ImportAccounts: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ImportAccountsRequest, _limit_service_pb2.ImportAccountsResponse]  # type: ignore[assignment]
     """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-    Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+    Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
     """
     GetAccount: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.GetAccountRequest, _limit_service_pb2.GetAccountResponse]  # type: ignore[assignment]
     """GetAccount reads one account as of the last acknowledged decision.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
     """
     ListDecisions: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ListDecisionsRequest, _limit_service_pb2.ListDecisionsResponse]  # type: ignore[assignment]
     """ListDecisions pages through one account's decisions, newest first.
-    Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one look-up
-    a decision.
+    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
+    look-up a decision.
     """
     ExplainDecision: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ExplainDecisionRequest, _limit_service_pb2.ExplainDecisionResponse]  # type: ignore[assignment]
     """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
-    Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+    Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
     """
     AuthorizeDraw: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.AuthorizeDrawRequest, _limit_service_pb2.AuthorizeDrawResponse]  # type: ignore[assignment]
     """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
     `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
-    Retry: safe with the same request id. Order: draws and decisions of one account take effect one after another.
-    Cost: as Decide. Draws are shed last.
+    Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
+    after another. Cost: as Decide. Draws are shed last.
     """
     CaptureDraw: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.CaptureDrawRequest, _limit_service_pb2.CaptureDrawResponse]  # type: ignore[assignment]
     """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
     """
     VoidDraw: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.VoidDrawRequest, _limit_service_pb2.VoidDrawResponse]  # type: ignore[assignment]
     """VoidDraw releases what is left of a hold.
-    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
     """
     RecordRepayment: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.RecordRepaymentRequest, _limit_service_pb2.RecordRepaymentResponse]  # type: ignore[assignment]
     """RecordRepayment takes what was paid back off what is owed.
-    Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
     """
     GetHold: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.GetHoldRequest, _limit_service_pb2.GetHoldResponse]  # type: ignore[assignment]
     """GetHold reads one hold, expiry included.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
     """
     ListPostings: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ListPostingsRequest, _limit_service_pb2.ListPostingsResponse]  # type: ignore[assignment]
     """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-    Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up
-    a posting.
+    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
+    look-up a posting.
     """
     RecordEvents: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.RecordEventsRequest, _limit_service_pb2.RecordEventsResponse]  # type: ignore[assignment]
     """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
     see the facts that follow, computed for the day they are made on.
-    Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same facts.
-    Cost: a fraction of as many decisions.
+    Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
+    facts. Cost: a fraction of as many decisions.
     """
     GrantTemporaryRaise: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.GrantTemporaryRaiseRequest, _limit_service_pb2.GrantTemporaryRaiseResponse]  # type: ignore[assignment]
     """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
     greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
-    Retry: safe with the same request id. Order and cost: as Decide.
+    Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
     """
     StreamEvents: _aio.StreamStreamMultiCallable[_limit_service_pb2.StreamEventsRequest, _limit_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-    Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+    Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
     """
 
 class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -226,9 +228,9 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.DecideResponse, _abc.Awaitable[_limit_service_pb2.DecideResponse]]:
         """Decide makes one durable decision: when the answer arrives it is on disk.
-        Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken
-        connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with the
-        calls that arrive together.
+        Roles: caller. Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and
+        broken connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with
+        the calls that arrive together.
         """
 
     @_abc_1.abstractmethod
@@ -238,7 +240,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.EvaluateResponse, _abc.Awaitable[_limit_service_pb2.EvaluateResponse]]:
         """Evaluate computes what Decide would answer and writes nothing.
-        Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
+        Roles: all. Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
         """
 
     @_abc_1.abstractmethod
@@ -247,9 +249,10 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _limit_service_pb2.BatchDecideRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.BatchDecideResponse, _abc.Awaitable[_limit_service_pb2.BatchDecideResponse]]:
-        """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error.
-        Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed. Cost: about
-        a fifth of as many single calls.
+        """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error. An answer keeps within
+        3.5 MiB: of larger ones texts of reasons are left out, see `Reason`.
+        Roles: caller. Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed.
+        Cost: about a fifth of as many single calls.
         """
 
     @_abc_1.abstractmethod
@@ -259,8 +262,8 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_limit_service_pb2.StreamDecisionsResponse], _abc.AsyncIterator[_limit_service_pb2.StreamDecisionsResponse]]:
         """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait.
-        Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id; requests on
-        one account take effect as sent. Cost: as BatchDecide.
+        Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
+        requests on one account take effect as sent. Cost: as BatchDecide.
         """
 
     @_abc_1.abstractmethod
@@ -270,7 +273,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.ImportAccountsResponse, _abc.Awaitable[_limit_service_pb2.ImportAccountsResponse]]:
         """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-        Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+        Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
         """
 
     @_abc_1.abstractmethod
@@ -280,7 +283,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.GetAccountResponse, _abc.Awaitable[_limit_service_pb2.GetAccountResponse]]:
         """GetAccount reads one account as of the last acknowledged decision.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
         """
 
     @_abc_1.abstractmethod
@@ -290,8 +293,8 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.ListDecisionsResponse, _abc.Awaitable[_limit_service_pb2.ListDecisionsResponse]]:
         """ListDecisions pages through one account's decisions, newest first.
-        Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one look-up
-        a decision.
+        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
+        look-up a decision.
         """
 
     @_abc_1.abstractmethod
@@ -301,7 +304,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.ExplainDecisionResponse, _abc.Awaitable[_limit_service_pb2.ExplainDecisionResponse]]:
         """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
-        Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+        Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
         """
 
     @_abc_1.abstractmethod
@@ -312,8 +315,8 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_limit_service_pb2.AuthorizeDrawResponse, _abc.Awaitable[_limit_service_pb2.AuthorizeDrawResponse]]:
         """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
         `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
-        Retry: safe with the same request id. Order: draws and decisions of one account take effect one after another.
-        Cost: as Decide. Draws are shed last.
+        Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
+        after another. Cost: as Decide. Draws are shed last.
         """
 
     @_abc_1.abstractmethod
@@ -323,7 +326,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.CaptureDrawResponse, _abc.Awaitable[_limit_service_pb2.CaptureDrawResponse]]:
         """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
         """
 
     @_abc_1.abstractmethod
@@ -333,7 +336,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.VoidDrawResponse, _abc.Awaitable[_limit_service_pb2.VoidDrawResponse]]:
         """VoidDraw releases what is left of a hold.
-        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
         """
 
     @_abc_1.abstractmethod
@@ -343,7 +346,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.RecordRepaymentResponse, _abc.Awaitable[_limit_service_pb2.RecordRepaymentResponse]]:
         """RecordRepayment takes what was paid back off what is owed.
-        Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
         """
 
     @_abc_1.abstractmethod
@@ -353,7 +356,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.GetHoldResponse, _abc.Awaitable[_limit_service_pb2.GetHoldResponse]]:
         """GetHold reads one hold, expiry included.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
         """
 
     @_abc_1.abstractmethod
@@ -363,8 +366,8 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.ListPostingsResponse, _abc.Awaitable[_limit_service_pb2.ListPostingsResponse]]:
         """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-        Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up
-        a posting.
+        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
+        look-up a posting.
         """
 
     @_abc_1.abstractmethod
@@ -375,8 +378,8 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_limit_service_pb2.RecordEventsResponse, _abc.Awaitable[_limit_service_pb2.RecordEventsResponse]]:
         """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
         see the facts that follow, computed for the day they are made on.
-        Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same facts.
-        Cost: a fraction of as many decisions.
+        Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
+        facts. Cost: a fraction of as many decisions.
         """
 
     @_abc_1.abstractmethod
@@ -387,7 +390,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_limit_service_pb2.GrantTemporaryRaiseResponse, _abc.Awaitable[_limit_service_pb2.GrantTemporaryRaiseResponse]]:
         """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
         greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
-        Retry: safe with the same request id. Order and cost: as Decide.
+        Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
         """
 
     @_abc_1.abstractmethod
@@ -397,7 +400,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_limit_service_pb2.StreamEventsResponse], _abc.AsyncIterator[_limit_service_pb2.StreamEventsResponse]]:
         """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-        Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+        Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
         """
 
 def add_LimitServiceServicer_to_server(servicer: LimitServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

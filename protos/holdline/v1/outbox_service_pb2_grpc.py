@@ -53,7 +53,7 @@ class OutboxServiceServicer:
 
     def ListMessages(self, request, context):
         """ListMessages pages through messages, newest first: of one topic and state, or the notices of one account.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,7 +61,8 @@ class OutboxServiceServicer:
 
     def RedriveMessages(self, request, context):
         """RedriveMessages lets dead messages be told again, from their first attempt on.
-        Retry: safe; what is no longer dead is left alone. Order: they come after what was told since. Cost: one commit.
+        Roles: on_call. Retry: safe; what is no longer dead is left alone. Order: they come after what was told since.
+        Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

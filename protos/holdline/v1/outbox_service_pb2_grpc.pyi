@@ -35,11 +35,12 @@ class OutboxServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OutboxServiceAsyncStub: ...
     ListMessages: _grpc.UnaryUnaryMultiCallable[_outbox_service_pb2.ListMessagesRequest, _outbox_service_pb2.ListMessagesResponse]
     """ListMessages pages through messages, newest first: of one topic and state, or the notices of one account.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
     """
     RedriveMessages: _grpc.UnaryUnaryMultiCallable[_outbox_service_pb2.RedriveMessagesRequest, _outbox_service_pb2.RedriveMessagesResponse]
     """RedriveMessages lets dead messages be told again, from their first attempt on.
-    Retry: safe; what is no longer dead is left alone. Order: they come after what was told since. Cost: one commit.
+    Roles: on_call. Retry: safe; what is no longer dead is left alone. Order: they come after what was told since.
+    Cost: one commit.
     """
 
 @_typing.type_check_only
@@ -49,11 +50,12 @@ class OutboxServiceAsyncStub(OutboxServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListMessages: _aio.UnaryUnaryMultiCallable[_outbox_service_pb2.ListMessagesRequest, _outbox_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """ListMessages pages through messages, newest first: of one topic and state, or the notices of one account.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
     """
     RedriveMessages: _aio.UnaryUnaryMultiCallable[_outbox_service_pb2.RedriveMessagesRequest, _outbox_service_pb2.RedriveMessagesResponse]  # type: ignore[assignment]
     """RedriveMessages lets dead messages be told again, from their first attempt on.
-    Retry: safe; what is no longer dead is left alone. Order: they come after what was told since. Cost: one commit.
+    Roles: on_call. Retry: safe; what is no longer dead is left alone. Order: they come after what was told since.
+    Cost: one commit.
     """
 
 class OutboxServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -66,7 +68,7 @@ class OutboxServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_outbox_service_pb2.ListMessagesResponse, _abc.Awaitable[_outbox_service_pb2.ListMessagesResponse]]:
         """ListMessages pages through messages, newest first: of one topic and state, or the notices of one account.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
         """
 
     @_abc_1.abstractmethod
@@ -76,7 +78,8 @@ class OutboxServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_outbox_service_pb2.RedriveMessagesResponse, _abc.Awaitable[_outbox_service_pb2.RedriveMessagesResponse]]:
         """RedriveMessages lets dead messages be told again, from their first attempt on.
-        Retry: safe; what is no longer dead is left alone. Order: they come after what was told since. Cost: one commit.
+        Roles: on_call. Retry: safe; what is no longer dead is left alone. Order: they come after what was told since.
+        Cost: one commit.
         """
 
 def add_OutboxServiceServicer_to_server(servicer: OutboxServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -761,7 +761,7 @@ Global___PreviewTransition: _TypeAlias = PreviewTransition  # noqa: Y015
 
 @_typing.final
 class PreviewMoney(_message.Message):
-    """How limits would have moved in one currency."""
+    """How limits would have moved in one currency; a sum of 10^18 minor units stands for as much or more."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1301,6 +1301,7 @@ class GetModeResponse(_message.Message):
     ENGINES_FIELD_NUMBER: _builtins.int
     BUILDS_DIFFER_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    CLOCK_FIELD_NUMBER: _builtins.int
     builds_differ: _builtins.bool
     """True where those engines are not of one build."""
     resume_token: _builtins.str
@@ -1313,6 +1314,10 @@ class GetModeResponse(_message.Message):
     def engines(self) -> _containers.RepeatedCompositeFieldContainer[Global___EngineBuild]:
         """The engines that serve this store, as they reported in the last minute."""
 
+    @_builtins.property
+    def clock(self) -> Global___StoreClock:
+        """The store's time, and how the engine's machine clock stands to it."""
+
     def __init__(
         self,
         *,
@@ -1320,14 +1325,121 @@ class GetModeResponse(_message.Message):
         engines: _abc.Iterable[Global___EngineBuild] | None = ...,
         builds_differ: _builtins.bool = ...,
         resume_token: _builtins.str = ...,
+        clock: Global___StoreClock | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "mode", b"mode"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["builds_differ", b"builds_differ", "engines", b"engines", "mode", b"mode", "resume_token", b"resume_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["builds_differ", b"builds_differ", "clock", b"clock", "engines", b"engines", "mode", b"mode", "resume_token", b"resume_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetModeResponse: _TypeAlias = GetModeResponse  # noqa: Y015
+
+@_typing.final
+class StoreClock(_message.Message):
+    """The store's time, and how the clock of the engine's machine stands to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    AHEAD_MICROS_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    OWED_MICROS_FIELD_NUMBER: _builtins.int
+    WHAT_TO_DO_FIELD_NUMBER: _builtins.int
+    ahead_micros: _builtins.int
+    """How far the machine's clock lies ahead of the time that passed, in microseconds, negative: behind. 0 where it lies
+    within 10 seconds; beyond, the store's time doesn't follow it until it is set right or confirmed.
+    """
+    owed_micros: _builtins.int
+    """How far the store's time lies ahead of a clock that was confirmed, in microseconds from 0; while it does, the store's
+    time goes half as fast.
+    """
+    what_to_do: _builtins.str
+    """What to do, in English; empty where nothing."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """The store's time, UTC: everything is dated, lapses and is kept by it."""
+
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Since when it does, in the store's time; absent where it doesn't."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        ahead_micros: _builtins.int = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        owed_micros: _builtins.int = ...,
+        what_to_do: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ahead_micros", b"ahead_micros", "owed_micros", b"owed_micros", "since", b"since", "time", b"time", "what_to_do", b"what_to_do"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreClock: _TypeAlias = StoreClock  # noqa: Y015
+
+@_typing.final
+class ConfirmClockRequest(_message.Message):
+    """A clock to confirm."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AHEAD_MICROS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key, unique per caller: 1 to 64 printable ASCII characters. Required: a retry must not confirm another
+    step.
+    """
+    ahead_micros: _builtins.int
+    """`ahead_micros` as `GetMode` gave it, in microseconds, not 0; refused where it is off by more than 10 seconds by now."""
+    reason: _builtins.str
+    """Why, 1 to 500 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        ahead_micros: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ahead_micros", b"ahead_micros", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmClockRequest: _TypeAlias = ConfirmClockRequest  # noqa: Y015
+
+@_typing.final
+class ConfirmClockResponse(_message.Message):
+    """The clock confirmed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOCK_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True where this answers a retry; the clock is as it is now."""
+    @_builtins.property
+    def clock(self) -> Global___StoreClock:
+        """The store's time from now on."""
+
+    def __init__(
+        self,
+        *,
+        clock: Global___StoreClock | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfirmClockResponse: _TypeAlias = ConfirmClockResponse  # noqa: Y015
 
 @_typing.final
 class WatchModeRequest(_message.Message):
@@ -1503,7 +1615,9 @@ class LearnBaselineRequest(_message.Message):
     product: _builtins.str
     """The product."""
     decisions: _builtins.int
-    """How many of the newest decisions count as normal, 1,000 to 100,000; 0: 20,000."""
+    """How many of the newest ordinary decisions count as normal, 1,000 to 100,000; 0: 20,000. Ordinary is what a caller
+    asked for and no playbook had a part in: no import, no appeal, no daily run.
+    """
     def __init__(
         self,
         *,

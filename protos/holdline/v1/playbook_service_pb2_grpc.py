@@ -84,6 +84,11 @@ class PlaybookServiceStub:
                 request_serializer=holdline_dot_v1_dot_playbook__service__pb2.GetModeRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_playbook__service__pb2.GetModeResponse.FromString,
                 _registered_method=True)
+        self.ConfirmClock = channel.unary_unary(
+                '/holdline.v1.PlaybookService/ConfirmClock',
+                request_serializer=holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockResponse.FromString,
+                _registered_method=True)
         self.WatchMode = channel.unary_stream(
                 '/holdline.v1.PlaybookService/WatchMode',
                 request_serializer=holdline_dot_v1_dot_playbook__service__pb2.WatchModeRequest.SerializeToString,
@@ -111,7 +116,7 @@ class PlaybookServiceServicer:
 
     def ListPlaybooks(self, request, context):
         """ListPlaybooks lists every version of this build, retired ones included.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,7 +124,7 @@ class PlaybookServiceServicer:
 
     def DescribePlaybook(self, request, context):
         """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,7 +132,8 @@ class PlaybookServiceServicer:
 
     def PreviewPlaybook(self, request, context):
         """PreviewPlaybook replays the newest recorded decisions as if the playbook had been in force, and writes nothing.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: a process beside the engine reads the log; decisions don't wait for it.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: a process beside the engine reads
+        the log; decisions don't wait for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,7 +141,7 @@ class PlaybookServiceServicer:
 
     def ActivatePlaybook(self, request, context):
         """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs.
-        Role: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,7 +149,7 @@ class PlaybookServiceServicer:
 
     def ApproveActivation(self, request, context):
         """ApproveActivation approves a pending activation; the last approval that is needed puts it in force.
-        Role: approver, and never the activator. Retry: safe with the same request id. Cost: one commit.
+        Roles: approver; never the activator. Retry: safe with the same request id. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,8 +157,8 @@ class PlaybookServiceServicer:
 
     def ExtendActivation(self, request, context):
         """ExtendActivation lets an activation in force last longer, counted from now.
-        Role: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id.
-        Cost: one commit.
+        Roles: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id. Cost:
+        one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,7 +166,7 @@ class PlaybookServiceServicer:
 
     def DeactivatePlaybook(self, request, context):
         """DeactivatePlaybook ends an activation, pending or in force.
-        Role: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,7 +174,7 @@ class PlaybookServiceServicer:
 
     def ListActivations(self, request, context):
         """ListActivations pages through all activations, newest first.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: one look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,10 +188,20 @@ class PlaybookServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConfirmClock(self, request, context):
+        """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
+        time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
+        time goes on by the time that passes, and no step purges, lapses or stops anything.
+        Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchMode(self, request, context):
         """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
-        Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than
-        a second.
+        Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than a
+        second.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -193,7 +209,7 @@ class PlaybookServiceServicer:
 
     def GetSignals(self, request, context):
         """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -201,7 +217,7 @@ class PlaybookServiceServicer:
 
     def LearnBaseline(self, request, context):
         """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-        Role: on_call. Retry: safe; each call learns anew. Cost: one commit.
+        Roles: on_call. Retry: safe; each call learns anew. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -254,6 +270,11 @@ def add_PlaybookServiceServicer_to_server(servicer, server):
                     servicer.GetMode,
                     request_deserializer=holdline_dot_v1_dot_playbook__service__pb2.GetModeRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_playbook__service__pb2.GetModeResponse.SerializeToString,
+            ),
+            'ConfirmClock': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmClock,
+                    request_deserializer=holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockResponse.SerializeToString,
             ),
             'WatchMode': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchMode,
@@ -519,6 +540,33 @@ class PlaybookService:
             '/holdline.v1.PlaybookService/GetMode',
             holdline_dot_v1_dot_playbook__service__pb2.GetModeRequest.SerializeToString,
             holdline_dot_v1_dot_playbook__service__pb2.GetModeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmClock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.PlaybookService/ConfirmClock',
+            holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockRequest.SerializeToString,
+            holdline_dot_v1_dot_playbook__service__pb2.ConfirmClockResponse.FromString,
             options,
             channel_credentials,
             insecure,

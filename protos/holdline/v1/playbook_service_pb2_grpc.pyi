@@ -40,53 +40,60 @@ class PlaybookServiceStub:
     def __new__(cls, channel: _aio.Channel) -> PlaybookServiceAsyncStub: ...
     ListPlaybooks: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ListPlaybooksRequest, _playbook_service_pb2.ListPlaybooksResponse]
     """ListPlaybooks lists every version of this build, retired ones included.
-    Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
     """
     DescribePlaybook: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.DescribePlaybookRequest, _playbook_service_pb2.DescribePlaybookResponse]
     """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave.
-    Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
     """
     PreviewPlaybook: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.PreviewPlaybookRequest, _playbook_service_pb2.PreviewPlaybookResponse]
     """PreviewPlaybook replays the newest recorded decisions as if the playbook had been in force, and writes nothing.
-    Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: a process beside the engine reads the log; decisions don't wait for it.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: a process beside the engine reads
+    the log; decisions don't wait for it.
     """
     ActivatePlaybook: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ActivatePlaybookRequest, _playbook_service_pb2.ActivatePlaybookResponse]
     """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs.
-    Role: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     ApproveActivation: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ApproveActivationRequest, _playbook_service_pb2.ApproveActivationResponse]
     """ApproveActivation approves a pending activation; the last approval that is needed puts it in force.
-    Role: approver, and never the activator. Retry: safe with the same request id. Cost: one commit.
+    Roles: approver; never the activator. Retry: safe with the same request id. Cost: one commit.
     """
     ExtendActivation: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ExtendActivationRequest, _playbook_service_pb2.ExtendActivationResponse]
     """ExtendActivation lets an activation in force last longer, counted from now.
-    Role: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id.
-    Cost: one commit.
+    Roles: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id. Cost:
+    one commit.
     """
     DeactivatePlaybook: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.DeactivatePlaybookRequest, _playbook_service_pb2.DeactivatePlaybookResponse]
     """DeactivatePlaybook ends an activation, pending or in force.
-    Role: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     ListActivations: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ListActivationsRequest, _playbook_service_pb2.ListActivationsResponse]
     """ListActivations pages through all activations, newest first.
-    Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: one look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
     """
     GetMode: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.GetModeRequest, _playbook_service_pb2.GetModeResponse]
     """GetMode reads what is in force now, and which engines serve.
     Roles: all. Retry: always safe. Cost: one look-up.
     """
+    ConfirmClock: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ConfirmClockRequest, _playbook_service_pb2.ConfirmClockResponse]
+    """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
+    time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
+    time goes on by the time that passes, and no step purges, lapses or stops anything.
+    Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+    """
     WatchMode: _grpc.UnaryStreamMultiCallable[_playbook_service_pb2.WatchModeRequest, _playbook_service_pb2.WatchModeResponse]
     """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
-    Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than
-    a second.
+    Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than a
+    second.
     """
     GetSignals: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.GetSignalsRequest, _playbook_service_pb2.GetSignalsResponse]
     """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends.
-    Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
     """
     LearnBaseline: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.LearnBaselineRequest, _playbook_service_pb2.LearnBaselineResponse]
     """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-    Role: on_call. Retry: safe; each call learns anew. Cost: one commit.
+    Roles: on_call. Retry: safe; each call learns anew. Cost: one commit.
     """
 
 @_typing.type_check_only
@@ -101,53 +108,60 @@ class PlaybookServiceAsyncStub(PlaybookServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListPlaybooks: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ListPlaybooksRequest, _playbook_service_pb2.ListPlaybooksResponse]  # type: ignore[assignment]
     """ListPlaybooks lists every version of this build, retired ones included.
-    Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
     """
     DescribePlaybook: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.DescribePlaybookRequest, _playbook_service_pb2.DescribePlaybookResponse]  # type: ignore[assignment]
     """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave.
-    Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
     """
     PreviewPlaybook: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.PreviewPlaybookRequest, _playbook_service_pb2.PreviewPlaybookResponse]  # type: ignore[assignment]
     """PreviewPlaybook replays the newest recorded decisions as if the playbook had been in force, and writes nothing.
-    Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: a process beside the engine reads the log; decisions don't wait for it.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: a process beside the engine reads
+    the log; decisions don't wait for it.
     """
     ActivatePlaybook: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ActivatePlaybookRequest, _playbook_service_pb2.ActivatePlaybookResponse]  # type: ignore[assignment]
     """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs.
-    Role: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     ApproveActivation: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ApproveActivationRequest, _playbook_service_pb2.ApproveActivationResponse]  # type: ignore[assignment]
     """ApproveActivation approves a pending activation; the last approval that is needed puts it in force.
-    Role: approver, and never the activator. Retry: safe with the same request id. Cost: one commit.
+    Roles: approver; never the activator. Retry: safe with the same request id. Cost: one commit.
     """
     ExtendActivation: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ExtendActivationRequest, _playbook_service_pb2.ExtendActivationResponse]  # type: ignore[assignment]
     """ExtendActivation lets an activation in force last longer, counted from now.
-    Role: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id.
-    Cost: one commit.
+    Roles: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id. Cost:
+    one commit.
     """
     DeactivatePlaybook: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.DeactivatePlaybookRequest, _playbook_service_pb2.DeactivatePlaybookResponse]  # type: ignore[assignment]
     """DeactivatePlaybook ends an activation, pending or in force.
-    Role: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     ListActivations: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ListActivationsRequest, _playbook_service_pb2.ListActivationsResponse]  # type: ignore[assignment]
     """ListActivations pages through all activations, newest first.
-    Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: one look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
     """
     GetMode: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.GetModeRequest, _playbook_service_pb2.GetModeResponse]  # type: ignore[assignment]
     """GetMode reads what is in force now, and which engines serve.
     Roles: all. Retry: always safe. Cost: one look-up.
     """
+    ConfirmClock: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ConfirmClockRequest, _playbook_service_pb2.ConfirmClockResponse]  # type: ignore[assignment]
+    """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
+    time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
+    time goes on by the time that passes, and no step purges, lapses or stops anything.
+    Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+    """
     WatchMode: _aio.UnaryStreamMultiCallable[_playbook_service_pb2.WatchModeRequest, _playbook_service_pb2.WatchModeResponse]  # type: ignore[assignment]
     """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
-    Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than
-    a second.
+    Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than a
+    second.
     """
     GetSignals: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.GetSignalsRequest, _playbook_service_pb2.GetSignalsResponse]  # type: ignore[assignment]
     """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends.
-    Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
     """
     LearnBaseline: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.LearnBaselineRequest, _playbook_service_pb2.LearnBaselineResponse]  # type: ignore[assignment]
     """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-    Role: on_call. Retry: safe; each call learns anew. Cost: one commit.
+    Roles: on_call. Retry: safe; each call learns anew. Cost: one commit.
     """
 
 class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -165,7 +179,7 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ListPlaybooksResponse, _abc.Awaitable[_playbook_service_pb2.ListPlaybooksResponse]]:
         """ListPlaybooks lists every version of this build, retired ones included.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
         """
 
     @_abc_1.abstractmethod
@@ -175,7 +189,7 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.DescribePlaybookResponse, _abc.Awaitable[_playbook_service_pb2.DescribePlaybookResponse]]:
         """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
         """
 
     @_abc_1.abstractmethod
@@ -185,7 +199,8 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.PreviewPlaybookResponse, _abc.Awaitable[_playbook_service_pb2.PreviewPlaybookResponse]]:
         """PreviewPlaybook replays the newest recorded decisions as if the playbook had been in force, and writes nothing.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: a process beside the engine reads the log; decisions don't wait for it.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: a process beside the engine reads
+        the log; decisions don't wait for it.
         """
 
     @_abc_1.abstractmethod
@@ -195,7 +210,7 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ActivatePlaybookResponse, _abc.Awaitable[_playbook_service_pb2.ActivatePlaybookResponse]]:
         """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs.
-        Role: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
 
     @_abc_1.abstractmethod
@@ -205,7 +220,7 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ApproveActivationResponse, _abc.Awaitable[_playbook_service_pb2.ApproveActivationResponse]]:
         """ApproveActivation approves a pending activation; the last approval that is needed puts it in force.
-        Role: approver, and never the activator. Retry: safe with the same request id. Cost: one commit.
+        Roles: approver; never the activator. Retry: safe with the same request id. Cost: one commit.
         """
 
     @_abc_1.abstractmethod
@@ -215,8 +230,8 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ExtendActivationResponse, _abc.Awaitable[_playbook_service_pb2.ExtendActivationResponse]]:
         """ExtendActivation lets an activation in force last longer, counted from now.
-        Role: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id.
-        Cost: one commit.
+        Roles: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id. Cost:
+        one commit.
         """
 
     @_abc_1.abstractmethod
@@ -226,7 +241,7 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.DeactivatePlaybookResponse, _abc.Awaitable[_playbook_service_pb2.DeactivatePlaybookResponse]]:
         """DeactivatePlaybook ends an activation, pending or in force.
-        Role: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
 
     @_abc_1.abstractmethod
@@ -236,7 +251,7 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ListActivationsResponse, _abc.Awaitable[_playbook_service_pb2.ListActivationsResponse]]:
         """ListActivations pages through all activations, newest first.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: one look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
         """
 
     @_abc_1.abstractmethod
@@ -250,14 +265,26 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ConfirmClock(
+        self,
+        request: _playbook_service_pb2.ConfirmClockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_playbook_service_pb2.ConfirmClockResponse, _abc.Awaitable[_playbook_service_pb2.ConfirmClockResponse]]:
+        """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
+        time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
+        time goes on by the time that passes, and no step purges, lapses or stops anything.
+        Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+        """
+
+    @_abc_1.abstractmethod
     def WatchMode(
         self,
         request: _playbook_service_pb2.WatchModeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_playbook_service_pb2.WatchModeResponse], _abc.AsyncIterator[_playbook_service_pb2.WatchModeResponse]]:
         """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
-        Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than
-        a second.
+        Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than a
+        second.
         """
 
     @_abc_1.abstractmethod
@@ -267,7 +294,7 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.GetSignalsResponse, _abc.Awaitable[_playbook_service_pb2.GetSignalsResponse]]:
         """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends.
-        Roles: analyst, on_call, approver, auditor. Retry: always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
         """
 
     @_abc_1.abstractmethod
@@ -277,7 +304,7 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.LearnBaselineResponse, _abc.Awaitable[_playbook_service_pb2.LearnBaselineResponse]]:
         """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-        Role: on_call. Retry: safe; each call learns anew. Cost: one commit.
+        Roles: on_call. Retry: safe; each call learns anew. Cost: one commit.
         """
 
 def add_PlaybookServiceServicer_to_server(servicer: PlaybookServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

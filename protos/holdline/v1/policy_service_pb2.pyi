@@ -420,14 +420,23 @@ class RollbackPolicyRequest(_message.Message):
     PRODUCT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     product: _builtins.str
     """The product whose policy is rolled back."""
     version: _builtins.str
-    """The version to return to; empty: the one that decided before the present one."""
+    """The version to return to; empty: the one that decided before the present one. Versions that a roll-back has left
+    are passed over, so a second roll-back goes further back and never to what the first one left; name a version to
+    return to it.
+    """
     reason: _builtins.str
     """Why, for the record, at most 500 characters."""
+    from_version: _builtins.str
+    """The version to leave: refused with POLICY_STATE unless it decides now; empty: whichever decides."""
+    validate_only: _builtins.bool
+    """Only say which version would be left and which put in force; nothing is written, and `request_id` may be empty."""
     def __init__(
         self,
         *,
@@ -435,10 +444,12 @@ class RollbackPolicyRequest(_message.Message):
         product: _builtins.str = ...,
         version: _builtins.str = ...,
         reason: _builtins.str = ...,
+        from_version: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["product", b"product", "reason", b"reason", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version", "product", b"product", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -446,7 +457,7 @@ Global___RollbackPolicyRequest: _TypeAlias = RollbackPolicyRequest  # noqa: Y015
 
 @_typing.final
 class RollbackPolicyResponse(_message.Message):
-    """The version rolled back to."""
+    """The version rolled back to, and the one that was left."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -454,12 +465,12 @@ class RollbackPolicyResponse(_message.Message):
     PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     previous_version: _builtins.str
-    """The version that decided before."""
+    """The version that decided before: the one that is left."""
     replayed: _builtins.bool
     """True where this answers a retry."""
     @_builtins.property
     def policy(self) -> Global___PolicyVersion:
-        """The version that decides now."""
+        """The version that decides now, or would with `validate_only`."""
 
     def __init__(
         self,

@@ -79,7 +79,7 @@ class PolicyServiceServicer:
 
     def ValidatePolicy(self, request, context):
         """ValidatePolicy checks a document and reports every violation at once; nothing is written.
-        Retry: always safe. Cost: no commit.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +87,7 @@ class PolicyServiceServicer:
 
     def PublishPolicy(self, request, context):
         """PublishPolicy stores a document as a draft, immutable and content-hashed.
-        Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
+        Roles: analyst. Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,7 +95,7 @@ class PolicyServiceServicer:
 
     def GetPolicy(self, request, context):
         """GetPolicy reads one version with its document.
-        Retry: always safe. Cost: one look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,7 +103,7 @@ class PolicyServiceServicer:
 
     def ListPolicies(self, request, context):
         """ListPolicies pages through the versions, newest first, without their documents.
-        Retry: always safe. Cost: one scan of a small table.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one scan of a small table.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,15 +111,16 @@ class PolicyServiceServicer:
 
     def PromotePolicy(self, request, context):
         """PromotePolicy moves a version one stage on: today from draft to active.
-        Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackPolicy(self, request, context):
-        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks.
-        Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
+        to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
+        Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,27 +39,28 @@ class PolicyServiceStub:
     def __new__(cls, channel: _aio.Channel) -> PolicyServiceAsyncStub: ...
     ValidatePolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ValidatePolicyRequest, _policy_service_pb2.ValidatePolicyResponse]
     """ValidatePolicy checks a document and reports every violation at once; nothing is written.
-    Retry: always safe. Cost: no commit.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no commit.
     """
     PublishPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.PublishPolicyRequest, _policy_service_pb2.PublishPolicyResponse]
     """PublishPolicy stores a document as a draft, immutable and content-hashed.
-    Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
+    Roles: analyst. Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
     """
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]
     """GetPolicy reads one version with its document.
-    Retry: always safe. Cost: one look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
     """
     ListPolicies: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListPoliciesRequest, _policy_service_pb2.ListPoliciesResponse]
     """ListPolicies pages through the versions, newest first, without their documents.
-    Retry: always safe. Cost: one scan of a small table.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one scan of a small table.
     """
     PromotePolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.PromotePolicyRequest, _policy_service_pb2.PromotePolicyResponse]
     """PromotePolicy moves a version one stage on: today from draft to active.
-    Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     RollbackPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RollbackPolicyRequest, _policy_service_pb2.RollbackPolicyResponse]
-    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks.
-    Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
+    to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
+    Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
 
 @_typing.type_check_only
@@ -73,27 +74,28 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ValidatePolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ValidatePolicyRequest, _policy_service_pb2.ValidatePolicyResponse]  # type: ignore[assignment]
     """ValidatePolicy checks a document and reports every violation at once; nothing is written.
-    Retry: always safe. Cost: no commit.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no commit.
     """
     PublishPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.PublishPolicyRequest, _policy_service_pb2.PublishPolicyResponse]  # type: ignore[assignment]
     """PublishPolicy stores a document as a draft, immutable and content-hashed.
-    Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
+    Roles: analyst. Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
     """
     GetPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]  # type: ignore[assignment]
     """GetPolicy reads one version with its document.
-    Retry: always safe. Cost: one look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
     """
     ListPolicies: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListPoliciesRequest, _policy_service_pb2.ListPoliciesResponse]  # type: ignore[assignment]
     """ListPolicies pages through the versions, newest first, without their documents.
-    Retry: always safe. Cost: one scan of a small table.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one scan of a small table.
     """
     PromotePolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.PromotePolicyRequest, _policy_service_pb2.PromotePolicyResponse]  # type: ignore[assignment]
     """PromotePolicy moves a version one stage on: today from draft to active.
-    Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     RollbackPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RollbackPolicyRequest, _policy_service_pb2.RollbackPolicyResponse]  # type: ignore[assignment]
-    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks.
-    Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
+    to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
+    Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -110,7 +112,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.ValidatePolicyResponse, _abc.Awaitable[_policy_service_pb2.ValidatePolicyResponse]]:
         """ValidatePolicy checks a document and reports every violation at once; nothing is written.
-        Retry: always safe. Cost: no commit.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no commit.
         """
 
     @_abc_1.abstractmethod
@@ -120,7 +122,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.PublishPolicyResponse, _abc.Awaitable[_policy_service_pb2.PublishPolicyResponse]]:
         """PublishPolicy stores a document as a draft, immutable and content-hashed.
-        Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
+        Roles: analyst. Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
         """
 
     @_abc_1.abstractmethod
@@ -130,7 +132,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.GetPolicyResponse, _abc.Awaitable[_policy_service_pb2.GetPolicyResponse]]:
         """GetPolicy reads one version with its document.
-        Retry: always safe. Cost: one look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
         """
 
     @_abc_1.abstractmethod
@@ -140,7 +142,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.ListPoliciesResponse, _abc.Awaitable[_policy_service_pb2.ListPoliciesResponse]]:
         """ListPolicies pages through the versions, newest first, without their documents.
-        Retry: always safe. Cost: one scan of a small table.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one scan of a small table.
         """
 
     @_abc_1.abstractmethod
@@ -150,7 +152,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.PromotePolicyResponse, _abc.Awaitable[_policy_service_pb2.PromotePolicyResponse]]:
         """PromotePolicy moves a version one stage on: today from draft to active.
-        Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
 
     @_abc_1.abstractmethod
@@ -159,8 +161,9 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.RollbackPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.RollbackPolicyResponse, _abc.Awaitable[_policy_service_pb2.RollbackPolicyResponse]]:
-        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks.
-        Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
+        to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
+        Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -94,6 +94,10 @@ class _DiscrepancyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Discr
     """More than one raise for one promise."""
     DISCREPANCY_KIND_CORRUPT: _DiscrepancyKind.ValueType  # 3
     """What is recorded does not follow from its own facts and policy, or was altered."""
+    DISCREPANCY_KIND_LEFT_SHORT: _DiscrepancyKind.ValueType  # 4
+    """The date was decided after a later one and gave less than the dates in order would have, or gives it later. Opens no
+    incident.
+    """
 
 class DiscrepancyKind(_DiscrepancyKind, metaclass=_DiscrepancyKindEnumTypeWrapper):
     """How a date does not add up for an account."""
@@ -106,6 +110,10 @@ DISCREPANCY_KIND_DOUBLED: DiscrepancyKind.ValueType  # 2
 """More than one raise for one promise."""
 DISCREPANCY_KIND_CORRUPT: DiscrepancyKind.ValueType  # 3
 """What is recorded does not follow from its own facts and policy, or was altered."""
+DISCREPANCY_KIND_LEFT_SHORT: DiscrepancyKind.ValueType  # 4
+"""The date was decided after a later one and gave less than the dates in order would have, or gives it later. Opens no
+incident.
+"""
 Global___DiscrepancyKind: _TypeAlias = DiscrepancyKind  # noqa: Y015
 
 class _EntitlementState:
@@ -150,6 +158,8 @@ class DailyRun(_message.Message):
     SHARDS_FIELD_NUMBER: _builtins.int
     SHARDS_DONE_FIELD_NUMBER: _builtins.int
     IS_CUT_FIELD_NUMBER: _builtins.int
+    LEFT_SHORT_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
     """YYYY-MM-DD."""
     state: Global___RunState.ValueType
@@ -170,6 +180,10 @@ class DailyRun(_message.Message):
     """Ranges of accounts that are done."""
     is_cut: _builtins.bool
     """Whether every account lies in a range."""
+    left_short: _builtins.int
+    """Accounts that it left short because a later date had been decided before it; 0 where dates are run in order."""
+    waits_for: _builtins.str
+    """The earlier date at work that this one waits for, YYYY-MM-DD; empty where it is its turn or it is over."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When it was started, UTC."""
@@ -193,10 +207,12 @@ class DailyRun(_message.Message):
         shards: _builtins.int = ...,
         shards_done: _builtins.int = ...,
         is_cut: _builtins.bool = ...,
+        left_short: _builtins.int = ...,
+        waits_for: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ended_at", b"ended_at", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "business_date", b"business_date", "ended_at", b"ended_at", "granted", b"granted", "is_cut", b"is_cut", "looked", b"looked", "shards", b"shards", "shards_done", b"shards_done", "started_at", b"started_at", "started_by", b"started_by", "state", b"state", "withheld", b"withheld"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "business_date", b"business_date", "ended_at", b"ended_at", "granted", b"granted", "is_cut", b"is_cut", "left_short", b"left_short", "looked", b"looked", "shards", b"shards", "shards_done", b"shards_done", "started_at", b"started_at", "started_by", b"started_by", "state", b"state", "waits_for", b"waits_for", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -285,6 +301,7 @@ class Closing(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     DISCREPANCIES_FIELD_NUMBER: _builtins.int
     INCIDENT_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
     """YYYY-MM-DD."""
     state: Global___ClosingState.ValueType
@@ -295,6 +312,8 @@ class Closing(_message.Message):
     """Accounts looked at."""
     incident: _builtins.str
     """The incident that a difference opened; empty where the date adds up."""
+    waits_for: _builtins.str
+    """The earlier date at work that this one waits for, YYYY-MM-DD; empty where it is its turn or it is over."""
     @_builtins.property
     def asked_at(self) -> _timestamp_pb2.Timestamp:
         """When it was asked for, UTC."""
@@ -323,10 +342,11 @@ class Closing(_message.Message):
         lines: _abc.Iterable[Global___ClosingLine] | None = ...,
         discrepancies: _abc.Iterable[Global___DiscrepancyCount] | None = ...,
         incident: _builtins.str = ...,
+        waits_for: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["asked_at", b"asked_at", "ended_at", b"ended_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "asked_at", b"asked_at", "asked_by", b"asked_by", "business_date", b"business_date", "discrepancies", b"discrepancies", "ended_at", b"ended_at", "incident", b"incident", "lines", b"lines", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "asked_at", b"asked_at", "asked_by", b"asked_by", "business_date", b"business_date", "discrepancies", b"discrepancies", "ended_at", b"ended_at", "incident", b"incident", "lines", b"lines", "state", b"state", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -334,7 +354,7 @@ Global___Closing: _TypeAlias = Closing  # noqa: Y015
 
 @_typing.final
 class Discrepancy(_message.Message):
-    """One account for which a date does not add up."""
+    """One account for which a date does not add up, or that it left short."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -482,7 +502,7 @@ class GetDailyRunRequest(_message.Message):
 
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
-    """YYYY-MM-DD."""
+    """YYYY-MM-DD, from 2000-01-01 to 2199-12-31."""
     def __init__(
         self,
         *,
@@ -529,7 +549,7 @@ class WatchDailyRunRequest(_message.Message):
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
-    """YYYY-MM-DD."""
+    """YYYY-MM-DD, from 2000-01-01 to 2199-12-31."""
     resume_token: _builtins.str
     """`resume_token` of the last answer, to hear only of what is new; empty: begin with the present."""
     def __init__(
@@ -582,7 +602,7 @@ class CancelDailyRunRequest(_message.Message):
 
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
-    """YYYY-MM-DD."""
+    """YYYY-MM-DD, from 2000-01-01 to 2199-12-31."""
     def __init__(
         self,
         *,
@@ -674,7 +694,7 @@ class MakeGoodBusinessDayRequest(_message.Message):
 
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
-    """YYYY-MM-DD."""
+    """YYYY-MM-DD, from 2000-01-01 to 2199-12-31."""
     def __init__(
         self,
         *,
@@ -723,7 +743,7 @@ class ListDiscrepanciesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
-    """YYYY-MM-DD; empty with `account_id`."""
+    """YYYY-MM-DD, from 2000-01-01 to 2199-12-31; empty with `account_id`."""
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str

@@ -28,7 +28,8 @@ if _version_not_supported:
 class RunServiceStub:
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     def __init__(self, channel):
@@ -82,39 +83,43 @@ class RunServiceStub:
 class RunServiceServicer:
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     def StartDailyRun(self, request, context):
-        """StartDailyRun raises whoever the active policies promise a raise on a business date, once. Roles: on_call.
-        Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one goes on.
-        Order: whoever waits for the portfolio's budget since the day before comes first. Cost: one commit; workers do
-        the rest beside live traffic.
+        """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
+        a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
+        who is left short by that is listed (`ListDiscrepancies`).
+        Roles: on_call. Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one
+        goes on. Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits
+        for the portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDailyRun(self, request, context):
-        """GetDailyRun reads how far a run is. Roles: analyst, on_call, approver, auditor.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up a shard.
+        """GetDailyRun reads how far a run is.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+        look-up a shard.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchDailyRun(self, request, context):
-        """WatchDailyRun streams a run now and whenever it has come further, until it is over. Roles: as GetDailyRun.
-        Retry: always safe; the stream begins with the present. Order: progress never goes back. Cost: as GetDailyRun,
-        a few times a second.
+        """WatchDailyRun streams a run now and whenever it has come further, until it is over.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
+        Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelDailyRun(self, request, context):
-        """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there. Roles: on_call.
-        Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
+        """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there.
+        Roles: on_call. Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,10 +127,9 @@ class RunServiceServicer:
 
     def CloseBusinessDay(self, request, context):
         """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-        with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`. Roles:
-        on_call.
-        Retry: always safe: a date is closed once. Order: after the date is over and its run has ended. Cost: one commit;
-        workers read every account.
+        with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`.
+        Roles: on_call. Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and
+        after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,24 +137,26 @@ class RunServiceServicer:
 
     def MakeGoodBusinessDay(self, request, context):
         """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-        for that date. Roles: on_call.
-        Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing. Cost: as the run.
+        for that date.
+        Roles: on_call. Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing.
+        Cost: as the run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDiscrepancies(self, request, context):
-        """ListDiscrepancies pages through the accounts for which a closed date does not add up. Roles: as GetDailyRun.
-        Retry: always safe. Order: by account id. Cost: one look-up.
+        """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
+        after a later one has left short, closed or not.
+        Roles: all. Retry: always safe. Order: by account id. Cost: one look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEntitlements(self, request, context):
-        """ListEntitlements pages through one account's promises, newest first. Roles: any.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """ListEntitlements pages through one account's promises, newest first.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,7 +216,8 @@ def add_RunServiceServicer_to_server(servicer, server):
 class RunService:
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     @staticmethod

@@ -29,7 +29,8 @@ GRPC_VERSION: str
 class RunServiceStub:
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     @_typing.overload
@@ -37,97 +38,107 @@ class RunServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RunServiceAsyncStub: ...
     StartDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.StartDailyRunRequest, _run_service_pb2.StartDailyRunResponse]
-    """StartDailyRun raises whoever the active policies promise a raise on a business date, once. Roles: on_call.
-    Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one goes on.
-    Order: whoever waits for the portfolio's budget since the day before comes first. Cost: one commit; workers do
-    the rest beside live traffic.
+    """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
+    a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
+    who is left short by that is listed (`ListDiscrepancies`).
+    Roles: on_call. Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one
+    goes on. Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits
+    for the portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
     """
     GetDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetDailyRunRequest, _run_service_pb2.GetDailyRunResponse]
-    """GetDailyRun reads how far a run is. Roles: analyst, on_call, approver, auditor.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up a shard.
+    """GetDailyRun reads how far a run is.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+    look-up a shard.
     """
     WatchDailyRun: _grpc.UnaryStreamMultiCallable[_run_service_pb2.WatchDailyRunRequest, _run_service_pb2.WatchDailyRunResponse]
-    """WatchDailyRun streams a run now and whenever it has come further, until it is over. Roles: as GetDailyRun.
-    Retry: always safe; the stream begins with the present. Order: progress never goes back. Cost: as GetDailyRun,
-    a few times a second.
+    """WatchDailyRun streams a run now and whenever it has come further, until it is over.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
+    Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
     """
     CancelDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelDailyRunRequest, _run_service_pb2.CancelDailyRunResponse]
-    """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there. Roles: on_call.
-    Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
+    """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there.
+    Roles: on_call. Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
     """
     CloseBusinessDay: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CloseBusinessDayRequest, _run_service_pb2.CloseBusinessDayResponse]
     """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-    with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`. Roles:
-    on_call.
-    Retry: always safe: a date is closed once. Order: after the date is over and its run has ended. Cost: one commit;
-    workers read every account.
+    with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`.
+    Roles: on_call. Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and
+    after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every account.
     """
     MakeGoodBusinessDay: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.MakeGoodBusinessDayRequest, _run_service_pb2.MakeGoodBusinessDayResponse]
     """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-    for that date. Roles: on_call.
-    Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing. Cost: as the run.
+    for that date.
+    Roles: on_call. Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing.
+    Cost: as the run.
     """
     ListDiscrepancies: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListDiscrepanciesRequest, _run_service_pb2.ListDiscrepanciesResponse]
-    """ListDiscrepancies pages through the accounts for which a closed date does not add up. Roles: as GetDailyRun.
-    Retry: always safe. Order: by account id. Cost: one look-up.
+    """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
+    after a later one has left short, closed or not.
+    Roles: all. Retry: always safe. Order: by account id. Cost: one look-up.
     """
     ListEntitlements: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListEntitlementsRequest, _run_service_pb2.ListEntitlementsResponse]
-    """ListEntitlements pages through one account's promises, newest first. Roles: any.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """ListEntitlements pages through one account's promises, newest first.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
     """
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.StartDailyRunRequest, _run_service_pb2.StartDailyRunResponse]  # type: ignore[assignment]
-    """StartDailyRun raises whoever the active policies promise a raise on a business date, once. Roles: on_call.
-    Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one goes on.
-    Order: whoever waits for the portfolio's budget since the day before comes first. Cost: one commit; workers do
-    the rest beside live traffic.
+    """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
+    a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
+    who is left short by that is listed (`ListDiscrepancies`).
+    Roles: on_call. Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one
+    goes on. Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits
+    for the portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
     """
     GetDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetDailyRunRequest, _run_service_pb2.GetDailyRunResponse]  # type: ignore[assignment]
-    """GetDailyRun reads how far a run is. Roles: analyst, on_call, approver, auditor.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up a shard.
+    """GetDailyRun reads how far a run is.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+    look-up a shard.
     """
     WatchDailyRun: _aio.UnaryStreamMultiCallable[_run_service_pb2.WatchDailyRunRequest, _run_service_pb2.WatchDailyRunResponse]  # type: ignore[assignment]
-    """WatchDailyRun streams a run now and whenever it has come further, until it is over. Roles: as GetDailyRun.
-    Retry: always safe; the stream begins with the present. Order: progress never goes back. Cost: as GetDailyRun,
-    a few times a second.
+    """WatchDailyRun streams a run now and whenever it has come further, until it is over.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
+    Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
     """
     CancelDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelDailyRunRequest, _run_service_pb2.CancelDailyRunResponse]  # type: ignore[assignment]
-    """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there. Roles: on_call.
-    Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
+    """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there.
+    Roles: on_call. Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
     """
     CloseBusinessDay: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CloseBusinessDayRequest, _run_service_pb2.CloseBusinessDayResponse]  # type: ignore[assignment]
     """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-    with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`. Roles:
-    on_call.
-    Retry: always safe: a date is closed once. Order: after the date is over and its run has ended. Cost: one commit;
-    workers read every account.
+    with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`.
+    Roles: on_call. Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and
+    after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every account.
     """
     MakeGoodBusinessDay: _aio.UnaryUnaryMultiCallable[_run_service_pb2.MakeGoodBusinessDayRequest, _run_service_pb2.MakeGoodBusinessDayResponse]  # type: ignore[assignment]
     """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-    for that date. Roles: on_call.
-    Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing. Cost: as the run.
+    for that date.
+    Roles: on_call. Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing.
+    Cost: as the run.
     """
     ListDiscrepancies: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListDiscrepanciesRequest, _run_service_pb2.ListDiscrepanciesResponse]  # type: ignore[assignment]
-    """ListDiscrepancies pages through the accounts for which a closed date does not add up. Roles: as GetDailyRun.
-    Retry: always safe. Order: by account id. Cost: one look-up.
+    """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
+    after a later one has left short, closed or not.
+    Roles: all. Retry: always safe. Order: by account id. Cost: one look-up.
     """
     ListEntitlements: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListEntitlementsRequest, _run_service_pb2.ListEntitlementsResponse]  # type: ignore[assignment]
-    """ListEntitlements pages through one account's promises, newest first. Roles: any.
-    Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """ListEntitlements pages through one account's promises, newest first.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
     """
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     """The daily run of promised raises, and the closing of business days; for schedulers and on-call.
 
-    A business date is written YYYY-MM-DD and begins and ends at midnight in the lender's business time zone.
+    A business date is written YYYY-MM-DD, from 2000-01-01 to 2199-12-31, and begins and ends at midnight in the lender's
+    business time zone. One outside that range is refused with INVALID_ARGUMENT, naming the field.
     """
 
     @_abc_1.abstractmethod
@@ -136,10 +147,12 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.StartDailyRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.StartDailyRunResponse, _abc.Awaitable[_run_service_pb2.StartDailyRunResponse]]:
-        """StartDailyRun raises whoever the active policies promise a raise on a business date, once. Roles: on_call.
-        Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one goes on.
-        Order: whoever waits for the portfolio's budget since the day before comes first. Cost: one commit; workers do
-        the rest beside live traffic.
+        """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
+        a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
+        who is left short by that is listed (`ListDiscrepancies`).
+        Roles: on_call. Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one
+        goes on. Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits
+        for the portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
         """
 
     @_abc_1.abstractmethod
@@ -148,8 +161,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.GetDailyRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.GetDailyRunResponse, _abc.Awaitable[_run_service_pb2.GetDailyRunResponse]]:
-        """GetDailyRun reads how far a run is. Roles: analyst, on_call, approver, auditor.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up a shard.
+        """GetDailyRun reads how far a run is.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+        look-up a shard.
         """
 
     @_abc_1.abstractmethod
@@ -158,9 +172,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.WatchDailyRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_run_service_pb2.WatchDailyRunResponse], _abc.AsyncIterator[_run_service_pb2.WatchDailyRunResponse]]:
-        """WatchDailyRun streams a run now and whenever it has come further, until it is over. Roles: as GetDailyRun.
-        Retry: always safe; the stream begins with the present. Order: progress never goes back. Cost: as GetDailyRun,
-        a few times a second.
+        """WatchDailyRun streams a run now and whenever it has come further, until it is over.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
+        Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
         """
 
     @_abc_1.abstractmethod
@@ -169,8 +183,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.CancelDailyRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.CancelDailyRunResponse, _abc.Awaitable[_run_service_pb2.CancelDailyRunResponse]]:
-        """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there. Roles: on_call.
-        Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
+        """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there.
+        Roles: on_call. Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
         """
 
     @_abc_1.abstractmethod
@@ -180,10 +194,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.CloseBusinessDayResponse, _abc.Awaitable[_run_service_pb2.CloseBusinessDayResponse]]:
         """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-        with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`. Roles:
-        on_call.
-        Retry: always safe: a date is closed once. Order: after the date is over and its run has ended. Cost: one commit;
-        workers read every account.
+        with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`.
+        Roles: on_call. Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and
+        after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every account.
         """
 
     @_abc_1.abstractmethod
@@ -193,8 +206,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.MakeGoodBusinessDayResponse, _abc.Awaitable[_run_service_pb2.MakeGoodBusinessDayResponse]]:
         """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-        for that date. Roles: on_call.
-        Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing. Cost: as the run.
+        for that date.
+        Roles: on_call. Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing.
+        Cost: as the run.
         """
 
     @_abc_1.abstractmethod
@@ -203,8 +217,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ListDiscrepanciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListDiscrepanciesResponse, _abc.Awaitable[_run_service_pb2.ListDiscrepanciesResponse]]:
-        """ListDiscrepancies pages through the accounts for which a closed date does not add up. Roles: as GetDailyRun.
-        Retry: always safe. Order: by account id. Cost: one look-up.
+        """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
+        after a later one has left short, closed or not.
+        Roles: all. Retry: always safe. Order: by account id. Cost: one look-up.
         """
 
     @_abc_1.abstractmethod
@@ -213,8 +228,8 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ListEntitlementsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListEntitlementsResponse, _abc.Awaitable[_run_service_pb2.ListEntitlementsResponse]]:
-        """ListEntitlements pages through one account's promises, newest first. Roles: any.
-        Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """ListEntitlements pages through one account's promises, newest first.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
         """
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

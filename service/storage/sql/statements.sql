@@ -6,7 +6,7 @@ SELECT generation, max((SELECT coalesce(max(number), 0) FROM decisions), (SELECT
 FROM control WHERE one = 1;
 
 -- name: recorded
--- Find what keys stand for; a posting's key finds no decision. Primary keys of three tables.
+-- Find what keys stand for; a posting's or another write's key finds no decision. Primary keys of three tables.
 SELECT keys.key, keys.number, accounts.product, accounts.currency, decisions.*
 FROM carray(?) AS wanted
 CROSS JOIN idempotency_keys AS keys ON keys.key = wanted.value
@@ -49,18 +49,19 @@ INSERT INTO decisions VALUES (
 );
 
 -- name: insert_key
--- Keep a key with its decision.
+-- Keep a key with its decision; with the negative of a time, in microseconds, where another write bears it.
 INSERT INTO idempotency_keys VALUES (?, ?);
 
 -- name: insert_account
 -- Open an account.
-INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: update_account
 -- Replace what a decision or posting changes of an account. Primary key.
 UPDATE accounts
 SET status = ?, limit_minor = ?, held_minor = ?, outstanding_minor = ?, version = ?, profile = ?, growth = ?,
-    last_decision = ?, chain = ?, holds = ?, last_posting = ?, postings_chain = ?, behaviour = ?, temporary = ?
+    last_decision = ?, chain = ?, holds = ?, last_posting = ?, postings_chain = ?, behaviour = ?, temporary = ?,
+    limit_since_day = ?
 WHERE account_id = ?;
 
 -- name: keys_expired
@@ -80,13 +81,31 @@ DELETE FROM idempotency_keys WHERE key = ?;
 -- Remember how far the log was purged of keys.
 UPDATE control SET purged = ? WHERE one = 1;
 
+-- name: has_key
+-- Find whether a key stands for a write. Primary key.
+SELECT 1 FROM idempotency_keys WHERE key = ?;
+
+-- name: delete_keys_beside
+-- Forget the oldest keys of writes beside decisions, up to a time. Partial index on number.
+DELETE FROM idempotency_keys WHERE key IN (
+    SELECT key FROM idempotency_keys WHERE number < 0 AND number > ?1 ORDER BY number DESC LIMIT ?2
+) RETURNING key;
+
 -- name: keys_without_decision
--- Count keys whose decision or posting is missing or another's. Primary keys.
+-- Count keys whose decision, posting or change is missing or another's. Primary keys, unique indexes.
 SELECT count(*) FROM idempotency_keys AS keys
 LEFT JOIN decisions ON decisions.number = keys.number
 LEFT JOIN postings ON postings.number = keys.number
-WHERE coalesce(decisions.caller || '/' || decisions.request_id, postings.caller || '/' || postings.request_id, '')
-    <> keys.key;
+WHERE CASE WHEN keys.number < 0 THEN NOT (
+        EXISTS (SELECT 1 FROM policy_changes WHERE policy_changes.key = keys.key)
+        OR EXISTS (SELECT 1 FROM activation_changes WHERE activation_changes.key = keys.key)
+        OR EXISTS (SELECT 1 FROM voices WHERE voices.key = keys.key)
+        OR EXISTS (SELECT 1 FROM case_changes WHERE case_changes.key = keys.key)
+        OR EXISTS (SELECT 1 FROM clock_changes WHERE clock_changes.key = keys.key)
+    )
+    ELSE coalesce(decisions.caller || '/' || decisions.request_id, postings.caller || '/' || postings.request_id, '')
+        <> keys.key
+    END;
 
 -- name: posting
 -- Find one posting with its account's constant parts. Primary keys.
@@ -159,6 +178,11 @@ ON CONFLICT (version) DO UPDATE SET state = excluded.state, activated_us = exclu
 -- Find the change that a key stands for. Unique index on key.
 SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us
 FROM policy_changes WHERE key = ?;
+
+-- name: policy_switches
+-- Read a product's newest promotions and roll-backs, newest first. Walks back the log of changes, a person's at a time.
+SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us
+FROM policy_changes WHERE product = ? AND action IN ('promote', 'rollback') ORDER BY sequence DESC LIMIT ?;
 
 -- name: insert_policy_change
 -- Record a change.
@@ -361,7 +385,7 @@ ON CONFLICT (business_day) DO UPDATE SET state = excluded.state, ended_us = excl
 
 -- name: passed
 -- Add up what the newest runs have come to. Primary keys.
-SELECT runs.business_day, runs.state, runs.ended_us, coalesce(sum(run_shards.looked), 0),
+SELECT runs.business_day, runs.state, runs.ended_us, coalesce(sum(run_shards.looked - run_shards.without_limit), 0),
     coalesce(sum(run_shards.granted), 0), coalesce(sum(run_shards.waiting), 0)
 FROM (SELECT business_day, state, ended_us FROM runs ORDER BY business_day DESC LIMIT ?) AS runs
 LEFT JOIN run_shards ON run_shards.business_day = runs.business_day
@@ -389,14 +413,20 @@ SELECT * FROM run_shards WHERE business_day = ? AND shard = ?;
 
 -- name: enter_shard
 -- Enter a shard, or how far it is. Primary key.
-INSERT INTO run_shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO run_shards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (business_day, shard) DO UPDATE SET done_id = excluded.done_id, holder = excluded.holder,
     lease_us = excluded.lease_us, looked = excluded.looked, granted = excluded.granted, withheld = excluded.withheld,
-    done_us = excluded.done_us, begun_us = excluded.begun_us, waiting = excluded.waiting;
+    done_us = excluded.done_us, begun_us = excluded.begun_us, waiting = excluded.waiting,
+    without_limit = excluded.without_limit;
 
 -- name: budget_slices
 -- Read what was taken out of a day's budget. Primary key.
 SELECT holder, taken_minor, raised_minor FROM budget_slices WHERE product = ? AND business_day = ?;
+
+-- name: budget_days
+-- Read what was taken out of the budgets of some days in order. Primary key.
+SELECT business_day, holder, taken_minor, raised_minor FROM budget_slices
+WHERE product = ? AND business_day BETWEEN ? AND ? ORDER BY business_day, holder;
 
 -- name: enter_slice
 -- Take or use up a slice of a day's budget. Primary key.
@@ -486,3 +516,26 @@ SELECT * FROM voices WHERE number > ? ORDER BY number LIMIT ?;
 -- name: voices_since
 -- Read what customers said since a time, newest first. Index voices_said.
 SELECT * FROM voices WHERE said_us >= ? ORDER BY said_us DESC LIMIT ?;
+
+-- name: clock
+-- Read confirmed time as it was last kept. Primary key.
+SELECT time_us, elapsed_us, boot, owed_us, rest, ahead_us, since_us, is_rebooted, jumps, seal FROM clock WHERE one = 1;
+
+-- name: keep_clock
+-- Keep confirmed time.
+INSERT OR REPLACE INTO clock (one, time_us, elapsed_us, boot, owed_us, rest, ahead_us, since_us, is_rebooted, jumps,
+    seal)
+VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: clock_change
+-- Find the word on the clock that a key stands for. Primary key.
+SELECT key, fingerprint, caller, reason, ahead_us, changed_us FROM clock_changes WHERE key = ?;
+
+-- name: insert_clock_change
+-- Record a person's word on the clock.
+INSERT INTO clock_changes (key, fingerprint, caller, reason, ahead_us, changed_us) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: enter_seal
+-- Enter a table's seal. Primary key.
+INSERT INTO seals (name, count, total) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET count = excluded.count, total = excluded.total;

@@ -1,0 +1,241 @@
+"""Appeals with corrected facts beside a twin world in which the facts were right at once.
+
+Goal: correcting facts gives what deciding rightly would have given by now, and never more. Method: the same calls on two
+stores, in one with a wrong fact whose refusals and cuts are appealed at random moments, in the other without it.
+"""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.domain.case import CaseState, Resolution, VoiceKind
+from service.domain.decision import Decided, Decision, Kind, Outcome
+from service.domain.errors import HoldlineError
+from service.engine.desk import PolicyOrder
+from service.engine.feedback_desk import FeedbackDesk, Said, Told, Word
+from service.storage.memory import MemoryStore
+from tests.builders import DAY_US, GOOD_FACTS, Bench, command, document, news
+from tests.proof.strategies import examples
+
+WRONG = {
+    "refused": {"dpd_now": 5},
+    "cut": {"dpd_now": 61},
+    "knocked out": {"misuse_flags": 1},
+    "asked": {"enquiries_30d": 12},
+}
+RIGHT = {"dpd_now": 0, "misuse_flags": 0, "enquiries_30d": 1}
+
+
+class World:
+    """One account on a store of its own."""
+
+    def __init__(self, *policy_changes: tuple[str, str], room_minor: int = 10**12) -> None:
+        self.bench = Bench(MemoryStore(lambda: 0))
+        self.desk = FeedbackDesk(
+            self.bench.store, self.bench.control, self.bench.clock, self.bench.brake, DAY_US, {"CNY": room_minor}
+        )
+        if policy_changes:
+            text = document().replace("policy: reference", "policy: changed")
+            for old, new in policy_changes:
+                assert old in text
+                text = text.replace(old, new)
+            version = text.partition("policy: ")[2].partition("\n")[0]
+            for action in ("publish", "promote"):
+                self.bench.desk.change(PolicyOrder(action, f"tests/{action}", b"", "tests", version, document=text))
+        self.calls = 0
+        self.adverse: list[Decision] = []
+
+    def decide(self, kind: Kind, **facts: int) -> Decision | HoldlineError:
+        self.calls += 1
+        given = {**GOOD_FACTS, **facts} if kind is Kind.ASSIGN else facts
+        (made,) = self.bench.execute(command(kind, request_id=f"r-{self.calls}", news=news(**given)))
+        if isinstance(made, HoldlineError):
+            return made
+        assert isinstance(made, Decided)
+        decision = made.decision
+        is_cut = decision.new_limit_minor < decision.old_limit_minor
+        if is_cut or decision.outcome in (Outcome.DECLINED, Outcome.REFERRED):
+            self.adverse.append(decision)
+        return decision
+
+    def appeal(self, decision: Decision, **facts: int) -> Told:
+        return self.desk.appeal(self.said(decision, **facts))
+
+    @staticmethod
+    def said(decision: Decision, **facts: int) -> Said:
+        key = f"care/appeal-{decision.number}"
+        return Said(VoiceKind.APPEAL, key, b"", "care", "a-1", decision.number, "wrong", news=news(**facts))
+
+    def next_day(self, days: int) -> None:
+        self.bench.clock.time_us += days * DAY_US
+
+    @property
+    def limit(self) -> int:
+        account = self.bench.store.account("a-1")
+        return account.limit_minor if account is not None else 0
+
+    @property
+    def course(self) -> tuple[object, ...]:
+        account = self.bench.store.account("a-1")
+        assert account is not None
+        return account.last_raise_day, account.last_cut_day, account.movements
+
+
+KINDS = st.sampled_from((Kind.RAISE, Kind.RAISE, Kind.REVIEW, Kind.REDUCE))
+STEPS = st.lists(st.one_of(st.tuples(st.just("decide"), KINDS), st.tuples(st.just("days"), st.integers(1, 12)), st.just(("appeal", None))), max_size=25)  # fmt: skip
+
+
+@given(st.sampled_from(sorted(WRONG)), STEPS, st.data())
+@examples(60)
+def test_whenever_one_wrong_fact_is_appealed_nobody_has_more_than_in_the_twin(
+    name: str, steps: list[tuple[str, object]], data: st.DataObject
+) -> None:
+    wrong, twin = World(), World()
+    right = {fact: RIGHT[fact] for fact in WRONG[name]}
+    for world in (wrong, twin):
+        world.decide(Kind.ASSIGN)
+        # The wrong observation is stated once, with a review in the twin that finds the right one.
+    wrong.decide(Kind.REVIEW, **WRONG[name])
+    twin.decide(Kind.REVIEW, **right)
+
+    for step, said in [*steps, ("appeal", None)]:
+        if step == "days":
+            for world in (wrong, twin):
+                world.next_day(said)  # type: ignore[arg-type]  # days come with a number.
+        elif step == "decide":
+            for world in (wrong, twin):
+                world.decide(said)  # type: ignore[arg-type]  # decisions come with a kind.
+        elif wrong.adverse:
+            at = data.draw(st.integers(0, len(wrong.adverse) - 1))
+            wrong.appeal(wrong.adverse.pop(at), **right)
+        assert wrong.limit <= twin.limit
+
+
+@given(st.sampled_from(sorted(WRONG)), st.lists(st.tuples(KINDS, st.integers(0, 12)), min_size=1, max_size=12))
+@examples(60)
+def test_when_all_is_appealed_and_granted_the_limit_is_the_twins(name: str, asked: list[tuple[Kind, int]]) -> None:
+    wrong, twin = World(), World()
+    right = {fact: RIGHT[fact] for fact in WRONG[name]}
+    for world in (wrong, twin):
+        world.decide(Kind.ASSIGN)
+    for kind, days in asked:
+        wrong.decide(kind, **WRONG[name])
+        twin.decide(kind, **right)
+        for world in (wrong, twin):
+            world.next_day(days)
+    for decision in reversed(wrong.adverse):
+        wrong.appeal(decision, **right)
+
+    assert wrong.limit <= twin.limit
+    if all(kind is Kind.RAISE for kind, _ in asked):
+        # What a review or cut that came to nothing has stated can't be appealed, and still speaks against a raise today.
+        assert wrong.limit == twin.limit
+
+
+def test_a_cut_an_appeal_and_a_raise_come_to_what_the_twin_has() -> None:
+    wrong, twin = World(), World()
+    for world in (wrong, twin):
+        world.decide(Kind.ASSIGN)
+    cut = wrong.decide(Kind.REDUCE, dpd_now=61)
+    twin.decide(Kind.REDUCE, dpd_now=0)
+    assert isinstance(cut, Decision)
+
+    appealed = wrong.appeal(cut, dpd_now=0)
+    raised = [world.decide(Kind.RAISE) for world in (wrong, twin)]
+
+    assert appealed.case.state is CaseState.OVERTURNED
+    assert all(isinstance(one, Decision) and one.outcome is Outcome.APPROVED for one in raised)
+    assert (wrong.limit, wrong.course) == (twin.limit, twin.course)
+
+
+def test_refused_asked_again_and_approved_the_old_refusal_gives_nothing_more() -> None:
+    world = World()
+    refused = world.decide(Kind.ASSIGN, dpd_now=5)
+    approved = world.decide(Kind.ASSIGN)
+    assert isinstance(refused, Decision)
+    assert isinstance(approved, Decision)
+
+    told = world.appeal(refused, dpd_now=0)
+
+    assert (refused.outcome, approved.outcome) == (Outcome.DECLINED, Outcome.APPROVED)
+    assert world.limit == approved.new_limit_minor
+    assert (told.case.state, told.case.suggested_minor) == (CaseState.OPEN, 0)
+
+
+def test_a_first_limit_that_corrected_facts_give_is_no_growth() -> None:
+    wrong, twin = World(), World()
+    refused = wrong.decide(Kind.ASSIGN, dpd_now=5)
+    twin.decide(Kind.ASSIGN)
+    assert isinstance(refused, Decision)
+    wrong.appeal(refused, dpd_now=0)
+    assert (wrong.limit, wrong.course) == (twin.limit, twin.course)
+
+    for world in (wrong, twin):
+        world.decide(Kind.RAISE)
+    assert (wrong.limit, wrong.course) == (twin.limit, twin.course)
+
+
+def test_who_is_past_due_or_misusing_today_waits_for_a_person() -> None:
+    for today in ({"dpd_now": 3}, {"misuse_flags": 1}, {"bureau_score": 380}):
+        world = World()
+        world.decide(Kind.ASSIGN)
+        refused = world.decide(Kind.RAISE, enquiries_30d=12)
+        assert isinstance(refused, Decision)
+        before = world.limit
+        world.next_day(1)
+        world.decide(Kind.RAISE, **today)
+        told = world.appeal(refused, enquiries_30d=1)
+
+        assert told.case.state is CaseState.OPEN
+        assert told.case.suggested_minor > before
+        assert world.limit <= before
+
+
+def test_a_correction_of_what_was_learned_since_does_not_undo_it() -> None:
+    world = World()
+    world.decide(Kind.ASSIGN)
+    refused = world.decide(Kind.RAISE, enquiries_30d=12)
+    assert isinstance(refused, Decision)
+    world.next_day(3)
+    world.decide(Kind.REVIEW, enquiries_30d=4)
+    world.appeal(refused, enquiries_30d=1)
+    account = world.bench.store.account("a-1")
+
+    assert account is not None
+    assert dict(enumerate(account.profile.values))[4] == 4
+
+
+def test_many_small_words_of_one_person_are_one_big_one() -> None:
+    world = World(room_minor=100_000)
+    world.decide(Kind.ASSIGN)
+    refusals = [world.decide(Kind.RAISE, dpd_now=5) for _ in range(4)]
+    before = world.limit
+    states = []
+    for number, refused in enumerate(refusals):
+        assert isinstance(refused, Decision)
+        told = world.desk.appeal(world.said(refused))
+        limit = world.limit + 40_000
+        word = Word(f"rita/w-{number}", b"", "rita", told.case.number, Resolution.OVERTURN, limit, "CNY", "goodwill")
+        states.append(world.desk.resolve(word).case.state)
+
+    assert states == [CaseState.OVERTURNED] * 2 + [CaseState.AWAITING_SECOND] * 2
+    assert world.limit == before + 80_000
+
+
+def test_what_the_days_budget_no_longer_holds_is_for_a_person() -> None:
+    budgeted = ("  absolute_minor: 50000000", "  absolute_minor: 50000000\n  portfolio_per_day_minor: 200000")
+    text = ("texts:\n", "texts:\n  CAP_PORTFOLIO: {zh: 今天的总预算已用完。, en: The day's budget is used up.}\n")
+    states = []
+    for others in (0, 3):
+        world = World(budgeted, text)
+        world.decide(Kind.ASSIGN)
+        refused = world.decide(Kind.RAISE, dpd_now=5)
+        assert isinstance(refused, Decision)
+        for number in range(others):
+            name = f"b-{number}"
+            opening, asking = (
+                command(kind, request_id=f"{name}/{kind}", account_id=name) for kind in (Kind.ASSIGN, Kind.RAISE)
+            )
+            world.bench.execute(opening, asking)
+        states.append(world.appeal(refused, dpd_now=0).case.state)
+
+    assert states == [CaseState.OVERTURNED, CaseState.OPEN]
