@@ -181,7 +181,7 @@ def that_only_growth_caps_hold(rules: Policy) -> Policy:
     )
     bands = tuple(band._replace(step=Step(0, 1_500, 1_500)) for band in rules.bands)
     waits = replace(rules.raises, after_raise_days=0, after_cut_days=0)
-    nothing: Any = lambda _: ()  # noqa: E731 - of each kind of rule.
+    nothing: Any = lambda *_: ()  # noqa: E731 - of each kind of rule.
     return replace(
         rules, caps=caps, bands=bands, raises=waits, knocked_out_of_raise=nothing, ineligible=nothing,
         referred=nothing, fired=nothing, unit_minor=1,

@@ -246,7 +246,7 @@ def test_a_step_below_the_rounding_unit_is_told_so() -> None:
 
 def test_all_bounds_that_hold_as_tightly_are_named_and_one_that_rounding_makes_idle_is_not() -> None:
     tight = standing()._replace(growth=Growth(190_000, 1_990_000, 0, NEVER, NEVER))
-    idle = standing(8_000_000)._replace(growth=Growth(0, 1_839_500, 0, NEVER, NEVER))
+    idle = standing(8_020_000)._replace(growth=Growth(0, 1_839_800, 0, NEVER, NEVER))
 
     assert _reasons(judge(Kind.RAISE, tight, policy(), NOW)) == ["LIMIT_RAISED", "CAP_PER_DAY", "CAP_PER_30_DAYS"]
     assert _reasons(judge(Kind.RAISE, idle, policy(), NOW)) == ["LIMIT_RAISED"]
