@@ -305,6 +305,8 @@ class FeedbackDesk:
         """Give a case with the decision that it appeals, its policy and why; raises CaseNotFound."""
         case = self.case(number)
         if case.state in OPEN_STATES:
+            # A process that only reads learns here what decides now.
+            self._control.refresh(self._store)
             case = case._replace(suggested_minor=self._suggested(case, self._account(case.account_id)))
         decided = self._decision(case.account_id, case.decision)
         policy = self._control.version(self._store, decided.decision.policy_version)

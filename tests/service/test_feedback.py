@@ -75,6 +75,7 @@ def test_above_the_threshold_two_people_must_say_the_same(client: Client, desk: 
     assert old.minor_units - cut.new_limit.minor_units > ROOM
     opened = client.appeal(account_id, cut.decision_id, "It was a mistake.", facts={"dpd_now": 0}).case
     with _client(desk, "rita") as rita, _client(desk, "rob") as rob:
+        shown = rita.case(opened.case_id).case
         first = rita.resolve(opened.case_id, "the bank erred", new_limit=old).case
         with pytest.raises(errors.Refused) as own:
             rita.resolve(opened.case_id, "again", new_limit=old)
@@ -85,6 +86,7 @@ def test_above_the_threshold_two_people_must_say_the_same(client: Client, desk: 
             rob.resolve(opened.case_id, "late")
 
     assert (opened.state, opened.suggested_limit) == (pb.CASE_STATE_OPEN, old)
+    assert shown == opened
     assert (first.state, first.proposed_by, first.proposed_limit) == (pb.CASE_STATE_AWAITING_SECOND, "rita", old)
     assert own.value.reason == "APPROVAL_REFUSED"
     assert (other.state, other.proposed_by) == (pb.CASE_STATE_AWAITING_SECOND, "rob")
