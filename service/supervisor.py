@@ -164,17 +164,10 @@ def refuse_ports(settings: Settings) -> None:
     )
     for host, port in ((settings.host, settings.port), *(("127.0.0.1", port) for port in metrics)):
         try:
-            _claim(host.strip("[]"), port)
+            held_port.let_go(held_port.hold(host, port))
         except (OSError, OverflowError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             raise OSError(f"can't listen on {host}:{port}: {why}") from error
-
-
-def _claim(host: str, port: int) -> None:
-    for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        with socket.socket(family, kind) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tried.bind(address)
 
 
 class Supervisor:

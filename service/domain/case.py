@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from service.domain.decision import Decision, Kind, Outcome
+from service.domain.decision import Decision, Kind, is_adverse
 from service.domain.errors import ApprovalRefused, CaseOver, NothingToAppeal
 
 TEXT_MAX: Final = 2_000
@@ -154,9 +154,7 @@ class FeedbackReport(NamedTuple):
 
 def refuse_appeal(decision: Decision) -> None:
     """Refuse an appeal of what holds nothing against the customer; raises NothingToAppeal."""
-    is_cut = decision.outcome is Outcome.APPROVED and decision.new_limit_minor < decision.old_limit_minor
-    is_refusal = decision.outcome in (Outcome.DECLINED, Outcome.REFERRED)
-    if decision.kind not in APPEALABLE or not (is_cut or is_refusal):
+    if decision.kind not in APPEALABLE or not is_adverse(decision):
         raise NothingToAppeal(decision_id=f"{decision.number:016x}", outcome=decision.outcome.name.lower())
 
 

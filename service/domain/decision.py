@@ -216,3 +216,13 @@ def recorded_standing(decision: Decision) -> Standing:
     return Standing(
         decision.old_limit_minor, exposure_minor, decision.profile, decision.growth, decision.asked, decision.rules
     )  # fmt: skip
+
+
+def is_cut(decision: Decision) -> bool:
+    """Claim that a decision lowered the account's limit."""
+    return decision.new_limit_minor < decision.old_limit_minor
+
+
+def is_adverse(decision: Decision) -> bool:
+    """Claim that a decision went against the customer: refused, passed to a person, or cut."""
+    return is_cut(decision) or decision.outcome in (DECLINED, REFERRED)

@@ -17,7 +17,17 @@ from service.domain.advice import (
     advise,
 )
 from service.domain.decide import judge_in
-from service.domain.decision import Decision, Kind, Moment, Outcome, Standing, Verdict, recorded_standing
+from service.domain.decision import (
+    Decision,
+    Kind,
+    Moment,
+    Outcome,
+    Standing,
+    Verdict,
+    is_adverse,
+    is_cut,
+    recorded_standing,
+)
 from service.domain.facts import CHARACTERISTICS
 from service.domain.mode import Mode
 from service.domain.money import display
@@ -84,12 +94,6 @@ def explain(decision: Decision, policy: Policy, mode: Mode) -> Explanation:
     )
 
 
-def is_adverse(decision: Decision) -> bool:
-    """Claim that a decision went against the customer: refused, passed to a person, or cut."""
-    is_cut = decision.outcome is Outcome.APPROVED and decision.new_limit_minor < decision.old_limit_minor
-    return is_cut or decision.outcome in (Outcome.DECLINED, Outcome.REFERRED)
-
-
 def asked_again(decision: Decision) -> Question | None:
     """Give what the customer can ask after a decision; None where it left nothing to ask for.
 
@@ -97,7 +101,7 @@ def asked_again(decision: Decision) -> Question | None:
     """
     standing = recorded_standing(decision)
     moment = Moment(decision.decided_us, decision.business_day)
-    if decision.new_limit_minor < decision.old_limit_minor:
+    if is_cut(decision):
         growth = standing.growth._replace(
             cut_today_minor=standing.growth.cut_today_minor + decision.old_limit_minor - decision.new_limit_minor,
             last_cut_day=decision.business_day,

@@ -15,10 +15,11 @@ from service.domain.decision import (
     TEMPORARY,
     UNCHANGED,
     Decision,
+    is_adverse,
 )
 from service.domain.draw import Posting
 from service.domain.entitlement import RUN_CALLER
-from service.domain.explain import Explanation, advised, is_adverse, steps
+from service.domain.explain import Explanation, advised, steps
 from service.domain.policy import DAY_US, DEFAULT_TEXTS, LIMIT_USED, Policy, Text
 
 TOPIC: Final = "notice"

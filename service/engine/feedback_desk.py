@@ -141,20 +141,21 @@ class FeedbackDesk:
 
         Raises AccountNotFound, DecisionNotFound, NothingToAppeal, AppealExists, InvalidRequest or IdempotencyKeyReused.
         """
-        told = self._open(said)
+        told, again = self._open(said)
         # A retry settles what a crash left between the two commits.
         if told.case.state is not CaseState.OPEN or not told.case.news:
             return told
+        if told.replayed:
+            again = retry(self._store, self._control, self._account(told.case.account_id), told.case)
         try:
-            return self._settled(told)
+            return self._settled(told, again)
         except AppealHeld:
             # A person decides when nothing holds it any more.
             return told
 
-    def _settled(self, told: Told) -> Told:
+    def _settled(self, told: Told, again: Retrial | None) -> Told:
         """Let corrected facts settle a case where nothing wants a person's eye; raises AppealHeld."""
         case, account = told.case, self._account(told.case.account_id)
-        again = retry(self._store, self._control, account, case)
         row = self._store.control()
         policy = self._control.active(account.product)
         limit_minor = _suggestion(again, account, case, policy)
@@ -173,14 +174,15 @@ class FeedbackDesk:
         change = CaseChange(f"{NOBODY}/{case.name}", b"", case.number, "settle", NOBODY, row.now_us)
         return told._replace(case=self._overturned(settled, limit_minor, change, account, again))
 
-    def _open(self, said: Said) -> Told:
+    def _open(self, said: Said) -> tuple[Told, Retrial | None]:
+        """Open a case, and judge the past again with what it corrects; not where the case was opened before."""
         with transaction(self._store, self._control) as row:
             account = self._account(said.account_id)
             number, is_known = self._say(said, row.now_us)
             decided = self._decision(said.account_id, said.decision)
             existing = self._store.cases.of_decision(said.decision)
             if is_known and existing is not None:
-                return Told(existing, account.currency, replayed=True)
+                return Told(existing, account.currency, replayed=True), None
             if existing is not None:
                 raise AppealExists(case_id=existing.name, decision_id=f"{said.decision:016x}")
             refuse_appeal(decided.decision)
@@ -189,19 +191,18 @@ class FeedbackDesk:
                 0, said.account_id, said.decision, CaseState.OPEN, said.text, said.news, said.caller, row.now_us,
                 row.now_us + self._appeal_us, 0,
             )  # fmt: skip
-            case = self._store.cases.enter(opened._replace(suggested_minor=self._suggested(opened, account)))
+            again = self._retried(opened, account)
+            suggested_minor = _suggestion(again, account, opened, self._control.active(account.product))
+            case = self._store.cases.enter(opened._replace(suggested_minor=suggested_minor))
             change = CaseChange(said.key, said.fingerprint, case.number, f"submit F{number}", said.caller, row.now_us)
             self._store.cases.enter_change(change)
             received = Notice(notice.APPEAL_RECEIVED, said.account_id, said.decision, row.now_us)
             self._store.outbox.tell([received], set(), row.now_us)
-            return Told(case, account.currency, replayed=False)
+            return Told(case, account.currency, replayed=False), again
 
-    def _suggested(self, case: Case, account: Account) -> int:
-        """Give the limit that corrected facts give by now, 0 where that is no more than the present one."""
-        if not case.news:
-            return 0
-        again = retry(self._store, self._control, account, case)
-        return _suggestion(again, account, case, self._control.active(account.product))
+    def _retried(self, case: Case, account: Account) -> Retrial | None:
+        """Judge the past again where a case corrects facts; what it corrects nothing of suggests no limit."""
+        return retry(self._store, self._control, account, case) if case.news else None
 
     def resolve(self, word: Word) -> Told:
         """Take a person's word on a case.
@@ -307,7 +308,9 @@ class FeedbackDesk:
         if case.state in OPEN_STATES:
             # A process that only reads learns here what decides now.
             self._control.refresh(self._store)
-            case = case._replace(suggested_minor=self._suggested(case, self._account(case.account_id)))
+            account = self._account(case.account_id)
+            policy = self._control.active(account.product)
+            case = case._replace(suggested_minor=_suggestion(self._retried(case, account), account, case, policy))
         decided = self._decision(case.account_id, case.decision)
         policy = self._control.version(self._store, decided.decision.policy_version)
         mode = self._control.recorded_mode(self._store, decided.decision.activations)

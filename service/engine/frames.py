@@ -4,8 +4,8 @@ Promises that both ends of one build agree; frames are never stored. A frame of 
 order, in one frame or, where they are large, in several.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 """Largest frame; a longer one is a bug, and ends the connection."""
 FRAME_ANSWERS_BYTES: Final = 4 * 1024 * 1024
 """A frame of answers is closed once it has so many bytes; each answer alone is bounded by whoever gives it."""
+
+Content = TypeVar("Content", Call, Answer)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_calls: Final = msgspec.msgpack.Decoder(list[Call]).decode
@@ -63,19 +65,17 @@ def split(buffer: bytearray) -> list[bytes]:
 
 def calls(body: bytes) -> list[Call]:
     """Read a frame of calls, at least one; raises FrameBroken."""
-    try:
-        found = _decode_calls(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FrameBroken from error
-    if not found:
-        raise FrameBroken
-    return found
+    return _read(_decode_calls, body)
 
 
 def answers(body: bytes) -> list[Answer]:
     """Read a frame of answers, at least one; raises FrameBroken."""
+    return _read(_decode_answers, body)
+
+
+def _read(decode: Callable[[bytes], list[Content]], body: bytes) -> list[Content]:
     try:
-        found = _decode_answers(body)
+        found = decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FrameBroken from error
     if not found:

@@ -11,7 +11,7 @@ from service.domain.account import DAYS_BACK_MAX, WINDOW_DAYS, Account, Course
 from service.domain.book import Book
 from service.domain.case import Case, CaseState
 from service.domain.decide import judge_in
-from service.domain.decision import Decision, Moment, Standing, Verdict
+from service.domain.decision import Decision, Moment, Standing, Verdict, is_cut
 from service.domain.errors import ActivationNotFound, BuildLacksPlaybook, PolicyNotFound
 from service.domain.hindsight import Correction, right_course
 from service.domain.policy import DAY_US
@@ -50,7 +50,7 @@ def retry(store: Store, control: Control, account: Account, case: Case) -> Retri
         return None
     records = {decision.number: decision for decision in history}
     corrections = tuple(
-        Correction(records[one.decision], one.news) for one in cases if one.news or _is_cut(records[one.decision])
+        Correction(records[one.decision], one.news) for one in cases if one.news or is_cut(records[one.decision])
     )
     if not corrections:
         return None
@@ -99,7 +99,3 @@ def _history(store: Store, account_id: str, since: int) -> list[Decision] | None
 
 def _stands(case: Case) -> bool:
     return case.state is CaseState.OVERTURNED or (case.state is CaseState.OPEN and bool(case.news))
-
-
-def _is_cut(decision: Decision) -> bool:
-    return decision.new_limit_minor < decision.old_limit_minor

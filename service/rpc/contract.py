@@ -1,4 +1,4 @@
-"""The contract's services by name, for health and reflection."""
+"""The files of the contract's services, and the services by name, for health and reflection."""
 
 from typing import Final
 
@@ -11,15 +11,10 @@ from holdline.v1 import (
     run_service_pb2,
 )
 
+FILES: Final = (
+    limit_service_pb2, policy_service_pb2, playbook_service_pb2, run_service_pb2, outbox_service_pb2,
+    feedback_service_pb2,
+)  # fmt: skip
 SERVICE_NAMES: Final = tuple(
-    str(service.full_name)
-    for file in (
-        limit_service_pb2.DESCRIPTOR,
-        policy_service_pb2.DESCRIPTOR,
-        playbook_service_pb2.DESCRIPTOR,
-        run_service_pb2.DESCRIPTOR,
-        outbox_service_pb2.DESCRIPTOR,
-        feedback_service_pb2.DESCRIPTOR,
-    )
-    for service in file.services_by_name.values()
+    str(service.full_name) for file in FILES for service in file.DESCRIPTOR.services_by_name.values()
 )

@@ -5,17 +5,16 @@ decisions. It exists because building the same message from generated classes ta
 Source: protobuf.dev/programming-guides/encoding.
 """
 
-from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final, Protocol
 
 from service.domain.account import Account, Temporary, available_minor, limit_in_force
+from service.domain.days import iso
 from service.domain.decision import Decided, Decision, limit_after_minor
 from service.domain.explain import NO_TEXT
 from service.domain.facts import FACTS, MONEY_FACTS, Profile
 from service.domain.policy import Policy
 
-_EPOCH: Final = date(1970, 1, 1)
 SMALL_END: Final = 1 << 14
 _SMALL: Final = tuple(
     bytes((number,)) if number < 128 else bytes((number & 127 | 128, number >> 7)) for number in range(SMALL_END)
@@ -76,7 +75,7 @@ def text(tag: bytes, content: str) -> bytes:
 @lru_cache(maxsize=256)
 def day(tag: bytes, number: int) -> bytes:
     """Write a date field from days since 1970-01-01; nothing for day 0."""
-    return field(tag, (_EPOCH + timedelta(days=number)).isoformat().encode()) if number else b""
+    return field(tag, iso(number).encode()) if number else b""
 
 
 @lru_cache(maxsize=64)

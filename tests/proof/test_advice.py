@@ -17,8 +17,8 @@ from service import population
 from service.domain.account import UNBOUNDED, WINDOW_DAYS, Account, Status, opened
 from service.domain.advice import CHANGES_MAX, Advice, Question, advise
 from service.domain.decide import decide
-from service.domain.decision import Ask, Decision, Kind, Moment, Outcome, Standing, Verdict
-from service.domain.explain import explain, is_adverse, steps
+from service.domain.decision import Ask, Decision, Kind, Moment, Outcome, Standing, Verdict, is_adverse
+from service.domain.explain import explain, steps
 from service.domain.facts import FACTS, INDEX, MONEY_FACTS, Better, merge
 from service.domain.judge import judge
 from service.domain.mode import NORMAL

@@ -18,15 +18,14 @@ from holdline.v1 import (
     decision_pb2,
     feedback_service_pb2,
     limit_service_pb2,
-    outbox_service_pb2,
     playbook_service_pb2,
     policy_service_pb2,
-    run_service_pb2,
 )
 from holdline.v1.money_pb2 import Money
 
 from service import bootstrap
 from service.engine.ports import Answer
+from service.rpc.contract import FILES
 from service.rpc.methods import METHODS
 from service.storage.verify import verify
 from tests.builders import REFERENCE, document
@@ -35,10 +34,6 @@ from tests.in_process import Send, reason_of, sender
 from tests.service.wire import facts
 
 KEY: Final = "the-one"
-FILES: Final = (
-    feedback_service_pb2, limit_service_pb2, outbox_service_pb2, playbook_service_pb2, policy_service_pb2,
-    run_service_pb2,
-)  # fmt: skip
 STREAMED: Final = "StreamDecisions"
 """Its messages are those of BatchDecide, and so is what becomes of them."""
 STEPPED: Final = "ConfirmClock"

@@ -18,28 +18,17 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
-from holdline.v1 import (
-    feedback_service_pb2,
-    limit_service_pb2,
-    outbox_service_pb2,
-    playbook_service_pb2,
-    policy_service_pb2,
-    run_service_pb2,
-)
 from holdline.v1.money_pb2 import Money
 
 from service import printable, telemetry
 from service.cli import story
 from service.cli.main import app
+from service.rpc.contract import FILES
 from tests.service.command_line import invoked
 from tests.service.test_cli_mistakes import COMMANDS, _good
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp\u2066x\u2069\u200f\u061c\u2028\u2029\x00\x7f\r[red]x[/red]<script>\U000e0041"
 OBEYED = re.compile(printable._SEVERAL_LINES.pattern)
-FILES = (
-    feedback_service_pb2, limit_service_pb2, outbox_service_pb2, playbook_service_pb2, policy_service_pb2,
-    run_service_pb2,
-)  # fmt: skip
 OFFLINE = {
     "serve",
     "demo",
