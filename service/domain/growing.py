@@ -33,20 +33,20 @@ _ENQUIRY: Final = EventKind.ENQUIRY
 
 
 class Growing:
-    """What Behaviour holds, under the same names, while events change it; what is folded stands in one."""
+    """What Behaviour holds, under the same names, while events change it."""
 
     __slots__ = (
-        "_now_us", "_outside_day", "_upto_day", "enquiries", "flags", "folded", "has_enquiries", "has_transactions",
-        "newest_us", "payments", "since_day", "statements", "told", "transactions",
+        "_now_us", "_outside_day", "_upto_day", "enquiries", "flags", "folded_month", "folded_streak", "has_enquiries",
+        "has_folded_late", "has_transactions", "newest_us", "payments", "since_day", "statements", "told",
+        "transactions",
     )  # fmt: skip
 
     def __init__(self, behaviour: Behaviour | None, today: int, now_us: int) -> None:
         """Begin with what an account has, on a business day (days since 1970-01-01) and at a time (UTC)."""
         (
             self.since_day, self.newest_us, _, transactions, enquiries, self.flags, self.told, statements, payments,
-            streak, has_late, self.has_enquiries, self.has_transactions, month,
+            self.folded_streak, self.has_folded_late, self.has_enquiries, self.has_transactions, self.folded_month,
         ) = behaviour if behaviour is not None else _UNGROWN  # fmt: skip
-        self.folded = Folded(streak, month, has_late)
         self.transactions, self.enquiries = list(transactions), list(enquiries)
         self.statements, self.payments = list(statements), list(payments)
         self._outside_day, self._upto_day, self._now_us = today - MONTH_DAYS, today - KEPT_DAYS, now_us
@@ -58,8 +58,8 @@ class Growing:
         return Behaviour._make(
             (
                 self.since_day, self.newest_us, self._now_us, tuple(self.transactions), tuple(self.enquiries),
-                self.flags, self.told, tuple(self.statements), tuple(self.payments), self.folded.streak,
-                self.folded.has_late, self.has_enquiries, self.has_transactions, self.folded.month,
+                self.flags, self.told, tuple(self.statements), tuple(self.payments), self.folded_streak,
+                self.has_folded_late, self.has_enquiries, self.has_transactions, self.folded_month,
             )
         )  # fmt: skip
 
@@ -112,18 +112,19 @@ class Growing:
         else:
             self.told = _told(self.told, event)
 
-    def _fold(self, statements: list[Statement]) -> tuple[list[Statement], Folded]:
-        """Fold what lies so far back that no event from there is taken any more."""
-        upto_day, before = self._upto_day, self.folded
-        if (self.payments and self.payments[0][0] <= upto_day) or (statements and statements[0].due_day <= upto_day):
-            return folded(statements, self.payments, before, upto_day)
-        return statements, before
+    def _fold(self, statements: list[Statement]) -> tuple[list[Statement], Folded | None]:
+        """Fold what lies so far back that no event from there is taken any more; None where nothing does."""
+        upto_day, payments = self._upto_day, self.payments
+        if not ((payments and payments[0][0] <= upto_day) or (statements and statements[0].due_day <= upto_day)):
+            return statements, None
+        before = Folded(self.folded_streak, self.folded_month, self.has_folded_late)
+        return folded(statements, payments, before, upto_day)
 
-    def _keep(self, statements: list[Statement], left: Folded) -> None:
-        self.statements, self.folded = statements, left
-        payments, upto_day = self.payments, self._upto_day
-        if payments and payments[0][0] <= upto_day:
-            del payments[: bisect_left(payments, (upto_day + 1,))]
+    def _keep(self, statements: list[Statement], left: Folded | None) -> None:
+        self.statements = statements
+        if left is not None:
+            self.folded_streak, self.folded_month, self.has_folded_late = left
+            del self.payments[: bisect_left(self.payments, (self._upto_day + 1,))]
 
 
 def _flagged(flags: Sequence[Flag], event: Event) -> tuple[Flag, ...]:

@@ -170,15 +170,20 @@ def enter_payment(payments: list[Payment], day: int, paid_us: int, amount_minor:
 
     What it makes of a day depends on the payments of the day alone, never on which of them came first.
     """
-    start = bisect_left(payments, (day,))
-    end = bisect_left(payments, (day + 1,), start)
+    place = start = end = bisect_left(payments, (day, paid_us))
+    while start and payments[start - 1][0] == day:
+        start -= 1
+    while end < len(payments) and payments[end][0] == day:
+        end += 1
+    if start == end:
+        payments.insert(place, (day, paid_us, amount_minor))
+        return
     total = amount_minor + sum(payment[2] for payment in payments[start:end])
     if total > SUM_MAX:
         raise BehaviourFull(field="repayment.amount", what="payments of a business day", most=str(SUM_MAX))
-    place = bisect_left(payments, (day, paid_us), start, end)
     if place < end and payments[place][1] == paid_us:
         payments[place] = (day, paid_us, payments[place][2] + amount_minor)
-    elif end - start == PAYMENTS_A_DAY or (end > start and payments[start][1] == DAY_END_US):
+    elif end - start == PAYMENTS_A_DAY or payments[start][1] == DAY_END_US:
         payments[start:end] = [(day, DAY_END_US, total)]
     else:
         payments.insert(place, (day, paid_us, amount_minor))
