@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 REFERENCE_POLICIES: Final = ("reference-2026-2", "instalment-2026-2")
 CALLER: Final = "holdline"
+ELAPSED_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Where there is no clock that counts sleep, time asleep passes for a step and waits for a person's word."""
 READS_MAX: Final = 3
 READ_US_MAX: Final = 10_000
 """Two clocks that were read within so long were read together."""
@@ -77,8 +79,7 @@ def read_clocks() -> Reading:
 
 
 def _elapsed_us() -> int:
-    # Where there is no clock that counts sleep, time asleep passes for a step and waits for a person's word.
-    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1_000
+    return time.clock_gettime_ns(ELAPSED_CLOCK) // 1_000
 
 
 @lru_cache(maxsize=1)

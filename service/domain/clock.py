@@ -95,17 +95,19 @@ def advanced(before: ConfirmedTime, reading: Reading) -> ConfirmedTime:
     paid = min(before.owed_us, room)
     time_us, owed_us = before.time_us + passed - paid, before.owed_us - paid
     ahead_us = reading.wall_us - (time_us - owed_us)
+    known_us, since_us, is_rebooted = before.ahead_us, before.since_us, before.is_rebooted
+    is_outage = is_rebooted and _was_off(known_us, ahead_us)
+    if -TOLERANCE_US <= ahead_us <= TOLERANCE_US:
+        if not owed_us and not is_outage:
+            time_us += max(-room, min(ahead_us, room))
+        known_us, since_us, is_rebooted = 0, 0, False
+    elif not is_outage:
+        known_us, since_us = ahead_us, since_us or time_us
+    # One record a reading and no copies of it: every batch comes by here.
     now = ConfirmedTime(
-        time_us, reading.elapsed_us, reading.boot, owed_us, rest, before.ahead_us, before.since_us,
-        before.is_rebooted, before.jumps,
-    )  # fmt: skip
-    if before.is_rebooted and _was_off(before.ahead_us, ahead_us):
-        return _moved(now, ahead_us) if ahead_us > TOLERANCE_US else _righted(now)
-    if abs(ahead_us) > TOLERANCE_US:
-        return now._replace(ahead_us=ahead_us, since_us=before.since_us or time_us)
-    if not owed_us:
-        now = now._replace(time_us=time_us + max(-room, min(ahead_us, room)))
-    return now if before.is_right else _righted(now)
+        time_us, reading.elapsed_us, reading.boot, owed_us, rest, known_us, since_us, is_rebooted, before.jumps
+    )
+    return _moved(now, ahead_us) if is_outage and ahead_us > TOLERANCE_US else now
 
 
 def _was_off(before_us: int, ahead_us: int) -> bool:
