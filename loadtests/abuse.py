@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
+from holdline.client import Client, HoldlineError
 from holdline.v1 import decision_pb2, limit_service_pb2
 
 from loadtests import bodies, wire
 from loadtests.scenario import Disturbance, Rpc, What
 from loadtests.traffic import PATHS, account_name
-from service.client import Client, HoldlineError
 
 SLICE_SECONDS: Final = 0.05
 CONTINUATION: Final = 9

@@ -11,12 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from holdline.client import Client
+
 from loadtests import wire
 from loadtests.journal import Entry, Told, read, seal_of
 from loadtests.own_server import OwnServer
 from loadtests.scenario import Rpc
 from loadtests.traffic import PATHS
-from service.client import Client
 
 FAULTS_MAX: Final = 20
 IN_FLIGHT: Final = 32

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from holdline.client import Client
 
 from loadtests import machine, wire
 from loadtests.bodies import BATCH, decisions_in_batches, events_in_batches, first_limits, prepared, requests
 from loadtests.machine import cpu_seconds
 from loadtests.peers import cerbos, default_stack, echo, process
 from service.cli.demonstration import Server, running_server
-from service.client import Client
 
 FLOOD_CONNECTIONS = 32
 FIGURES = Path(__file__).parent / "FIGURES.md"
@@ -67,10 +67,10 @@ def run_batches(server: Server, method: str, bodies: list[bytes], *, is_stream: 
     with grpc.insecure_channel(server.listen, options=options) as channel:
         before, started = cpu_seconds(engine), time.perf_counter()
         if is_stream:
-            stream: Any = channel.stream_stream(f"/holdline.v1.LimitService/{method}")
+            stream: Any = channel.stream_stream(f"/holdline.v1.{method}")
             answers = sum(1 for _ in stream(iter(bodies), timeout=120))
         else:
-            unary: Any = channel.unary_unary(f"/holdline.v1.LimitService/{method}")
+            unary: Any = channel.unary_unary(f"/holdline.v1.{method}")
             waiting, answers = [], 0
             for body in bodies:
                 waiting.append(unary.future(body, timeout=60))
@@ -166,10 +166,12 @@ def measure(server: Server, seconds: float, rounds: int) -> list[str]:
         document = client.policy("reference-2026-2").document
     lines += cerbos.lines(server.listen, document, seconds, rounds)
     for method, is_stream in (("BatchDecide", False), ("StreamDecisions", True)):
-        runs = [run_batches(server, method, decisions_in_batches(30), is_stream=is_stream) for _ in range(rounds)]
+        path = f"LimitService/{method}"
+        runs = [run_batches(server, path, decisions_in_batches(30), is_stream=is_stream) for _ in range(rounds)]
         lines.append(_batch_line(f"`{method}` of 1,000, decisions", runs, "≥ 50,000"))
     for per_account in (10, 1):
-        runs = [run_batches(server, "RecordEvents", events_in_batches(30, per_account)) for _ in range(rounds)]
+        path = "EventService/RecordEvents"
+        runs = [run_batches(server, path, events_in_batches(30, per_account)) for _ in range(rounds)]
         title = f"`RecordEvents` of 1,000, {per_account} of an account at a time, events"
         lines.append(_batch_line(title, runs, "≥ 30,000"))
     for title, micros in measured("evaluation").items():

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from holdline.v1 import account_pb2, decision_pb2, event_pb2, limit_service_pb2
+from holdline.client.requests import event
+from holdline.v1 import account_pb2, decision_pb2, event_pb2, event_service_pb2, limit_service_pb2
 from holdline.v1.money_pb2 import Money
-
-from service.client.requests import event
 
 ACCOUNTS = 20_000
 BATCH = 1_000
@@ -90,5 +89,5 @@ def events_in_batches(batches: int, per_account: int) -> list[bytes]:
                 (7, 1, 1, 1),
             )[0]
             events.append(event(account_id, what, at, event_id=f"e-{next(_numbers)}"))
-        found.append(limit_service_pb2.RecordEventsRequest(events=events).SerializeToString())
+        found.append(event_service_pb2.RecordEventsRequest(events=events).SerializeToString())
     return found

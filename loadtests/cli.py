@@ -64,9 +64,10 @@ def run(
 
         holdline load run steady --start-server
     """
+    from holdline.client import HoldlineError
+
     from loadtests import conductor, live, report
     from loadtests.result import together
-    from service.client import HoldlineError
 
     if bool(target) is start_server:
         raise output.wrong("choose either --target HOST:PORT or --start-server")
@@ -104,9 +105,10 @@ def capacity(
 
     holdline load capacity --start-server --p99-ms 50
     """
+    from holdline.client import HoldlineError
+
     from loadtests import capacity as finder
     from loadtests import machine, report
-    from service.client import HoldlineError
 
     if bool(target) is start_server:
         raise output.wrong("choose either --target HOST:PORT or --start-server")

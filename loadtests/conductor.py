@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from hdrh.histogram import HdrHistogram
+from holdline.client import Client
 
 from loadtests import machine
 from loadtests.audit import Auditor
@@ -31,7 +32,6 @@ from loadtests.sampler import Sampler
 from loadtests.scenario import Phase, Rpc, Scenario, What
 from loadtests.tally import histogram
 from loadtests.traffic import take_over
-from service.client import Client
 
 START_SECONDS: Final = 1.0
 """Between the order to start and the first call, so that all generators begin together."""

@@ -17,13 +17,13 @@ from itertools import repeat
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from holdline.v1 import limit_service_pb2
+from holdline.client import Client
+from holdline.v1 import account_service_pb2
 
 from loadtests import wire
 from loadtests.scenario import Population, Rpc
 from loadtests.traffic import PATHS, account_name, take_over
 from service.cli.demonstration import running_server
-from service.client import Client
 
 IN_FLIGHT: Final = 16
 AGREES_WITHIN: Final = 0.1
@@ -49,7 +49,7 @@ def compare(seconds: float, rounds: int) -> Comparison:
     h2load = shutil.which("h2load")
     if h2load is None:
         raise RuntimeError("h2load is not installed; Debian has it in nghttp2-client")
-    body = limit_service_pb2.GetAccountRequest(account_id=account_name(0)).SerializeToString()
+    body = account_service_pb2.GetAccountRequest(account_id=account_name(0)).SerializeToString()
     with tempfile.TemporaryDirectory(prefix="holdline-cross-") as name, running_server(Path(name)) as server:
         with Client(server.listen, caller="load", timeout_seconds=30.0) as client:
             take_over(client, Population(accounts=1), 1)

@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from holdline.v1 import account_pb2, limit_service_pb2
+from holdline.client import Client, HoldlineError
+from holdline.v1 import account_pb2, account_service_pb2
 from holdline.v1.money_pb2 import Money
 
 from loadtests import bench
 from loadtests.dates import days_ago
 from loadtests.machine import cpu_seconds
 from service.cli.demonstration import Server, running_server
-from service.client import Client, HoldlineError
 
 ACCOUNTS = 1_000_000
 BATCH = 1_000
@@ -37,9 +37,9 @@ def take_over(client: Client, count: int) -> None:
             raise SystemExit("an account was refused")
 
 
-def _account(number: int, rng: random.Random) -> limit_service_pb2.ImportAccount:
+def _account(number: int, rng: random.Random) -> account_service_pb2.ImportAccount:
     late = rng.random() < 0.25
-    return limit_service_pb2.ImportAccount(
+    return account_service_pb2.ImportAccount(
         request_id=f"i-{number}", account_id=f"m-{number:07d}", product="revolving",
         limit=Money(minor_units=1_000_000 + number % 97 * 10_000, currency_code="CNY"),
         facts=account_pb2.Facts(

@@ -14,11 +14,12 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
+from holdline.client import Client, HoldlineError
+
 from loadtests.abuse import ABUSES, Abuse
 from loadtests.dates import days_ago
 from loadtests.own_server import OwnServer
 from loadtests.scenario import Disturbance, What
-from service.client import Client, HoldlineError
 
 
 class Disturbances:

@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from holdline.v1 import limit_service_pb2
+from holdline.v1 import draw_service_pb2
 
 from loadtests import wire
 from loadtests.journal import Entry, Journal, Told, seal_of
@@ -298,7 +298,7 @@ class Generator:
         if not call.is_duplicate:
             self.tally.end(call, status, told, now)
         if answer and call.rpc is Rpc.AUTHORIZE and told is Told.ACKNOWLEDGED and not is_replay:
-            self._traffic.granted(limit_service_pb2.AuthorizeDrawResponse.FromString(answer))
+            self._traffic.granted(draw_service_pb2.AuthorizeDrawResponse.FromString(answer))
         self._enter(call, told, seal)
 
     def _enter(self, call: Call, told: Told, seal: bytes) -> None:

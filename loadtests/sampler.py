@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import requests
+from holdline.client import Client, HoldlineError
 
 from loadtests import machine
-from service.client import Client, HoldlineError
 
 SCRAPE_SECONDS_MAX: Final = 0.5
 GENERATOR: Final = "generator"

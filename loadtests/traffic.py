@@ -10,12 +10,19 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from holdline.v1 import decision_pb2, event_pb2, limit_service_pb2
+from holdline.client import Client, HoldlineError, money
+from holdline.client.requests import event
+from holdline.v1 import (
+    account_service_pb2,
+    decision_pb2,
+    draw_service_pb2,
+    event_pb2,
+    event_service_pb2,
+    limit_service_pb2,
+)
 
 from loadtests import bodies
 from loadtests.scenario import Population, Rpc, Scenario
-from service.client import Client, HoldlineError, money
-from service.client.requests import event
 
 BATCH_ITEMS: Final = 20
 EVENTS_A_CALL: Final = 10
@@ -24,11 +31,15 @@ IMPORT_ITEMS: Final = 500
 CURRENCY: Final = "CNY"
 HOT: Final = 0
 """Number of the account that takes a share of its own."""
-_SERVICE: Final = "/holdline.v1.LimitService/"
+_CONTRACT: Final = "/holdline.v1."
 PATHS: Final = {
-    Rpc.DECIDE: f"{_SERVICE}Decide", Rpc.ASSIGN: f"{_SERVICE}Decide", Rpc.AUTHORIZE: f"{_SERVICE}AuthorizeDraw",
-    Rpc.CAPTURE: f"{_SERVICE}CaptureDraw", Rpc.EVENTS: f"{_SERVICE}RecordEvents", Rpc.BATCH: f"{_SERVICE}BatchDecide",
-    Rpc.ACCOUNT: f"{_SERVICE}GetAccount",
+    Rpc.DECIDE: f"{_CONTRACT}LimitService/Decide",
+    Rpc.ASSIGN: f"{_CONTRACT}LimitService/Decide",
+    Rpc.AUTHORIZE: f"{_CONTRACT}DrawService/AuthorizeDraw",
+    Rpc.CAPTURE: f"{_CONTRACT}DrawService/CaptureDraw",
+    Rpc.EVENTS: f"{_CONTRACT}EventService/RecordEvents",
+    Rpc.BATCH: f"{_CONTRACT}LimitService/BatchDecide",
+    Rpc.ACCOUNT: f"{_CONTRACT}AccountService/GetAccount",
 }  # fmt: skip
 """Method of each RPC."""
 
@@ -53,7 +64,7 @@ def take_over(client: Client, population: Population, seed: int) -> int:
     made = 0
     for start in range(0, population.accounts, IMPORT_ITEMS):
         batch = [
-            limit_service_pb2.ImportAccount(
+            account_service_pb2.ImportAccount(
                 request_id=f"take-{number}", account_id=account_name(number), product="revolving",
                 limit=money(rng.randrange(500_000, 5_000_000), CURRENCY), facts=bodies.facts(rng),
             )
@@ -101,7 +112,7 @@ class Traffic:
             if not self._holds:
                 return self.ask(Rpc.AUTHORIZE)
             account_id, hold_id, amount = self._holds.popleft()
-            body = limit_service_pb2.CaptureDrawRequest(
+            body = draw_service_pb2.CaptureDrawRequest(
                 request_id=key, account_id=account_id, hold_id=hold_id, amount=money(amount, CURRENCY), is_final=True
             ).SerializeToString()
         else:
@@ -126,7 +137,7 @@ class Traffic:
                 kind=decision_pb2.DECISION_KIND_ASSIGN, facts=bodies.GOOD,
             ).SerializeToString()  # fmt: skip
         if rpc is Rpc.AUTHORIZE:
-            return limit_service_pb2.AuthorizeDrawRequest(
+            return draw_service_pb2.AuthorizeDrawRequest(
                 request_id=key,
                 account_id=account_id,
                 amount=money(rng.randrange(100, 2_000), CURRENCY),
@@ -143,8 +154,8 @@ class Traffic:
                 )
                 for item in range(EVENTS_A_CALL)
             ]  # fmt: skip
-            return limit_service_pb2.RecordEventsRequest(events=events).SerializeToString()
-        return limit_service_pb2.GetAccountRequest(account_id=account_id).SerializeToString()
+            return event_service_pb2.RecordEventsRequest(events=events).SerializeToString()
+        return account_service_pb2.GetAccountRequest(account_id=account_id).SerializeToString()
 
     def _decision(self, key: str, account_id: str) -> limit_service_pb2.DecideRequest:
         kind = self._rng.choice((decision_pb2.DECISION_KIND_REVIEW, decision_pb2.DECISION_KIND_RAISE))
@@ -152,7 +163,7 @@ class Traffic:
             request_id=key, account_id=account_id, kind=kind, facts=bodies.facts(self._rng)
         )
 
-    def granted(self, answer: limit_service_pb2.AuthorizeDrawResponse) -> None:
+    def granted(self, answer: draw_service_pb2.AuthorizeDrawResponse) -> None:
         """Note a hold that a later call may capture."""
         hold = answer.posting.hold
         self._holds.append((answer.posting.account_id, hold.hold_id, hold.authorised.minor_units))

@@ -40,7 +40,7 @@ def raise_until(
     as_json: Json = False,
 ) -> None:
     """Raise what may be owed for some days; it falls back by itself."""
-    from service.client import requests
+    from holdline.client import requests
 
     money = output.money_said(extra)
     with output.connected(server, caller) as client:

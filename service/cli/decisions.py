@@ -27,7 +27,7 @@ KINDS = ("assign", "raise", "reduce", "review")
 
 def facts_said(pairs: list[str] | None) -> dict[str, int | money_pb2.Money]:
     """Read facts as they are said on the command line, name=value or name=CURRENCY:MINOR."""
-    from service.client import requests
+    from holdline.client import requests
 
     facts: dict[str, int | money_pb2.Money] = {}
     for pair in pairs or []:

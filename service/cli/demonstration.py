@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from holdline.client import Client, DeadlineExceeded, HoldlineError, decide, money
 from holdline.v1 import decision_pb2
 from holdline.v1 import limit_service_pb2 as limits
 from holdline.v1.money_pb2 import Money
@@ -29,7 +30,6 @@ from rich.progress import Progress
 from service import bootstrap, population
 from service.cli import output
 from service.cli.takeover import take_over
-from service.client import Client, DeadlineExceeded, HoldlineError, decide, money
 from service.engine.replay import replay as replay_ledger
 from service.storage.verify import verify as verify_ledger
 

@@ -22,18 +22,17 @@ from service.domain.money import currency_fault, display, is_currency
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+    from holdline.client import Client
     from holdline.v1 import (
         account_pb2,
         decision_pb2,
         draw_pb2,
         feedback_service_pb2,
         money_pb2,
-        outbox_service_pb2,
+        notification_service_pb2,
         run_service_pb2,
     )
     from holdline.v1 import playbook_service_pb2 as pb
-
-    from service.client import Client
 
 PROMISE_BROKEN: Final = 1
 REFUSED: Final = 3
@@ -49,7 +48,7 @@ CALLER: Final = "cli"
 @contextmanager
 def connected(server: str, caller: str) -> Iterator[Client]:
     """Give a client; ends the command with its exit code where a call fails."""
-    from service.client import Client, DeadlineExceeded, HoldlineError, Unavailable
+    from holdline.client import Client, DeadlineExceeded, HoldlineError, Unavailable
 
     if not server.strip():
         raise wrong("--server is empty; write HOST:PORT")
@@ -176,11 +175,11 @@ def discrepancy_kind(found: run_service_pb2.Discrepancy) -> str:
     return run_service_pb2.DiscrepancyKind.Name(found.kind).removeprefix("DISCREPANCY_KIND_").lower()
 
 
-def message_state(message: outbox_service_pb2.OutboxMessage) -> str:
+def message_state(message: notification_service_pb2.OutboxMessage) -> str:
     """Give a message's state in small letters."""
-    from holdline.v1 import outbox_service_pb2
+    from holdline.v1 import notification_service_pb2
 
-    return outbox_service_pb2.MessageState.Name(message.state).removeprefix("MESSAGE_STATE_").lower()
+    return notification_service_pb2.MessageState.Name(message.state).removeprefix("MESSAGE_STATE_").lower()
 
 
 def case_state(case: feedback_service_pb2.Case) -> str:

@@ -11,9 +11,8 @@ from service.cli import output
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
 
 if TYPE_CHECKING:
+    from holdline.client import Client
     from holdline.v1 import playbook_service_pb2 as pb
-
-    from service.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="Fallback modes for on-call: preview, activate, approve, extend, end.")
 

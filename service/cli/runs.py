@@ -13,9 +13,8 @@ from service.cli import output
 from service.cli.output import CALLER, PROMISE_BROKEN, SERVER, Caller, Json, Server
 
 if TYPE_CHECKING:
+    from holdline.client import Client
     from holdline.v1 import run_service_pb2 as pb
-
-    from service.client import Client
 
 app = typer.Typer(no_args_is_help=True, help="The daily run of promised raises, and the closing of business days.")
 

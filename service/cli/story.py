@@ -16,9 +16,8 @@ from service.cli.output import CALLER, SERVER, Caller, Json, Server
 from service.domain.money import display
 
 if TYPE_CHECKING:
-    from holdline.v1 import decision_pb2, draw_pb2, feedback_service_pb2, outbox_service_pb2, run_service_pb2
-
-    from service.client import Client
+    from holdline.client import Client
+    from holdline.v1 import decision_pb2, draw_pb2, feedback_service_pb2, notification_service_pb2, run_service_pb2
 
 LEFT_SHORT: Final = 4
 """The contract's kind of a discrepancy that opens no incident."""
@@ -186,7 +185,7 @@ def _incident(found: run_service_pb2.Discrepancy, lang: Lang) -> Entry:
     return Entry(f"{found.business_date}T23:59:59Z", what, state, (), found.decision_id or found.detail)
 
 
-def _notice(message: outbox_service_pb2.OutboxMessage, lang: Lang) -> Entry:
+def _notice(message: notification_service_pb2.OutboxMessage, lang: Lang) -> Entry:
     kind = NOTICES.get(message.kind, message.kind) if lang == "zh" else message.kind.replace("_", " ")
     what = f"{word('notice', lang)}, {kind}"
     told = word(output.message_state(message), lang)

@@ -5,11 +5,11 @@ Promises that every customer ends as made, replayed or refused, each counted.
 
 from collections.abc import Callable, Sequence
 
-from holdline.v1 import limit_service_pb2
+from holdline.client import Client, HoldlineError, money
+from holdline.client.requests import facts_of
+from holdline.v1 import account_service_pb2
 
 from service import population
-from service.client import Client, HoldlineError, money
-from service.client.requests import facts_of
 
 ITEMS = 1_000
 
@@ -33,8 +33,8 @@ def take_over(
     return made, replayed, refused
 
 
-def _account(customer: population.Customer) -> limit_service_pb2.ImportAccount:
-    return limit_service_pb2.ImportAccount(
+def _account(customer: population.Customer) -> account_service_pb2.ImportAccount:
+    return account_service_pb2.ImportAccount(
         request_id=f"import-{customer.account_id}",
         account_id=customer.account_id,
         product=population.PRODUCT,

@@ -6,7 +6,7 @@ Promises the four moves of an adapter: check, build, call, assemble. Draws are p
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from holdline.v1 import decision_pb2, draw_pb2, limit_service_pb2, money_pb2
+from holdline.v1 import decision_pb2, draw_pb2, draw_service_pb2, money_pb2
 
 from service.domain.account import available_minor
 from service.domain.book import Answered
@@ -21,16 +21,16 @@ TTL_SECONDS_MAX: Final = 30 * 86_400
 SECOND_US: Final = 1_000_000
 
 Request = (
-    limit_service_pb2.AuthorizeDrawRequest
-    | limit_service_pb2.CaptureDrawRequest
-    | limit_service_pb2.VoidDrawRequest
-    | limit_service_pb2.RecordRepaymentRequest
+    draw_service_pb2.AuthorizeDrawRequest
+    | draw_service_pb2.CaptureDrawRequest
+    | draw_service_pb2.VoidDrawRequest
+    | draw_service_pb2.RecordRepaymentRequest
 )
 _REQUESTS: Final[dict[str, tuple[type[Request], DrawKind]]] = {
-    "AuthorizeDraw": (limit_service_pb2.AuthorizeDrawRequest, DrawKind.AUTHORIZE),
-    "CaptureDraw": (limit_service_pb2.CaptureDrawRequest, DrawKind.CAPTURE),
-    "VoidDraw": (limit_service_pb2.VoidDrawRequest, DrawKind.VOID),
-    "RecordRepayment": (limit_service_pb2.RecordRepaymentRequest, DrawKind.REPAY),
+    "AuthorizeDraw": (draw_service_pb2.AuthorizeDrawRequest, DrawKind.AUTHORIZE),
+    "CaptureDraw": (draw_service_pb2.CaptureDrawRequest, DrawKind.CAPTURE),
+    "VoidDraw": (draw_service_pb2.VoidDrawRequest, DrawKind.VOID),
+    "RecordRepayment": (draw_service_pb2.RecordRepaymentRequest, DrawKind.REPAY),
 }
 NAMES: Final = tuple(_REQUESTS)
 
@@ -58,23 +58,23 @@ class DrawCalls:
             raise answer
         assert isinstance(answer, Posted), "a draw command is answered by a posting"
         posting = self._posting(answer)
-        return limit_service_pb2.AuthorizeDrawResponse(posting=posting, replayed=answer.replayed).SerializeToString()
+        return draw_service_pb2.AuthorizeDrawResponse(posting=posting, replayed=answer.replayed).SerializeToString()
 
     def _get_hold(self, call: Call) -> bytes:
-        request = limit_service_pb2.GetHoldRequest.FromString(call.body)
+        request = draw_service_pb2.GetHoldRequest.FromString(call.body)
         violations = validation.account_id_violations(request.account_id)
         validation.refuse([*violations, *_hold_id_violations(request.hold_id)])
         hold, currency = self._desk.hold(request.account_id, int(request.hold_id, 16))
-        return limit_service_pb2.GetHoldResponse(hold=_hold(hold, currency)).SerializeToString()
+        return draw_service_pb2.GetHoldResponse(hold=_hold(hold, currency)).SerializeToString()
 
     def _list_postings(self, call: Call) -> bytes:
-        request = limit_service_pb2.ListPostingsRequest.FromString(call.body)
+        request = draw_service_pb2.ListPostingsRequest.FromString(call.body)
         page = pages.asked(request.page_size, request.page_token, validation.account_id_violations(request.account_id))
         found = self._desk.postings(request.account_id, page.before, page.size)
         shown = pages.fitting(map(self._posting, found), draw_pb2.Posting.ByteSize)
         is_cut = len(shown) < len(found) or len(found) == page.size
         has_more = is_cut and shown and found[len(shown) - 1].posting.previous
-        return limit_service_pb2.ListPostingsResponse(
+        return draw_service_pb2.ListPostingsResponse(
             postings=shown, next_page_token=shown[-1].posting_id if has_more else ""
         ).SerializeToString()
 
@@ -111,15 +111,15 @@ def _command(request: Request, kind: DrawKind, call: Call) -> DrawCommand:
     ]
     hold_number = amount_minor = ttl_seconds = 0
     currency, is_final = "", False
-    if isinstance(request, limit_service_pb2.CaptureDrawRequest | limit_service_pb2.VoidDrawRequest):
+    if isinstance(request, draw_service_pb2.CaptureDrawRequest | draw_service_pb2.VoidDrawRequest):
         violations += _hold_id_violations(request.hold_id)
         hold_number = int(request.hold_id, 16) if validation.is_decision_id(request.hold_id) else 0
-    if not isinstance(request, limit_service_pb2.VoidDrawRequest):
+    if not isinstance(request, draw_service_pb2.VoidDrawRequest):
         violations += _amount_violations(request.amount)
         amount_minor, currency = request.amount.minor_units, request.amount.currency_code
-    if isinstance(request, limit_service_pb2.CaptureDrawRequest):
+    if isinstance(request, draw_service_pb2.CaptureDrawRequest):
         is_final = request.is_final
-    if isinstance(request, limit_service_pb2.AuthorizeDrawRequest):
+    if isinstance(request, draw_service_pb2.AuthorizeDrawRequest):
         ttl_seconds = request.ttl_seconds or TTL_SECONDS
         if not 1 <= ttl_seconds <= TTL_SECONDS_MAX:
             what = f"{ttl_seconds} is out of range; seconds from 1 to {TTL_SECONDS_MAX}, 0 for {TTL_SECONDS}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
-from holdline.v1 import event_pb2, limit_service_pb2, money_pb2
+from holdline.v1 import event_pb2, event_service_pb2, money_pb2
 
 from service.domain.behaviour import KEPT_DAYS, MAINTAINED, Event, EventKind
 from service.domain.book import Answered, Command
@@ -41,7 +41,7 @@ class EventCalls:
     def work(self, _: str, call: Call) -> Work:
         """Build the commands of a call; raises InvalidRequest for the batch itself."""
         # The two requests have the same fields.
-        events = limit_service_pb2.RecordEventsRequest.FromString(call.body).events
+        events = event_service_pb2.RecordEventsRequest.FromString(call.body).events
         if not 1 <= len(events) <= validation.BATCH_ITEMS_MAX:
             what = f"{len(events)} items; send 1 to {validation.BATCH_ITEMS_MAX}"
             raise InvalidRequest((Violation("events", what),))

@@ -7,7 +7,7 @@ Promises the four moves of an adapter: check, build, call, assemble. Decisions a
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, money_pb2
+from holdline.v1 import account_pb2, account_service_pb2, decision_pb2, limit_service_pb2, money_pb2
 
 from service.domain import explain
 from service.domain.advice import Advice, change_texts
@@ -44,10 +44,10 @@ class LimitCalls:
             request = limit_service_pb2.DecideRequest.FromString(call.body)
             return Work([validation.decide_command(request, call)], [request.request_id])
         if name == "GrantTemporaryRaise":
-            order = limit_service_pb2.GrantTemporaryRaiseRequest.FromString(call.body)
+            order = account_service_pb2.GrantTemporaryRaiseRequest.FromString(call.body)
             return Work([validation.temporary_command(order, call)], [order.request_id])
         if name == "ImportAccounts":
-            accounts = limit_service_pb2.ImportAccountsRequest.FromString(call.body).accounts
+            accounts = account_service_pb2.ImportAccountsRequest.FromString(call.body).accounts
             return validation.batch(accounts, call, "accounts")
         if name == "BatchDecide":
             return validation.batch(
@@ -114,7 +114,7 @@ class LimitCalls:
         return response.SerializeToString()
 
     def _get_account(self, call: Call) -> bytes:
-        request = limit_service_pb2.GetAccountRequest.FromString(call.body)
+        request = account_service_pb2.GetAccountRequest.FromString(call.body)
         validation.refuse(validation.account_id_violations(request.account_id))
         return wire.field(b"\x0a", wire.account(self._desk.account(request.account_id)))
 

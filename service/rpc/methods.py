@@ -60,11 +60,14 @@ class Method(NamedTuple):
 
 
 _LIMITS: Final = "/holdline.v1.LimitService/"
+_ACCOUNTS: Final = "/holdline.v1.AccountService/"
+_DRAWS: Final = "/holdline.v1.DrawService/"
+_EVENTS: Final = "/holdline.v1.EventService/"
 _POLICIES: Final = "/holdline.v1.PolicyService/"
 _PLAYBOOKS: Final = "/holdline.v1.PlaybookService/"
 _RUNS: Final = "/holdline.v1.RunService/"
 _FEEDBACK: Final = "/holdline.v1.FeedbackService/"
-_OUTBOX: Final = "/holdline.v1.OutboxService/"
+_NOTIFICATIONS: Final = "/holdline.v1.NotificationService/"
 _INTERNAL: Final = "/holdline.internal/"
 
 _CALLERS: Final = (Role.CALLER,)
@@ -77,20 +80,20 @@ METHODS: Final = (
     Method(f"{_LIMITS}Decide", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS),
     Method(f"{_LIMITS}BatchDecide", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
     Method(f"{_LIMITS}StreamDecisions", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
-    Method(f"{_LIMITS}ImportAccounts", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{_ACCOUNTS}ImportAccounts", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
     Method(f"{_LIMITS}Evaluate", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_LIMITS}GetAccount", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_ACCOUNTS}GetAccount", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}ListDecisions", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}ExplainDecision", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_LIMITS}AuthorizeDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
-    Method(f"{_LIMITS}CaptureDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
-    Method(f"{_LIMITS}VoidDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
-    Method(f"{_LIMITS}RecordRepayment", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
-    Method(f"{_LIMITS}GetHold", Shape.QUERY, UNARY_BYTES_MAX, _ALL, Criticality.DRAW),
-    Method(f"{_LIMITS}ListPostings", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_LIMITS}RecordEvents", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
-    Method(f"{_LIMITS}GrantTemporaryRaise", Shape.DECISION, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_LIMITS}StreamEvents", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{_DRAWS}AuthorizeDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{_DRAWS}CaptureDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{_DRAWS}VoidDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{_DRAWS}RecordRepayment", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{_DRAWS}GetHold", Shape.QUERY, UNARY_BYTES_MAX, _ALL, Criticality.DRAW),
+    Method(f"{_DRAWS}ListPostings", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_EVENTS}RecordEvents", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{_ACCOUNTS}GrantTemporaryRaise", Shape.DECISION, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_EVENTS}StreamEvents", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
     Method(f"{_POLICIES}ValidatePolicy", Shape.READ, BATCH_BYTES_MAX, _READERS),
     Method(f"{_POLICIES}PublishPolicy", Shape.CHECKED, BATCH_BYTES_MAX, _ANALYSTS),
     Method(f"{_POLICIES}GetPolicy", Shape.READ, UNARY_BYTES_MAX, _READERS),
@@ -125,8 +128,8 @@ METHODS: Final = (
     Method(f"{_FEEDBACK}GetCase", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_FEEDBACK}ListCases", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_FEEDBACK}GetFeedbackReport", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_OUTBOX}ListMessages", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_OUTBOX}RedriveMessages", Shape.QUERY, BATCH_BYTES_MAX, _ON_CALL),
+    Method(f"{_NOTIFICATIONS}ListMessages", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_NOTIFICATIONS}RedriveMessages", Shape.QUERY, BATCH_BYTES_MAX, _ON_CALL),
     Method(f"{_INTERNAL}Glance", Shape.INTERNAL, UNARY_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Report", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Work", Shape.INTERNAL, BATCH_BYTES_MAX, ()),

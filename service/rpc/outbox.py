@@ -1,4 +1,4 @@
-"""OutboxService: a look at messages on their way out, and dead ones sent again.
+"""NotificationService: a look at messages on their way out, and dead ones sent again.
 
 Promises the four moves of an adapter: check, build, call, assemble.
 """
@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Final
 
-from holdline.v1 import outbox_service_pb2 as pb
+from holdline.v1 import notification_service_pb2 as pb
 
 from service.domain import notice
 from service.domain.errors import Violation
@@ -33,7 +33,7 @@ _STATE_NUMBERS: Final = {state: number for number, state in _STATES.items()}
 
 
 class OutboxCalls:
-    """The calls of OutboxService, in bytes."""
+    """The calls of NotificationService, in bytes."""
 
     def __init__(self, desk: OutboxDesk) -> None:
         self._desk = desk

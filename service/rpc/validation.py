@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Final
 
 import msgspec
-from holdline.v1 import account_pb2, limit_service_pb2, money_pb2
+from holdline.v1 import account_pb2, account_service_pb2, limit_service_pb2, money_pb2
 
 from service.domain.decision import APPEAL, ASSIGN, IMPORT, TEMPORARY, Ask, Criticality, DecideCommand, Kind
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
@@ -79,7 +79,7 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
     )  # fmt: skip
 
 
-def temporary_command(request: limit_service_pb2.GrantTemporaryRaiseRequest, call: Call) -> DecideCommand:
+def temporary_command(request: account_service_pb2.GrantTemporaryRaiseRequest, call: Call) -> DecideCommand:
     """Build a command that orders a temporary raise; raises InvalidRequest with every violation."""
     asked, currency, wrong = temporary_of(request, TEMPORARY, is_ordered=True)
     refuse([*request_id_violations(request.request_id), *account_id_violations(request.account_id), *wrong])
@@ -92,7 +92,7 @@ def temporary_command(request: limit_service_pb2.GrantTemporaryRaiseRequest, cal
 def temporary_of(
     request: limit_service_pb2.DecideRequest
     | limit_service_pb2.EvaluateRequest
-    | limit_service_pb2.GrantTemporaryRaiseRequest,
+    | account_service_pb2.GrantTemporaryRaiseRequest,
     kind: Kind | None,
     *,
     is_ordered: bool,
@@ -144,7 +144,7 @@ def evaluate_command(request: limit_service_pb2.EvaluateRequest, call: Call) -> 
     )  # fmt: skip
 
 
-def import_command(request: limit_service_pb2.ImportAccount, call: Call) -> DecideCommand:
+def import_command(request: account_service_pb2.ImportAccount, call: Call) -> DecideCommand:
     """Build a command that takes an account over; raises InvalidRequest with every violation."""
     news, currencies, violations = facts_of(request.facts)
     violations = [
@@ -169,7 +169,7 @@ def import_command(request: limit_service_pb2.ImportAccount, call: Call) -> Deci
 
 
 def batch(
-    requests: Sequence[limit_service_pb2.DecideRequest] | Sequence[limit_service_pb2.ImportAccount],
+    requests: Sequence[limit_service_pb2.DecideRequest] | Sequence[account_service_pb2.ImportAccount],
     call: Call,
     field: str,
 ) -> Work:
@@ -186,7 +186,7 @@ def batch(
 
 
 def _one(
-    request: limit_service_pb2.DecideRequest | limit_service_pb2.ImportAccount, call: Call
+    request: limit_service_pb2.DecideRequest | account_service_pb2.ImportAccount, call: Call
 ) -> DecideCommand | HoldlineError:
     try:
         if isinstance(request, limit_service_pb2.DecideRequest):

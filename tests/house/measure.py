@@ -36,7 +36,7 @@ BATCHES = 30
 PREVIEWED = 10_000
 FAR_AWAY_US = 1 << 62
 DECIDE = INDEX_OF["/holdline.v1.LimitService/BatchDecide"]
-EVENTS = INDEX_OF["/holdline.v1.LimitService/RecordEvents"]
+EVENTS = INDEX_OF["/holdline.v1.EventService/RecordEvents"]
 
 
 def evaluation() -> None:

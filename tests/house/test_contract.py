@@ -85,6 +85,6 @@ def test_each_rpcs_comment_names_the_roles_that_may_call_it() -> None:
 
 
 def test_a_comment_that_names_another_role_is_found(altered: Path) -> None:
-    image = _replace(altered, "outbox_service.proto", "Roles: on_call.", "Roles: on_call, caller.")
+    image = _replace(altered, "notification_service.proto", "Roles: on_call.", "Roles: on_call, caller.")
 
-    assert _said_roles(image)["/holdline.v1.OutboxService/RedriveMessages"] == {"on_call", "caller"}
+    assert _said_roles(image)["/holdline.v1.NotificationService/RedriveMessages"] == {"on_call", "caller"}

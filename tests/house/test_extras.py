@@ -17,7 +17,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 SERVES: Final = """
 import pathlib
 from service.cli.demonstration import running_server
-from service.client import Client
+from holdline.client import Client
 with running_server(pathlib.Path.cwd()) as server, Client(server.listen, caller="extras") as client:
     print(client.decide("a", "assign", product="revolving").decision.policy_version)
 """
@@ -31,7 +31,7 @@ class Tried(NamedTuple):
     says: str = ""
 
 
-CLIENT: Final = Tried(("python", "-c", "from service.client import Client; import holdline.v1.limit_service_pb2"))
+CLIENT: Final = Tried(("python", "-c", "from holdline.client import Client; import holdline.v1.limit_service_pb2"))
 NO_SERVER: Final = Tried(("holdline", "--help"), (2,), "holdline[server]")
 RUNS_LOAD: Final = ("holdline", "load", "run", "steady", "--start-server", "--rate", "0.02", "--duration", "0.05")
 TRIED: Final[dict[str, tuple[Tried, ...]]] = {

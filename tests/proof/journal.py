@@ -12,10 +12,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from holdline.client import Client, DeadlineExceeded, HoldlineError, Retry, Unavailable
 from holdline.v1 import limit_service_pb2
 
 from service import bootstrap
-from service.client import Client, DeadlineExceeded, HoldlineError, Retry, Unavailable
 from service.engine.replay import replay
 from service.storage.verify import verify
 from tests.service.wire import assign

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from holdline.client import Budget, Client, Retry
 
 from service.cli.demonstration import Server, running_server
-from service.client import Budget, Client, Retry
 from service.domain.decision import Decided
 from service.engine import execute as execute_module
 from service.engine.control import Control

@@ -15,7 +15,9 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 from holdline.v1 import (
+    account_service_pb2,
     decision_pb2,
+    draw_service_pb2,
     feedback_service_pb2,
     limit_service_pb2,
     playbook_service_pb2,
@@ -62,18 +64,18 @@ def _decide(request_id: str, account_id: str, kind: str, **said: object) -> limi
     return request
 
 
-def _temporary(request_id: str) -> limit_service_pb2.GrantTemporaryRaiseRequest:
-    request = limit_service_pb2.GrantTemporaryRaiseRequest(request_id=request_id, account_id="a")
+def _temporary(request_id: str) -> account_service_pb2.GrantTemporaryRaiseRequest:
+    request = account_service_pb2.GrantTemporaryRaiseRequest(request_id=request_id, account_id="a")
     request.temporary_raise.extra.CopyFrom(_yuan(10_000))
     request.temporary_raise.until.FromMicroseconds(bootstrap.now_us() + 86_400_000_000)
     return request
 
 
-def _import(request_id: str) -> limit_service_pb2.ImportAccountsRequest:
-    account = limit_service_pb2.ImportAccount(
+def _import(request_id: str) -> account_service_pb2.ImportAccountsRequest:
+    account = account_service_pb2.ImportAccount(
         request_id=request_id, account_id="i", product="revolving", limit=_yuan(1_000_000)
     )
-    return limit_service_pb2.ImportAccountsRequest(accounts=[account])
+    return account_service_pb2.ImportAccountsRequest(accounts=[account])
 
 
 def _activate(request_id: str, name: str) -> playbook_service_pb2.ActivatePlaybookRequest:
@@ -95,12 +97,12 @@ WRITES: Final[dict[str, Make]] = {
     "BatchDecide": lambda _: L.BatchDecideRequest(requests=[_decide(KEY, "b", "ASSIGN")]),
     "ImportAccounts": lambda _: _import(KEY),
     "GrantTemporaryRaise": lambda _: _temporary(KEY),
-    "AuthorizeDraw": lambda _: L.AuthorizeDrawRequest(request_id=KEY, account_id="a", amount=_yuan(700)),
-    "CaptureDraw": lambda n: L.CaptureDrawRequest(
+    "AuthorizeDraw": lambda _: draw_service_pb2.AuthorizeDrawRequest(request_id=KEY, account_id="a", amount=_yuan(700)),
+    "CaptureDraw": lambda n: draw_service_pb2.CaptureDrawRequest(
         request_id=KEY, account_id="a", hold_id=n["hold"], amount=_yuan(100)
     ),
-    "VoidDraw": lambda n: L.VoidDrawRequest(request_id=KEY, account_id="a", hold_id=n["hold"]),
-    "RecordRepayment": lambda _: L.RecordRepaymentRequest(request_id=KEY, account_id="a", amount=_yuan(50)),
+    "VoidDraw": lambda n: draw_service_pb2.VoidDrawRequest(request_id=KEY, account_id="a", hold_id=n["hold"]),
+    "RecordRepayment": lambda _: draw_service_pb2.RecordRepaymentRequest(request_id=KEY, account_id="a", amount=_yuan(50)),
     "SubmitFeedback": lambda _: F.SubmitFeedbackRequest(
         request_id=KEY, account_id="a", category=F.FEEDBACK_CATEGORY_UNCLEAR, text="why"
     ),
@@ -147,9 +149,11 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         L.DecideResponse.FromString(before("Decide", _decide(str(number), "a", "RAISE", dpd_now=5))).decision
         for number in (2, 3)
     ]
-    held = before("AuthorizeDraw", L.AuthorizeDrawRequest(request_id="4", account_id="a", amount=_yuan(900)))
-    hold_id = L.AuthorizeDrawResponse.FromString(held).posting.hold.hold_id
-    capture = L.CaptureDrawRequest(request_id="5", account_id="a", hold_id=hold_id, amount=_yuan(100))
+    held = before(
+        "AuthorizeDraw", draw_service_pb2.AuthorizeDrawRequest(request_id="4", account_id="a", amount=_yuan(900))
+    )
+    hold_id = draw_service_pb2.AuthorizeDrawResponse.FromString(held).posting.hold.hold_id
+    capture = draw_service_pb2.CaptureDrawRequest(request_id="5", account_id="a", hold_id=hold_id, amount=_yuan(100))
     before("CaptureDraw", capture)
     appeal = F.SubmitAppealRequest(request_id="6", account_id="a", decision_id=refusals[0].decision_id, statement="no")
     case = F.SubmitAppealResponse.FromString(before("SubmitAppeal", appeal)).case

@@ -6,10 +6,16 @@ from pathlib import Path
 
 import grpc
 import pytest
-from holdline.v1 import limit_service_pb2_grpc, policy_service_pb2_grpc
+from holdline.client import Client
+from holdline.v1 import (
+    account_service_pb2_grpc,
+    draw_service_pb2_grpc,
+    event_service_pb2_grpc,
+    limit_service_pb2_grpc,
+    policy_service_pb2_grpc,
+)
 
 from service.cli.demonstration import Server, running_server
-from service.client import Client
 from tests.proof.journal import ONCE
 from tests.service.oncall import As
 from tests.service.wire import Stubs
@@ -45,6 +51,9 @@ def stubs(server: Server) -> Iterator[Stubs]:
     with grpc.insecure_channel(server.listen, options=[("grpc.max_receive_message_length", 1 << 24)]) as channel:
         yield Stubs(
             limit_service_pb2_grpc.LimitServiceStub(channel),
+            account_service_pb2_grpc.AccountServiceStub(channel),
+            draw_service_pb2_grpc.DrawServiceStub(channel),
+            event_service_pb2_grpc.EventServiceStub(channel),
             policy_service_pb2_grpc.PolicyServiceStub(channel),
             channel,
         )

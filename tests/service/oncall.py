@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-
-from service.client import Client, HoldlineError
+from holdline.client import Client, HoldlineError
 
 As = Callable[[str], Client]
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import grpc
 import pytest
-from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, policy_service_pb2
+from holdline.client import Client, InvalidRequest
+from holdline.v1 import account_pb2, account_service_pb2, decision_pb2, limit_service_pb2, policy_service_pb2
 from holdline.v1.money_pb2 import Money
 
 from service import bootstrap
 from service.cli.demonstration import Server
-from service.client import Client, InvalidRequest
 from service.storage.verify import verify
 from tests.builders import document
 from tests.service.wire import RAISE, Stubs, assign, facts, fresh, refusal
@@ -99,7 +99,7 @@ def test_an_unknown_account_and_an_unknown_product_are_not_found(stubs: Stubs) -
     nobody = refusal(lambda: stubs.limits.Decide(assign(kind=RAISE, product="", account_id="nobody"), timeout=5))
     nothing = refusal(lambda: stubs.limits.Decide(assign(product="unheard-of"), timeout=5))
     unread = refusal(
-        lambda: stubs.limits.GetAccount(limit_service_pb2.GetAccountRequest(account_id="nobody"), timeout=5)
+        lambda: stubs.accounts.GetAccount(account_service_pb2.GetAccountRequest(account_id="nobody"), timeout=5)
     )
 
     assert (nobody.code, nobody.reason) == (grpc.StatusCode.NOT_FOUND, "ACCOUNT_NOT_FOUND")
@@ -234,7 +234,7 @@ def test_an_unknown_method_is_unimplemented(stubs: Stubs) -> None:
 @pytest.mark.parametrize(
     ("method", "message", "fields"),
     [
-        ("GetAccount", limit_service_pb2.GetAccountRequest(), ("account_id",)),
+        ("GetAccount", account_service_pb2.GetAccountRequest(), ("account_id",)),
         ("ListDecisions", limit_service_pb2.ListDecisionsRequest(account_id="!", page_size=-1, page_token="zz"),
          ("account_id", "page_size", "page_token")),
         ("ListDecisions", limit_service_pb2.ListDecisionsRequest(account_id="a", page_size=1_001), ("page_size",)),
@@ -245,7 +245,8 @@ def test_an_unknown_method_is_unimplemented(stubs: Stubs) -> None:
     ],
 )  # fmt: skip
 def test_reads_name_their_fields_too(stubs: Stubs, method: str, message: Any, fields: tuple[str, ...]) -> None:
-    found = refusal(lambda: getattr(stubs.limits, method)(message, timeout=5))
+    stub = stubs.accounts if method == "GetAccount" else stubs.limits
+    found = refusal(lambda: getattr(stub, method)(message, timeout=5))
 
     assert (found.code, found.fields) == (INVALID, fields)
 
@@ -275,9 +276,11 @@ def test_an_import_at_fault_fails_alone_with_its_fields(
     good = {
         "request_id": fresh(), "account_id": fresh(), "product": "revolving", "limit": _money(100_000), "facts": facts(),
     }  # fmt: skip
-    request = limit_service_pb2.ImportAccountsRequest(accounts=[limit_service_pb2.ImportAccount(**{**good, **said})])
+    request = account_service_pb2.ImportAccountsRequest(
+        accounts=[account_service_pb2.ImportAccount(**{**good, **said})]
+    )
 
-    result = stubs.limits.ImportAccounts(request, timeout=5).results[0]
+    result = stubs.accounts.ImportAccounts(request, timeout=5).results[0]
 
     assert result.error.code == INVALID.value[0]
     assert all(field in result.error.message for field in fields)

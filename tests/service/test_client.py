@@ -11,11 +11,7 @@ import grpc
 import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
-from holdline.v1 import limit_service_pb2, limit_service_pb2_grpc
-from holdline.v1.money_pb2 import Money
-
-from service.cli.demonstration import Server
-from service.client import (
+from holdline.client import (
     AsyncClient,
     Budget,
     Client,
@@ -28,7 +24,11 @@ from service.client import (
     VersionMismatch,
     money,
 )
-from service.client.retry import arguments
+from holdline.client.retry import arguments
+from holdline.v1 import limit_service_pb2, limit_service_pb2_grpc
+from holdline.v1.money_pb2 import Money
+
+from service.cli.demonstration import Server
 from tests.builders import GOOD_FACTS
 from tests.service.wire import fresh
 
@@ -155,7 +155,7 @@ def test_errors_are_typed(server: Server) -> None:
 
 
 def test_a_batch_gives_answers_and_typed_errors_in_order(server: Server) -> None:
-    from service.client import decide
+    from holdline.client import decide
 
     with Client(server.listen) as client:
         results = client.batch(
@@ -203,8 +203,8 @@ class Blocker:
         if name.partition(".")[0] in blocked:
             raise ImportError(f"{name} is the server's")
 sys.meta_path.insert(0, Blocker())
-import service.client
-service.client.Client("127.0.0.1:1").close()
+import holdline.client
+holdline.client.Client("127.0.0.1:1").close()
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
 

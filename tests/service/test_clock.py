@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from holdline.client import Client, HoldlineError
 from holdline.v1.draw_pb2 import HoldState
 from holdline.v1.money_pb2 import Money
 
 from loadtests.injected import sitecustomize
 from service import bootstrap
 from service.cli.demonstration import Server, running_server
-from service.client import Client, HoldlineError
 from service.storage.verify import verify
 from tests.proof.journal import ONCE, wait_until
 from tests.service.command_line import invoked

@@ -3,7 +3,7 @@
 from typing import Any
 
 import grpc
-from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, policy_service_pb2
+from holdline.v1 import account_pb2, account_service_pb2, decision_pb2, limit_service_pb2, policy_service_pb2
 
 from tests.builders import document
 from tests.service.wire import RAISE, Stubs, assign, fresh, refusal
@@ -97,8 +97,8 @@ def test_a_bad_message_ends_a_stream_with_its_violations(stubs: Stubs) -> None:
 def test_an_account_is_read_as_of_the_last_answer(stubs: Stubs) -> None:
     made = stubs.limits.Decide(assign(), timeout=5)
 
-    read = stubs.limits.GetAccount(
-        limit_service_pb2.GetAccountRequest(account_id=made.account.account_id), timeout=5
+    read = stubs.accounts.GetAccount(
+        account_service_pb2.GetAccountRequest(account_id=made.account.account_id), timeout=5
     ).account
 
     assert read == made.account
@@ -133,7 +133,9 @@ def test_evaluating_writes_nothing_and_answers_as_deciding_would(stubs: Stubs) -
 
     evaluated = stubs.limits.Evaluate(evaluate, timeout=5)
     unknown = refusal(
-        lambda: stubs.limits.GetAccount(limit_service_pb2.GetAccountRequest(account_id=request.account_id), timeout=5)
+        lambda: stubs.accounts.GetAccount(
+            account_service_pb2.GetAccountRequest(account_id=request.account_id), timeout=5
+        )
     )
     decided = stubs.limits.Decide(request, timeout=5)
 

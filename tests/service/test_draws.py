@@ -6,13 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from holdline.v1 import decision_pb2, draw_pb2
-from holdline.v1 import limit_service_pb2 as limits
+from holdline.client import Client, errors
+from holdline.client.requests import new_request_id
+from holdline.v1 import decision_pb2, draw_pb2, draw_service_pb2
 from holdline.v1.money_pb2 import Money
 
 from service.cli.demonstration import Server
-from service.client import Client, errors
-from service.client.requests import new_request_id
 from tests.proof.journal import ONCE
 from tests.service.wire import Stubs, assign, fresh, refusal
 
@@ -56,10 +55,12 @@ def test_a_draw_beyond_the_limit_is_declined_recorded_and_told_the_same_at_a_ret
     client: Client, stubs: Stubs, account_id: str
 ) -> None:
     limit = client.account(account_id).limit.minor_units
-    request = limits.AuthorizeDrawRequest(request_id=fresh("d"), account_id=account_id, amount=_yuan(limit + 1))
+    request = draw_service_pb2.AuthorizeDrawRequest(
+        request_id=fresh("d"), account_id=account_id, amount=_yuan(limit + 1)
+    )
 
-    first = refusal(lambda: stubs.limits.AuthorizeDraw(request, timeout=5))
-    again = refusal(lambda: stubs.limits.AuthorizeDraw(request, timeout=5))
+    first = refusal(lambda: stubs.draws.AuthorizeDraw(request, timeout=5))
+    again = refusal(lambda: stubs.draws.AuthorizeDraw(request, timeout=5))
 
     assert (first.code, first.reason) == (FAILED, "LIMIT_EXCEEDED")
     assert first.metadata["available_minor"] == str(limit)
@@ -130,20 +131,20 @@ def test_a_draw_with_a_bad_field_is_refused_and_nothing_is_held(
     client: Client, stubs: Stubs, account_id: str, said: dict[str, object], field: str
 ) -> None:
     good: dict[str, object] = {"request_id": fresh("d"), "account_id": account_id, "amount": _yuan(5)}
-    request = limits.AuthorizeDrawRequest(**{**good, **said})  # type: ignore[arg-type]  # of every type.
+    request = draw_service_pb2.AuthorizeDrawRequest(**{**good, **said})  # type: ignore[arg-type]  # of every type.
 
-    refused = refusal(lambda: stubs.limits.AuthorizeDraw(request, timeout=5))
+    refused = refusal(lambda: stubs.draws.AuthorizeDraw(request, timeout=5))
 
     assert (refused.code, refused.fields) == (INVALID, (field,))
     assert list(client.postings(account_id)) == []
 
 
 def test_an_unknown_account_and_a_bad_hold_id_are_told_apart(stubs: Stubs, account_id: str) -> None:
-    unknown = limits.RecordRepaymentRequest(request_id=fresh("d"), account_id="nobody", amount=_yuan(5))
-    bad = limits.VoidDrawRequest(request_id=fresh("d"), account_id=account_id, hold_id="7")
+    unknown = draw_service_pb2.RecordRepaymentRequest(request_id=fresh("d"), account_id="nobody", amount=_yuan(5))
+    bad = draw_service_pb2.VoidDrawRequest(request_id=fresh("d"), account_id=account_id, hold_id="7")
 
-    assert refusal(lambda: stubs.limits.RecordRepayment(unknown, timeout=5)).reason == "ACCOUNT_NOT_FOUND"
-    assert refusal(lambda: stubs.limits.VoidDraw(bad, timeout=5)).fields == ("hold_id",)
+    assert refusal(lambda: stubs.draws.RecordRepayment(unknown, timeout=5)).reason == "ACCOUNT_NOT_FOUND"
+    assert refusal(lambda: stubs.draws.VoidDraw(bad, timeout=5)).fields == ("hold_id",)
 
 
 def test_many_connections_on_one_account_never_exceed_its_limit(

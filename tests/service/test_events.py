@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.rpc import error_details_pb2
+from holdline.client import Client, errors
+from holdline.client.requests import event
 from holdline.v1 import event_pb2 as ev
 from holdline.v1.account_pb2 import Facts
 from holdline.v1.money_pb2 import Money
 
 from service.cli.demonstration import Server
-from service.client import Client, errors
-from service.client.requests import event
 from tests.proof.journal import ONCE
 from tests.service.wire import Stubs, assign, fresh
 

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from holdline.client import Client, errors
 from holdline.v1 import decision_pb2
 from holdline.v1 import feedback_service_pb2 as pb
 from holdline.v1.money_pb2 import Money
 
 from service.cli.demonstration import Server, running_server
-from service.client import Client, errors
 from tests.proof.journal import ONCE, wait_until
 from tests.service.command_line import invoked
 from tests.service.oncall import As

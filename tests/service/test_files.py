@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from holdline.client import Client, HoldlineError, Retry, Unavailable
 
 from service import bootstrap
 from service.cli.demonstration import Server, running_server
-from service.client import Client, HoldlineError, Retry, Unavailable
 from service.exit_codes import NOT_HERE
 from service.storage.verify import verify
 from tests.proof.journal import wait_until

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from hdrh.histogram import HdrHistogram
+from holdline.client import Client
 
 from loadtests import conductor, report
 from loadtests.audit import Auditor
@@ -24,7 +25,6 @@ from loadtests.result import Latencies, judge, together
 from loadtests.scenario import Rpc, Scenario, load
 from loadtests.traffic import Traffic, take_over
 from service.cli.demonstration import Server
-from service.client import Client
 from tests.service.command_line import invoked
 
 

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 import pytest
+from holdline.client import Client, errors
 from holdline.v1.money_pb2 import Money
 
 from service.cli.demonstration import Server, running_server
-from service.client import Client, errors
 from service.domain.watch import Message, MessageState
 from service.sentry.delivery import Deliverer
 from service.sentry.sinks import Kafka, LinesFile

@@ -7,12 +7,12 @@ import threading
 
 import grpc
 import pytest
+from holdline.client import AsyncClient, Budget, Client, Retry, Unavailable
 from holdline.v1 import decision_pb2
 from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1 import playbook_service_pb2_grpc as grpc_pb
 
 from service.cli.demonstration import Server
-from service.client import AsyncClient, Budget, Client, Retry, Unavailable
 from tests.proof.journal import ONCE, wait_until
 from tests.service.oncall import As, refused
 from tests.service.wire import assign, facts, fresh, refusal

@@ -13,11 +13,11 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from holdline.client import Client, Overloaded, Retry
 from holdline.v1 import limit_service_pb2, limit_service_pb2_grpc
 
 from service import bootstrap
 from service.cli.demonstration import running_server
-from service.client import Client, Overloaded, Retry
 from service.storage.verify import verify
 from tests.proof.journal import Journal, wait_until
 from tests.service.wire import assign, refusal, taken_apart
@@ -216,7 +216,7 @@ def test_a_full_disk_answers_unavailable_and_the_server_goes_on_when_room_return
 
 
 def _send(client: Client, request: limit_service_pb2.DecideRequest) -> str:
-    from service.client import Unavailable
+    from holdline.client import Unavailable
 
     try:
         client.send(request)

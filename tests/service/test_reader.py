@@ -10,12 +10,14 @@ from typing import Any
 import grpc
 import pytest
 import yaml
+from holdline.client import Client
 from holdline.v1 import (
+    draw_service_pb2,
     feedback_service_pb2,
     feedback_service_pb2_grpc,
     limit_service_pb2,
-    outbox_service_pb2,
-    outbox_service_pb2_grpc,
+    notification_service_pb2,
+    notification_service_pb2_grpc,
     playbook_service_pb2,
     playbook_service_pb2_grpc,
     policy_service_pb2,
@@ -24,7 +26,6 @@ from holdline.v1 import (
 )
 
 from service.cli.demonstration import Server
-from service.client import Client
 from service.rpc.methods import METHODS, Shape
 from tests.builders import REFERENCE, document
 from tests.service.wire import ASSIGN, RAISE, Stubs, assign, facts, fresh, refusal
@@ -55,7 +56,7 @@ def _reads(stubs: Stubs, account: str) -> dict[str, Callable[[], object]]:
     playbooks = playbook_service_pb2_grpc.PlaybookServiceStub(stubs.channel)
     runs = run_service_pb2_grpc.RunServiceStub(stubs.channel)
     feedback = feedback_service_pb2_grpc.FeedbackServiceStub(stubs.channel)
-    outbox = outbox_service_pb2_grpc.OutboxServiceStub(stubs.channel)
+    outbox = notification_service_pb2_grpc.NotificationServiceStub(stubs.channel)
     pb, lb, rb, fb = policy_service_pb2, limit_service_pb2, run_service_pb2, feedback_service_pb2
     evaluated = lb.EvaluateRequest(account_id=account, kind=RAISE, facts=facts())
     listed = lb.ListDecisionsRequest(account_id=account)
@@ -64,7 +65,7 @@ def _reads(stubs: Stubs, account: str) -> dict[str, Callable[[], object]]:
         "Evaluate": (limits.Evaluate, evaluated),
         "ListDecisions": (limits.ListDecisions, listed),
         "ExplainDecision": (limits.ExplainDecision, lb.ExplainDecisionRequest(decision_id=decision_id)),
-        "ListPostings": (limits.ListPostings, lb.ListPostingsRequest(account_id=account)),
+        "ListPostings": (stubs.draws.ListPostings, draw_service_pb2.ListPostingsRequest(account_id=account)),
         "ValidatePolicy": (policies.ValidatePolicy, pb.ValidatePolicyRequest(document=document())),
         "GetPolicy": (policies.GetPolicy, pb.GetPolicyRequest(version=REFERENCE)),
         "ListPolicies": (policies.ListPolicies, pb.ListPoliciesRequest()),
@@ -74,7 +75,7 @@ def _reads(stubs: Stubs, account: str) -> dict[str, Callable[[], object]]:
         "ListEntitlements": (runs.ListEntitlements, rb.ListEntitlementsRequest(account_id=account)),
         "GetCase": (feedback.GetCase, fb.GetCaseRequest(case_id="C999")),
         "ListCases": (feedback.ListCases, fb.ListCasesRequest(account_id=account)),
-        "ListMessages": (outbox.ListMessages, outbox_service_pb2.ListMessagesRequest(account_id=account)),
+        "ListMessages": (outbox.ListMessages, notification_service_pb2.ListMessagesRequest(account_id=account)),
     }
     return {name: partial(call, request, timeout=20) for name, (call, request) in asked.items()}
 

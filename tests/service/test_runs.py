@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 import grpc
 import pytest
-from holdline.v1 import limit_service_pb2, run_service_pb2, run_service_pb2_grpc
+from holdline.client import Client, Retry, errors
+from holdline.v1 import account_service_pb2, run_service_pb2, run_service_pb2_grpc
 from holdline.v1 import run_service_pb2 as pb
 from holdline.v1.money_pb2 import Money
 from typer.testing import CliRunner
@@ -21,7 +22,6 @@ from typer.testing import CliRunner
 from service import bootstrap
 from service.cli.demonstration import Server, running_server
 from service.cli.main import app
-from service.client import Client, Retry, errors
 from service.storage.verify import verify
 from tests.proof.journal import ONCE, wait_until
 from tests.service.wire import facts, fresh, refusal
@@ -40,7 +40,7 @@ def take_over(client: Client, count: int, prefix: str, late: int = 0) -> list[st
     names = [f"{prefix}-{number:06d}" for number in range(count)]
     for start in range(0, count, 1_000):
         batch = [
-            limit_service_pb2.ImportAccount(
+            account_service_pb2.ImportAccount(
                 request_id=fresh("i"),
                 account_id=name,
                 product="revolving",

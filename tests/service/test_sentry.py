@@ -5,12 +5,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from holdline.v1 import decision_pb2, limit_service_pb2
+from holdline.client import Client, HoldlineError
+from holdline.v1 import account_service_pb2, decision_pb2, limit_service_pb2
 from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1.money_pb2 import Money
 
 from service.cli.demonstration import Server, running_server
-from service.client import Client, HoldlineError
 from tests.proof.journal import wait_until
 from tests.service.test_playbooks import alerts
 from tests.service.wire import ASSIGN, assign, facts, fresh
@@ -123,7 +123,7 @@ def _killed(server: Server) -> int:
 def _import(client: Client, names: list[str]) -> None:
     for start in range(0, len(names), 500):
         rows = [
-            limit_service_pb2.ImportAccount(
+            account_service_pb2.ImportAccount(
                 request_id=fresh("r"), account_id=name, product="revolving",
                 limit=Money(minor_units=1_000_000, currency_code="CNY"),
                 facts=facts(dpd_now=40, late_months_12m=9, payment_ratio_bp=0),

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from holdline.client import Client, errors, money
 from typer.testing import CliRunner
 
 from service.cli.demonstration import Server
 from service.cli.main import app
 from service.cli.story import WORDS
-from service.client import Client, errors, money
 from tests.service.wire import Stubs, assign, fresh
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from holdline.client import Client, errors
+from holdline.client.requests import raise_until
 from holdline.v1 import decision_pb2
 from holdline.v1.money_pb2 import Money
 
 from service.cli.demonstration import Server
-from service.client import Client, errors
-from service.client.requests import raise_until
 from tests.proof.journal import ONCE
 from tests.service.oncall import As
 from tests.service.wire import Stubs, assign

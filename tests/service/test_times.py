@@ -10,8 +10,8 @@ from google.protobuf import descriptor_pool, message_factory, timestamp_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+from holdline.v1 import account_service_pb2, event_service_pb2
 from holdline.v1 import event_pb2 as ev
-from holdline.v1 import limit_service_pb2
 
 from service.rpc.methods import METHODS, Shape
 from tests.service.wire import Stubs, assign, fresh
@@ -155,8 +155,8 @@ def test_events_of_impossible_times_leave_their_neighbours_alone(stubs: Stubs) -
     good = timestamp_pb2.Timestamp(seconds=NOW_SECONDS)
     mixed = [one for bad in times for one in (bad, good)]
 
-    results = stubs.limits.RecordEvents(
-        limit_service_pb2.RecordEventsRequest(
+    results = stubs.events.RecordEvents(
+        event_service_pb2.RecordEventsRequest(
             events=[
                 ev.Event(account_id=account_id, event_id=fresh("e"), occurred_at=at, enquiry=ev.Enquiry())
                 for at in mixed
@@ -167,5 +167,5 @@ def test_events_of_impossible_times_leave_their_neighbours_alone(stubs: Stubs) -
 
     invalid = grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert [result.error.code for result in results] == [invalid, 0] * len(BAD_TIMES)
-    account = stubs.limits.GetAccount(limit_service_pb2.GetAccountRequest(account_id=account_id), timeout=5).account
+    account = stubs.accounts.GetAccount(account_service_pb2.GetAccountRequest(account_id=account_id), timeout=5).account
     assert account.facts.enquiries_30d == len(BAD_TIMES)

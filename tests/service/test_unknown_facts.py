@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from holdline.client import Client, money
 
 from service.bootstrap import make_control
 from service.cli.demonstration import Server, running_server
-from service.client import Client, money
 from service.domain.decision import Decided, Kind
 from service.domain.explain import explain, summaries
 from service.domain.mode import NORMAL

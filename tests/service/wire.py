@@ -6,7 +6,16 @@ from typing import Any, NamedTuple, cast
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
-from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, limit_service_pb2_grpc, policy_service_pb2_grpc
+from holdline.v1 import (
+    account_pb2,
+    account_service_pb2_grpc,
+    decision_pb2,
+    draw_service_pb2_grpc,
+    event_service_pb2_grpc,
+    limit_service_pb2,
+    limit_service_pb2_grpc,
+    policy_service_pb2_grpc,
+)
 from holdline.v1.money_pb2 import Money
 
 from tests.builders import GOOD_FACTS
@@ -18,6 +27,9 @@ _numbers = itertools.count()
 
 class Stubs(NamedTuple):
     limits: limit_service_pb2_grpc.LimitServiceStub
+    accounts: account_service_pb2_grpc.AccountServiceStub
+    draws: draw_service_pb2_grpc.DrawServiceStub
+    events: event_service_pb2_grpc.EventServiceStub
     policies: policy_service_pb2_grpc.PolicyServiceStub
     channel: grpc.Channel
 

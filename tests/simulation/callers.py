@@ -8,26 +8,27 @@ from typing import NamedTuple
 
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
-from holdline.v1 import decision_pb2, draw_pb2, limit_service_pb2, playbook_service_pb2
+from holdline.v1 import decision_pb2, draw_pb2, draw_service_pb2, limit_service_pb2, playbook_service_pb2
 from holdline.v1.money_pb2 import Money
 
 from service.engine.ports import Answer, Call
 from service.rpc.methods import INDEX_OF
 
 LIMITS = "/holdline.v1.LimitService/"
+DRAWS = "/holdline.v1.DrawService/"
 PLAYBOOKS = "/holdline.v1.PlaybookService/"
 DECIDE = INDEX_OF[f"{LIMITS}Decide"]
-AUTHORIZE = INDEX_OF[f"{LIMITS}AuthorizeDraw"]
-CAPTURE = INDEX_OF[f"{LIMITS}CaptureDraw"]
-REPAY = INDEX_OF[f"{LIMITS}RecordRepayment"]
+AUTHORIZE = INDEX_OF[f"{DRAWS}AuthorizeDraw"]
+CAPTURE = INDEX_OF[f"{DRAWS}CaptureDraw"]
+REPAY = INDEX_OF[f"{DRAWS}RecordRepayment"]
 ACTIVATE = INDEX_OF[f"{PLAYBOOKS}ActivatePlaybook"]
 DEACTIVATE = INDEX_OF[f"{PLAYBOOKS}DeactivatePlaybook"]
 RESPONSES: dict[int, type[Message]] = {
-    DECIDE: limit_service_pb2.DecideResponse, AUTHORIZE: limit_service_pb2.AuthorizeDrawResponse,
-    CAPTURE: limit_service_pb2.CaptureDrawResponse, REPAY: limit_service_pb2.RecordRepaymentResponse,
+    DECIDE: limit_service_pb2.DecideResponse, AUTHORIZE: draw_service_pb2.AuthorizeDrawResponse,
+    CAPTURE: draw_service_pb2.CaptureDrawResponse, REPAY: draw_service_pb2.RecordRepaymentResponse,
     ACTIVATE: playbook_service_pb2.ActivatePlaybookResponse, DEACTIVATE: playbook_service_pb2.DeactivatePlaybookResponse,
 }  # fmt: skip
-CAPTURES, REPAYMENTS = limit_service_pb2.CaptureDrawRequest, limit_service_pb2.RecordRepaymentRequest
+CAPTURES, REPAYMENTS = draw_service_pb2.CaptureDrawRequest, draw_service_pb2.RecordRepaymentRequest
 ACCOUNTS = ("a-1", "a-2", "a-3")
 FAR_US = 1 << 62
 
@@ -101,7 +102,7 @@ class Books:
     def _authorisation(self, key: str) -> tuple[int, Message]:
         amount = Money(minor_units=self._rng.randrange(100_000, 600_000), currency_code="CNY")
         account_id = self._rng.choice(ACCOUNTS)
-        return AUTHORIZE, limit_service_pb2.AuthorizeDrawRequest(
+        return AUTHORIZE, draw_service_pb2.AuthorizeDrawRequest(
             request_id=key, account_id=account_id, amount=amount, ttl_seconds=2_592_000
         )
 
@@ -110,13 +111,13 @@ class Books:
             return self._authorisation(key)
         account_id, hold_id, authorised = self._rng.choice(self.holds)
         amount = Money(minor_units=self._rng.randrange(1, authorised + 1), currency_code="CNY")
-        return CAPTURE, limit_service_pb2.CaptureDrawRequest(
+        return CAPTURE, draw_service_pb2.CaptureDrawRequest(
             request_id=key, account_id=account_id, hold_id=hold_id, amount=amount, is_final=self._rng.random() < 0.5
         )
 
     def _repayment(self, key: str) -> tuple[int, Message]:
         amount = Money(minor_units=self._rng.randrange(1, 200_000), currency_code="CNY")
-        return REPAY, limit_service_pb2.RecordRepaymentRequest(
+        return REPAY, draw_service_pb2.RecordRepaymentRequest(
             request_id=key, account_id=self._rng.choice(ACCOUNTS), amount=amount
         )
 

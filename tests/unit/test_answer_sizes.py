@@ -8,7 +8,14 @@ import grpc
 import pytest
 import yaml
 from google.rpc import error_details_pb2, status_pb2
-from holdline.v1 import account_pb2, decision_pb2, limit_service_pb2, policy_service_pb2
+from holdline.v1 import (
+    account_pb2,
+    account_service_pb2,
+    decision_pb2,
+    event_service_pb2,
+    limit_service_pb2,
+    policy_service_pb2,
+)
 
 from service import bootstrap, telemetry
 from service.engine.ports import Answer, Call
@@ -23,6 +30,18 @@ from tests.service.wire import RAISE, assign, facts, fresh
 
 CLIENT_BYTES_MAX = 4 << 20
 """What gRPC clients take by default."""
+MODULES: dict[str, Any] = {
+    "BatchDecide": limit_service_pb2,
+    "ImportAccounts": account_service_pb2,
+    "RecordEvents": event_service_pb2,
+    "StreamDecisions": limit_service_pb2,
+}
+SERVICES = {
+    "BatchDecide": "LimitService",
+    "ImportAccounts": "AccountService",
+    "RecordEvents": "EventService",
+    "StreamDecisions": "LimitService",
+}
 BAD = facts(dpd_now=90, misuse_flags=3, enquiries_30d=40, bureau_score=310, identity_level=0, payment_ratio_bp=0)
 
 
@@ -107,10 +126,10 @@ def test_a_batch_of_nothing_but_mistakes_is_answered_item_by_item_within_bounds(
     if path == "RecordEvents":
         items = [{"event_id": f"{name}{place}", "account_id": "?" * 64} for place in range(BATCH_ITEMS_MAX)]
     field = {"ImportAccounts": "accounts", "RecordEvents": "events"}.get(path, "requests")
-    request = getattr(limit_service_pb2, f"{path}Request")(**{field: items})
+    request = getattr(MODULES[path], f"{path}Request")(**{field: items})
 
-    answer = ask(engine, f"LimitService/{path}", request.SerializeToString())
-    results = getattr(limit_service_pb2, f"{path}Response").FromString(answer.body).results
+    answer = ask(engine, f"{SERVICES[path]}/{path}", request.SerializeToString())
+    results = getattr(MODULES[path], f"{path}Response").FromString(answer.body).results
 
     assert (answer.code, len(results)) == (0, BATCH_ITEMS_MAX)
     assert {result.error.code for result in results} == {grpc.StatusCode.INVALID_ARGUMENT.value[0]}
@@ -126,9 +145,9 @@ def test_repeated_ids_are_one_refusal_of_bounded_size(engine: Engine, path: str,
         if path == "RecordEvents"
         else {"request_id": "x" * 64, "account_id": "a"}
     )
-    request = getattr(limit_service_pb2, f"{path}Request")(**{field: [item] * count})
+    request = getattr(MODULES[path], f"{path}Request")(**{field: [item] * count})
 
-    answer = ask(engine, f"LimitService/{path}", request.SerializeToString())
+    answer = ask(engine, f"{SERVICES[path]}/{path}", request.SerializeToString())
     info = error_details_pb2.ErrorInfo()
     status_pb2.Status.FromString(answer.body).details[0].Unpack(info)
 

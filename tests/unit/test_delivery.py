@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from holdline.client import Client
 
 from service.cli.demonstration import running_server
-from service.client import Client
 from service.domain.watch import Message, MessageState
 from service.sentry.delivery import PAUSE_US_FIRST, PAUSE_US_MAX, Deliverer
 from service.sentry.sinks import Webhook, signature

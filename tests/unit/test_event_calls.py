@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 import pytest
-from holdline.v1 import event_pb2, limit_service_pb2
+from holdline.client.requests import event
+from holdline.v1 import event_pb2, event_service_pb2
 from holdline.v1.account_pb2 import Facts
 from holdline.v1.money_pb2 import Money
 
 from service.bootstrap import ZoneCalendar
-from service.client.requests import event
 from service.domain.book import Answered
 from service.domain.errors import AccountNotFound, HoldlineError, InvalidRequest
 from service.domain.event import TAKEN, TAKEN_BEFORE, EventCommand
@@ -29,7 +29,7 @@ CALLS = EventCalls(ZoneCalendar("UTC"))
 
 
 def _work(*events: event_pb2.Event) -> Work:
-    body = limit_service_pb2.RecordEventsRequest(events=events).SerializeToString()
+    body = event_service_pb2.RecordEventsRequest(events=events).SerializeToString()
     return CALLS.work("RecordEvents", Call(0, "feed", 1 << 62, "", body))
 
 
@@ -74,7 +74,7 @@ def test_results_parse_to_what_was_answered_whatever_the_length_of_the_id() -> N
         AccountNotFound(account_id="acc-1"),
     ]
 
-    results = limit_service_pb2.RecordEventsResponse.FromString(CALLS.response("", work, answers)).results
+    results = event_service_pb2.RecordEventsResponse.FromString(CALLS.response("", work, answers)).results
 
     assert [result.event_id for result in results] == work.request_ids
     assert [result.replayed for result in results] == [False] * len(event_ids) + [True, False]

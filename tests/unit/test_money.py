@@ -4,7 +4,15 @@ import pytest
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.rpc import status_pb2
-from holdline.v1 import decision_pb2, event_pb2, feedback_service_pb2, limit_service_pb2
+from holdline.v1 import (
+    account_service_pb2,
+    decision_pb2,
+    draw_service_pb2,
+    event_pb2,
+    event_service_pb2,
+    feedback_service_pb2,
+    limit_service_pb2,
+)
 from holdline.v1.money_pb2 import Money
 from iso4217 import raw_table
 
@@ -14,6 +22,7 @@ from service.domain.currencies import EXPONENTS
 from service.domain.errors import InvalidRequest
 from service.domain.money import display, is_currency
 from service.engine.desk import PolicyOrder
+from service.rpc import contract
 from service.storage.memory import MemoryStore
 from tests.builders import REFERENCE, Bench, document, settings
 from tests.in_process import Send, fields_of, sender
@@ -90,14 +99,14 @@ def _amounts(message: Descriptor, path: tuple[str, ...] = ()) -> list[tuple[str,
 
 
 TAKING = (
-    limit_service_pb2.DecideRequest, limit_service_pb2.EvaluateRequest, limit_service_pb2.ImportAccount,
-    limit_service_pb2.GrantTemporaryRaiseRequest, limit_service_pb2.AuthorizeDrawRequest,
-    limit_service_pb2.CaptureDrawRequest, limit_service_pb2.RecordRepaymentRequest, event_pb2.Event,
+    limit_service_pb2.DecideRequest, limit_service_pb2.EvaluateRequest, account_service_pb2.ImportAccount,
+    account_service_pb2.GrantTemporaryRaiseRequest, draw_service_pb2.AuthorizeDrawRequest,
+    draw_service_pb2.CaptureDrawRequest, draw_service_pb2.RecordRepaymentRequest, event_pb2.Event,
     feedback_service_pb2.SubmitAppealRequest, feedback_service_pb2.ResolveAppealRequest,
 )  # fmt: skip
 METHOD = {
-    limit_service_pb2.ImportAccount: "ImportAccounts", event_pb2.Event: "RecordEvents",
-    limit_service_pb2.RecordRepaymentRequest: "RecordRepayment",
+    account_service_pb2.ImportAccount: "ImportAccounts", event_pb2.Event: "RecordEvents",
+    draw_service_pb2.RecordRepaymentRequest: "RecordRepayment",
 }  # fmt: skip
 CASES = [(kind, path) for kind in TAKING for path in _amounts(kind.DESCRIPTOR)]
 
@@ -136,26 +145,26 @@ def test_every_amount_of_the_contract_is_refused_in_what_is_no_currency(
 ) -> None:
     for code in ("XTS", "ABC", "cny", ""):
         request = _with_amount(kind, path, code)
-        if isinstance(request, limit_service_pb2.ImportAccount):
-            request = limit_service_pb2.ImportAccountsRequest(accounts=[request])
+        if isinstance(request, account_service_pb2.ImportAccount):
+            request = account_service_pb2.ImportAccountsRequest(accounts=[request])
         elif isinstance(request, event_pb2.Event):
-            request = limit_service_pb2.RecordEventsRequest(events=[request])
+            request = event_service_pb2.RecordEventsRequest(events=[request])
         answer = send(METHOD.get(kind, kind.__name__.removesuffix("Request")), request, "tests")
 
-        if kind is limit_service_pb2.ImportAccount:
-            status = limit_service_pb2.ImportAccountsResponse.FromString(answer.body).results[0].error
+        if kind is account_service_pb2.ImportAccount:
+            status = account_service_pb2.ImportAccountsResponse.FromString(answer.body).results[0].error
         elif kind is event_pb2.Event:
-            status = limit_service_pb2.RecordEventsResponse.FromString(answer.body).results[0].error
+            status = event_service_pb2.RecordEventsResponse.FromString(answer.body).results[0].error
         else:
             status = status_pb2.Status.FromString(answer.body)
         assert f"{'.'.join(path)}.currency_code" in fields_of(status), status
 
 
 def test_every_request_that_has_an_amount_is_tried() -> None:
-    inner = {kind.DESCRIPTOR.name for kind in (limit_service_pb2.ImportAccount, event_pb2.Event)}
+    inner = {kind.DESCRIPTOR.name for kind in (account_service_pb2.ImportAccount, event_pb2.Event)}
     tried = {kind.DESCRIPTOR.name for kind in TAKING}
     having = {
-        name for file in (limit_service_pb2, feedback_service_pb2)
+        name for file in contract.FILES
         for name, message in file.DESCRIPTOR.message_types_by_name.items() if name.endswith("Request")
         and any(not path or path[0] not in ("requests", "accounts", "events") for path in _amounts(message))
     }  # fmt: skip

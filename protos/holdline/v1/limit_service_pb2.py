@@ -25,92 +25,43 @@ _sym_db = _symbol_database.Default()
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from holdline.v1 import account_pb2 as holdline_dot_v1_dot_account__pb2
 from holdline.v1 import decision_pb2 as holdline_dot_v1_dot_decision__pb2
-from holdline.v1 import draw_pb2 as holdline_dot_v1_dot_draw__pb2
-from holdline.v1 import event_pb2 as holdline_dot_v1_dot_event__pb2
-from holdline.v1 import money_pb2 as holdline_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdline/v1/limit_service.proto\x12\x0bholdline.v1\x1a\x17google/rpc/status.proto\x1a\x19holdline/v1/account.proto\x1a\x1aholdline/v1/decision.proto\x1a\x16holdline/v1/draw.proto\x1a\x17holdline/v1/event.proto\x1a\x17holdline/v1/money.proto\"\xe4\x01\n\rDecideRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.holdline.v1.DecisionKind\x12!\n\x05\x66\x61\x63ts\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Facts\x12\x18\n\x10\x65xpected_version\x18\x06 \x01(\x03\x12\x34\n\x0ftemporary_raise\x18\x07 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\"r\n\x0e\x44\x65\x63ideResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xe1\x01\n\x0f\x45valuateRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.holdline.v1.DecisionKind\x12!\n\x05\x66\x61\x63ts\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Facts\x12\x16\n\x0epolicy_version\x18\x05 \x01(\t\x12\x0f\n\x07mode_id\x18\x06 \x01(\t\x12\x34\n\x0ftemporary_raise\x18\x07 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\"\x94\x01\n\x10\x45valuateResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x30\n\rcontributions\x18\x03 \x03(\x0b\x32\x19.holdline.v1.Contribution\"B\n\x12\x42\x61tchDecideRequest\x12,\n\x08requests\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.DecideRequest\"s\n\x11\x42\x61tchDecideResult\x12/\n\x08response\x18\x01 \x01(\x0b\x32\x1b.holdline.v1.DecideResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"F\n\x13\x42\x61tchDecideResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.holdline.v1.BatchDecideResult\"F\n\x16StreamDecisionsRequest\x12,\n\x08requests\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.DecideRequest\"\x8b\x01\n\x15StreamDecisionsResult\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x08response\x18\x02 \x01(\x0b\x32\x1b.holdline.v1.DecideResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"N\n\x17StreamDecisionsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".holdline.v1.StreamDecisionsResult\"\xb7\x01\n\rImportAccount\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12!\n\x05limit\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12\'\n\x0boutstanding\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Money\x12!\n\x05\x66\x61\x63ts\x18\x06 \x01(\x0b\x32\x12.holdline.v1.Facts\"E\n\x15ImportAccountsRequest\x12,\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.ImportAccount\"I\n\x16ImportAccountsResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.holdline.v1.BatchDecideResult\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\";\n\x12GetAccountResponse\x12%\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Account\"Q\n\x14ListDecisionsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x15ListDecisionsResponse\x12(\n\tdecisions\x18\x01 \x03(\x0b\x32\x15.holdline.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x16\x45xplainDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\"\xab\x02\n\x17\x45xplainDecisionResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12\x30\n\rcontributions\x18\x02 \x03(\x0b\x32\x19.holdline.v1.Contribution\x12*\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x18.holdline.v1.RuleFinding\x12#\n\x06\x61\x64vice\x18\x04 \x03(\x0b\x32\x13.holdline.v1.Advice\x12\x12\n\nsummary_zh\x18\x05 \x01(\t\x12\x12\n\nsummary_en\x18\x06 \x01(\t\x12\x16\n\x0e\x61sk_again_from\x18\x07 \x01(\t\x12\x11\n\tadvice_zh\x18\x08 \x01(\t\x12\x11\n\tadvice_en\x18\t \x01(\t\"w\n\x14\x41uthorizeDrawRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x13\n\x0bttl_seconds\x18\x04 \x01(\x05\"P\n\x15\x41uthorizeDrawResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x83\x01\n\x12\x43\x61ptureDrawRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\"\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x10\n\x08is_final\x18\x05 \x01(\x08\"N\n\x13\x43\x61ptureDrawResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"J\n\x0fVoidDrawRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\"K\n\x10VoidDrawResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"d\n\x16RecordRepaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.holdline.v1.Money\"R\n\x17RecordRepaymentResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"5\n\x0eGetHoldRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07hold_id\x18\x02 \x01(\t\"2\n\x0fGetHoldResponse\x12\x1f\n\x04hold\x18\x01 \x01(\x0b\x32\x11.holdline.v1.Hold\"P\n\x13ListPostingsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x14ListPostingsResponse\x12&\n\x08postings\x18\x01 \x03(\x0b\x32\x14.holdline.v1.Posting\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x13RecordEventsRequest\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.holdline.v1.Event\"A\n\x14RecordEventsResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.holdline.v1.EventResult\"9\n\x13StreamEventsRequest\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.holdline.v1.Event\"A\n\x14StreamEventsResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.holdline.v1.EventResult\"z\n\x1aGrantTemporaryRaiseRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x34\n\x0ftemporary_raise\x18\x03 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\"\x7f\n\x1bGrantTemporaryRaiseResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x10\n\x08replayed\x18\x03 \x01(\x08\x32\xb2\x0b\n\x0cLimitService\x12\x41\n\x06\x44\x65\x63ide\x12\x1a.holdline.v1.DecideRequest\x1a\x1b.holdline.v1.DecideResponse\x12G\n\x08\x45valuate\x12\x1c.holdline.v1.EvaluateRequest\x1a\x1d.holdline.v1.EvaluateResponse\x12P\n\x0b\x42\x61tchDecide\x12\x1f.holdline.v1.BatchDecideRequest\x1a .holdline.v1.BatchDecideResponse\x12`\n\x0fStreamDecisions\x12#.holdline.v1.StreamDecisionsRequest\x1a$.holdline.v1.StreamDecisionsResponse(\x01\x30\x01\x12Y\n\x0eImportAccounts\x12\".holdline.v1.ImportAccountsRequest\x1a#.holdline.v1.ImportAccountsResponse\x12M\n\nGetAccount\x12\x1e.holdline.v1.GetAccountRequest\x1a\x1f.holdline.v1.GetAccountResponse\x12V\n\rListDecisions\x12!.holdline.v1.ListDecisionsRequest\x1a\".holdline.v1.ListDecisionsResponse\x12\\\n\x0f\x45xplainDecision\x12#.holdline.v1.ExplainDecisionRequest\x1a$.holdline.v1.ExplainDecisionResponse\x12V\n\rAuthorizeDraw\x12!.holdline.v1.AuthorizeDrawRequest\x1a\".holdline.v1.AuthorizeDrawResponse\x12P\n\x0b\x43\x61ptureDraw\x12\x1f.holdline.v1.CaptureDrawRequest\x1a .holdline.v1.CaptureDrawResponse\x12G\n\x08VoidDraw\x12\x1c.holdline.v1.VoidDrawRequest\x1a\x1d.holdline.v1.VoidDrawResponse\x12\\\n\x0fRecordRepayment\x12#.holdline.v1.RecordRepaymentRequest\x1a$.holdline.v1.RecordRepaymentResponse\x12\x44\n\x07GetHold\x12\x1b.holdline.v1.GetHoldRequest\x1a\x1c.holdline.v1.GetHoldResponse\x12S\n\x0cListPostings\x12 .holdline.v1.ListPostingsRequest\x1a!.holdline.v1.ListPostingsResponse\x12S\n\x0cRecordEvents\x12 .holdline.v1.RecordEventsRequest\x1a!.holdline.v1.RecordEventsResponse\x12h\n\x13GrantTemporaryRaise\x12\'.holdline.v1.GrantTemporaryRaiseRequest\x1a(.holdline.v1.GrantTemporaryRaiseResponse\x12W\n\x0cStreamEvents\x12 .holdline.v1.StreamEventsRequest\x1a!.holdline.v1.StreamEventsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdline/v1/limit_service.proto\x12\x0bholdline.v1\x1a\x17google/rpc/status.proto\x1a\x19holdline/v1/account.proto\x1a\x1aholdline/v1/decision.proto\"\xe4\x01\n\rDecideRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.holdline.v1.DecisionKind\x12!\n\x05\x66\x61\x63ts\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Facts\x12\x18\n\x10\x65xpected_version\x18\x06 \x01(\x03\x12\x34\n\x0ftemporary_raise\x18\x07 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\"r\n\x0e\x44\x65\x63ideResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xe1\x01\n\x0f\x45valuateRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.holdline.v1.DecisionKind\x12!\n\x05\x66\x61\x63ts\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Facts\x12\x16\n\x0epolicy_version\x18\x05 \x01(\t\x12\x0f\n\x07mode_id\x18\x06 \x01(\t\x12\x34\n\x0ftemporary_raise\x18\x07 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\"\x94\x01\n\x10\x45valuateResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x30\n\rcontributions\x18\x03 \x03(\x0b\x32\x19.holdline.v1.Contribution\"B\n\x12\x42\x61tchDecideRequest\x12,\n\x08requests\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.DecideRequest\"s\n\x11\x42\x61tchDecideResult\x12/\n\x08response\x18\x01 \x01(\x0b\x32\x1b.holdline.v1.DecideResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"F\n\x13\x42\x61tchDecideResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.holdline.v1.BatchDecideResult\"F\n\x16StreamDecisionsRequest\x12,\n\x08requests\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.DecideRequest\"\x8b\x01\n\x15StreamDecisionsResult\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x08response\x18\x02 \x01(\x0b\x32\x1b.holdline.v1.DecideResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"N\n\x17StreamDecisionsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".holdline.v1.StreamDecisionsResult\"Q\n\x14ListDecisionsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x15ListDecisionsResponse\x12(\n\tdecisions\x18\x01 \x03(\x0b\x32\x15.holdline.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x16\x45xplainDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\"\xab\x02\n\x17\x45xplainDecisionResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12\x30\n\rcontributions\x18\x02 \x03(\x0b\x32\x19.holdline.v1.Contribution\x12*\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x18.holdline.v1.RuleFinding\x12#\n\x06\x61\x64vice\x18\x04 \x03(\x0b\x32\x13.holdline.v1.Advice\x12\x12\n\nsummary_zh\x18\x05 \x01(\t\x12\x12\n\nsummary_en\x18\x06 \x01(\t\x12\x16\n\x0e\x61sk_again_from\x18\x07 \x01(\t\x12\x11\n\tadvice_zh\x18\x08 \x01(\t\x12\x11\n\tadvice_en\x18\t \x01(\t2\x84\x04\n\x0cLimitService\x12\x41\n\x06\x44\x65\x63ide\x12\x1a.holdline.v1.DecideRequest\x1a\x1b.holdline.v1.DecideResponse\x12G\n\x08\x45valuate\x12\x1c.holdline.v1.EvaluateRequest\x1a\x1d.holdline.v1.EvaluateResponse\x12P\n\x0b\x42\x61tchDecide\x12\x1f.holdline.v1.BatchDecideRequest\x1a .holdline.v1.BatchDecideResponse\x12`\n\x0fStreamDecisions\x12#.holdline.v1.StreamDecisionsRequest\x1a$.holdline.v1.StreamDecisionsResponse(\x01\x30\x01\x12V\n\rListDecisions\x12!.holdline.v1.ListDecisionsRequest\x1a\".holdline.v1.ListDecisionsResponse\x12\\\n\x0f\x45xplainDecision\x12#.holdline.v1.ExplainDecisionRequest\x1a$.holdline.v1.ExplainDecisionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.limit_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECIDEREQUEST']._serialized_start=203
-  _globals['_DECIDEREQUEST']._serialized_end=431
-  _globals['_DECIDERESPONSE']._serialized_start=433
-  _globals['_DECIDERESPONSE']._serialized_end=547
-  _globals['_EVALUATEREQUEST']._serialized_start=550
-  _globals['_EVALUATEREQUEST']._serialized_end=775
-  _globals['_EVALUATERESPONSE']._serialized_start=778
-  _globals['_EVALUATERESPONSE']._serialized_end=926
-  _globals['_BATCHDECIDEREQUEST']._serialized_start=928
-  _globals['_BATCHDECIDEREQUEST']._serialized_end=994
-  _globals['_BATCHDECIDERESULT']._serialized_start=996
-  _globals['_BATCHDECIDERESULT']._serialized_end=1111
-  _globals['_BATCHDECIDERESPONSE']._serialized_start=1113
-  _globals['_BATCHDECIDERESPONSE']._serialized_end=1183
-  _globals['_STREAMDECISIONSREQUEST']._serialized_start=1185
-  _globals['_STREAMDECISIONSREQUEST']._serialized_end=1255
-  _globals['_STREAMDECISIONSRESULT']._serialized_start=1258
-  _globals['_STREAMDECISIONSRESULT']._serialized_end=1397
-  _globals['_STREAMDECISIONSRESPONSE']._serialized_start=1399
-  _globals['_STREAMDECISIONSRESPONSE']._serialized_end=1477
-  _globals['_IMPORTACCOUNT']._serialized_start=1480
-  _globals['_IMPORTACCOUNT']._serialized_end=1663
-  _globals['_IMPORTACCOUNTSREQUEST']._serialized_start=1665
-  _globals['_IMPORTACCOUNTSREQUEST']._serialized_end=1734
-  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_start=1736
-  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_end=1809
-  _globals['_GETACCOUNTREQUEST']._serialized_start=1811
-  _globals['_GETACCOUNTREQUEST']._serialized_end=1850
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=1852
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=1911
-  _globals['_LISTDECISIONSREQUEST']._serialized_start=1913
-  _globals['_LISTDECISIONSREQUEST']._serialized_end=1994
-  _globals['_LISTDECISIONSRESPONSE']._serialized_start=1996
-  _globals['_LISTDECISIONSRESPONSE']._serialized_end=2086
-  _globals['_EXPLAINDECISIONREQUEST']._serialized_start=2088
-  _globals['_EXPLAINDECISIONREQUEST']._serialized_end=2133
-  _globals['_EXPLAINDECISIONRESPONSE']._serialized_start=2136
-  _globals['_EXPLAINDECISIONRESPONSE']._serialized_end=2435
-  _globals['_AUTHORIZEDRAWREQUEST']._serialized_start=2437
-  _globals['_AUTHORIZEDRAWREQUEST']._serialized_end=2556
-  _globals['_AUTHORIZEDRAWRESPONSE']._serialized_start=2558
-  _globals['_AUTHORIZEDRAWRESPONSE']._serialized_end=2638
-  _globals['_CAPTUREDRAWREQUEST']._serialized_start=2641
-  _globals['_CAPTUREDRAWREQUEST']._serialized_end=2772
-  _globals['_CAPTUREDRAWRESPONSE']._serialized_start=2774
-  _globals['_CAPTUREDRAWRESPONSE']._serialized_end=2852
-  _globals['_VOIDDRAWREQUEST']._serialized_start=2854
-  _globals['_VOIDDRAWREQUEST']._serialized_end=2928
-  _globals['_VOIDDRAWRESPONSE']._serialized_start=2930
-  _globals['_VOIDDRAWRESPONSE']._serialized_end=3005
-  _globals['_RECORDREPAYMENTREQUEST']._serialized_start=3007
-  _globals['_RECORDREPAYMENTREQUEST']._serialized_end=3107
-  _globals['_RECORDREPAYMENTRESPONSE']._serialized_start=3109
-  _globals['_RECORDREPAYMENTRESPONSE']._serialized_end=3191
-  _globals['_GETHOLDREQUEST']._serialized_start=3193
-  _globals['_GETHOLDREQUEST']._serialized_end=3246
-  _globals['_GETHOLDRESPONSE']._serialized_start=3248
-  _globals['_GETHOLDRESPONSE']._serialized_end=3298
-  _globals['_LISTPOSTINGSREQUEST']._serialized_start=3300
-  _globals['_LISTPOSTINGSREQUEST']._serialized_end=3380
-  _globals['_LISTPOSTINGSRESPONSE']._serialized_start=3382
-  _globals['_LISTPOSTINGSRESPONSE']._serialized_end=3469
-  _globals['_RECORDEVENTSREQUEST']._serialized_start=3471
-  _globals['_RECORDEVENTSREQUEST']._serialized_end=3528
-  _globals['_RECORDEVENTSRESPONSE']._serialized_start=3530
-  _globals['_RECORDEVENTSRESPONSE']._serialized_end=3595
-  _globals['_STREAMEVENTSREQUEST']._serialized_start=3597
-  _globals['_STREAMEVENTSREQUEST']._serialized_end=3654
-  _globals['_STREAMEVENTSRESPONSE']._serialized_start=3656
-  _globals['_STREAMEVENTSRESPONSE']._serialized_end=3721
-  _globals['_GRANTTEMPORARYRAISEREQUEST']._serialized_start=3723
-  _globals['_GRANTTEMPORARYRAISEREQUEST']._serialized_end=3845
-  _globals['_GRANTTEMPORARYRAISERESPONSE']._serialized_start=3847
-  _globals['_GRANTTEMPORARYRAISERESPONSE']._serialized_end=3974
-  _globals['_LIMITSERVICE']._serialized_start=3977
-  _globals['_LIMITSERVICE']._serialized_end=5435
+  _globals['_DECIDEREQUEST']._serialized_start=129
+  _globals['_DECIDEREQUEST']._serialized_end=357
+  _globals['_DECIDERESPONSE']._serialized_start=359
+  _globals['_DECIDERESPONSE']._serialized_end=473
+  _globals['_EVALUATEREQUEST']._serialized_start=476
+  _globals['_EVALUATEREQUEST']._serialized_end=701
+  _globals['_EVALUATERESPONSE']._serialized_start=704
+  _globals['_EVALUATERESPONSE']._serialized_end=852
+  _globals['_BATCHDECIDEREQUEST']._serialized_start=854
+  _globals['_BATCHDECIDEREQUEST']._serialized_end=920
+  _globals['_BATCHDECIDERESULT']._serialized_start=922
+  _globals['_BATCHDECIDERESULT']._serialized_end=1037
+  _globals['_BATCHDECIDERESPONSE']._serialized_start=1039
+  _globals['_BATCHDECIDERESPONSE']._serialized_end=1109
+  _globals['_STREAMDECISIONSREQUEST']._serialized_start=1111
+  _globals['_STREAMDECISIONSREQUEST']._serialized_end=1181
+  _globals['_STREAMDECISIONSRESULT']._serialized_start=1184
+  _globals['_STREAMDECISIONSRESULT']._serialized_end=1323
+  _globals['_STREAMDECISIONSRESPONSE']._serialized_start=1325
+  _globals['_STREAMDECISIONSRESPONSE']._serialized_end=1403
+  _globals['_LISTDECISIONSREQUEST']._serialized_start=1405
+  _globals['_LISTDECISIONSREQUEST']._serialized_end=1486
+  _globals['_LISTDECISIONSRESPONSE']._serialized_start=1488
+  _globals['_LISTDECISIONSRESPONSE']._serialized_end=1578
+  _globals['_EXPLAINDECISIONREQUEST']._serialized_start=1580
+  _globals['_EXPLAINDECISIONREQUEST']._serialized_end=1625
+  _globals['_EXPLAINDECISIONRESPONSE']._serialized_start=1628
+  _globals['_EXPLAINDECISIONRESPONSE']._serialized_end=1927
+  _globals['_LIMITSERVICE']._serialized_start=1930
+  _globals['_LIMITSERVICE']._serialized_end=2446
 # @@protoc_insertion_point(module_scope)

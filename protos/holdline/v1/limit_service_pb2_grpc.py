@@ -60,16 +60,6 @@ class LimitServiceStub:
                 request_serializer=holdline_dot_v1_dot_limit__service__pb2.StreamDecisionsRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_limit__service__pb2.StreamDecisionsResponse.FromString,
                 _registered_method=True)
-        self.ImportAccounts = channel.unary_unary(
-                '/holdline.v1.LimitService/ImportAccounts',
-                request_serializer=holdline_dot_v1_dot_limit__service__pb2.ImportAccountsRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.ImportAccountsResponse.FromString,
-                _registered_method=True)
-        self.GetAccount = channel.unary_unary(
-                '/holdline.v1.LimitService/GetAccount',
-                request_serializer=holdline_dot_v1_dot_limit__service__pb2.GetAccountRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.GetAccountResponse.FromString,
-                _registered_method=True)
         self.ListDecisions = channel.unary_unary(
                 '/holdline.v1.LimitService/ListDecisions',
                 request_serializer=holdline_dot_v1_dot_limit__service__pb2.ListDecisionsRequest.SerializeToString,
@@ -79,51 +69,6 @@ class LimitServiceStub:
                 '/holdline.v1.LimitService/ExplainDecision',
                 request_serializer=holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionResponse.FromString,
-                _registered_method=True)
-        self.AuthorizeDraw = channel.unary_unary(
-                '/holdline.v1.LimitService/AuthorizeDraw',
-                request_serializer=holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawResponse.FromString,
-                _registered_method=True)
-        self.CaptureDraw = channel.unary_unary(
-                '/holdline.v1.LimitService/CaptureDraw',
-                request_serializer=holdline_dot_v1_dot_limit__service__pb2.CaptureDrawRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.CaptureDrawResponse.FromString,
-                _registered_method=True)
-        self.VoidDraw = channel.unary_unary(
-                '/holdline.v1.LimitService/VoidDraw',
-                request_serializer=holdline_dot_v1_dot_limit__service__pb2.VoidDrawRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.VoidDrawResponse.FromString,
-                _registered_method=True)
-        self.RecordRepayment = channel.unary_unary(
-                '/holdline.v1.LimitService/RecordRepayment',
-                request_serializer=holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentResponse.FromString,
-                _registered_method=True)
-        self.GetHold = channel.unary_unary(
-                '/holdline.v1.LimitService/GetHold',
-                request_serializer=holdline_dot_v1_dot_limit__service__pb2.GetHoldRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.GetHoldResponse.FromString,
-                _registered_method=True)
-        self.ListPostings = channel.unary_unary(
-                '/holdline.v1.LimitService/ListPostings',
-                request_serializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsResponse.FromString,
-                _registered_method=True)
-        self.RecordEvents = channel.unary_unary(
-                '/holdline.v1.LimitService/RecordEvents',
-                request_serializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsResponse.FromString,
-                _registered_method=True)
-        self.GrantTemporaryRaise = channel.unary_unary(
-                '/holdline.v1.LimitService/GrantTemporaryRaise',
-                request_serializer=holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseResponse.FromString,
-                _registered_method=True)
-        self.StreamEvents = channel.stream_stream(
-                '/holdline.v1.LimitService/StreamEvents',
-                request_serializer=holdline_dot_v1_dot_limit__service__pb2.StreamEventsRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.StreamEventsResponse.FromString,
                 _registered_method=True)
 
 
@@ -173,22 +118,6 @@ class LimitServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ImportAccounts(self, request, context):
-        """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-        Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetAccount(self, request, context):
-        """GetAccount reads one account as of the last acknowledged decision.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def ListDecisions(self, request, context):
         """ListDecisions pages through one account's decisions, newest first.
         Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
@@ -201,84 +130,6 @@ class LimitServiceServicer:
     def ExplainDecision(self, request, context):
         """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
         Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def AuthorizeDraw(self, request, context):
-        """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
-        `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
-        Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
-        after another. Cost: as Decide. Draws are shed last.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def CaptureDraw(self, request, context):
-        """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def VoidDraw(self, request, context):
-        """VoidDraw releases what is left of a hold.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RecordRepayment(self, request, context):
-        """RecordRepayment takes what was paid back off what is owed.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetHold(self, request, context):
-        """GetHold reads one hold, expiry included.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListPostings(self, request, context):
-        """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
-        look-up a posting.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RecordEvents(self, request, context):
-        """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
-        see the facts that follow, computed for the day they are made on.
-        Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
-        facts. Cost: a fraction of as many decisions.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GrantTemporaryRaise(self, request, context):
-        """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
-        greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
-        Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def StreamEvents(self, request_iterator, context):
-        """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-        Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -307,16 +158,6 @@ def add_LimitServiceServicer_to_server(servicer, server):
                     request_deserializer=holdline_dot_v1_dot_limit__service__pb2.StreamDecisionsRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_limit__service__pb2.StreamDecisionsResponse.SerializeToString,
             ),
-            'ImportAccounts': grpc.unary_unary_rpc_method_handler(
-                    servicer.ImportAccounts,
-                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.ImportAccountsRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.ImportAccountsResponse.SerializeToString,
-            ),
-            'GetAccount': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetAccount,
-                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.GetAccountRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.GetAccountResponse.SerializeToString,
-            ),
             'ListDecisions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDecisions,
                     request_deserializer=holdline_dot_v1_dot_limit__service__pb2.ListDecisionsRequest.FromString,
@@ -326,51 +167,6 @@ def add_LimitServiceServicer_to_server(servicer, server):
                     servicer.ExplainDecision,
                     request_deserializer=holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionResponse.SerializeToString,
-            ),
-            'AuthorizeDraw': grpc.unary_unary_rpc_method_handler(
-                    servicer.AuthorizeDraw,
-                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawResponse.SerializeToString,
-            ),
-            'CaptureDraw': grpc.unary_unary_rpc_method_handler(
-                    servicer.CaptureDraw,
-                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.CaptureDrawRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.CaptureDrawResponse.SerializeToString,
-            ),
-            'VoidDraw': grpc.unary_unary_rpc_method_handler(
-                    servicer.VoidDraw,
-                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.VoidDrawRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.VoidDrawResponse.SerializeToString,
-            ),
-            'RecordRepayment': grpc.unary_unary_rpc_method_handler(
-                    servicer.RecordRepayment,
-                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentResponse.SerializeToString,
-            ),
-            'GetHold': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetHold,
-                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.GetHoldRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.GetHoldResponse.SerializeToString,
-            ),
-            'ListPostings': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListPostings,
-                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.ListPostingsResponse.SerializeToString,
-            ),
-            'RecordEvents': grpc.unary_unary_rpc_method_handler(
-                    servicer.RecordEvents,
-                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.RecordEventsResponse.SerializeToString,
-            ),
-            'GrantTemporaryRaise': grpc.unary_unary_rpc_method_handler(
-                    servicer.GrantTemporaryRaise,
-                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseResponse.SerializeToString,
-            ),
-            'StreamEvents': grpc.stream_stream_rpc_method_handler(
-                    servicer.StreamEvents,
-                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.StreamEventsRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.StreamEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -498,60 +294,6 @@ class LimitService:
             _registered_method=True)
 
     @staticmethod
-    def ImportAccounts(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/holdline.v1.LimitService/ImportAccounts',
-            holdline_dot_v1_dot_limit__service__pb2.ImportAccountsRequest.SerializeToString,
-            holdline_dot_v1_dot_limit__service__pb2.ImportAccountsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetAccount(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/holdline.v1.LimitService/GetAccount',
-            holdline_dot_v1_dot_limit__service__pb2.GetAccountRequest.SerializeToString,
-            holdline_dot_v1_dot_limit__service__pb2.GetAccountResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
     def ListDecisions(request,
             target,
             options=(),
@@ -595,249 +337,6 @@ class LimitService:
             '/holdline.v1.LimitService/ExplainDecision',
             holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionRequest.SerializeToString,
             holdline_dot_v1_dot_limit__service__pb2.ExplainDecisionResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def AuthorizeDraw(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/holdline.v1.LimitService/AuthorizeDraw',
-            holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawRequest.SerializeToString,
-            holdline_dot_v1_dot_limit__service__pb2.AuthorizeDrawResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CaptureDraw(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/holdline.v1.LimitService/CaptureDraw',
-            holdline_dot_v1_dot_limit__service__pb2.CaptureDrawRequest.SerializeToString,
-            holdline_dot_v1_dot_limit__service__pb2.CaptureDrawResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def VoidDraw(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/holdline.v1.LimitService/VoidDraw',
-            holdline_dot_v1_dot_limit__service__pb2.VoidDrawRequest.SerializeToString,
-            holdline_dot_v1_dot_limit__service__pb2.VoidDrawResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RecordRepayment(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/holdline.v1.LimitService/RecordRepayment',
-            holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentRequest.SerializeToString,
-            holdline_dot_v1_dot_limit__service__pb2.RecordRepaymentResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetHold(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/holdline.v1.LimitService/GetHold',
-            holdline_dot_v1_dot_limit__service__pb2.GetHoldRequest.SerializeToString,
-            holdline_dot_v1_dot_limit__service__pb2.GetHoldResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListPostings(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/holdline.v1.LimitService/ListPostings',
-            holdline_dot_v1_dot_limit__service__pb2.ListPostingsRequest.SerializeToString,
-            holdline_dot_v1_dot_limit__service__pb2.ListPostingsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RecordEvents(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/holdline.v1.LimitService/RecordEvents',
-            holdline_dot_v1_dot_limit__service__pb2.RecordEventsRequest.SerializeToString,
-            holdline_dot_v1_dot_limit__service__pb2.RecordEventsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GrantTemporaryRaise(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/holdline.v1.LimitService/GrantTemporaryRaise',
-            holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseRequest.SerializeToString,
-            holdline_dot_v1_dot_limit__service__pb2.GrantTemporaryRaiseResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def StreamEvents(request_iterator,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.stream_stream(
-            request_iterator,
-            target,
-            '/holdline.v1.LimitService/StreamEvents',
-            holdline_dot_v1_dot_limit__service__pb2.StreamEventsRequest.SerializeToString,
-            holdline_dot_v1_dot_limit__service__pb2.StreamEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

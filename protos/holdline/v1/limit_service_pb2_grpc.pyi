@@ -60,14 +60,6 @@ class LimitServiceStub:
     Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
     requests on one account take effect as sent. Cost: as BatchDecide.
     """
-    ImportAccounts: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ImportAccountsRequest, _limit_service_pb2.ImportAccountsResponse]
-    """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-    Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
-    """
-    GetAccount: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.GetAccountRequest, _limit_service_pb2.GetAccountResponse]
-    """GetAccount reads one account as of the last acknowledged decision.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
-    """
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ListDecisionsRequest, _limit_service_pb2.ListDecisionsResponse]
     """ListDecisions pages through one account's decisions, newest first.
     Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
@@ -76,48 +68,6 @@ class LimitServiceStub:
     ExplainDecision: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ExplainDecisionRequest, _limit_service_pb2.ExplainDecisionResponse]
     """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
     Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
-    """
-    AuthorizeDraw: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.AuthorizeDrawRequest, _limit_service_pb2.AuthorizeDrawResponse]
-    """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
-    `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
-    Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
-    after another. Cost: as Decide. Draws are shed last.
-    """
-    CaptureDraw: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.CaptureDrawRequest, _limit_service_pb2.CaptureDrawResponse]
-    """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-    """
-    VoidDraw: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.VoidDrawRequest, _limit_service_pb2.VoidDrawResponse]
-    """VoidDraw releases what is left of a hold.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-    """
-    RecordRepayment: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.RecordRepaymentRequest, _limit_service_pb2.RecordRepaymentResponse]
-    """RecordRepayment takes what was paid back off what is owed.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-    """
-    GetHold: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.GetHoldRequest, _limit_service_pb2.GetHoldResponse]
-    """GetHold reads one hold, expiry included.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
-    """
-    ListPostings: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ListPostingsRequest, _limit_service_pb2.ListPostingsResponse]
-    """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
-    look-up a posting.
-    """
-    RecordEvents: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.RecordEventsRequest, _limit_service_pb2.RecordEventsResponse]
-    """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
-    see the facts that follow, computed for the day they are made on.
-    Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
-    facts. Cost: a fraction of as many decisions.
-    """
-    GrantTemporaryRaise: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.GrantTemporaryRaiseRequest, _limit_service_pb2.GrantTemporaryRaiseResponse]
-    """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
-    greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
-    Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
-    """
-    StreamEvents: _grpc.StreamStreamMultiCallable[_limit_service_pb2.StreamEventsRequest, _limit_service_pb2.StreamEventsResponse]
-    """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-    Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
     """
 
 @_typing.type_check_only
@@ -152,14 +102,6 @@ class LimitServiceAsyncStub(LimitServiceStub):
     Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
     requests on one account take effect as sent. Cost: as BatchDecide.
     """
-    ImportAccounts: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ImportAccountsRequest, _limit_service_pb2.ImportAccountsResponse]  # type: ignore[assignment]
-    """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-    Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
-    """
-    GetAccount: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.GetAccountRequest, _limit_service_pb2.GetAccountResponse]  # type: ignore[assignment]
-    """GetAccount reads one account as of the last acknowledged decision.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
-    """
     ListDecisions: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ListDecisionsRequest, _limit_service_pb2.ListDecisionsResponse]  # type: ignore[assignment]
     """ListDecisions pages through one account's decisions, newest first.
     Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
@@ -168,48 +110,6 @@ class LimitServiceAsyncStub(LimitServiceStub):
     ExplainDecision: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ExplainDecisionRequest, _limit_service_pb2.ExplainDecisionResponse]  # type: ignore[assignment]
     """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
     Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
-    """
-    AuthorizeDraw: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.AuthorizeDrawRequest, _limit_service_pb2.AuthorizeDrawResponse]  # type: ignore[assignment]
-    """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
-    `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
-    Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
-    after another. Cost: as Decide. Draws are shed last.
-    """
-    CaptureDraw: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.CaptureDrawRequest, _limit_service_pb2.CaptureDrawResponse]  # type: ignore[assignment]
-    """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-    """
-    VoidDraw: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.VoidDrawRequest, _limit_service_pb2.VoidDrawResponse]  # type: ignore[assignment]
-    """VoidDraw releases what is left of a hold.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-    """
-    RecordRepayment: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.RecordRepaymentRequest, _limit_service_pb2.RecordRepaymentResponse]  # type: ignore[assignment]
-    """RecordRepayment takes what was paid back off what is owed.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-    """
-    GetHold: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.GetHoldRequest, _limit_service_pb2.GetHoldResponse]  # type: ignore[assignment]
-    """GetHold reads one hold, expiry included.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
-    """
-    ListPostings: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ListPostingsRequest, _limit_service_pb2.ListPostingsResponse]  # type: ignore[assignment]
-    """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
-    look-up a posting.
-    """
-    RecordEvents: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.RecordEventsRequest, _limit_service_pb2.RecordEventsResponse]  # type: ignore[assignment]
-    """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
-    see the facts that follow, computed for the day they are made on.
-    Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
-    facts. Cost: a fraction of as many decisions.
-    """
-    GrantTemporaryRaise: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.GrantTemporaryRaiseRequest, _limit_service_pb2.GrantTemporaryRaiseResponse]  # type: ignore[assignment]
-    """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
-    greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
-    Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
-    """
-    StreamEvents: _aio.StreamStreamMultiCallable[_limit_service_pb2.StreamEventsRequest, _limit_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
-    """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-    Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
     """
 
 class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -267,26 +167,6 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def ImportAccounts(
-        self,
-        request: _limit_service_pb2.ImportAccountsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_limit_service_pb2.ImportAccountsResponse, _abc.Awaitable[_limit_service_pb2.ImportAccountsResponse]]:
-        """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-        Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
-        """
-
-    @_abc_1.abstractmethod
-    def GetAccount(
-        self,
-        request: _limit_service_pb2.GetAccountRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_limit_service_pb2.GetAccountResponse, _abc.Awaitable[_limit_service_pb2.GetAccountResponse]]:
-        """GetAccount reads one account as of the last acknowledged decision.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
-        """
-
-    @_abc_1.abstractmethod
     def ListDecisions(
         self,
         request: _limit_service_pb2.ListDecisionsRequest,
@@ -305,102 +185,6 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_limit_service_pb2.ExplainDecisionResponse, _abc.Awaitable[_limit_service_pb2.ExplainDecisionResponse]]:
         """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
         Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
-        """
-
-    @_abc_1.abstractmethod
-    def AuthorizeDraw(
-        self,
-        request: _limit_service_pb2.AuthorizeDrawRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_limit_service_pb2.AuthorizeDrawResponse, _abc.Awaitable[_limit_service_pb2.AuthorizeDrawResponse]]:
-        """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
-        `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
-        Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
-        after another. Cost: as Decide. Draws are shed last.
-        """
-
-    @_abc_1.abstractmethod
-    def CaptureDraw(
-        self,
-        request: _limit_service_pb2.CaptureDrawRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_limit_service_pb2.CaptureDrawResponse, _abc.Awaitable[_limit_service_pb2.CaptureDrawResponse]]:
-        """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-        """
-
-    @_abc_1.abstractmethod
-    def VoidDraw(
-        self,
-        request: _limit_service_pb2.VoidDrawRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_limit_service_pb2.VoidDrawResponse, _abc.Awaitable[_limit_service_pb2.VoidDrawResponse]]:
-        """VoidDraw releases what is left of a hold.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-        """
-
-    @_abc_1.abstractmethod
-    def RecordRepayment(
-        self,
-        request: _limit_service_pb2.RecordRepaymentRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_limit_service_pb2.RecordRepaymentResponse, _abc.Awaitable[_limit_service_pb2.RecordRepaymentResponse]]:
-        """RecordRepayment takes what was paid back off what is owed.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
-        """
-
-    @_abc_1.abstractmethod
-    def GetHold(
-        self,
-        request: _limit_service_pb2.GetHoldRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_limit_service_pb2.GetHoldResponse, _abc.Awaitable[_limit_service_pb2.GetHoldResponse]]:
-        """GetHold reads one hold, expiry included.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
-        """
-
-    @_abc_1.abstractmethod
-    def ListPostings(
-        self,
-        request: _limit_service_pb2.ListPostingsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_limit_service_pb2.ListPostingsResponse, _abc.Awaitable[_limit_service_pb2.ListPostingsResponse]]:
-        """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
-        look-up a posting.
-        """
-
-    @_abc_1.abstractmethod
-    def RecordEvents(
-        self,
-        request: _limit_service_pb2.RecordEventsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_limit_service_pb2.RecordEventsResponse, _abc.Awaitable[_limit_service_pb2.RecordEventsResponse]]:
-        """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
-        see the facts that follow, computed for the day they are made on.
-        Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
-        facts. Cost: a fraction of as many decisions.
-        """
-
-    @_abc_1.abstractmethod
-    def GrantTemporaryRaise(
-        self,
-        request: _limit_service_pb2.GrantTemporaryRaiseRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_limit_service_pb2.GrantTemporaryRaiseResponse, _abc.Awaitable[_limit_service_pb2.GrantTemporaryRaiseResponse]]:
-        """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
-        greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
-        Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
-        """
-
-    @_abc_1.abstractmethod
-    def StreamEvents(
-        self,
-        request_iterator: _MaybeAsyncIterator[_limit_service_pb2.StreamEventsRequest],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_limit_service_pb2.StreamEventsResponse], _abc.AsyncIterator[_limit_service_pb2.StreamEventsResponse]]:
-        """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-        Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
         """
 
 def add_LimitServiceServicer_to_server(servicer: LimitServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

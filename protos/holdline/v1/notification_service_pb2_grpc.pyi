@@ -5,7 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from holdline.v1 import outbox_service_pb2 as _outbox_service_pb2
+from holdline.v1 import notification_service_pb2 as _notification_service_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -26,47 +26,47 @@ class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ig
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
-class OutboxServiceStub:
+class NotificationServiceStub:
     """Alerts and customers' notices on their way out: a look at them, and dead letters sent again."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> OutboxServiceAsyncStub: ...
-    ListMessages: _grpc.UnaryUnaryMultiCallable[_outbox_service_pb2.ListMessagesRequest, _outbox_service_pb2.ListMessagesResponse]
+    def __new__(cls, channel: _aio.Channel) -> NotificationServiceAsyncStub: ...
+    ListMessages: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListMessagesRequest, _notification_service_pb2.ListMessagesResponse]
     """ListMessages pages through messages, newest first: of one topic and state, or the notices of one account.
     Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
     """
-    RedriveMessages: _grpc.UnaryUnaryMultiCallable[_outbox_service_pb2.RedriveMessagesRequest, _outbox_service_pb2.RedriveMessagesResponse]
+    RedriveMessages: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.RedriveMessagesRequest, _notification_service_pb2.RedriveMessagesResponse]
     """RedriveMessages lets dead messages be told again, from their first attempt on.
     Roles: on_call. Retry: safe; what is no longer dead is left alone. Order: they come after what was told since.
     Cost: one commit.
     """
 
 @_typing.type_check_only
-class OutboxServiceAsyncStub(OutboxServiceStub):
+class NotificationServiceAsyncStub(NotificationServiceStub):
     """Alerts and customers' notices on their way out: a look at them, and dead letters sent again."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    ListMessages: _aio.UnaryUnaryMultiCallable[_outbox_service_pb2.ListMessagesRequest, _outbox_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
+    ListMessages: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListMessagesRequest, _notification_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """ListMessages pages through messages, newest first: of one topic and state, or the notices of one account.
     Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
     """
-    RedriveMessages: _aio.UnaryUnaryMultiCallable[_outbox_service_pb2.RedriveMessagesRequest, _outbox_service_pb2.RedriveMessagesResponse]  # type: ignore[assignment]
+    RedriveMessages: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.RedriveMessagesRequest, _notification_service_pb2.RedriveMessagesResponse]  # type: ignore[assignment]
     """RedriveMessages lets dead messages be told again, from their first attempt on.
     Roles: on_call. Retry: safe; what is no longer dead is left alone. Order: they come after what was told since.
     Cost: one commit.
     """
 
-class OutboxServiceServicer(metaclass=_abc_1.ABCMeta):
+class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Alerts and customers' notices on their way out: a look at them, and dead letters sent again."""
 
     @_abc_1.abstractmethod
     def ListMessages(
         self,
-        request: _outbox_service_pb2.ListMessagesRequest,
+        request: _notification_service_pb2.ListMessagesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_outbox_service_pb2.ListMessagesResponse, _abc.Awaitable[_outbox_service_pb2.ListMessagesResponse]]:
+    ) -> _typing.Union[_notification_service_pb2.ListMessagesResponse, _abc.Awaitable[_notification_service_pb2.ListMessagesResponse]]:
         """ListMessages pages through messages, newest first: of one topic and state, or the notices of one account.
         Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
         """
@@ -74,12 +74,12 @@ class OutboxServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def RedriveMessages(
         self,
-        request: _outbox_service_pb2.RedriveMessagesRequest,
+        request: _notification_service_pb2.RedriveMessagesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_outbox_service_pb2.RedriveMessagesResponse, _abc.Awaitable[_outbox_service_pb2.RedriveMessagesResponse]]:
+    ) -> _typing.Union[_notification_service_pb2.RedriveMessagesResponse, _abc.Awaitable[_notification_service_pb2.RedriveMessagesResponse]]:
         """RedriveMessages lets dead messages be told again, from their first attempt on.
         Roles: on_call. Retry: safe; what is no longer dead is left alone. Order: they come after what was told since.
         Cost: one commit.
         """
 
-def add_OutboxServiceServicer_to_server(servicer: OutboxServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_NotificationServiceServicer_to_server(servicer: NotificationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

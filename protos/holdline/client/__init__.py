@@ -3,9 +3,9 @@
 Needs grpcio, protobuf and tenacity; nothing of the server.
 """
 
-from service.client.aio import AsyncClient
-from service.client.blocking import Client
-from service.client.errors import (
+from holdline.client.aio import AsyncClient
+from holdline.client.blocking import Client
+from holdline.client.errors import (
     AlreadyExists,
     DeadlineExceeded,
     HoldlineError,
@@ -20,8 +20,8 @@ from service.client.errors import (
     VersionMismatch,
     Violation,
 )
-from service.client.requests import decide, money, new_request_id
-from service.client.retry import Budget, Retry
+from holdline.client.requests import decide, money, new_request_id
+from holdline.client.retry import Budget, Retry
 
 __all__ = [
     "AlreadyExists",

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from holdline.v1 import outbox_service_pb2 as pb
-
-from service.client.caller import Caller
+from holdline.client.caller import Caller
+from holdline.v1 import notification_service_pb2 as pb
 
 
 class OutboxClient(Caller):
@@ -20,10 +19,10 @@ class OutboxClient(Caller):
             state=pb.MessageState.Value(f"MESSAGE_STATE_{state.upper()}"),
             page_size=page_size,
         )
-        for page in self._pages(self._outbox.ListMessages, request):
+        for page in self._pages(self._notifications.ListMessages, request):
             yield from page.messages
 
     def redrive(self, message_ids: Sequence[str]) -> int:
         """Let dead messages be told again; gives how many there were. Raises HoldlineError."""
         request = pb.RedriveMessagesRequest(message_ids=message_ids)
-        return self._call(self._outbox.RedriveMessages, request, "").redriven
+        return self._call(self._notifications.RedriveMessages, request, "").redriven

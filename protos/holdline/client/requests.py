@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Final
 
-from holdline.v1 import account_pb2, decision_pb2, event_pb2, limit_service_pb2, money_pb2, playbook_service_pb2
+from holdline.v1 import (
+    account_pb2,
+    decision_pb2,
+    draw_service_pb2,
+    event_pb2,
+    limit_service_pb2,
+    money_pb2,
+    playbook_service_pb2,
+)
 
 CALLER_KEY: Final = "x-holdline-caller"
 CRITICALITY_KEY: Final = "x-holdline-criticality"
@@ -18,7 +26,7 @@ FactValues = Mapping[str, "int | money_pb2.Money"]
 """Facts by their field name in `Facts`; amounts as `money(minor_units, currency_code)`."""
 
 CHANNEL_OPTIONS: Final = (
-    # Retries are ours (service.client.retry); two layers on one status multiply attempts.
+    # Retries are ours (holdline.client.retry); two layers on one status multiply attempts.
     ("grpc.enable_retries", 0),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.keepalive_time_ms", 120_000),
@@ -131,35 +139,33 @@ def evaluate(
 
 def authorize(
     account_id: str, amount: money_pb2.Money, *, ttl_seconds: int = 0, request_id: str = ""
-) -> limit_service_pb2.AuthorizeDrawRequest:
+) -> draw_service_pb2.AuthorizeDrawRequest:
     """Make a request to hold an amount, for 7 days where `ttl_seconds` is 0."""
-    return limit_service_pb2.AuthorizeDrawRequest(
+    return draw_service_pb2.AuthorizeDrawRequest(
         request_id=request_id or new_request_id(), account_id=account_id, amount=amount, ttl_seconds=ttl_seconds
     )
 
 
 def capture(
     account_id: str, hold_id: str, amount: money_pb2.Money, *, is_final: bool = False, request_id: str = ""
-) -> limit_service_pb2.CaptureDrawRequest:
+) -> draw_service_pb2.CaptureDrawRequest:
     """Make a request to capture all or part of a hold."""
-    return limit_service_pb2.CaptureDrawRequest(
+    return draw_service_pb2.CaptureDrawRequest(
         request_id=request_id or new_request_id(), account_id=account_id, hold_id=hold_id, amount=amount,
         is_final=is_final,
     )  # fmt: skip
 
 
-def void(account_id: str, hold_id: str, *, request_id: str = "") -> limit_service_pb2.VoidDrawRequest:
+def void(account_id: str, hold_id: str, *, request_id: str = "") -> draw_service_pb2.VoidDrawRequest:
     """Make a request to release a hold."""
-    return limit_service_pb2.VoidDrawRequest(
+    return draw_service_pb2.VoidDrawRequest(
         request_id=request_id or new_request_id(), account_id=account_id, hold_id=hold_id
     )
 
 
-def repay(
-    account_id: str, amount: money_pb2.Money, *, request_id: str = ""
-) -> limit_service_pb2.RecordRepaymentRequest:
+def repay(account_id: str, amount: money_pb2.Money, *, request_id: str = "") -> draw_service_pb2.RecordRepaymentRequest:
     """Make a request that takes a repayment off what is owed."""
-    return limit_service_pb2.RecordRepaymentRequest(
+    return draw_service_pb2.RecordRepaymentRequest(
         request_id=request_id or new_request_id(), account_id=account_id, amount=amount
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import tenacity
 
-from service.client.errors import DeadlineExceeded, HoldlineError, Unavailable
+from holdline.client.errors import DeadlineExceeded, HoldlineError, Unavailable
 
 RESUME_SECONDS = 0.2
 """Pause before a broken stream is resumed."""

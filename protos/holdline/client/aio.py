@@ -13,16 +13,27 @@ from typing import Any, Self, TypeVar
 import grpc
 import grpc.aio
 import tenacity
-from holdline.v1 import account_pb2, decision_pb2, draw_pb2, event_pb2, money_pb2
+
+from holdline.client import errors, requests
+from holdline.client.blocking import result_of
+from holdline.client.caller import TIMEOUT_SECONDS
+from holdline.client.retry import RESUME_SECONDS, Budget, Outage, Retry, arguments
+from holdline.v1 import (
+    account_pb2,
+    account_service_pb2,
+    decision_pb2,
+    draw_pb2,
+    event_pb2,
+    event_service_pb2,
+    money_pb2,
+)
+from holdline.v1 import account_service_pb2_grpc as accounts_grpc
+from holdline.v1 import draw_service_pb2_grpc as draws_grpc
+from holdline.v1 import event_service_pb2_grpc as events_grpc
 from holdline.v1 import limit_service_pb2 as limits
 from holdline.v1 import limit_service_pb2_grpc as limits_grpc
 from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1 import playbook_service_pb2_grpc as playbooks_grpc
-
-from service.client import errors, requests
-from service.client.blocking import result_of
-from service.client.caller import TIMEOUT_SECONDS
-from service.client.retry import RESUME_SECONDS, Budget, Outage, Retry, arguments
 
 Response = TypeVar("Response")
 
@@ -42,6 +53,9 @@ class AsyncClient:
     ) -> None:
         self._channel = grpc.aio.insecure_channel(target, options=requests.CHANNEL_OPTIONS)
         self._limits: limits_grpc.LimitServiceAsyncStub = limits_grpc.LimitServiceStub(self._channel)
+        self._accounts: accounts_grpc.AccountServiceAsyncStub = accounts_grpc.AccountServiceStub(self._channel)
+        self._draws: draws_grpc.DrawServiceAsyncStub = draws_grpc.DrawServiceStub(self._channel)
+        self._events: events_grpc.EventServiceAsyncStub = events_grpc.EventServiceStub(self._channel)
         self._playbooks: playbooks_grpc.PlaybookServiceAsyncStub = playbooks_grpc.PlaybookServiceStub(self._channel)
         self._metadata = requests.metadata(caller, is_batch=is_batch)
         self._timeout_seconds = timeout_seconds
@@ -94,8 +108,8 @@ class AsyncClient:
 
         Send the same events again where an answer is missing: each counts once.
         """
-        request = limits.RecordEventsRequest(events=events)
-        return list((await self._call(self._limits.RecordEvents, request, "")).results)
+        request = event_service_pb2.RecordEventsRequest(events=events)
+        return list((await self._call(self._events.RecordEvents, request, "")).results)
 
     async def evaluate(self, account_id: str, kind: str | int, **arguments_of_evaluate: Any) -> limits.EvaluateResponse:
         """Compute a decision without writing; arguments as `requests.evaluate`. Raises HoldlineError."""
@@ -103,7 +117,8 @@ class AsyncClient:
 
     async def account(self, account_id: str) -> account_pb2.Account:
         """Read an account. Raises HoldlineError."""
-        return (await self._call(self._limits.GetAccount, limits.GetAccountRequest(account_id=account_id), "")).account
+        request = account_service_pb2.GetAccountRequest(account_id=account_id)
+        return (await self._call(self._accounts.GetAccount, request, "")).account
 
     async def decisions(self, account_id: str, page_size: int = 100) -> AsyncIterator[decision_pb2.Decision]:
         """Read an account's decisions, newest first, page by page. Raises HoldlineError."""
@@ -125,22 +140,22 @@ class AsyncClient:
     async def authorize(self, account_id: str, amount: money_pb2.Money, **said: Any) -> draw_pb2.Posting:
         """Hold an amount against the limit; arguments as `requests.authorize`. Raises HoldlineError."""
         request = requests.authorize(account_id, amount, **said)
-        return (await self._call(self._limits.AuthorizeDraw, request, request.request_id)).posting
+        return (await self._call(self._draws.AuthorizeDraw, request, request.request_id)).posting
 
     async def capture(self, account_id: str, hold_id: str, amount: money_pb2.Money, **said: Any) -> draw_pb2.Posting:
         """Capture from a hold; arguments as `requests.capture`. Raises HoldlineError."""
         request = requests.capture(account_id, hold_id, amount, **said)
-        return (await self._call(self._limits.CaptureDraw, request, request.request_id)).posting
+        return (await self._call(self._draws.CaptureDraw, request, request.request_id)).posting
 
     async def void(self, account_id: str, hold_id: str, *, request_id: str = "") -> draw_pb2.Posting:
         """Release a hold. Raises HoldlineError."""
         request = requests.void(account_id, hold_id, request_id=request_id)
-        return (await self._call(self._limits.VoidDraw, request, request.request_id)).posting
+        return (await self._call(self._draws.VoidDraw, request, request.request_id)).posting
 
     async def repay(self, account_id: str, amount: money_pb2.Money, *, request_id: str = "") -> draw_pb2.Posting:
         """Take a repayment off what is owed. Raises HoldlineError."""
         request = requests.repay(account_id, amount, request_id=request_id)
-        return (await self._call(self._limits.RecordRepayment, request, request.request_id)).posting
+        return (await self._call(self._draws.RecordRepayment, request, request.request_id)).posting
 
     async def mode(self) -> pb.GetModeResponse:
         """Read what is in force. Raises HoldlineError."""

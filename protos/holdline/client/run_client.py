@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from datetime import date
 
 import grpc
-from holdline.v1 import run_service_pb2 as runs
 
-from service.client import errors, requests
-from service.client.caller import Caller
-from service.client.retry import RESUME_SECONDS, Outage
+from holdline.client import errors, requests
+from holdline.client.caller import Caller
+from holdline.client.retry import RESUME_SECONDS, Outage
+from holdline.v1 import run_service_pb2 as runs
 
 
 class RunClient(Caller):

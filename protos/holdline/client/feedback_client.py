@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
+from holdline.client import requests
+from holdline.client.caller import Caller
 from holdline.v1 import account_pb2, money_pb2
 from holdline.v1 import feedback_service_pb2 as pb
-
-from service.client import requests
-from service.client.caller import Caller
 
 
 class FeedbackClient(Caller):

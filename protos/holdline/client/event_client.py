@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 import grpc
-from holdline.v1 import event_pb2
-from holdline.v1 import limit_service_pb2 as limits
 
-from service.client import errors
-from service.client.caller import Caller
+from holdline.client import errors
+from holdline.client.caller import Caller
+from holdline.v1 import event_pb2, event_service_pb2
 
 
 class EventClient(Caller):
@@ -18,7 +17,9 @@ class EventClient(Caller):
 
         Send the same events again where an answer is missing: each counts once.
         """
-        return list(self._call(self._limits.RecordEvents, limits.RecordEventsRequest(events=events), "").results)
+        return list(
+            self._call(self._events.RecordEvents, event_service_pb2.RecordEventsRequest(events=events), "").results
+        )
 
     def stream_events(
         self, batches: Iterable[Sequence[event_pb2.Event]], timeout_seconds: float | None = None
@@ -27,9 +28,9 @@ class EventClient(Caller):
 
         A stream is not retried: send what is unanswered again.
         """
-        sent = (limits.StreamEventsRequest(events=batch) for batch in batches)
+        sent = (event_service_pb2.StreamEventsRequest(events=batch) for batch in batches)
         try:
-            for message in self._limits.StreamEvents(sent, timeout=timeout_seconds, metadata=self._metadata):
+            for message in self._events.StreamEvents(sent, timeout=timeout_seconds, metadata=self._metadata):
                 yield from message.results
         except grpc.RpcError as error:
             raise errors.from_rpc(error) from error

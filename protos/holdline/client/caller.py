@@ -11,15 +11,18 @@ from typing import Protocol, Self, TypeVar
 
 import grpc
 import tenacity
+
+from holdline.client import errors, requests
+from holdline.client.retry import Budget, Retry, arguments
+from holdline.v1 import account_service_pb2_grpc as accounts_grpc
+from holdline.v1 import draw_service_pb2_grpc as draws_grpc
+from holdline.v1 import event_service_pb2_grpc as events_grpc
 from holdline.v1 import feedback_service_pb2_grpc as feedback_grpc
 from holdline.v1 import limit_service_pb2_grpc as limits_grpc
-from holdline.v1 import outbox_service_pb2_grpc as outbox_grpc
+from holdline.v1 import notification_service_pb2_grpc as notifications_grpc
 from holdline.v1 import playbook_service_pb2_grpc as playbooks_grpc
 from holdline.v1 import policy_service_pb2_grpc as policies_grpc
 from holdline.v1 import run_service_pb2_grpc as runs_grpc
-
-from service.client import errors, requests
-from service.client.retry import Budget, Retry, arguments
 
 Response = TypeVar("Response")
 TIMEOUT_SECONDS = 5.0
@@ -59,11 +62,14 @@ class Caller:
     ) -> None:
         self._channel = grpc.insecure_channel(target, options=requests.CHANNEL_OPTIONS)
         self._limits = limits_grpc.LimitServiceStub(self._channel)
+        self._accounts = accounts_grpc.AccountServiceStub(self._channel)
+        self._draws = draws_grpc.DrawServiceStub(self._channel)
+        self._events = events_grpc.EventServiceStub(self._channel)
         self._policies = policies_grpc.PolicyServiceStub(self._channel)
         self._playbooks = playbooks_grpc.PlaybookServiceStub(self._channel)
         self._runs = runs_grpc.RunServiceStub(self._channel)
         self._feedback = feedback_grpc.FeedbackServiceStub(self._channel)
-        self._outbox = outbox_grpc.OutboxServiceStub(self._channel)
+        self._notifications = notifications_grpc.NotificationServiceStub(self._channel)
         self._metadata = requests.metadata(caller, is_batch=is_batch)
         self._timeout_seconds = timeout_seconds
         self._retry = retry or Retry()

@@ -8,18 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
-from holdline.v1 import account_pb2, decision_pb2
+
+from holdline.client import errors, requests
+from holdline.client.draw_client import DrawClient
+from holdline.client.event_client import EventClient
+from holdline.client.feedback_client import FeedbackClient
+from holdline.client.outbox_client import OutboxClient
+from holdline.client.retry import RESUME_SECONDS, Outage
+from holdline.client.run_client import RunClient
+from holdline.v1 import account_pb2, account_service_pb2, decision_pb2
 from holdline.v1 import limit_service_pb2 as limits
 from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1 import policy_service_pb2 as policies
-
-from service.client import errors, requests
-from service.client.draw_client import DrawClient
-from service.client.event_client import EventClient
-from service.client.feedback_client import FeedbackClient
-from service.client.outbox_client import OutboxClient
-from service.client.retry import RESUME_SECONDS, Outage
-from service.client.run_client import RunClient
 
 
 class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
@@ -39,10 +39,12 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         return [result_of(result, request.request_id) for result, request in zip(response.results, batch, strict=True)]
 
     def import_accounts(
-        self, accounts: Sequence[limits.ImportAccount]
+        self, accounts: Sequence[account_service_pb2.ImportAccount]
     ) -> list[limits.DecideResponse | errors.HoldlineError]:
         """Take over up to 1,000 accounts; each with its answer or error. Raises HoldlineError."""
-        response = self._call(self._limits.ImportAccounts, limits.ImportAccountsRequest(accounts=accounts), "")
+        response = self._call(
+            self._accounts.ImportAccounts, account_service_pb2.ImportAccountsRequest(accounts=accounts), ""
+        )
         return [
             result_of(result, account.request_id) for result, account in zip(response.results, accounts, strict=True)
         ]
@@ -68,7 +70,9 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
 
     def account(self, account_id: str) -> account_pb2.Account:
         """Read an account. Raises HoldlineError."""
-        return self._call(self._limits.GetAccount, limits.GetAccountRequest(account_id=account_id), "").account
+        return self._call(
+            self._accounts.GetAccount, account_service_pb2.GetAccountRequest(account_id=account_id), ""
+        ).account
 
     def decisions(self, account_id: str, page_size: int = 100) -> Iterator[decision_pb2.Decision]:
         """Read an account's decisions, newest first, page by page. Raises HoldlineError."""

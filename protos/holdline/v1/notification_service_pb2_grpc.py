@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from holdline.v1 import outbox_service_pb2 as holdline_dot_v1_dot_outbox__service__pb2
+from holdline.v1 import notification_service_pb2 as holdline_dot_v1_dot_notification__service__pb2
 
 GRPC_GENERATED_VERSION = '1.83.2'
 GRPC_VERSION = grpc.__version__
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in holdline/v1/outbox_service_pb2_grpc.py depends on'
+        + ' but the generated code in holdline/v1/notification_service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class OutboxServiceStub:
+class NotificationServiceStub:
     """Alerts and customers' notices on their way out: a look at them, and dead letters sent again.
     """
 
@@ -36,18 +36,18 @@ class OutboxServiceStub:
             channel: A grpc.Channel.
         """
         self.ListMessages = channel.unary_unary(
-                '/holdline.v1.OutboxService/ListMessages',
-                request_serializer=holdline_dot_v1_dot_outbox__service__pb2.ListMessagesRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_outbox__service__pb2.ListMessagesResponse.FromString,
+                '/holdline.v1.NotificationService/ListMessages',
+                request_serializer=holdline_dot_v1_dot_notification__service__pb2.ListMessagesRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_notification__service__pb2.ListMessagesResponse.FromString,
                 _registered_method=True)
         self.RedriveMessages = channel.unary_unary(
-                '/holdline.v1.OutboxService/RedriveMessages',
-                request_serializer=holdline_dot_v1_dot_outbox__service__pb2.RedriveMessagesRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_outbox__service__pb2.RedriveMessagesResponse.FromString,
+                '/holdline.v1.NotificationService/RedriveMessages',
+                request_serializer=holdline_dot_v1_dot_notification__service__pb2.RedriveMessagesRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_notification__service__pb2.RedriveMessagesResponse.FromString,
                 _registered_method=True)
 
 
-class OutboxServiceServicer:
+class NotificationServiceServicer:
     """Alerts and customers' notices on their way out: a look at them, and dead letters sent again.
     """
 
@@ -69,27 +69,27 @@ class OutboxServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
 
-def add_OutboxServiceServicer_to_server(servicer, server):
+def add_NotificationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'ListMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMessages,
-                    request_deserializer=holdline_dot_v1_dot_outbox__service__pb2.ListMessagesRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_outbox__service__pb2.ListMessagesResponse.SerializeToString,
+                    request_deserializer=holdline_dot_v1_dot_notification__service__pb2.ListMessagesRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_notification__service__pb2.ListMessagesResponse.SerializeToString,
             ),
             'RedriveMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.RedriveMessages,
-                    request_deserializer=holdline_dot_v1_dot_outbox__service__pb2.RedriveMessagesRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_outbox__service__pb2.RedriveMessagesResponse.SerializeToString,
+                    request_deserializer=holdline_dot_v1_dot_notification__service__pb2.RedriveMessagesRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_notification__service__pb2.RedriveMessagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'holdline.v1.OutboxService', rpc_method_handlers)
+            'holdline.v1.NotificationService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('holdline.v1.OutboxService', rpc_method_handlers)
+    server.add_registered_method_handlers('holdline.v1.NotificationService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
-class OutboxService:
+class NotificationService:
     """Alerts and customers' notices on their way out: a look at them, and dead letters sent again.
     """
 
@@ -107,9 +107,9 @@ class OutboxService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/holdline.v1.OutboxService/ListMessages',
-            holdline_dot_v1_dot_outbox__service__pb2.ListMessagesRequest.SerializeToString,
-            holdline_dot_v1_dot_outbox__service__pb2.ListMessagesResponse.FromString,
+            '/holdline.v1.NotificationService/ListMessages',
+            holdline_dot_v1_dot_notification__service__pb2.ListMessagesRequest.SerializeToString,
+            holdline_dot_v1_dot_notification__service__pb2.ListMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -134,9 +134,9 @@ class OutboxService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/holdline.v1.OutboxService/RedriveMessages',
-            holdline_dot_v1_dot_outbox__service__pb2.RedriveMessagesRequest.SerializeToString,
-            holdline_dot_v1_dot_outbox__service__pb2.RedriveMessagesResponse.FromString,
+            '/holdline.v1.NotificationService/RedriveMessages',
+            holdline_dot_v1_dot_notification__service__pb2.RedriveMessagesRequest.SerializeToString,
+            holdline_dot_v1_dot_notification__service__pb2.RedriveMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,
