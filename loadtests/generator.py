@@ -298,7 +298,9 @@ class Generator:
         if not call.is_duplicate:
             self.tally.end(call, status, told, now)
         if answer and call.rpc is Rpc.AUTHORIZE and told is Told.ACKNOWLEDGED and not is_replay:
-            self._traffic.granted(draw_service_pb2.AuthorizeDrawResponse.FromString(answer))
+            posting = draw_service_pb2.AuthorizeDrawResponse.FromString(answer).posting
+            if posting.HasField("hold"):
+                self._traffic.granted(posting)
         self._enter(call, told, seal)
 
     def _enter(self, call: Call, told: Told, seal: bytes) -> None:

@@ -20,7 +20,7 @@ class Told(IntEnum):
     ACKNOWLEDGED = 1
     """Answered with OK: recorded, once."""
     DECLINED = 2
-    """Refused by a rule of the business; a draw's refusal is recorded, too."""
+    """Refused by a rule of the business, and not recorded."""
     REFUSED = 3
     """Shed before it cost anything: not recorded."""
     UNKNOWN = 4

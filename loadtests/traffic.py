@@ -15,6 +15,7 @@ from holdline.client.requests import event
 from holdline.v1 import (
     account_service_pb2,
     decision_pb2,
+    draw_pb2,
     draw_service_pb2,
     event_pb2,
     event_service_pb2,
@@ -163,7 +164,7 @@ class Traffic:
             request_id=key, account_id=account_id, kind=kind, facts=bodies.facts(self._rng)
         )
 
-    def granted(self, answer: draw_service_pb2.AuthorizeDrawResponse) -> None:
+    def granted(self, posting: draw_pb2.Posting) -> None:
         """Note a hold that a later call may capture."""
-        hold = answer.posting.hold
-        self._holds.append((answer.posting.account_id, hold.hold_id, hold.authorised.minor_units))
+        hold = posting.hold
+        self._holds.append((posting.account_id, hold.hold_id, hold.authorised.minor_units))

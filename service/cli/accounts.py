@@ -34,6 +34,7 @@ def raise_until(
     extra: Annotated[str, typer.Argument(help="CURRENCY:MINOR, for example CNY:100000 for 1,000.00 yuan more.")],
     days: Annotated[int, typer.Option(min=1, max=366, help="It ends so many days from now.")],
     order: Annotated[bool, typer.Option("--order", help="Without the policy's rules; needs the on-call role.")] = False,
+    reason: Annotated[str, typer.Option(help="With --order: why, for the record.")] = "",
     request_id: Annotated[str, typer.Option(help="Idempotency key; the same again answers from the record.")] = "",
     server: Server = SERVER,
     caller: Caller = CALLER,
@@ -48,7 +49,7 @@ def raise_until(
         now = client.mode().mode.as_of.ToDatetime(tzinfo=UTC)
         asked = requests.raise_until(money, now + timedelta(days=days))
         response = (
-            client.grant_temporary_raise(account_id, asked, request_id=request_id)
+            client.grant_temporary_raise(account_id, asked, reason, request_id=request_id)
             if order
             else client.decide(account_id, "temporary", temporary_raise=asked, request_id=request_id)
         )

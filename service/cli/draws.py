@@ -1,4 +1,4 @@
-"""`holdline draw authorize | capture | void | repay | list`."""
+"""`holdline draw authorize | capture | void | repay | list | holds`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Use the limit: hold, capture, rele
 Account = Annotated[str, typer.Argument(help="The account's id.")]
 HoldId = Annotated[str, typer.Argument(help="The hold's id, 16 hexadecimal digits.")]
 Amount = Annotated[str, typer.Argument(help="CURRENCY:MINOR, for example CNY:12500 for 125.00 yuan.")]
+Reference = Annotated[str, typer.Option(help="Your own reference, such as an order's number; stored and listed.")]
 RequestId = Annotated[str, typer.Option(help="Idempotency key; the same again answers from the record.")]
 
 
@@ -25,6 +26,8 @@ def _show(posting: draw_pb2.Posting, *, as_json: bool) -> None:
         output.print_json(posting)
     else:
         _table("Posting", [posting])
+        for reason in posting.reasons:
+            output.echo_text(f"{reason.code}: {reason.text_en} {reason.text_zh}")
 
 
 def _table(title: str, postings: list[draw_pb2.Posting]) -> None:
@@ -36,13 +39,14 @@ def _table(title: str, postings: list[draw_pb2.Posting]) -> None:
             output.outcome(posting),
             output.amount(posting.amount),
             posting.hold.hold_id or "–",
+            posting.reference or "–",
             output.amount(posting.balances.held),
             output.amount(posting.balances.outstanding),
             output.amount(posting.balances.available),
         )
         for posting in postings
     ]
-    columns = ("id", "when (UTC)", "kind", "outcome", "amount", "hold", "held", "outstanding", "available")
+    columns = ("id", "when (UTC)", "kind", "outcome", "amount", "hold", "reference", "held", "outstanding", "available")
     output.table(title, columns, rows)
 
 
@@ -51,6 +55,7 @@ def authorize(
     account_id: Account,
     amount: Amount,
     ttl_seconds: Annotated[int, typer.Option(min=0, help="How long the hold counts; 0 for 7 days.")] = 0,
+    reference: Reference = "",
     request_id: RequestId = "",
     server: Server = SERVER,
     caller: Caller = CALLER,
@@ -59,7 +64,7 @@ def authorize(
     """Hold an amount against the limit."""
     with output.connected(server, caller) as client:
         posting = client.authorize(
-            account_id, output.money_said(amount), ttl_seconds=ttl_seconds, request_id=request_id
+            account_id, output.money_said(amount), ttl_seconds=ttl_seconds, reference=reference, request_id=request_id
         )
     _show(posting, as_json=as_json)
 
@@ -70,6 +75,7 @@ def capture(
     hold_id: HoldId,
     amount: Amount,
     is_final: Annotated[bool, typer.Option("--final", help="Release what is left of the hold.")] = False,
+    reference: Reference = "",
     request_id: RequestId = "",
     server: Server = SERVER,
     caller: Caller = CALLER,
@@ -78,7 +84,12 @@ def capture(
     """Move all or part of a hold to what is owed."""
     with output.connected(server, caller) as client:
         posting = client.capture(
-            account_id, hold_id, output.money_said(amount), is_final=is_final, request_id=request_id
+            account_id,
+            hold_id,
+            output.money_said(amount),
+            is_final=is_final,
+            reference=reference,
+            request_id=request_id,
         )
     _show(posting, as_json=as_json)
 
@@ -87,6 +98,7 @@ def capture(
 def void(
     account_id: Account,
     hold_id: HoldId,
+    reference: Reference = "",
     request_id: RequestId = "",
     server: Server = SERVER,
     caller: Caller = CALLER,
@@ -94,7 +106,7 @@ def void(
 ) -> None:
     """Release what is left of a hold."""
     with output.connected(server, caller) as client:
-        posting = client.void(account_id, hold_id, request_id=request_id)
+        posting = client.void(account_id, hold_id, reference=reference, request_id=request_id)
     _show(posting, as_json=as_json)
 
 
@@ -102,6 +114,7 @@ def void(
 def repay(
     account_id: Account,
     amount: Amount,
+    reference: Reference = "",
     request_id: RequestId = "",
     server: Server = SERVER,
     caller: Caller = CALLER,
@@ -109,7 +122,7 @@ def repay(
 ) -> None:
     """Take a repayment off what is owed."""
     with output.connected(server, caller) as client:
-        posting = client.repay(account_id, output.money_said(amount), request_id=request_id)
+        posting = client.repay(account_id, output.money_said(amount), reference=reference, request_id=request_id)
     _show(posting, as_json=as_json)
 
 
@@ -130,3 +143,34 @@ def postings(
         output.print_json(found)
     else:
         _table("Draws and repayments", found)
+
+
+@app.command("holds")
+def holds(
+    account_id: Account,
+    is_open: Annotated[bool, typer.Option("--open", help="Only those that count against the limit now.")] = False,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 20,
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """List an account's holds as they stand now, newest first."""
+    from itertools import islice
+
+    from holdline.v1 import draw_pb2
+
+    states = [draw_pb2.HOLD_STATE_OPEN] if is_open else []
+    with output.connected(server, caller) as client:
+        found = list(islice(client.holds(account_id, states=states, page_size=min(count, 1_000)), count))
+    if as_json:
+        output.print_json(found)
+        return
+    rows = [
+        (
+            hold.hold_id, draw_pb2.HoldState.Name(hold.state).removeprefix("HOLD_STATE_").lower(),
+            output.amount(hold.authorised), output.amount(hold.captured), output.amount(hold.left),
+            hold.expires_at.ToJsonString(), hold.reference or "–",
+        )
+        for hold in found
+    ]  # fmt: skip
+    output.table("Holds", ("id", "state", "authorised", "captured", "left", "expires (UTC)", "reference"), rows)

@@ -88,6 +88,8 @@ class Ask(NamedTuple):
     course: Course | None = None
     """With APPEAL: how the limit would have moved by now had it been decided rightly. It takes the place of how it did
     move, so that waits and caps count what is right; None where that can't be told, as in records of before."""
+    reason: str = ""
+    """Why, in the words of the person who ordered it."""
 
 
 class DecideCommand(NamedTuple):

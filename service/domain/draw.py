@@ -24,7 +24,6 @@ from service.domain.errors import (
     HoldNotFound,
     HoldOver,
     InvalidRequest,
-    LimitExceeded,
     NoLimitAssigned,
     RepaymentExceedsDebt,
     TooManyHolds,
@@ -74,6 +73,8 @@ class Hold(NamedTuple):
     captured_minor: int
     authorised_us: int
     expires_us: int
+    reference: str = ""
+    """The caller's own, of the authorisation."""
 
 
 class DrawCommand(NamedTuple):
@@ -92,6 +93,8 @@ class DrawCommand(NamedTuple):
     ttl_us: int
     trace_id: str
     criticality: Criticality = DRAW
+    reference: str = ""
+    """The caller's own, such as an order's number; empty where none was sent."""
 
 
 class Posting(NamedTuple):
@@ -118,6 +121,7 @@ class Posting(NamedTuple):
     fingerprint: bytes
     trace_id: str
     posted_us: int
+    reference: str = ""
 
 
 class Posted(NamedTuple):
@@ -139,16 +143,6 @@ def hold_at(hold: Hold, now_us: int) -> Hold:
 def left_minor(hold: Hold) -> int:
     """Give what of a hold counts against the limit, in minor units."""
     return hold.authorised_minor - hold.captured_minor if hold.state is _OPEN else 0
-
-
-def declined(posted: Posted) -> LimitExceeded:
-    """Give the error that a declined authorisation is answered with, the first time and at every retry."""
-    posting = posted.posting
-    room = available_minor(posting.limit_minor, posting.held_minor, posting.outstanding_minor)
-    return LimitExceeded(
-        account_id=posting.account_id, posting_id=f"{posting.number:016x}", asked_minor=str(posting.amount_minor),
-        available_minor=str(room),
-    )  # fmt: skip
 
 
 def post(
@@ -182,7 +176,7 @@ def post(
     posting = Posting(
         0, account.last_posting, account.account_id, command.kind, outcome, amount_minor, hold, limit_in_force(account),
         account.held_minor, account.outstanding_minor, reasons, policy_version, mode_id, command.caller,
-        command.request_id, command.fingerprint, command.trace_id, now_us,
+        command.request_id, command.fingerprint, command.trace_id, now_us, command.reference,
     )  # fmt: skip
     return account, posting
 
@@ -214,7 +208,7 @@ def _authorised(command: DrawCommand, account: Account, now_us: int) -> tuple[Ac
     if len(account.holds) >= HOLDS_MAX:
         raise TooManyHolds(account_id=account.account_id, open=str(len(account.holds)))
     expires_us = now_us + command.ttl_us
-    hold = Hold(account.account_id, 0, _OPEN, command.amount_minor, 0, now_us, expires_us)
+    hold = Hold(account.account_id, 0, _OPEN, command.amount_minor, 0, now_us, expires_us, command.reference)
     holds = (*account.holds, OpenHold(0, command.amount_minor, expires_us))
     return account._replace(holds=holds, held_minor=account.held_minor + command.amount_minor), hold
 

@@ -4,7 +4,7 @@
     ├── InvalidRequest          mend the request
     │   └── RequestTooLarge
     ├── NotFound                mend the name
-    │   ├── AccountNotFound, DecisionNotFound, HoldNotFound, RunNotFound, CaseNotFound
+    │   ├── AccountNotFound, DecisionNotFound, HoldNotFound, PostingNotFound, RunNotFound, CaseNotFound
     │   └── PolicyNotFound, PlaybookNotFound, ActivationNotFound
     ├── AlreadyExists           what you ask for stands already, or the key is taken
     │   ├── IdempotencyKeyReused
@@ -16,7 +16,6 @@
     ├── Refused                 retrying unchanged won't help
     │   ├── AccountClosed
     │   ├── NoLimitAssigned
-    │   ├── LimitExceeded
     │   ├── HoldOver
     │   ├── CaptureExceedsHold
     │   ├── RepaymentExceedsDebt
@@ -116,6 +115,12 @@ class HoldNotFound(NotFound):
     reason = "HOLD_NOT_FOUND"
 
 
+class PostingNotFound(NotFound):
+    """No such posting, or none that the caller made with this request id."""
+
+    reason = "POSTING_NOT_FOUND"
+
+
 class CaseNotFound(NotFound):
     """No such case."""
 
@@ -206,12 +211,6 @@ class NoLimitAssigned(Refused):
     """The account has no first limit yet; ask for ASSIGN."""
 
     reason = "NO_LIMIT_ASSIGNED"
-
-
-class LimitExceeded(Refused):
-    """Too little is available for this draw; it is recorded as declined."""
-
-    reason = "LIMIT_EXCEEDED"
 
 
 class HoldOver(Refused):

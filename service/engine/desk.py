@@ -4,9 +4,12 @@ Promises strongly consistent reads (the engine has made every acknowledged decis
 before it is answered. Reads work while the store takes no writes.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from service.domain.account import Account, known, settled
+from service.domain.book import key_of
+from service.domain.daily_run import LAST_ID
 from service.domain.decide import decide
 from service.domain.decision import DecideCommand, Decided, Decision
 from service.domain.draw import Hold, Posted, hold_at
@@ -18,6 +21,7 @@ from service.domain.errors import (
     PolicyNotFound,
     PolicyStateRefused,
     PolicyVersionExists,
+    PostingNotFound,
     Violation,
 )
 from service.domain.explain import Explanation, explain
@@ -114,6 +118,39 @@ class Desk:
         if hold is None:
             raise HoldNotFound(account_id=account_id, hold_id=f"{number:016x}")
         return hold_at(hold, self._store.control().now_us), account.currency
+
+    def accounts_after(self, after_id: str, count: int) -> Iterator[Account]:
+        """Give accounts as they stand now, by their ids, from after one ("": from the first), so many at most."""
+        control = self._store.control()
+        today = self._calendar.business_day(control.now_us)
+        for account in self._store.runs.accounts_after(after_id, LAST_ID, count):
+            yield settled(account, control.now_us)._replace(profile=known(account, today))
+
+    def posting(self, number: int) -> Posted:
+        """Give a posting by its number; raises PostingNotFound."""
+        posted = self._store.posting(number)
+        if posted is None:
+            raise PostingNotFound(posting_id=f"{number:016x}")
+        return posted
+
+    def posting_of(self, caller: str, request_id: str) -> Posted:
+        """Give the posting that a caller made with a key, while that is kept; raises PostingNotFound."""
+        key = key_of(caller, request_id)
+        found = self._store.recorded([key]).get(key)
+        if not isinstance(found, Posted):
+            raise PostingNotFound(request_id=request_id)
+        return found
+
+    def holds(self, account_id: str, before: int, count: int) -> tuple[list[Hold], str]:
+        """Give holds as they stand now, newest first, from before a number (0: the newest), and their currency.
+
+        Raises AccountNotFound.
+        """
+        account = self.account(account_id)
+        now_us = self._store.control().now_us
+        return [
+            hold_at(hold, now_us) for hold in self._store.account_holds(account_id, before, count)
+        ], account.currency
 
     def postings(self, account_id: str, before: int, count: int) -> list[Posted]:
         """Give an account's postings, newest first, from before a number (0: the newest); raises AccountNotFound."""

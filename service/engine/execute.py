@@ -24,7 +24,7 @@ from service.domain.decision import (
     Moment,
     recorded_standing,
 )
-from service.domain.draw import DrawCommand, Posted, declined, post
+from service.domain.draw import DrawCommand, Posted, post
 from service.domain.entitlement import RUN_CALLER, entitlement_of
 from service.domain.errors import AccountNotFound, HoldlineError, IdempotencyKeyReused, Unavailable
 from service.domain.event import TAKEN, TAKEN_BEFORE, EventCommand, check
@@ -158,7 +158,7 @@ def answer(
         record = recorded.posting if isinstance(recorded, Posted) else recorded.decision
         if record.fingerprint != command.fingerprint:
             return IdempotencyKeyReused(request_id=command.request_id)
-        return _final(recorded if recorded.replayed else recorded._replace(replayed=True))
+        return recorded if recorded.replayed else recorded._replace(replayed=True)
     if control.refusal is not None:
         return control.refusal
     try:
@@ -174,7 +174,7 @@ def answer(
     posted = book.enter_posting(key, after, posting)
     if posting.outcome is DECLINED:
         book.tell(notice.DRAW_DECLINED, posting.account_id, posted.posting.number, moment.now_us)
-    return _final(posted)
+    return posted
 
 
 def _enter_decision(
@@ -226,13 +226,6 @@ def _withheld_minor(decision: Decision, policy: Policy, control: Control) -> int
 def _on_day(moment: Moment, business_day: int) -> Moment:
     """Give the moment of a raise that was promised on a day; cached because a batch has one."""
     return moment._replace(business_day=business_day, today=moment.business_day)
-
-
-def _final(recorded: Recorded) -> Recorded | HoldlineError:
-    """Give an answer as callers get it: a draw that is declined is recorded, and an error."""
-    if isinstance(recorded, Posted) and recorded.posting.outcome is DECLINED:
-        return declined(recorded)
-    return recorded
 
 
 def newcomer(command: DecideCommand | DrawCommand, control: Control) -> Account:

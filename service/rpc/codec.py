@@ -19,6 +19,7 @@ from service.engine.playbook_desk import PlaybookDesk
 from service.engine.ports import Answer, Calendar, Call, Store, Work
 from service.engine.reports import ReportDesk
 from service.rpc import pages
+from service.rpc.accounts import AccountCalls
 from service.rpc.draws import NAMES as DRAWS
 from service.rpc.draws import DrawCalls
 from service.rpc.events import NAMES as EVENTS
@@ -53,6 +54,7 @@ class ProtoCodec:
         policies = PolicyCalls(desk)
         queries = {
             **limits.queries,
+            **AccountCalls(desk).queries,
             **draws.queries,
             **policies.queries,
             **PlaybookCalls(playbooks, clock).queries,

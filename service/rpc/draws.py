@@ -1,4 +1,4 @@
-"""LimitService's draws: authorisation holds, captures, voids, repayments, and reading them.
+"""DrawService: authorisation holds, captures, voids, repayments, and reading them.
 
 Promises the four moves of an adapter: check, build, call, assemble. Draws are posted in batches by `engine.execute`.
 """
@@ -10,7 +10,8 @@ from holdline.v1 import decision_pb2, draw_pb2, draw_service_pb2, money_pb2
 
 from service.domain.account import available_minor
 from service.domain.book import Answered
-from service.domain.draw import DrawCommand, DrawKind, Hold, Posted, Posting, left_minor
+from service.domain.decision import Outcome
+from service.domain.draw import DrawCommand, DrawKind, Hold, HoldState, Posted, Posting, left_minor
 from service.domain.errors import HoldlineError, Violation
 from service.engine.desk import Desk
 from service.engine.ports import Call, Work
@@ -33,16 +34,23 @@ _REQUESTS: Final[dict[str, tuple[type[Request], DrawKind]]] = {
     "RecordRepayment": (draw_service_pb2.RecordRepaymentRequest, DrawKind.REPAY),
 }
 NAMES: Final = tuple(_REQUESTS)
+LIST_HOLDS: Final = "ListHolds"
+LIST_POSTINGS: Final = "ListPostings"
+_STATES: Final = frozenset(map(int, HoldState))
+_KINDS: Final = frozenset(map(int, DrawKind))
+_OUTCOMES: Final = frozenset((int(Outcome.APPROVED), int(Outcome.DECLINED)))
 
 
 class DrawCalls:
-    """The calls of LimitService that move exposure, in bytes."""
+    """The calls of DrawService, in bytes."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.queries: dict[str, Callable[[Call], bytes]] = {
             "GetHold": self._get_hold,
-            "ListPostings": self._list_postings,
+            "GetPosting": self._get_posting,
+            LIST_HOLDS: self._list_holds,
+            LIST_POSTINGS: self._list_postings,
         }
 
     def work(self, name: str, call: Call) -> Work:
@@ -67,16 +75,69 @@ class DrawCalls:
         hold, currency = self._desk.hold(request.account_id, int(request.hold_id, 16))
         return draw_service_pb2.GetHoldResponse(hold=_hold(hold, currency)).SerializeToString()
 
+    def _get_posting(self, call: Call) -> bytes:
+        request = draw_service_pb2.GetPostingRequest.FromString(call.body)
+        validation.refuse(_which_violations(request))
+        if request.WhichOneof("which") == "posting_id":
+            posted = self._desk.posting(int(request.posting_id, 16))
+        else:
+            posted = self._desk.posting_of(call.caller, request.request_id)
+        return draw_service_pb2.GetPostingResponse(posting=self._posting(posted)).SerializeToString()
+
+    def _list_holds(self, call: Call) -> bytes:
+        request = draw_service_pb2.ListHoldsRequest.FromString(call.body)
+        states = sorted(set(map(int, request.states)))
+        filters = request.account_id, states
+        validation.refuse(
+            [
+                *validation.account_id_violations(request.account_id),
+                *pages.choice_violations("states", request.states, _STATES),
+                *pages.violations(LIST_HOLDS, filters, request.page_size, request.page_token),
+            ]
+        )
+        before = int(pages.last_shown(request.page_token) or "0", 16)
+        found, currency = self._desk.holds(request.account_id, before, pages.SCANNED_MAX)
+        page = pages.chosen(
+            found, lambda hold: not states or int(hold.state) in states, request.page_size or pages.PAGE_SIZE,
+            is_all=len(found) < pages.SCANNED_MAX,
+        )  # fmt: skip
+        shown = pages.fitting((_hold(hold, currency) for hold in page.chosen), draw_pb2.Hold.ByteSize)
+        last = page.last if len(shown) == len(page.chosen) else page.chosen[len(shown) - 1]
+        token = pages.token(LIST_HOLDS, filters, f"{last.number:016x}") if last is not None else ""
+        return draw_service_pb2.ListHoldsResponse(holds=shown, next_page_token=token).SerializeToString()
+
     def _list_postings(self, call: Call) -> bytes:
         request = draw_service_pb2.ListPostingsRequest.FromString(call.body)
-        page = pages.asked(request.page_size, request.page_token, validation.account_id_violations(request.account_id))
-        found = self._desk.postings(request.account_id, page.before, page.size)
-        shown = pages.fitting(map(self._posting, found), draw_pb2.Posting.ByteSize)
-        is_cut = len(shown) < len(found) or len(found) == page.size
-        has_more = is_cut and shown and found[len(shown) - 1].posting.previous
-        return draw_service_pb2.ListPostingsResponse(
-            postings=shown, next_page_token=shown[-1].posting_id if has_more else ""
-        ).SerializeToString()
+        span, wrong = pages.span_of(request, "posted_from", "posted_until")
+        kinds, outcomes = sorted(set(map(int, request.kinds))), sorted(set(map(int, request.outcomes)))
+        filters = request.account_id, span, kinds, outcomes
+        validation.refuse(
+            [
+                *validation.account_id_violations(request.account_id),
+                *wrong,
+                *pages.choice_violations("kinds", request.kinds, _KINDS),
+                *pages.choice_violations("outcomes", request.outcomes, _OUTCOMES),
+                *pages.violations(LIST_POSTINGS, filters, request.page_size, request.page_token),
+            ]
+        )
+        before = int(pages.last_shown(request.page_token) or "0", 16)
+        size = request.page_size or pages.PAGE_SIZE
+        count = pages.SCANNED_MAX if span != pages.EVER or kinds or outcomes else size
+        found = self._desk.postings(request.account_id, before, count)
+        page = pages.chosen(
+            found,
+            lambda one: (
+                span.holds(one.posting.posted_us)
+                and (not kinds or int(one.posting.kind) in kinds)
+                and (not outcomes or int(one.posting.outcome) in outcomes)
+            ),
+            size,
+            is_all=not found or not found[-1].posting.previous,
+        )
+        shown = pages.fitting(map(self._posting, page.chosen), draw_pb2.Posting.ByteSize)
+        last = page.last if len(shown) == len(page.chosen) else page.chosen[len(shown) - 1]
+        token = pages.token(LIST_POSTINGS, filters, f"{last.posting.number:016x}") if last is not None else ""
+        return draw_service_pb2.ListPostingsResponse(postings=shown, next_page_token=token).SerializeToString()
 
     def _posting(self, posted: Posted) -> draw_pb2.Posting:
         posting, currency = posted.posting, posted.currency
@@ -94,6 +155,7 @@ class DrawCalls:
             request_id=posting.request_id,
             trace_id=posting.trace_id,
             posted_at=pages.timestamp(posting.posted_us),
+            reference=posting.reference,
         )
         if posting.reasons:
             texts = self._desk.policy(posting.policy_version).texts
@@ -108,6 +170,7 @@ def _command(request: Request, kind: DrawKind, call: Call) -> DrawCommand:
     violations = [
         *validation.request_id_violations(request.request_id),
         *validation.account_id_violations(request.account_id),
+        *_reference_violations(request.reference),
     ]
     hold_number = amount_minor = ttl_seconds = 0
     currency, is_final = "", False
@@ -125,11 +188,29 @@ def _command(request: Request, kind: DrawKind, call: Call) -> DrawCommand:
             what = f"{ttl_seconds} is out of range; seconds from 1 to {TTL_SECONDS_MAX}, 0 for {TTL_SECONDS}"
             violations.append(Violation("ttl_seconds", what))
     validation.refuse(violations)
-    meant = (request.account_id, kind, hold_number, amount_minor, currency, is_final, ttl_seconds)
+    meant: tuple[object, ...] = (request.account_id, kind, hold_number, amount_minor, currency, is_final, ttl_seconds)
+    if request.reference:
+        meant = (*meant, request.reference)
     return DrawCommand(
         call.caller, request.request_id, validation.fingerprint("draw", *meant), request.account_id, kind, hold_number,
-        amount_minor, currency, is_final, ttl_seconds * SECOND_US, call.trace_id,
+        amount_minor, currency, is_final, ttl_seconds * SECOND_US, call.trace_id, reference=request.reference,
     )  # fmt: skip
+
+
+def _which_violations(request: draw_service_pb2.GetPostingRequest) -> list[Violation]:
+    which = request.WhichOneof("which")
+    if which == "posting_id":
+        wrong = "send the 16 hexadecimal digits of the posting"
+        return [] if validation.is_record_id(request.posting_id) else [Violation("posting_id", wrong)]
+    if which == "request_id":
+        return validation.request_id_violations(request.request_id)
+    return [Violation("which", "send posting_id or request_id")]
+
+
+def _reference_violations(reference: str) -> list[Violation]:
+    if not reference or validation.is_request_id(reference):
+        return []
+    return [Violation("reference", f"{len(reference)} characters; send at most 64 of printable ASCII")]
 
 
 def _hold_id_violations(hold_id: str) -> list[Violation]:
@@ -159,6 +240,7 @@ def _hold(hold: Hold, currency: str) -> draw_pb2.Hold:
         left=_money(left_minor(hold), currency),
         authorised_at=pages.timestamp(hold.authorised_us),
         expires_at=pages.timestamp(hold.expires_us),
+        reference=hold.reference,
     )
 
 

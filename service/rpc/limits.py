@@ -33,7 +33,6 @@ class LimitCalls:
         self._reasons = wire.Reasons()
         self.queries: dict[str, Callable[[Call], bytes]] = {
             "Evaluate": self._evaluate,
-            "GetAccount": self._get_account,
             "ListDecisions": self._list_decisions,
             "ExplainDecision": self._explain_decision,
         }
@@ -112,11 +111,6 @@ class LimitCalls:
             contributions=_contributions(explained),
         )
         return response.SerializeToString()
-
-    def _get_account(self, call: Call) -> bytes:
-        request = account_service_pb2.GetAccountRequest.FromString(call.body)
-        validation.refuse(validation.account_id_violations(request.account_id))
-        return wire.field(b"\x0a", wire.account(self._desk.account(request.account_id)))
 
     def _list_decisions(self, call: Call) -> bytes:
         request = limit_service_pb2.ListDecisionsRequest.FromString(call.body)

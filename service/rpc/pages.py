@@ -1,16 +1,23 @@
 """Pages of records: sizes and tokens as callers send them, and times as they read them.
 
-Promises that a token is a record's id, so pages stay stable while new records arrive, and that a page keeps within
-bytes: what has no room comes behind the token, as what is beyond the count does.
+Promises that a token stands for a record, so pages stay stable while new records arrive; that it is bound to its RPC
+and filter; and that a page keeps within bytes: what has no room comes behind the token, as what is beyond the count
+does.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple, TypeVar
+import base64
+import binascii
+from collections.abc import Callable, Collection, Iterable, Sequence
+from hashlib import blake2b
+from typing import Final, Generic, NamedTuple, TypeVar
 
+import msgspec
 from google.protobuf import timestamp_pb2
+from google.protobuf.message import Message
 
 from service.domain.errors import Violation
 from service.rpc import validation
+from service.rpc.dates import micros, time_violations
 
 PAGE_SIZE_MAX: Final = 1_000
 PAGE_SIZE: Final = 100
@@ -36,6 +43,101 @@ def asked(page_size: int, page_token: str, violations: Sequence[Violation] = ())
         found.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
     validation.refuse(found)
     return Page(page_size or PAGE_SIZE, int(page_token, 16) if page_token else 0)
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+SEAL_BYTES: Final = 8
+WRONG_TOKEN: Final = Violation(
+    "page_token", "send next_page_token of the page before, unchanged, with the filter that it was given for"
+)
+
+
+def token(rpc: str, filters: object, last: str) -> str:
+    """Give the token of the page after a record, for an RPC and what its filter is made of."""
+    seal = blake2b(_encode((rpc, filters, last)), digest_size=SEAL_BYTES).digest()
+    content = seal + last.encode()
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def token_violations(rpc: str, filters: object, page_token: str) -> list[Violation]:
+    """Give what is wrong with a token, above all that it was given for another filter."""
+    last = last_shown(page_token)
+    return [WRONG_TOKEN] if page_token and (not last or page_token != token(rpc, filters, last)) else []
+
+
+def last_shown(page_token: str) -> str:
+    """Give the record that a token stands for; "" where there is no token, and for what is none."""
+    try:
+        content = base64.b64decode(page_token + "=" * (-len(page_token) % 4), altchars=b"-_", validate=True)
+        return content[SEAL_BYTES:].decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+SCANNED_MAX: Final = 5_000
+"""So many records a page of a filtered list looks at, at most; the rest is behind its token."""
+CHOICES_MAX: Final = 8
+
+
+def violations(rpc: str, filters: object, page_size: int, page_token: str) -> list[Violation]:
+    """Give what is wrong with the page that is asked for."""
+    return [*size_violations(page_size), *token_violations(rpc, filters, page_token)]
+
+
+def choice_violations(field: str, chosen: Sequence[int], known: Collection[int]) -> list[Violation]:
+    """Give what is wrong with the values of an enum that a filter lets through."""
+    if len(chosen) > CHOICES_MAX:
+        return [Violation(field, f"{len(chosen)} values; send at most {CHOICES_MAX}, none for all")]
+    return [
+        Violation(f"{field}[{place}]", f"{value} is no value of this filter; leave the list empty for all")
+        for place, value in enumerate(chosen) if value not in known
+    ]  # fmt: skip
+
+
+class Span(NamedTuple):
+    """A stretch of time, in microseconds since the epoch UTC: from the first on, before the second; 0 for no end."""
+
+    from_us: int
+    until_us: int
+
+    def holds(self, time_us: int) -> bool:
+        """Claim that a time lies within."""
+        return self.from_us <= time_us and (not self.until_us or time_us < self.until_us)
+
+
+EVER: Final = Span(0, 0)
+
+
+def span_of(request: Message, first: str, last: str) -> tuple[Span, list[Violation]]:
+    """Read a filter's two optional times, and give what is wrong with them."""
+    found, wrong = [], []
+    for name in (first, last):
+        time = getattr(request, name)
+        wrong += time_violations(name, time) if request.HasField(name) else []
+        found.append(micros(time) if request.HasField(name) else 0)
+    if not wrong and found[1] and found[1] <= found[0]:
+        wrong.append(Violation(last, f"send a time after {first}"))
+    return Span(*found), wrong
+
+
+class Chosen(NamedTuple, Generic[Record]):
+    """What a filter lets through of the records that were looked at, and the one after which the next page begins."""
+
+    chosen: list[Record]
+    last: Record | None
+    """None where there is nothing more to look at."""
+
+
+def chosen(found: Sequence[Record], wanted: Callable[[Record], bool], size: int, *, is_all: bool) -> Chosen[Record]:
+    """Take the first `size` of some records that are wanted; `is_all`: there are no others after them."""
+    taken: list[Record] = []
+    for place, record in enumerate(found):
+        if wanted(record):
+            taken.append(record)
+            if len(taken) == size:
+                is_over = is_all and place == len(found) - 1
+                return Chosen(taken, None if is_over else record)
+    return Chosen(taken, None if is_all or not found else found[-1])
 
 
 def size_violations(page_size: int) -> list[Violation]:

@@ -21,6 +21,7 @@ from service.rpc.dates import micros, time_violations
 
 BATCH_ITEMS_MAX: Final = 1_000
 VERSION_MAX: Final = 1 << 62
+REASON_LENGTH_MAX: Final = 500
 
 is_account_id: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch
 is_request_id: Final = re.compile(r"[\x20-\x7e]{1,64}").fullmatch
@@ -38,6 +39,10 @@ CRITICALITIES: Final = tuple(Criticality)
 
 News = tuple[tuple[int, int], ...]
 Currencies = tuple[tuple[int, str], ...]
+
+
+_MEANT: Final = 4
+"""So many fields of an `Ask` a caller can send; others must not change what keys that are kept stand for."""
 
 
 def fingerprint(*parts: object) -> bytes:
@@ -71,9 +76,11 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
                 *violations,
             )
         )
-    meant = (account_id, product, kind, news, currencies, version)
+    meant: tuple[object, ...] = (account_id, product, kind, news, currencies, version)
+    if asked is not None:
+        meant = (*meant, asked[:_MEANT], asked_currency)
     return DecideCommand(
-        call.caller, request_id, fingerprint(*meant) if asked is None else fingerprint(*meant, asked, asked_currency),
+        call.caller, request_id, fingerprint(*meant),
         account_id, product, kind, news, currencies, version, call.trace_id, 0, 0, "",
         CRITICALITIES[call.criticality], 0, asked, asked_currency,
     )  # fmt: skip
@@ -82,7 +89,10 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
 def temporary_command(request: account_service_pb2.GrantTemporaryRaiseRequest, call: Call) -> DecideCommand:
     """Build a command that orders a temporary raise; raises InvalidRequest with every violation."""
     asked, currency, wrong = temporary_of(request, TEMPORARY, is_ordered=True)
+    wrong += reason_violations(request.reason)
     refuse([*request_id_violations(request.request_id), *account_id_violations(request.account_id), *wrong])
+    assert asked is not None, "what is absent is a violation"
+    asked = asked._replace(reason=request.reason)
     return DecideCommand(
         call.caller, request.request_id, fingerprint("temporary", request.account_id, asked, currency),
         request.account_id, "", TEMPORARY, (), (), 0, call.trace_id, asked=asked, asked_currency=currency,
@@ -258,6 +268,15 @@ def request_id_violations(request_id: str) -> list[Violation]:
     if is_request_id(request_id):
         return []
     return [Violation("request_id", f"{len(request_id)} characters; send 1 to 64 of printable ASCII")]
+
+
+def reason_violations(reason: str, field: str = "reason", *, needed: bool = True) -> list[Violation]:
+    """Give what is wrong with why a person acts, or with a note of theirs."""
+    if needed and not reason.strip():
+        return [Violation(field, f"say why, for the record: 1 to {REASON_LENGTH_MAX} characters")]
+    if len(reason) > REASON_LENGTH_MAX:
+        return [Violation(field, f"{len(reason)} characters; send at most {REASON_LENGTH_MAX}")]
+    return []
 
 
 def account_id_violations(account_id: str) -> list[Violation]:

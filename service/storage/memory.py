@@ -112,12 +112,15 @@ class MemoryStore:
 
     def fetch(self, wanted: Wanted, last_number: int) -> Book:
         """Fetch recorded answers, accounts and holds."""
-        numbers = {key: self._keys[key] for key in wanted.keys if key in self._keys}
-        answers = {key: self._recorded(number) for key, number in numbers.items()}
+        answers = self.recorded(wanted.keys)
         accounts = {name: self._accounts[name] for name in wanted.accounts if name in self._accounts}
         holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
         taken = {key: self._events[key][0] for key in wanted.events if key in self._events}
         return Book(accounts, answers, holds, taken, last_number)
+
+    def recorded(self, keys: Sequence[str]) -> dict[str, Recorded | Elsewhere]:
+        """Give what keys (caller and request id) stand for, those that stand for anything."""
+        return {key: self._recorded(self._keys[key]) for key in keys if key in self._keys}
 
     def _recorded(self, number: int) -> Recorded | Elsewhere:
         if number < 0:
@@ -150,6 +153,16 @@ class MemoryStore:
         """Find one hold."""
         hold = self._holds.get(number)
         return hold if hold is not None and hold.account_id == account_id else None
+
+    def account_holds(self, account_id: str, before: int, count: int) -> list[Hold]:
+        """Give an account's holds as they are stored, newest first, from before a number (0: from the newest)."""
+        own = [hold for hold in self._holds.values() if hold.account_id == account_id]
+        newest_first = sorted(own, key=lambda hold: -hold.number)
+        return [hold for hold in newest_first if not before or hold.number < before][:count]
+
+    def posting(self, number: int) -> Posted | None:
+        """Find one posting."""
+        return self._postings.get(number)
 
     def account_postings(self, account_id: str, before: int, count: int) -> list[Posted]:
         """Give an account's postings, newest first, from before a number (0: from the newest)."""
@@ -268,7 +281,7 @@ class MemoryStore:
         if posted is None:
             return None
         before = self._links.get(posted.posting.previous, b"")
-        link = rows.chain_after(before, rows.posting_row(posted.posting))
+        link = rows.posting_link(before, rows.posting_row(posted.posting))
         return SealedPosting(posted.posting, link == self._links[number], self._links[number])
 
     def posting_count(self) -> int:

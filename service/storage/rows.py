@@ -27,6 +27,8 @@ Row = tuple[Any, ...]
 
 CHAIN: Final = -4
 """Where a decision's link stands in the store, from the end of its columns: what came later stands after it."""
+POSTING_CHAIN: Final = -2
+"""The same of a posting."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_profile: Final = msgspec.msgpack.Decoder(Profile).decode
@@ -56,6 +58,11 @@ def _sealed(row: Row) -> Row:
     return row[:-1] if temporary else row[:-2] if promised else row[:-3]
 
 
+def _sealed_posting(row: Row) -> Row:
+    """Give what of a posting's row its link stands for, as of a decision's."""
+    return row if row[-1] else row[:-1]
+
+
 def decision_row(decision: Decision, written: dict[int, bytes]) -> Row:
     """Give a decision's columns, without the chain; `written` holds profiles that are written already, by identity."""
     (
@@ -81,14 +88,14 @@ def posting_row(posting: Posting) -> Row:
 
 
 def posted(row: Sequence[Any], *, replayed: bool) -> Posted:
-    """Read product, currency and a posting's columns with the chain last."""
+    """Read product, currency and a posting's columns, the chain at `POSTING_CHAIN`."""
     (
         product, currency, number, previous, account_id, kind, outcome, amount, hold, limit, held, outstanding, reasons,
-        *rest, _,
+        *rest, _, reference,
     ) = row  # fmt: skip
     posting = Posting(
         number, previous, account_id, DrawKind(kind), _OUTCOMES[outcome], amount, _decode_hold(hold) if hold else None,
-        limit, held, outstanding, tuple(reasons.split(",")) if reasons else (), *rest,
+        limit, held, outstanding, tuple(reasons.split(",")) if reasons else (), *(*rest, reference),
     )  # fmt: skip
     return Posted(posting, product, currency, replayed)
 
@@ -177,7 +184,7 @@ def sheet(book: Book) -> Sheet:
     decisions = [decision_row(decision, written) for _, decision in book.decisions]
     postings = [posting_row(posting) for _, posting in book.postings]
     links = _links([(row[2], _sealed(row)) for row in decisions], chains)
-    posting_links = _links([(row[2], row) for row in postings], postings_chains)
+    posting_links = _links([(row[2], _sealed_posting(row)) for row in postings], postings_chains)
 
     def sealed(name: str) -> Row:
         return account_row(accounts[name], chains[name], postings_chains[name], written)
@@ -204,14 +211,19 @@ def decision_link(chain_before: bytes, row: Row) -> bytes:
     return chain_after(chain_before, _sealed(row))
 
 
+def posting_link(chain_before: bytes, row: Row) -> bytes:
+    """Give the chain's link after a posting's row, without its chain column."""
+    return chain_after(chain_before, _sealed_posting(row))
+
+
 def is_intact(row: Sequence[Any], chain_before: bytes) -> bool:
     """Claim that a stored decision (product, currency, columns) carries the link of its content."""
     return decision_link(chain_before, (*row[2:CHAIN], *row[CHAIN + 1 :])) == bytes(row[CHAIN])
 
 
 def is_posting_intact(row: Sequence[Any], chain_before: bytes) -> bool:
-    """Claim that a stored posting (product, currency, columns, chain) carries the link of its content."""
-    return chain_after(chain_before, tuple(row[2:-1])) == bytes(row[-1])
+    """Claim that a stored posting (product, currency, columns) carries the link of its content."""
+    return posting_link(chain_before, (*row[2:POSTING_CHAIN], row[-1])) == bytes(row[POSTING_CHAIN])
 
 
 def entitlement(row: Sequence[Any]) -> Entitlement:

@@ -13,14 +13,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import apsw
 
 from service.domain.account import Account
-from service.domain.book import ELSEWHERE, NUMBER_SHIFT, Book, Elsewhere, Recorded, Wanted, beside
-from service.domain.decision import Decided, Decision
-from service.domain.draw import Hold, Posted, Posting
+from service.domain.book import NUMBER_SHIFT, Book, Wanted, beside
+from service.domain.decision import Decided
 from service.domain.errors import StoreUnavailable
 from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.domain.watch import Look
@@ -30,14 +29,13 @@ from service.storage.custody import Custody, copy
 from service.storage.migrate import StoreRefused
 from service.storage.sqlite_cases import SqliteCases
 from service.storage.sqlite_clock import SqliteClock
+from service.storage.sqlite_draws import SqliteDraws, walked
 from service.storage.sqlite_events import SqliteEvents
-from service.storage.sqlite_ledger import SqliteLedger, read_record
+from service.storage.sqlite_ledger import SqliteLedger
 from service.storage.sqlite_outbox import SqliteOutbox
 from service.storage.sqlite_playbooks import SqlitePlaybooks
 from service.storage.sqlite_runs import SqliteRuns
 from service.storage.statements import STATEMENTS
-
-Found = TypeVar("Found", Decided, Posted)
 
 STATEMENTS_CACHED = 64
 BUSY_MS_MAX = 5_000
@@ -71,7 +69,7 @@ def has_wal_reset_bug(version: str) -> bool:
     return parts < fixed_in_branch.get(parts[:2], (3, 51, 3))
 
 
-class SqliteStore(SqliteLedger):
+class SqliteStore(SqliteDraws, SqliteLedger):
     """A store in one SQLite file; `vfs` names the layer that does its I/O, the system's own where empty."""
 
     def __init__(self, path: Path, now_us: Callable[[], int], *, read_only: bool = False, vfs: str = "") -> None:
@@ -211,15 +209,7 @@ class SqliteStore(SqliteLedger):
         if not wanted.accounts:
             # An array of none can't be bound.
             return Book({}, {}, {}, {}, last_number)
-        answers: dict[str, Recorded | Elsewhere] = {}
-        if wanted.keys:
-            for key, number, *row in self._run(STATEMENTS["recorded"], (apsw.carray(tuple(wanted.keys)),)):
-                if row[0] is not None:
-                    answers[key] = rows.decided(row, replayed=True)
-                elif number < 0:
-                    answers[key] = ELSEWHERE
-                elif (posted := self._posted(number)) is not None:
-                    answers[key] = posted
+        answers = self.recorded(wanted.keys)
         found = self._run(STATEMENTS["accounts_wanted"], (apsw.carray(tuple(set(wanted.accounts))),))
         holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
         self._fetched = {row[0]: row for row in found}
@@ -264,26 +254,11 @@ class SqliteStore(SqliteLedger):
         found = self._run(STATEMENTS["decision"], (number,))
         return rows.decided(found[0], replayed=True) if found else None
 
-    def hold(self, account_id: str, number: int) -> Hold | None:
-        """Find one hold."""
-        found = self._run(STATEMENTS["hold"], (account_id, number))
-        return read_record(f"hold {number:016x}", lambda: rows.hold(found[0])) if found else None
-
-    def _posted(self, number: int) -> Posted | None:
-        found = self._run(STATEMENTS["posting"], (number,))
-        return rows.posted(found[0], replayed=True) if found else None
-
-    def account_postings(self, account_id: str, before: int, count: int) -> list[Posted]:
-        """Walk an account's postings back, newest first, from before a number (0: from the newest)."""
-        account = self.account(account_id)
-        newest = account.last_posting if account else 0
-        return _walked(account_id, newest, before, count, self._posted, lambda posted: posted.posting)
-
     def account_decisions(self, account_id: str, before: int, count: int) -> list[Decided]:
         """Walk an account's decisions back, newest first, from before a number (0: from the newest)."""
         account = self.account(account_id)
         newest = account.last_decision if account else 0
-        return _walked(account_id, newest, before, count, self.decision, lambda decided: decided.decision)
+        return walked(account_id, newest, before, count, self.decision, lambda decided: decided.decision)
 
     def looks_after(self, number: int, count: int) -> list[Look]:
         """Read what guards see of decisions after a number, oldest first."""
@@ -378,19 +353,3 @@ class SqliteStore(SqliteLedger):
             self._connection.close(force=True)
         finally:
             self._custody.close()
-
-
-def _walked(
-    account_id: str, newest: int, before: int, count: int, find: Callable[[int], Found | None],
-    record_of: Callable[[Found], Decision | Posting],
-) -> list[Found]:  # fmt: skip
-    """Walk an account's log back from its newest record, or from the one before `before` where that is its own."""
-    number = newest
-    if before:
-        start = find(before)
-        number = record_of(start).previous if start and record_of(start).account_id == account_id else 0
-    found: list[Found] = []
-    while number and len(found) < count and (one := find(number)) is not None:
-        found.append(one)
-        number = record_of(one).previous
-    return found

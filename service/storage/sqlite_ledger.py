@@ -63,7 +63,11 @@ class SqliteLedger(ABC):
         row = found[0]
         posting = read_record(f"posting {number:016x}", lambda: rows.posted(row, replayed=True)).posting
         before = self._run(STATEMENTS["posting"], (posting.previous,))
-        return SealedPosting(posting, rows.is_posting_intact(row, before[0][-1] if before else b""), row[-1])
+        return SealedPosting(
+            posting,
+            rows.is_posting_intact(row, before[0][rows.POSTING_CHAIN] if before else b""),
+            row[rows.POSTING_CHAIN],
+        )
 
     def posting_count(self) -> int:
         """Count the postings."""

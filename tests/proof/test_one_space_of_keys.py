@@ -65,7 +65,7 @@ def _decide(request_id: str, account_id: str, kind: str, **said: object) -> limi
 
 
 def _temporary(request_id: str) -> account_service_pb2.GrantTemporaryRaiseRequest:
-    request = account_service_pb2.GrantTemporaryRaiseRequest(request_id=request_id, account_id="a")
+    request = account_service_pb2.GrantTemporaryRaiseRequest(request_id=request_id, account_id="a", reason="why")
     request.temporary_raise.extra.CopyFrom(_yuan(10_000))
     request.temporary_raise.until.FromMicroseconds(bootstrap.now_us() + 86_400_000_000)
     return request
@@ -226,7 +226,7 @@ def test_every_write_of_the_contract_that_bears_a_request_id_is_tried() -> None:
                 fields = method.input_type.fields
                 inner = [field.message_type.fields for field in fields if field.message_type is not None]
                 names = {field.name for part in (fields, *inner) for field in part}
-                if "request_id" in names:
+                if "request_id" in names and not method.name.startswith("Get"):
                     bearing.add(method.name)
 
     assert bearing - {STREAMED, STEPPED} == set(WRITES)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from holdline.client import Client, errors
+from holdline.client import Client, errors, is_declined
 from holdline.client.requests import raise_until
 from holdline.v1 import decision_pb2
 from holdline.v1.money_pb2 import Money
@@ -54,8 +54,7 @@ def test_it_is_granted_within_the_policys_bounds_and_falls_back_by_itself(client
     assert not after.HasField("temporary_raise")
     assert after.held == hold.balances.held
     assert after.available.minor_units == 0
-    with pytest.raises(errors.Refused):
-        client.authorize(account_id, _yuan(1))
+    assert is_declined(client.authorize(account_id, _yuan(1)))
 
 
 def test_too_much_is_cut_to_the_bound_too_long_and_a_late_payer_are_declined(client: Client, account_id: str) -> None:
@@ -90,13 +89,16 @@ def test_an_order_needs_the_role_and_no_rule_and_a_cut_ends_it(as_: As) -> None:
     limit = caller.account(account_id).limit.minor_units
     asked = raise_until(_yuan(limit), _in(days=90))
     with pytest.raises(errors.PermissionDenied):
-        caller.grant_temporary_raise(account_id, asked)
-    ordered = olga.grant_temporary_raise(account_id, asked, request_id="order-1")
-    again = olga.grant_temporary_raise(account_id, asked, request_id="order-1")
+        caller.grant_temporary_raise(account_id, asked, "a birth")
+    ordered = olga.grant_temporary_raise(account_id, asked, "a birth", request_id="order-1")
+    with pytest.raises(errors.InvalidRequest) as silent:
+        olga.grant_temporary_raise(account_id, asked, " ")
+    again = olga.grant_temporary_raise(account_id, asked, "a birth", request_id="order-1")
     cut = caller.decide(account_id, "reduce", facts={"dpd_now": 61})
 
     assert [reason.code for reason in ordered.decision.reasons] == ["TEMPORARY_ORDERED"]
     assert ordered.account.limit.minor_units == 2 * limit
+    assert [one.field for one in silent.value.violations] == ["reason"]
     assert again.replayed
     assert again.decision == ordered.decision
     assert cut.decision.new_limit.minor_units < limit
@@ -108,7 +110,7 @@ def test_playbooks_that_hold_raises_hold_temporary_ones(as_: As) -> None:
     caller, olga = as_("anna"), as_("olga")
     account_id = caller.send(assign()).account.account_id
     olga.activate("freeze_raises", ttl_seconds=60, reason="a test", incident="INC-1")
-    frozen = olga.grant_temporary_raise(account_id, raise_until(_yuan(1_000), _in(days=1)))
+    frozen = olga.grant_temporary_raise(account_id, raise_until(_yuan(1_000), _in(days=1)), "a test")
 
     assert frozen.decision.outcome != decision_pb2.OUTCOME_APPROVED
     assert frozen.decision.new_limit == frozen.decision.old_limit

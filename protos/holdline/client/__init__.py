@@ -5,6 +5,7 @@ Needs grpcio, protobuf and tenacity; nothing of the server.
 
 from holdline.client.aio import AsyncClient
 from holdline.client.blocking import Client
+from holdline.client.draw_client import is_declined
 from holdline.client.errors import (
     AlreadyExists,
     DeadlineExceeded,
@@ -42,6 +43,7 @@ __all__ = [
     "VersionMismatch",
     "Violation",
     "decide",
+    "is_declined",
     "money",
     "new_request_id",
 ]

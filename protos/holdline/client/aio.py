@@ -147,14 +147,14 @@ class AsyncClient:
         request = requests.capture(account_id, hold_id, amount, **said)
         return (await self._call(self._draws.CaptureDraw, request, request.request_id)).posting
 
-    async def void(self, account_id: str, hold_id: str, *, request_id: str = "") -> draw_pb2.Posting:
+    async def void(self, account_id: str, hold_id: str, **said: str) -> draw_pb2.Posting:
         """Release a hold. Raises HoldlineError."""
-        request = requests.void(account_id, hold_id, request_id=request_id)
+        request = requests.void(account_id, hold_id, **said)
         return (await self._call(self._draws.VoidDraw, request, request.request_id)).posting
 
-    async def repay(self, account_id: str, amount: money_pb2.Money, *, request_id: str = "") -> draw_pb2.Posting:
+    async def repay(self, account_id: str, amount: money_pb2.Money, **said: str) -> draw_pb2.Posting:
         """Take a repayment off what is owed. Raises HoldlineError."""
-        request = requests.repay(account_id, amount, request_id=request_id)
+        request = requests.repay(account_id, amount, **said)
         return (await self._call(self._draws.RecordRepayment, request, request.request_id)).posting
 
     async def mode(self) -> pb.GetModeResponse:

@@ -138,35 +138,46 @@ def evaluate(
 
 
 def authorize(
-    account_id: str, amount: money_pb2.Money, *, ttl_seconds: int = 0, request_id: str = ""
+    account_id: str, amount: money_pb2.Money, *, ttl_seconds: int = 0, reference: str = "", request_id: str = ""
 ) -> draw_service_pb2.AuthorizeDrawRequest:
     """Make a request to hold an amount, for 7 days where `ttl_seconds` is 0."""
     return draw_service_pb2.AuthorizeDrawRequest(
-        request_id=request_id or new_request_id(), account_id=account_id, amount=amount, ttl_seconds=ttl_seconds
-    )
+        request_id=request_id or new_request_id(), account_id=account_id, amount=amount, ttl_seconds=ttl_seconds,
+        reference=reference,
+    )  # fmt: skip
 
 
 def capture(
-    account_id: str, hold_id: str, amount: money_pb2.Money, *, is_final: bool = False, request_id: str = ""
+    account_id: str,
+    hold_id: str,
+    amount: money_pb2.Money,
+    *,
+    is_final: bool = False,
+    reference: str = "",
+    request_id: str = "",
 ) -> draw_service_pb2.CaptureDrawRequest:
     """Make a request to capture all or part of a hold."""
     return draw_service_pb2.CaptureDrawRequest(
         request_id=request_id or new_request_id(), account_id=account_id, hold_id=hold_id, amount=amount,
-        is_final=is_final,
+        is_final=is_final, reference=reference,
     )  # fmt: skip
 
 
-def void(account_id: str, hold_id: str, *, request_id: str = "") -> draw_service_pb2.VoidDrawRequest:
+def void(
+    account_id: str, hold_id: str, *, reference: str = "", request_id: str = ""
+) -> draw_service_pb2.VoidDrawRequest:
     """Make a request to release a hold."""
     return draw_service_pb2.VoidDrawRequest(
-        request_id=request_id or new_request_id(), account_id=account_id, hold_id=hold_id
+        request_id=request_id or new_request_id(), account_id=account_id, hold_id=hold_id, reference=reference
     )
 
 
-def repay(account_id: str, amount: money_pb2.Money, *, request_id: str = "") -> draw_service_pb2.RecordRepaymentRequest:
+def repay(
+    account_id: str, amount: money_pb2.Money, *, reference: str = "", request_id: str = ""
+) -> draw_service_pb2.RecordRepaymentRequest:
     """Make a request that takes a repayment off what is owed."""
     return draw_service_pb2.RecordRepaymentRequest(
-        request_id=request_id or new_request_id(), account_id=account_id, amount=amount
+        request_id=request_id or new_request_id(), account_id=account_id, amount=amount, reference=reference
     )
 
 

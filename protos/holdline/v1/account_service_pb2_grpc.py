@@ -40,6 +40,16 @@ class AccountServiceStub:
                 request_serializer=holdline_dot_v1_dot_account__service__pb2.GetAccountRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_account__service__pb2.GetAccountResponse.FromString,
                 _registered_method=True)
+        self.BatchGetAccounts = channel.unary_unary(
+                '/holdline.v1.AccountService/BatchGetAccounts',
+                request_serializer=holdline_dot_v1_dot_account__service__pb2.BatchGetAccountsRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_account__service__pb2.BatchGetAccountsResponse.FromString,
+                _registered_method=True)
+        self.ListAccounts = channel.unary_unary(
+                '/holdline.v1.AccountService/ListAccounts',
+                request_serializer=holdline_dot_v1_dot_account__service__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_account__service__pb2.ListAccountsResponse.FromString,
+                _registered_method=True)
         self.ImportAccounts = channel.unary_unary(
                 '/holdline.v1.AccountService/ImportAccounts',
                 request_serializer=holdline_dot_v1_dot_account__service__pb2.ImportAccountsRequest.SerializeToString,
@@ -59,6 +69,23 @@ class AccountServiceServicer:
     def GetAccount(self, request, context):
         """GetAccount reads one account as of the last acknowledged decision.
         Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchGetAccounts(self, request, context):
+        """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment.
+        Roles: all. Retry: always safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccounts(self, request, context):
+        """ListAccounts pages through accounts by their ids.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: by account id; accounts that come in
+        before the place of a page are not seen. Cost: one look-up an account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,6 +115,16 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.GetAccount,
                     request_deserializer=holdline_dot_v1_dot_account__service__pb2.GetAccountRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_account__service__pb2.GetAccountResponse.SerializeToString,
+            ),
+            'BatchGetAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetAccounts,
+                    request_deserializer=holdline_dot_v1_dot_account__service__pb2.BatchGetAccountsRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_account__service__pb2.BatchGetAccountsResponse.SerializeToString,
+            ),
+            'ListAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccounts,
+                    request_deserializer=holdline_dot_v1_dot_account__service__pb2.ListAccountsRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_account__service__pb2.ListAccountsResponse.SerializeToString,
             ),
             'ImportAccounts': grpc.unary_unary_rpc_method_handler(
                     servicer.ImportAccounts,
@@ -128,6 +165,60 @@ class AccountService:
             '/holdline.v1.AccountService/GetAccount',
             holdline_dot_v1_dot_account__service__pb2.GetAccountRequest.SerializeToString,
             holdline_dot_v1_dot_account__service__pb2.GetAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.AccountService/BatchGetAccounts',
+            holdline_dot_v1_dot_account__service__pb2.BatchGetAccountsRequest.SerializeToString,
+            holdline_dot_v1_dot_account__service__pb2.BatchGetAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.AccountService/ListAccounts',
+            holdline_dot_v1_dot_account__service__pb2.ListAccountsRequest.SerializeToString,
+            holdline_dot_v1_dot_account__service__pb2.ListAccountsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,15 @@ class AccountServiceStub:
     """GetAccount reads one account as of the last acknowledged decision.
     Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
     """
+    BatchGetAccounts: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.BatchGetAccountsRequest, _account_service_pb2.BatchGetAccountsResponse]
+    """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment.
+    Roles: all. Retry: always safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+    """
+    ListAccounts: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListAccountsRequest, _account_service_pb2.ListAccountsResponse]
+    """ListAccounts pages through accounts by their ids.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: by account id; accounts that come in
+    before the place of a page are not seen. Cost: one look-up an account.
+    """
     ImportAccounts: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ImportAccountsRequest, _account_service_pb2.ImportAccountsResponse]
     """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
     Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
@@ -55,6 +64,15 @@ class AccountServiceAsyncStub(AccountServiceStub):
     GetAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]  # type: ignore[assignment]
     """GetAccount reads one account as of the last acknowledged decision.
     Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """
+    BatchGetAccounts: _aio.UnaryUnaryMultiCallable[_account_service_pb2.BatchGetAccountsRequest, _account_service_pb2.BatchGetAccountsResponse]  # type: ignore[assignment]
+    """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment.
+    Roles: all. Retry: always safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+    """
+    ListAccounts: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListAccountsRequest, _account_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
+    """ListAccounts pages through accounts by their ids.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: by account id; accounts that come in
+    before the place of a page are not seen. Cost: one look-up an account.
     """
     ImportAccounts: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ImportAccountsRequest, _account_service_pb2.ImportAccountsResponse]  # type: ignore[assignment]
     """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
@@ -77,6 +95,27 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_account_service_pb2.GetAccountResponse, _abc.Awaitable[_account_service_pb2.GetAccountResponse]]:
         """GetAccount reads one account as of the last acknowledged decision.
         Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchGetAccounts(
+        self,
+        request: _account_service_pb2.BatchGetAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.BatchGetAccountsResponse, _abc.Awaitable[_account_service_pb2.BatchGetAccountsResponse]]:
+        """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment.
+        Roles: all. Retry: always safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAccounts(
+        self,
+        request: _account_service_pb2.ListAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_service_pb2.ListAccountsResponse, _abc.Awaitable[_account_service_pb2.ListAccountsResponse]]:
+        """ListAccounts pages through accounts by their ids.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: by account id; accounts that come in
+        before the place of a page are not seen. Cost: one look-up an account.
         """
 
     @_abc_1.abstractmethod

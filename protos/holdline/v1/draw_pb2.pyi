@@ -142,12 +142,15 @@ class Hold(_message.Message):
     LEFT_FIELD_NUMBER: _builtins.int
     AUTHORISED_AT_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
     hold_id: _builtins.str
     """Unique in the store, 16 hexadecimal digits."""
     account_id: _builtins.str
     """The account drawn on."""
     state: Global___HoldState.ValueType
     """Where it stands, expiry included."""
+    reference: _builtins.str
+    """The caller's reference of the authorisation; empty where none was sent."""
     @_builtins.property
     def authorised(self) -> _money_pb2.Money:
         """What was authorised."""
@@ -179,10 +182,11 @@ class Hold(_message.Message):
         left: _money_pb2.Money | None = ...,
         authorised_at: _timestamp_pb2.Timestamp | None = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
+        reference: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authorised", b"authorised", "authorised_at", b"authorised_at", "captured", b"captured", "expires_at", b"expires_at", "left", b"left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authorised", b"authorised", "authorised_at", b"authorised_at", "captured", b"captured", "expires_at", b"expires_at", "hold_id", b"hold_id", "left", b"left", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authorised", b"authorised", "authorised_at", b"authorised_at", "captured", b"captured", "expires_at", b"expires_at", "hold_id", b"hold_id", "left", b"left", "reference", b"reference", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -208,6 +212,7 @@ class Posting(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     POSTED_AT_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
     posting_id: _builtins.str
     """Unique in the store, 16 hexadecimal digits; later postings and decisions have greater ids."""
     account_id: _builtins.str
@@ -215,7 +220,9 @@ class Posting(_message.Message):
     kind: Global___PostingKind.ValueType
     """What was asked."""
     outcome: _decision_pb2.Outcome.ValueType
-    """`OUTCOME_APPROVED`, or `OUTCOME_DECLINED` where an authorisation found too little available."""
+    """`OUTCOME_APPROVED`: what was asked was done, and the amount moved. `OUTCOME_DECLINED`: an authorisation found too
+    little available; nothing moved.
+    """
     policy_version: _builtins.str
     """The policy version that was active."""
     mode_id: _builtins.str
@@ -226,6 +233,8 @@ class Posting(_message.Message):
     """The caller's idempotency key."""
     trace_id: _builtins.str
     """The trace it was made in, 32 hexadecimal digits; empty where none was sent."""
+    reference: _builtins.str
+    """The caller's reference; empty where none was sent."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """What was asked for, captured, released or paid back."""
@@ -263,10 +272,11 @@ class Posting(_message.Message):
         request_id: _builtins.str = ...,
         posted_at: _timestamp_pb2.Timestamp | None = ...,
         trace_id: _builtins.str = ...,
+        reference: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "balances", b"balances", "hold", b"hold", "posted_at", b"posted_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "balances", b"balances", "caller", b"caller", "hold", b"hold", "kind", b"kind", "mode_id", b"mode_id", "outcome", b"outcome", "policy_version", b"policy_version", "posted_at", b"posted_at", "posting_id", b"posting_id", "reasons", b"reasons", "request_id", b"request_id", "trace_id", b"trace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "balances", b"balances", "caller", b"caller", "hold", b"hold", "kind", b"kind", "mode_id", b"mode_id", "outcome", b"outcome", "policy_version", b"policy_version", "posted_at", b"posted_at", "posting_id", b"posting_id", "reasons", b"reasons", "reference", b"reference", "request_id", b"request_id", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

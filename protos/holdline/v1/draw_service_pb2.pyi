@@ -6,7 +6,9 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from holdline.v1 import decision_pb2 as _decision_pb2
 from holdline.v1 import draw_pb2 as _draw_pb2
 from holdline.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
@@ -30,12 +32,17 @@ class AuthorizeDrawRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     account_id: _builtins.str
     """The account: 1 to 64 characters of [A-Za-z0-9._:-]."""
     ttl_seconds: _builtins.int
     """How long the hold counts, in seconds: 1 to 2,592,000 (30 days); 0: 604,800 (7 days)."""
+    reference: _builtins.str
+    """The caller's own reference, such as an order's number: at most 64 printable ASCII characters; empty: none. It is
+    stored and listed, and part of what the request id stands for.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """What to hold, at least 1 minor unit, in the account's currency."""
@@ -47,10 +54,11 @@ class AuthorizeDrawRequest(_message.Message):
         account_id: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
         ttl_seconds: _builtins.int = ...,
+        reference: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "request_id", b"request_id", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "reference", b"reference", "request_id", b"request_id", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -58,7 +66,7 @@ Global___AuthorizeDrawRequest: _TypeAlias = AuthorizeDrawRequest  # noqa: Y015
 
 @_typing.final
 class AuthorizeDrawResponse(_message.Message):
-    """The hold."""
+    """What came of it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -68,7 +76,7 @@ class AuthorizeDrawResponse(_message.Message):
     """True where this answers a retry."""
     @_builtins.property
     def posting(self) -> _draw_pb2.Posting:
-        """The posting with its hold and the balances after it."""
+        """The posting with the balances after it: approved with its hold, or declined with its reasons."""
 
     def __init__(
         self,
@@ -95,14 +103,19 @@ class CaptureDrawRequest(_message.Message):
     HOLD_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     IS_FINAL_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     account_id: _builtins.str
-    """The account that was drawn on."""
+    """The account that was drawn on: 1 to 64 characters of [A-Za-z0-9._:-]."""
     hold_id: _builtins.str
     """The hold, 16 hexadecimal digits."""
     is_final: _builtins.bool
     """Whether this is the last capture; what is left is released then."""
+    reference: _builtins.str
+    """The caller's own reference, such as an order's number: at most 64 printable ASCII characters; empty: none. It is
+    stored and listed, and part of what the request id stands for.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """What to capture, from 1 minor unit to what is left of the hold, in the account's currency."""
@@ -115,10 +128,11 @@ class CaptureDrawRequest(_message.Message):
         hold_id: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
         is_final: _builtins.bool = ...,
+        reference: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "hold_id", b"hold_id", "is_final", b"is_final", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "hold_id", b"hold_id", "is_final", b"is_final", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -161,22 +175,28 @@ class VoidDrawRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     HOLD_ID_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     account_id: _builtins.str
-    """The account that was drawn on."""
+    """The account that was drawn on: 1 to 64 characters of [A-Za-z0-9._:-]."""
     hold_id: _builtins.str
     """The hold, 16 hexadecimal digits."""
+    reference: _builtins.str
+    """The caller's own reference, such as an order's number: at most 64 printable ASCII characters; empty: none. It is
+    stored and listed, and part of what the request id stands for.
+    """
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         account_id: _builtins.str = ...,
         hold_id: _builtins.str = ...,
+        reference: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "hold_id", b"hold_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "hold_id", b"hold_id", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -219,10 +239,15 @@ class RecordRepaymentRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     account_id: _builtins.str
-    """The account that was paid back to."""
+    """The account that was paid back to: 1 to 64 characters of [A-Za-z0-9._:-]."""
+    reference: _builtins.str
+    """The caller's own reference, such as an order's number: at most 64 printable ASCII characters; empty: none. It is
+    stored and listed, and part of what the request id stands for.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """What was paid back, from 1 minor unit to what is outstanding, in the account's currency."""
@@ -233,10 +258,11 @@ class RecordRepaymentRequest(_message.Message):
         request_id: _builtins.str = ...,
         account_id: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
+        reference: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -279,7 +305,7 @@ class GetHoldRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     HOLD_ID_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """The account that was drawn on."""
+    """The account that was drawn on: 1 to 64 characters of [A-Za-z0-9._:-]."""
     hold_id: _builtins.str
     """The hold, 16 hexadecimal digits."""
     def __init__(
@@ -321,12 +347,65 @@ class GetHoldResponse(_message.Message):
 Global___GetHoldResponse: _TypeAlias = GetHoldResponse  # noqa: Y015
 
 @_typing.final
-class ListPostingsRequest(_message.Message):
-    """A page of postings to read."""
+class GetPostingRequest(_message.Message):
+    """A posting to read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSTING_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    posting_id: _builtins.str
+    """Its id, 16 hexadecimal digits."""
+    request_id: _builtins.str
+    """The request id that the caller made it with, 1 to 64 printable ASCII characters; found while the key is kept."""
+    def __init__(
+        self,
+        *,
+        posting_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["posting_id", b"posting_id", "request_id", b"request_id", "which", b"which"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["posting_id", b"posting_id", "request_id", b"request_id", "which", b"which"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_which: _TypeAlias = _typing.Literal["posting_id", "request_id"]  # noqa: Y015
+    _WhichOneofArgType_which: _TypeAlias = _typing.Literal["which", b"which"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_which) -> _WhichOneofReturnType_which | None: ...
+
+Global___GetPostingRequest: _TypeAlias = GetPostingRequest  # noqa: Y015
+
+@_typing.final
+class GetPostingResponse(_message.Message):
+    """The posting read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSTING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def posting(self) -> _draw_pb2.Posting:
+        """The posting as recorded."""
+
+    def __init__(
+        self,
+        *,
+        posting: _draw_pb2.Posting | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["posting", b"posting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["posting", b"posting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPostingResponse: _TypeAlias = GetPostingResponse  # noqa: Y015
+
+@_typing.final
+class ListHoldsRequest(_message.Message):
+    """A page of holds to read."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
@@ -334,17 +413,104 @@ class ListPostingsRequest(_message.Message):
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty: the newest."""
+    """`next_page_token` of the page before, with the same filter; empty: the newest."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_draw_pb2.HoldState.ValueType]:
+        """Only holds in these states, as they stand now, at most 8; empty: all."""
+
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
+        states: _abc.Iterable[_draw_pb2.HoldState.ValueType] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHoldsRequest: _TypeAlias = ListHoldsRequest  # noqa: Y015
+
+@_typing.final
+class ListHoldsResponse(_message.Message):
+    """A page of holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty: this was the last."""
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[_draw_pb2.Hold]:
+        """The holds, newest first. A page of a filtered list may hold fewer than asked for, or none, and not be the last."""
+
+    def __init__(
+        self,
+        *,
+        holds: _abc.Iterable[_draw_pb2.Hold] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holds", b"holds", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHoldsResponse: _TypeAlias = ListHoldsResponse  # noqa: Y015
+
+@_typing.final
+class ListPostingsRequest(_message.Message):
+    """A page of postings to read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    POSTED_FROM_FIELD_NUMBER: _builtins.int
+    POSTED_UNTIL_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account: 1 to 64 characters of [A-Za-z0-9._:-]."""
+    page_size: _builtins.int
+    """How many at most, 1 to 1,000; 0: 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same filter; empty: the newest."""
+    @_builtins.property
+    def posted_from(self) -> _timestamp_pb2.Timestamp:
+        """Only postings of this time or later, from 2000-01-01 to 2199-12-31 (UTC); absent: since ever."""
+
+    @_builtins.property
+    def posted_until(self) -> _timestamp_pb2.Timestamp:
+        """Only postings before this time, from 2000-01-01 to 2199-12-31 (UTC); absent: up to now."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_draw_pb2.PostingKind.ValueType]:
+        """Only postings of these kinds, at most 8; empty: all."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_decision_pb2.Outcome.ValueType]:
+        """Only postings with these outcomes, at most 8; empty: all."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        posted_from: _timestamp_pb2.Timestamp | None = ...,
+        posted_until: _timestamp_pb2.Timestamp | None = ...,
+        kinds: _abc.Iterable[_draw_pb2.PostingKind.ValueType] | None = ...,
+        outcomes: _abc.Iterable[_decision_pb2.Outcome.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["posted_from", b"posted_from", "posted_until", b"posted_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "kinds", b"kinds", "outcomes", b"outcomes", "page_size", b"page_size", "page_token", b"page_token", "posted_from", b"posted_from", "posted_until", b"posted_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -362,7 +528,7 @@ class ListPostingsResponse(_message.Message):
     """Token of the next page; empty: this was the last."""
     @_builtins.property
     def postings(self) -> _containers.RepeatedCompositeFieldContainer[_draw_pb2.Posting]:
-        """The postings, newest first."""
+        """The postings, newest first. A page of a filtered list may hold fewer than asked for, or none, and not be the last."""
 
     def __init__(
         self,

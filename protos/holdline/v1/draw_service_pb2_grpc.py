@@ -60,6 +60,16 @@ class DrawServiceStub:
                 request_serializer=holdline_dot_v1_dot_draw__service__pb2.GetHoldRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_draw__service__pb2.GetHoldResponse.FromString,
                 _registered_method=True)
+        self.GetPosting = channel.unary_unary(
+                '/holdline.v1.DrawService/GetPosting',
+                request_serializer=holdline_dot_v1_dot_draw__service__pb2.GetPostingRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_draw__service__pb2.GetPostingResponse.FromString,
+                _registered_method=True)
+        self.ListHolds = channel.unary_unary(
+                '/holdline.v1.DrawService/ListHolds',
+                request_serializer=holdline_dot_v1_dot_draw__service__pb2.ListHoldsRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_draw__service__pb2.ListHoldsResponse.FromString,
+                _registered_method=True)
         self.ListPostings = channel.unary_unary(
                 '/holdline.v1.DrawService/ListPostings',
                 request_serializer=holdline_dot_v1_dot_draw__service__pb2.ListPostingsRequest.SerializeToString,
@@ -72,8 +82,9 @@ class DrawServiceServicer:
     """
 
     def AuthorizeDraw(self, request, context):
-        """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
-        `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
+        """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined: an
+        answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request id
+        is told the same.
         Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
         after another. Cost: as Decide. Draws are shed last.
         """
@@ -108,6 +119,23 @@ class DrawServiceServicer:
     def GetHold(self, request, context):
         """GetHold reads one hold, expiry included.
         Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPosting(self, request, context):
+        """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHolds(self, request, context):
+        """ListHolds pages through one account's holds as they stand now, newest first.
+        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new holds arrive. Cost: one
+        look-up a page.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,6 +177,16 @@ def add_DrawServiceServicer_to_server(servicer, server):
                     servicer.GetHold,
                     request_deserializer=holdline_dot_v1_dot_draw__service__pb2.GetHoldRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_draw__service__pb2.GetHoldResponse.SerializeToString,
+            ),
+            'GetPosting': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPosting,
+                    request_deserializer=holdline_dot_v1_dot_draw__service__pb2.GetPostingRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_draw__service__pb2.GetPostingResponse.SerializeToString,
+            ),
+            'ListHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHolds,
+                    request_deserializer=holdline_dot_v1_dot_draw__service__pb2.ListHoldsRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_draw__service__pb2.ListHoldsResponse.SerializeToString,
             ),
             'ListPostings': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPostings,
@@ -292,6 +330,60 @@ class DrawService:
             '/holdline.v1.DrawService/GetHold',
             holdline_dot_v1_dot_draw__service__pb2.GetHoldRequest.SerializeToString,
             holdline_dot_v1_dot_draw__service__pb2.GetHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPosting(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.DrawService/GetPosting',
+            holdline_dot_v1_dot_draw__service__pb2.GetPostingRequest.SerializeToString,
+            holdline_dot_v1_dot_draw__service__pb2.GetPostingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.DrawService/ListHolds',
+            holdline_dot_v1_dot_draw__service__pb2.ListHoldsRequest.SerializeToString,
+            holdline_dot_v1_dot_draw__service__pb2.ListHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

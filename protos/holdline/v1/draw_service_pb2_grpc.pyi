@@ -34,8 +34,9 @@ class DrawServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DrawServiceAsyncStub: ...
     AuthorizeDraw: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.AuthorizeDrawRequest, _draw_service_pb2.AuthorizeDrawResponse]
-    """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
-    `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
+    """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined: an
+    answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request id
+    is told the same.
     Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
     after another. Cost: as Decide. Draws are shed last.
     """
@@ -55,6 +56,15 @@ class DrawServiceStub:
     """GetHold reads one hold, expiry included.
     Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
     """
+    GetPosting: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.GetPostingRequest, _draw_service_pb2.GetPostingResponse]
+    """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """
+    ListHolds: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.ListHoldsRequest, _draw_service_pb2.ListHoldsResponse]
+    """ListHolds pages through one account's holds as they stand now, newest first.
+    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new holds arrive. Cost: one
+    look-up a page.
+    """
     ListPostings: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.ListPostingsRequest, _draw_service_pb2.ListPostingsResponse]
     """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
     Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
@@ -67,8 +77,9 @@ class DrawServiceAsyncStub(DrawServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AuthorizeDraw: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.AuthorizeDrawRequest, _draw_service_pb2.AuthorizeDrawResponse]  # type: ignore[assignment]
-    """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
-    `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
+    """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined: an
+    answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request id
+    is told the same.
     Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
     after another. Cost: as Decide. Draws are shed last.
     """
@@ -88,6 +99,15 @@ class DrawServiceAsyncStub(DrawServiceStub):
     """GetHold reads one hold, expiry included.
     Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
     """
+    GetPosting: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.GetPostingRequest, _draw_service_pb2.GetPostingResponse]  # type: ignore[assignment]
+    """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """
+    ListHolds: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.ListHoldsRequest, _draw_service_pb2.ListHoldsResponse]  # type: ignore[assignment]
+    """ListHolds pages through one account's holds as they stand now, newest first.
+    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new holds arrive. Cost: one
+    look-up a page.
+    """
     ListPostings: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.ListPostingsRequest, _draw_service_pb2.ListPostingsResponse]  # type: ignore[assignment]
     """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
     Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
@@ -103,8 +123,9 @@ class DrawServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _draw_service_pb2.AuthorizeDrawRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_draw_service_pb2.AuthorizeDrawResponse, _abc.Awaitable[_draw_service_pb2.AuthorizeDrawResponse]]:
-        """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined:
-        `LIMIT_EXCEEDED`, recorded with its reasons, and a retry with the same request id is told the same.
+        """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined: an
+        answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request id
+        is told the same.
         Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
         after another. Cost: as Decide. Draws are shed last.
         """
@@ -147,6 +168,27 @@ class DrawServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_draw_service_pb2.GetHoldResponse, _abc.Awaitable[_draw_service_pb2.GetHoldResponse]]:
         """GetHold reads one hold, expiry included.
         Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPosting(
+        self,
+        request: _draw_service_pb2.GetPostingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_draw_service_pb2.GetPostingResponse, _abc.Awaitable[_draw_service_pb2.GetPostingResponse]]:
+        """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """
+
+    @_abc_1.abstractmethod
+    def ListHolds(
+        self,
+        request: _draw_service_pb2.ListHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_draw_service_pb2.ListHoldsResponse, _abc.Awaitable[_draw_service_pb2.ListHoldsResponse]]:
+        """ListHolds pages through one account's holds as they stand now, newest first.
+        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new holds arrive. Cost: one
+        look-up a page.
         """
 
     @_abc_1.abstractmethod

@@ -166,11 +166,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: the account has no such hold. Metadata: account_id, hold_id. The caller mends the ids.
     Example: {"reason": "HOLD_NOT_FOUND", "metadata": {"account_id": "a-1", "hold_id": "0006…"}}
     """
-    ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 31
-    """FAILED_PRECONDITION: too little is available for the draw; it is recorded as declined, with its reasons.
-    Metadata: account_id, posting_id, asked_minor, available_minor. The caller tells the customer, or asks for less
-    with a new request id.
-    Example: {"reason": "LIMIT_EXCEEDED", "metadata": {"asked_minor": "50000", "available_minor": "12000"}}
+    ERROR_REASON_POSTING_NOT_FOUND: _ErrorReason.ValueType  # 31
+    """NOT_FOUND: no such posting, or none that the caller made with this request id, while that is kept. Metadata:
+    posting_id or request_id. The caller mends the id.
+    Example: {"reason": "POSTING_NOT_FOUND", "metadata": {"request_id": "r-1"}}
     """
     ERROR_REASON_HOLD_OVER: _ErrorReason.ValueType  # 32
     """FAILED_PRECONDITION: the hold is captured, voided or expired. Metadata: hold_id, state.
@@ -402,11 +401,10 @@ ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 30
 """NOT_FOUND: the account has no such hold. Metadata: account_id, hold_id. The caller mends the ids.
 Example: {"reason": "HOLD_NOT_FOUND", "metadata": {"account_id": "a-1", "hold_id": "0006…"}}
 """
-ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 31
-"""FAILED_PRECONDITION: too little is available for the draw; it is recorded as declined, with its reasons.
-Metadata: account_id, posting_id, asked_minor, available_minor. The caller tells the customer, or asks for less
-with a new request id.
-Example: {"reason": "LIMIT_EXCEEDED", "metadata": {"asked_minor": "50000", "available_minor": "12000"}}
+ERROR_REASON_POSTING_NOT_FOUND: ErrorReason.ValueType  # 31
+"""NOT_FOUND: no such posting, or none that the caller made with this request id, while that is kept. Metadata:
+posting_id or request_id. The caller mends the id.
+Example: {"reason": "POSTING_NOT_FOUND", "metadata": {"request_id": "r-1"}}
 """
 ERROR_REASON_HOLD_OVER: ErrorReason.ValueType  # 32
 """FAILED_PRECONDITION: the hold is captured, voided or expired. Metadata: hold_id, state.

@@ -119,11 +119,16 @@ SELECT count(*) FROM postings;
 
 -- name: insert_posting
 -- Append to the postings.
-INSERT INTO postings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+-- The link is bound last: it is made from the others.
+INSERT INTO postings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?20, ?19);
 
 -- name: hold
 -- Find one hold. Primary key.
 SELECT * FROM holds WHERE account_id = ? AND number = ?;
+
+-- name: holds
+-- Read an account's holds from before a number, newest first. Primary key.
+SELECT * FROM holds WHERE account_id = ? AND number < ? ORDER BY number DESC LIMIT ?;
 
 -- name: holds_open
 -- Read an account's holds that nobody closed, expired ones included. Primary key.
@@ -131,7 +136,7 @@ SELECT * FROM holds WHERE account_id = ? AND state = 1 ORDER BY number;
 
 -- name: enter_hold
 -- Enter a hold, or what became of it. Primary key.
-INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (account_id, number) DO UPDATE SET state = excluded.state, captured_minor = excluded.captured_minor;
 
 -- name: events_taken
