@@ -51,7 +51,7 @@ def raise_until(
         response = (
             client.grant_temporary_raise(account_id, asked, reason, request_id=request_id)
             if order
-            else client.decide(account_id, "temporary", temporary_raise=asked, request_id=request_id)
+            else client.decide(account_id, "temporary_raise", temporary_raise=asked, request_id=request_id)
         )
     if as_json:
         output.print_json(response)

@@ -108,7 +108,7 @@ def _score(contributions: Iterable[decision_pb2.Contribution]) -> None:
     rows = [
         (
             piece.characteristic,
-            str(piece.value) if piece.HasField("value") else "–",
+            output.fact_value(piece, piece.value),
             f"{piece.points}/{piece.points_max}",
             piece.reason_code if piece.points < piece.points_max else "",
         )
@@ -130,30 +130,37 @@ def explain(
     if as_json:
         output.print_json(response)
         return
-    output.echo_text(response.summary_zh)
-    output.echo_text(response.summary_en)
+    for summary in response.summaries:
+        output.echo_text(summary.text)
     rows = [
         (
             finding.path,
             finding.reason_code,
             finding.requirement,
-            str(finding.value) if finding.HasField("value") else "–",
+            output.fact_value(finding, finding.value),
         )
         for finding in response.findings
     ]
     output.table("Rules that took part", ("rule", "reason", "asks for", "found"), rows)
     _score(response.contributions)
+    _advice(response.advice)
+
+
+def _advice(advice: decision_pb2.Advice) -> None:
+    """Show the changes that were found to do, with what follows from all of them."""
+    way = advice.ask_again if advice.HasField("ask_again") else advice.change_together
     rows = [
         (
-            advice.fact,
-            str(advice.current_value) if advice.HasField("current_value") else "–",
-            str(advice.target_value),
-            output.amount(advice.limit_then),
+            change.fact,
+            output.fact_value(change, change.current),
+            output.amount(change.target.amount) if change.target.HasField("amount") else str(change.target.number),
+            output.amount(way.limit_then),
         )
-        for advice in response.advice
+        for change in way.changes
     ]
     if rows:
-        title = f"From {response.ask_again_from} on, together" if response.ask_again_from else "Together these would do"
+        from_date = advice.ask_again.from_date
+        title = f"From {from_date} on, together" if from_date else "Together these would do"
         output.table(title, ("fact", "now", "then", "limit"), rows)
 
 

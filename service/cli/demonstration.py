@@ -165,7 +165,7 @@ def run(decisions: int, seed: int) -> list[str]:
         _report(journal, seconds)
         for title, explained in explanations:
             console.print(f"[bold]{title}[/bold]")
-            console.print(f"  {explained.summary_zh}\n  {explained.summary_en}")
+            console.print("\n".join(f"  {summary.text}" for summary in explained.summaries))
         journal.broken += _verify(folder / "holdline.db", journal, len(customers), console)
         if server.process.returncode != 0:
             journal.broken.append(f"the server ended with {server.process.returncode}")

@@ -27,7 +27,7 @@ def _show(posting: draw_pb2.Posting, *, as_json: bool) -> None:
     else:
         _table("Posting", [posting])
         for reason in posting.reasons:
-            output.echo_text(f"{reason.code}: {reason.text_en} {reason.text_zh}")
+            output.echo_text(f"{reason.code}: {output.both(reason.texts)}")
 
 
 def _table(title: str, postings: list[draw_pb2.Posting]) -> None:

@@ -158,8 +158,8 @@ def show(case_id: CaseId, server: Server = SERVER, caller: Caller = CALLER, as_j
     _show([found.case], as_json=False)
     output.echo_text(found.case.statement)
     output.show_decision(found.decision, replayed=False)
-    output.echo_text(found.summary_zh)
-    output.echo_text(found.summary_en)
+    for summary in found.summaries:
+        output.echo_text(summary.text)
 
 
 @appeals.command("resolve")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         money_pb2,
         notification_service_pb2,
         run_service_pb2,
+        text_pb2,
     )
     from holdline.v1 import playbook_service_pb2 as pb
 
@@ -210,6 +211,29 @@ def kind(decision: decision_pb2.Decision | pb.PreviewTransition | pb.PreviewSamp
     return decision_pb2.DecisionKind.Name(decision.kind).removeprefix("DECISION_KIND_").lower()
 
 
+def both(texts: Iterable[text_pb2.LocalizedText]) -> str:
+    """Write a text in every language that it came in."""
+    return " ".join(one.text for one in texts)
+
+
+def playbooks_of(decision: decision_pb2.Decision) -> str:
+    """Write the activations that took part: "A17@cap_growth/v1"."""
+    return ", ".join(f"{one.id}@{one.playbook}/v{one.version}" for one in decision.activations)
+
+
+def fact_value(
+    part: decision_pb2.Contribution | decision_pb2.RuleFinding | decision_pb2.FactChange, value: decision_pb2.FactValue
+) -> str:
+    """Write the value of a fact, or why there is none; a dash where no fact is concerned."""
+    from holdline.v1 import decision_pb2
+
+    if part.standing != decision_pb2.FACT_STANDING_KNOWN:
+        return {decision_pb2.FACT_STANDING_MISSING: "missing", decision_pb2.FACT_STANDING_STALE: "too old"}.get(
+            part.standing, "–"
+        )
+    return amount(value.amount) if value.HasField("amount") else str(value.number)
+
+
 def show_decision(decision: decision_pb2.Decision, *, replayed: bool) -> None:
     """Print a decision for people."""
     rows = [
@@ -217,10 +241,11 @@ def show_decision(decision: decision_pb2.Decision, *, replayed: bool) -> None:
         ("account", f"{decision.account_id}, version {decision.account_version}"),
         ("outcome", f"{kind(decision)} {outcome(decision)}" + (", answered from the record" if replayed else "")),
         ("limit", f"{amount(decision.old_limit)} → {amount(decision.new_limit)}"),
-        ("score", str(decision.score)),
-        *((f"reason {reason.code}", f"{reason.text_en} {reason.text_zh}") for reason in decision.reasons),
+        *([("may owe now", amount(decision.balances.effective_limit))] if decision.HasField("temporary_raise") else []),
+        ("score", str(decision.score) if decision.HasField("score") else "–"),
+        *((f"reason {reason.code}", both(reason.texts)) for reason in decision.reasons),
         ("policy, mode", f"{decision.policy_version}, {decision.mode_id}"),
-        *((("playbooks", ", ".join(decision.activation_ids)),) if decision.activation_ids else ()),
+        *((("playbooks", playbooks_of(decision)),) if decision.activations else ()),
         ("request", f"{decision.caller}/{decision.request_id}"),
     ]
     table("Decision", ("", ""), rows)
@@ -234,15 +259,17 @@ def show_account(account: account_pb2.Account) -> None:
     """Print an account for people."""
     from holdline.v1 import account_pb2, money_pb2
 
+    balances = account.balances
     rows = [
         ("account", f"{account.account_id}, version {account.version}"),
         ("product", account.product),
         ("status", account_pb2.AccountStatus.Name(account.status).removeprefix("ACCOUNT_STATUS_").lower()),
-        ("limit", amount(account.limit)),
-        *([("of it temporary", _temporary(account.temporary_raise))] if account.HasField("temporary_raise") else []),
-        ("held", amount(account.held)),
-        ("outstanding", amount(account.outstanding)),
-        ("available", amount(account.available)),
+        ("limit", amount(balances.limit)),
+        *([("and until", _temporary(account.temporary_raise))] if account.HasField("temporary_raise") else []),
+        *([("may owe now", amount(balances.effective_limit))] if account.HasField("temporary_raise") else []),
+        ("held", amount(balances.held)),
+        ("outstanding", amount(balances.outstanding)),
+        ("available", amount(balances.available)),
     ]
     for field, value in account.facts.ListFields():
         rows.append((field.name, amount(value) if isinstance(value, money_pb2.Money) else str(value)))

@@ -117,7 +117,9 @@ def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry]
         *(_decision(decision, lang) for decision in decisions),
         *(_posting(posting, lang) for posting in postings),
         *(
-            _promise(one, decided_at.get(one.decision_id, one.business_date), account.limit.currency_code, lang)
+            _promise(
+                one, decided_at.get(one.decision_id, one.business_date), account.balances.limit.currency_code, lang
+            )
             for one in promises
         ),
         *(entry for case in cases for entry in _case(case, lang)),
@@ -130,20 +132,24 @@ def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry]
 
 
 def _decision(decision: decision_pb2.Decision, lang: Lang) -> Entry:
-    old, new = output.amount(decision.old_limit), output.amount(decision.new_limit)
+    # What the customer may owe is what a temporary raise moves.
+    after = decision.balances.effective_limit if output.kind(decision) == "temporary_raise" else decision.new_limit
+    old, new = output.amount(decision.old_limit), output.amount(after)
     moved = f"{old} → {new}" if old != new else new
     reasons = _reasons(decision.reasons, lang)
-    playbooks = f", {', '.join(decision.activation_ids)}" if decision.activation_ids else ""
+    playbooks = f", {output.playbooks_of(decision)}" if decision.activations else ""
     by = f"{decision.decision_id} {decision.policy_version}{playbooks}, {decision.caller}"
     what = f"{word(output.kind(decision), lang)}, {word(output.outcome(decision), lang)}"
     text = f"{word('limit', lang)} {moved}"
-    if output.kind(decision) == "temporary" and decision.HasField("temporary_raise"):
+    if output.kind(decision) == "temporary_raise" and decision.HasField("temporary_raise"):
         text += f" {word('until', lang)} {decision.temporary_raise.until.ToJsonString()}"
     return Entry(decision.decided_at.ToJsonString(), what, text, reasons, by)
 
 
 def _reasons(reasons: Iterable[decision_pb2.Reason], lang: Lang) -> tuple[str, ...]:
-    return tuple(f"{one.text_zh if lang == 'zh' else one.text_en} ({one.code})" for one in reasons)
+    from holdline.client import in_language
+
+    return tuple(f"{in_language(one.texts, lang)} ({one.code})" for one in reasons)
 
 
 def _posting(posting: draw_pb2.Posting, lang: Lang) -> Entry:

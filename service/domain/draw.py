@@ -122,6 +122,8 @@ class Posting(NamedTuple):
     trace_id: str
     posted_us: int
     reference: str = ""
+    extra_minor: int = 0
+    """What a temporary raise added to `limit_minor`; 0 in records of before, which don't tell."""
 
 
 class Posted(NamedTuple):
@@ -177,6 +179,7 @@ def post(
         0, account.last_posting, account.account_id, command.kind, outcome, amount_minor, hold, limit_in_force(account),
         account.held_minor, account.outstanding_minor, reasons, policy_version, mode_id, command.caller,
         command.request_id, command.fingerprint, command.trace_id, now_us, command.reference,
+        limit_in_force(account) - account.limit_minor,
     )  # fmt: skip
     return account, posting
 

@@ -165,6 +165,14 @@ class Desk:
             raise DecisionNotFound(decision_id=decision_id)
         return decided
 
+    def decision_of(self, caller: str, request_id: str) -> Decided:
+        """Give the decision that a caller made with a key, while that is kept; raises DecisionNotFound."""
+        key = key_of(caller, request_id)
+        found = self._store.recorded([key]).get(key)
+        if not isinstance(found, Decided):
+            raise DecisionNotFound(request_id=request_id)
+        return found
+
     def account_decisions(self, account_id: str, before: int, count: int) -> list[Decided]:
         """Give an account's decisions, newest first, from before a number (0: the newest); raises AccountNotFound."""
         self.account(account_id)

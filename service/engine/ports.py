@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from service.domain.account import Account
 from service.domain.activation import Activation, ActivationChange
@@ -60,6 +60,8 @@ class Work(NamedTuple):
 
     commands: list[Command | HoldlineError]
     request_ids: list[str]
+    asides: Sequence[Any] = ()
+    """What the codec wants back with each command's answer, for the engine to carry; empty where nothing."""
 
 
 class SealedPosting(NamedTuple):

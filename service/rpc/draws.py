@@ -6,7 +6,7 @@ Promises the four moves of an adapter: check, build, call, assemble. Draws are p
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from holdline.v1 import decision_pb2, draw_pb2, draw_service_pb2, money_pb2
+from holdline.v1 import account_pb2, decision_pb2, draw_pb2, draw_service_pb2, money_pb2
 
 from service.domain.account import available_minor
 from service.domain.book import Answered
@@ -16,6 +16,8 @@ from service.domain.errors import HoldlineError, Violation
 from service.engine.desk import Desk
 from service.engine.ports import Call, Work
 from service.rpc import pages, validation
+from service.rpc.explanations import texts
+from service.rpc.wire import ALL_LANGUAGES, Languages
 
 TTL_SECONDS: Final = 7 * 86_400
 TTL_SECONDS_MAX: Final = 30 * 86_400
@@ -57,15 +59,18 @@ class DrawCalls:
         """Build the command of a call; raises InvalidRequest."""
         message, kind = _REQUESTS[name]
         request = message.FromString(call.body)
-        return Work([_command(request, kind, call)], [request.request_id])
+        command = _command(request, kind, call)
+        if isinstance(request, draw_service_pb2.AuthorizeDrawRequest):
+            return Work([command], [request.request_id], validation.languages_of([request]))
+        return Work([command], [request.request_id])
 
-    def response(self, _: str, __: Work, answers: Sequence[Answered | HoldlineError]) -> bytes:
+    def response(self, _: str, work: Work, answers: Sequence[Answered | HoldlineError]) -> bytes:
         """Assemble the response of a call; an error is raised. The four responses have the same fields."""
         answer = answers[0]
         if isinstance(answer, HoldlineError):
             raise answer
         assert isinstance(answer, Posted), "a draw command is answered by a posting"
-        posting = self._posting(answer)
+        posting = self._posting(answer, work.asides[0] if work.asides else ALL_LANGUAGES)
         return draw_service_pb2.AuthorizeDrawResponse(posting=posting, replayed=answer.replayed).SerializeToString()
 
     def _get_hold(self, call: Call) -> bytes:
@@ -77,12 +82,14 @@ class DrawCalls:
 
     def _get_posting(self, call: Call) -> bytes:
         request = draw_service_pb2.GetPostingRequest.FromString(call.body)
-        validation.refuse(_which_violations(request))
+        validation.refuse([*_which_violations(request), *validation.language_violations(request)])
         if request.WhichOneof("which") == "posting_id":
             posted = self._desk.posting(int(request.posting_id, 16))
         else:
             posted = self._desk.posting_of(call.caller, request.request_id)
-        return draw_service_pb2.GetPostingResponse(posting=self._posting(posted)).SerializeToString()
+        return draw_service_pb2.GetPostingResponse(
+            posting=self._posting(posted, validation.languages(request))
+        ).SerializeToString()
 
     def _list_holds(self, call: Call) -> bytes:
         request = draw_service_pb2.ListHoldsRequest.FromString(call.body)
@@ -118,6 +125,7 @@ class DrawCalls:
                 *pages.choice_violations("kinds", request.kinds, _KINDS),
                 *pages.choice_violations("outcomes", request.outcomes, _OUTCOMES),
                 *pages.violations(LIST_POSTINGS, filters, request.page_size, request.page_token),
+                *validation.language_violations(request),
             ]
         )
         before = int(pages.last_shown(request.page_token) or "0", 16)
@@ -134,12 +142,13 @@ class DrawCalls:
             size,
             is_all=not found or not found[-1].posting.previous,
         )
-        shown = pages.fitting(map(self._posting, page.chosen), draw_pb2.Posting.ByteSize)
+        languages = validation.languages(request)
+        shown = pages.fitting((self._posting(one, languages) for one in page.chosen), draw_pb2.Posting.ByteSize)
         last = page.last if len(shown) == len(page.chosen) else page.chosen[len(shown) - 1]
         token = pages.token(LIST_POSTINGS, filters, f"{last.posting.number:016x}") if last is not None else ""
         return draw_service_pb2.ListPostingsResponse(postings=shown, next_page_token=token).SerializeToString()
 
-    def _posting(self, posted: Posted) -> draw_pb2.Posting:
+    def _posting(self, posted: Posted, languages: Languages) -> draw_pb2.Posting:
         posting, currency = posted.posting, posted.currency
         found = draw_pb2.Posting(
             posting_id=f"{posting.number:016x}",
@@ -158,9 +167,9 @@ class DrawCalls:
             reference=posting.reference,
         )
         if posting.reasons:
-            texts = self._desk.policy(posting.policy_version).texts
+            known = self._desk.policy(posting.policy_version).texts
             found.reasons.extend(
-                decision_pb2.Reason(code=code, text_zh=texts[code].zh, text_en=texts[code].en)
+                decision_pb2.Reason(code=code, texts=texts((known[code].zh, known[code].en), languages))
                 for code in posting.reasons
             )
         return found
@@ -187,6 +196,7 @@ def _command(request: Request, kind: DrawKind, call: Call) -> DrawCommand:
         if not 1 <= ttl_seconds <= TTL_SECONDS_MAX:
             what = f"{ttl_seconds} is out of range; seconds from 1 to {TTL_SECONDS_MAX}, 0 for {TTL_SECONDS}"
             violations.append(Violation("ttl_seconds", what))
+        violations += validation.language_violations(request)
     validation.refuse(violations)
     meant: tuple[object, ...] = (request.account_id, kind, hold_number, amount_minor, currency, is_final, ttl_seconds)
     if request.reference:
@@ -244,10 +254,12 @@ def _hold(hold: Hold, currency: str) -> draw_pb2.Hold:
     )
 
 
-def _balances(posting: Posting, currency: str) -> draw_pb2.Balances:
-    room = available_minor(posting.limit_minor, posting.held_minor, posting.outstanding_minor)
-    return draw_pb2.Balances(
-        limit=_money(posting.limit_minor, currency),
+def _balances(posting: Posting, currency: str) -> account_pb2.Balances:
+    effective = posting.limit_minor
+    room = available_minor(effective, posting.held_minor, posting.outstanding_minor)
+    return account_pb2.Balances(
+        limit=_money(effective - posting.extra_minor, currency),
+        effective_limit=_money(effective, currency),
         held=_money(posting.held_minor, currency),
         outstanding=_money(posting.outstanding_minor, currency),
         available=_money(room, currency),

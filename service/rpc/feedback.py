@@ -10,7 +10,6 @@ from typing import Final
 from holdline.v1 import account_pb2, decision_pb2, money_pb2
 from holdline.v1 import feedback_service_pb2 as pb
 
-from service.domain import explain
 from service.domain.book import key_of
 from service.domain.case import (
     SCORE_MAX,
@@ -25,7 +24,7 @@ from service.domain.errors import Violation
 from service.domain.facts import NOTHING_KNOWN, merge
 from service.engine.feedback_desk import OPEN_STATES, FeedbackDesk, Said, Told, Word
 from service.engine.ports import NUMBER_MAX, Call
-from service.rpc import pages, validation, wire
+from service.rpc import explanations, pages, validation, wire
 
 _CATEGORIES: Final = frozenset(int(one) for one in Category)
 _RESOLUTIONS: Final = frozenset(int(one) for one in Resolution)
@@ -103,17 +102,16 @@ class FeedbackCalls:
 
     def _get(self, call: Call) -> bytes:
         request = pb.GetCaseRequest.FromString(call.body)
-        validation.refuse(_case_id_violations(request.case_id))
+        validation.refuse([*_case_id_violations(request.case_id), *validation.language_violations(request)])
+        languages = validation.languages(request)
         told, decided, policy, why = self._desk.explained(_number(request.case_id))
         decision = decided.decision
-        summary_zh, summary_en = explain.summaries(decision, policy, decided.currency, why)
-        reasons = self._reasons.written(decision.reasons, policy)
+        reasons = self._reasons.written(decision.reasons, policy, languages)
         return pb.GetCaseResponse(
             case=_case(told, self._desk.now_us()),
             decision=decision_pb2.Decision.FromString(wire.decision(decision, decided.currency, reasons)),
             facts=account_pb2.Facts.FromString(wire.facts(decision.profile, decided.currency)),
-            summary_zh=summary_zh,
-            summary_en=summary_en,
+            summaries=explanations.whole(decided, policy, why, languages),
         ).SerializeToString()
 
     def _list(self, call: Call) -> bytes:

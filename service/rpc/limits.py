@@ -5,35 +5,36 @@ Promises the four moves of an adapter: check, build, call, assemble. Decisions a
 """
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Final
 
-from holdline.v1 import account_pb2, account_service_pb2, decision_pb2, limit_service_pb2, money_pb2
+from holdline.v1 import account_pb2, account_service_pb2, decision_pb2, limit_service_pb2
 
-from service.domain import explain
-from service.domain.advice import Advice, change_texts
 from service.domain.book import Answered
-from service.domain.days import iso
-from service.domain.decision import Decided
-from service.domain.errors import HoldlineError, InvalidRequest, Violation
-from service.domain.facts import FACTS
+from service.domain.decision import Decided, Kind, Outcome
+from service.domain.errors import HoldlineError, Violation
 from service.engine.desk import Desk
 from service.engine.ports import Call, Work
-from service.rpc import pages, validation, wire
+from service.rpc import explanations, pages, validation, wire
 from service.rpc.status import ITEM_STATUS_BYTES_MAX, status_of
 
 TEXTS_BYTES_MAX: Final = 1 << 20
 """Most bytes of customers' texts in a batch's answer that would be too large with all of them."""
+LIST_DECISIONS: Final = "ListDecisions"
+_KINDS: Final = frozenset(map(int, Kind))
+_OUTCOMES: Final = frozenset(map(int, Outcome))
 
 
 class LimitCalls:
-    """The calls of LimitService, in bytes."""
+    """The calls of LimitService, and those of AccountService that decide, in bytes."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._reasons = wire.Reasons()
         self.queries: dict[str, Callable[[Call], bytes]] = {
             "Evaluate": self._evaluate,
-            "ListDecisions": self._list_decisions,
+            "GetDecision": self._get_decision,
+            LIST_DECISIONS: self._list_decisions,
             "ExplainDecision": self._explain_decision,
         }
 
@@ -41,10 +42,12 @@ class LimitCalls:
         """Build the commands of a call that decides; raises InvalidRequest."""
         if name == "Decide":
             request = limit_service_pb2.DecideRequest.FromString(call.body)
-            return Work([validation.decide_command(request, call)], [request.request_id])
+            command = validation.decide_command(request, call)
+            return Work([command], [request.request_id], validation.languages_of([request]))
         if name == "GrantTemporaryRaise":
             order = account_service_pb2.GrantTemporaryRaiseRequest.FromString(call.body)
-            return Work([validation.temporary_command(order, call)], [order.request_id])
+            command = validation.temporary_command(order, call)
+            return Work([command], [order.request_id], validation.languages_of([order]))
         if name == "ImportAccounts":
             accounts = account_service_pb2.ImportAccountsRequest.FromString(call.body).accounts
             return validation.batch(accounts, call, "accounts")
@@ -61,127 +64,118 @@ class LimitCalls:
             # Their responses have the same fields.
             if isinstance(answers[0], HoldlineError):
                 raise answers[0]
-            return self._decided(answers[0], self._reasons)
-        assemble = self._streamed if name == "StreamDecisions" else self._listed
-        full = assemble(work, answers, self._reasons)
+            return self._decided(answers[0], self._reasons, work.asides[0] if work.asides else wire.ALL_LANGUAGES)
+        full = self._results(work, answers, self._reasons)
         if len(full) <= pages.ANSWER_BYTES_MAX:
             return full
-        return assemble(work, answers, wire.ReasonsOnce(TEXTS_BYTES_MAX))
+        return self._results(work, answers, wire.ReasonsOnce(TEXTS_BYTES_MAX))
 
-    def _listed(self, _: Work, answers: Sequence[Answered | HoldlineError], reasons: wire.WritesReasons) -> bytes:
+    def _results(self, work: Work, answers: Sequence[Answered | HoldlineError], reasons: wire.WritesReasons) -> bytes:
+        """Write the results of a batch, an import or a stream's message; they have the same fields."""
+        wanted = work.asides or repeat(wire.ALL_LANGUAGES)
         return b"".join(
-            wire.field(b"\x0a", wire.field(b"\x12", status_of(answer, ITEM_STATUS_BYTES_MAX).SerializeToString()))
-            if isinstance(answer, HoldlineError)
-            else wire.field(b"\x0a", wire.field(b"\x0a", self._decided(answer, reasons)))
-            for answer in answers
+            wire.field(b"\x0a", self._result(request_id, answer, reasons, languages))
+            for request_id, answer, languages in zip(work.request_ids, answers, wanted, strict=False)
         )
 
-    def _streamed(self, work: Work, answers: Sequence[Answered | HoldlineError], reasons: wire.WritesReasons) -> bytes:
-        return b"".join(
-            wire.field(b"\x0a", self._one_streamed(request_id, answer, reasons))
-            for request_id, answer in zip(work.request_ids, answers, strict=True)
-        )
-
-    def _one_streamed(self, request_id: str, answer: Answered | HoldlineError, reasons: wire.WritesReasons) -> bytes:
+    def _result(
+        self, request_id: str, answer: Answered | HoldlineError, reasons: wire.WritesReasons, languages: wire.Languages
+    ) -> bytes:
         which = wire.field(b"\x0a", request_id.encode())
         if isinstance(answer, HoldlineError):
             return which + wire.field(b"\x1a", status_of(answer, ITEM_STATUS_BYTES_MAX).SerializeToString())
-        return which + wire.field(b"\x12", self._decided(answer, reasons))
+        return which + wire.field(b"\x12", self._decided(answer, reasons, languages))
 
-    def _decided(self, decided: Answered, reasons: wire.WritesReasons) -> bytes:
+    def _decided(self, decided: Answered, reasons: wire.WritesReasons, languages: wire.Languages) -> bytes:
         assert isinstance(decided, Decided), "a decision command is answered by a decision"
-        return wire.decide_response(decided, self._texts(decided, reasons))
+        return wire.decide_response(decided, self._texts(decided, reasons, languages))
 
-    def _texts(self, decided: Decided, reasons: wire.WritesReasons) -> bytes:
+    def _texts(self, decided: Decided, reasons: wire.WritesReasons, languages: wire.Languages) -> bytes:
         decision = decided.decision
-        return reasons.written(decision.reasons, self._desk.policy(decision.policy_version))
+        return reasons.written(decision.reasons, self._desk.policy(decision.policy_version), languages)
 
-    def _decision(self, decided: Decided) -> bytes:
-        return wire.decision(decided.decision, decided.currency, self._texts(decided, self._reasons))
+    def _decision(self, decided: Decided, languages: wire.Languages) -> bytes:
+        return wire.decision(decided.decision, decided.currency, self._texts(decided, self._reasons, languages))
 
     def _evaluate(self, call: Call) -> bytes:
         request = limit_service_pb2.EvaluateRequest.FromString(call.body)
         command = validation.evaluate_command(request, call)
         decision, after, policy, explained = self._desk.evaluate(command, request.policy_version, request.mode_id)
+        reasons = self._reasons.written(decision.reasons, policy, validation.languages(request))
         response = limit_service_pb2.EvaluateResponse(
-            decision=decision_pb2.Decision.FromString(
-                wire.decision(decision, after.currency, self._reasons.written(decision.reasons, policy))
-            ),
+            decision=decision_pb2.Decision.FromString(wire.decision(decision, after.currency, reasons)),
             account=account_pb2.Account.FromString(wire.account(after)),
-            contributions=_contributions(explained),
+            contributions=explanations.contributions(explained, decision, after.currency),
         )
         return response.SerializeToString()
+
+    def _get_decision(self, call: Call) -> bytes:
+        request = limit_service_pb2.GetDecisionRequest.FromString(call.body)
+        validation.refuse([*_which_violations(request), *validation.language_violations(request)])
+        if request.WhichOneof("which") == "decision_id":
+            decided = self._desk.decision(request.decision_id)
+        else:
+            decided = self._desk.decision_of(call.caller, request.request_id)
+        return wire.field(b"\x0a", self._decision(decided, validation.languages(request)))
 
     def _list_decisions(self, call: Call) -> bytes:
         request = limit_service_pb2.ListDecisionsRequest.FromString(call.body)
-        page = pages.asked(request.page_size, request.page_token, validation.account_id_violations(request.account_id))
-        found = self._desk.account_decisions(request.account_id, page.before, page.size)
-        shown = pages.fitting((wire.field(b"\x0a", self._decision(decided)) for decided in found), len)
-        last = found[len(shown) - 1].decision if shown else None
-        is_cut = len(shown) < len(found) or len(found) == page.size
-        token = wire.field(b"\x12", b"%016x" % last.number) if last is not None and is_cut and last.previous else b""
-        return b"".join((*shown, token))
+        span, wrong = pages.span_of(request, "decided_from", "decided_until")
+        kinds, outcomes = sorted(set(map(int, request.kinds))), sorted(set(map(int, request.outcomes)))
+        filters = request.account_id, span, kinds, outcomes
+        validation.refuse(
+            [
+                *validation.account_id_violations(request.account_id),
+                *wrong,
+                *pages.choice_violations("kinds", request.kinds, _KINDS),
+                *pages.choice_violations("outcomes", request.outcomes, _OUTCOMES),
+                *pages.violations(LIST_DECISIONS, filters, request.page_size, request.page_token),
+                *validation.language_violations(request),
+            ]
+        )
+        before = int(pages.last_shown(request.page_token) or "0", 16)
+        size, languages = request.page_size or pages.PAGE_SIZE, validation.languages(request)
+        count = pages.SCANNED_MAX if span != pages.EVER or kinds or outcomes else size
+        found = self._desk.account_decisions(request.account_id, before, count)
+        page = pages.chosen(
+            found,
+            lambda one: (
+                span.holds(one.decision.decided_us)
+                and (not kinds or int(one.decision.kind) in kinds)
+                and (not outcomes or int(one.decision.outcome) in outcomes)
+            ),
+            size,
+            is_all=not found or not found[-1].decision.previous,
+        )
+        shown = pages.fitting((wire.field(b"\x0a", self._decision(one, languages)) for one in page.chosen), len)
+        last = page.last if len(shown) == len(page.chosen) else page.chosen[len(shown) - 1]
+        token = pages.token(LIST_DECISIONS, filters, f"{last.decision.number:016x}") if last is not None else ""
+        return b"".join((*shown, wire.field(b"\x12", token.encode()) if token else b""))
 
     def _explain_decision(self, call: Call) -> bytes:
         request = limit_service_pb2.ExplainDecisionRequest.FromString(call.body)
+        wrong = validation.language_violations(request)
         if not validation.is_decision_id(request.decision_id):
-            raise InvalidRequest((Violation("decision_id", "send 16 hexadecimal digits, lower case"),))
+            wrong.append(Violation("decision_id", "send 16 hexadecimal digits, lower case"))
+        validation.refuse(wrong)
+        languages = validation.languages(request)
         decided, policy, explained = self._desk.explained(request.decision_id)
-        summary_zh, summary_en = explain.summaries(decided.decision, policy, decided.currency, explained)
-        advice_zh, advice_en = explain.advised(explained, decided.currency)
+        decision, currency = decided.decision, decided.currency
         response = limit_service_pb2.ExplainDecisionResponse(
-            decision=decision_pb2.Decision.FromString(self._decision(decided)),
-            contributions=_contributions(explained),
-            findings=[_finding(finding) for finding in explained.findings],
-            advice=_changes(explained.advice, decided.currency),
-            summary_zh=summary_zh,
-            summary_en=summary_en,
-            ask_again_from=iso(explained.advice.from_day) if explained.advice and explained.advice.from_day else "",
-            advice_zh=advice_zh,
-            advice_en=advice_en,
+            decision=decision_pb2.Decision.FromString(self._decision(decided, languages)),
+            contributions=explanations.contributions(explained, decision, currency),
+            findings=[explanations.finding(finding, decision, currency) for finding in explained.findings],
+            advice=explanations.advice(explained, decided, languages),
+            summaries=explanations.whole(decided, policy, explained, languages),
         )
         return response.SerializeToString()
 
 
-def _contributions(explained: explain.Explanation) -> list[decision_pb2.Contribution]:
-    return [
-        decision_pb2.Contribution(
-            characteristic=piece.characteristic,
-            value=piece.value,
-            points=piece.points,
-            points_max=piece.points_max,
-            reason_code=piece.reason,
-        )
-        for piece in explained.contributions
-    ]
-
-
-def _finding(finding: explain.Finding) -> decision_pb2.RuleFinding:
-    return decision_pb2.RuleFinding(
-        path=finding.path,
-        reason_code=finding.reason,
-        fact=finding.fact,
-        requirement=finding.requirement,
-        value=finding.value,
-    )
-
-
-def _changes(found: Advice | None, currency: str) -> list[decision_pb2.Advice]:
-    """Write each change of a verified set, with what follows from all of them together."""
-    if found is None:
-        return []
-    changes = []
-    for change in (*found.changes, *found.by_then):
-        text_zh, text_en = change_texts(change, currency)
-        changes.append(
-            decision_pb2.Advice(
-                fact=FACTS[change.fact].name,
-                current_value=change.current,
-                target_value=change.target,
-                limit_then=money_pb2.Money(minor_units=found.limit_then_minor, currency_code=currency),
-                outcome_then=decision_pb2.Outcome.ValueType(int(found.outcome_then)),
-                text_zh=text_zh,
-                text_en=text_en,
-            )
-        )
-    return changes
+def _which_violations(request: limit_service_pb2.GetDecisionRequest) -> list[Violation]:
+    which = request.WhichOneof("which")
+    if which == "decision_id":
+        wrong = "send the 16 hexadecimal digits of the decision"
+        return [] if validation.is_record_id(request.decision_id) else [Violation("decision_id", wrong)]
+    if which == "request_id":
+        return validation.request_id_violations(request.request_id)
+    return [Violation("which", "send decision_id or request_id")]

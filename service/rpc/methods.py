@@ -85,6 +85,7 @@ METHODS: Final = (
     Method(f"{_ACCOUNTS}GetAccount", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_ACCOUNTS}BatchGetAccounts", Shape.READ, BATCH_BYTES_MAX, _ALL),
     Method(f"{_ACCOUNTS}ListAccounts", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_LIMITS}GetDecision", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}ListDecisions", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}ExplainDecision", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_DRAWS}AuthorizeDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),

@@ -7,7 +7,7 @@ request: field order, unknown fields and the encoding don't count.
 import re
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from holdline.v1 import account_pb2, account_service_pb2, limit_service_pb2, money_pb2
@@ -18,6 +18,7 @@ from service.domain.facts import FACTS, MONEY_FACTS
 from service.domain.money import MINOR_MAX, currency_fault, is_currency
 from service.engine.ports import Call, Work
 from service.rpc.dates import micros, time_violations
+from service.rpc.wire import ALL_LANGUAGES
 
 BATCH_ITEMS_MAX: Final = 1_000
 VERSION_MAX: Final = 1 << 62
@@ -31,6 +32,7 @@ is_decision_id: Final = re.compile(r"[0-9a-f]{16}").fullmatch
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _DECIDABLE: Final = {int(kind): kind for kind in Kind if kind not in (IMPORT, APPEAL)}
+_RECORDED: Final = {int(kind): kind.name for kind in (IMPORT, APPEAL)}
 _RANGES: Final = tuple((fact.lowest, fact.highest) for fact in FACTS)
 
 MODE_ID: Final = r"normal|m-[0-9a-f]{16}"
@@ -57,6 +59,8 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
     news, currencies, violations = facts_of(request.facts) if request.HasField("facts") else ((), (), [])
     asked, asked_currency, wrong = temporary_of(request, kind, is_ordered=False)
     violations += wrong
+    if request.language_codes:
+        violations += language_violations(request)
     if (
         violations
         or kind is None
@@ -89,7 +93,7 @@ def decide_command(request: limit_service_pb2.DecideRequest, call: Call) -> Deci
 def temporary_command(request: account_service_pb2.GrantTemporaryRaiseRequest, call: Call) -> DecideCommand:
     """Build a command that orders a temporary raise; raises InvalidRequest with every violation."""
     asked, currency, wrong = temporary_of(request, TEMPORARY, is_ordered=True)
-    wrong += reason_violations(request.reason)
+    wrong += [*reason_violations(request.reason), *language_violations(request)]
     refuse([*request_id_violations(request.request_id), *account_id_violations(request.account_id), *wrong])
     assert asked is not None, "what is absent is a violation"
     asked = asked._replace(reason=request.reason)
@@ -115,7 +119,7 @@ def temporary_of(
     asked = request.temporary_raise
     found = Ask(asked.extra.minor_units, micros(asked.until), is_ordered)
     if kind is not TEMPORARY:
-        violations = [Violation("temporary_raise", "goes with DECISION_KIND_TEMPORARY only; leave it out")]
+        violations = [Violation("temporary_raise", "goes with DECISION_KIND_TEMPORARY_RAISE only; leave it out")]
         violations += time_violations("temporary_raise.until", asked.until)
     else:
         violations = money_violations("temporary_raise.extra", asked.extra)
@@ -141,7 +145,7 @@ def evaluate_command(request: limit_service_pb2.EvaluateRequest, call: Call) -> 
         *violations,
     ]
     asked, asked_currency, wrong = temporary_of(request, kind, is_ordered=False)
-    violations += wrong
+    violations += [*wrong, *language_violations(request)]
     if request.policy_version and not is_version(request.policy_version):
         violations.append(Violation("policy_version", "send 1 to 64 characters of [A-Za-z0-9._-]"))
     if request.mode_id and not is_mode_id(request.mode_id):
@@ -164,6 +168,7 @@ def import_command(request: account_service_pb2.ImportAccount, call: Call) -> De
         *money_violations("limit", request.limit),
         *violations,
     ]
+    violations += language_violations(request)
     if request.HasField("outstanding"):
         violations += money_violations("outstanding", request.outstanding)
         if request.outstanding.currency_code != request.limit.currency_code:
@@ -192,7 +197,7 @@ def batch(
     request_ids = [request.request_id for request in requests]
     if len(set(request_ids)) != len(request_ids):
         raise InvalidRequest(tuple(_repeated(request_ids, field)))
-    return Work([_one(request, call) for request in requests], request_ids)
+    return Work([_one(request, call) for request in requests], request_ids, languages_of(requests))
 
 
 def _one(
@@ -270,6 +275,41 @@ def request_id_violations(request_id: str) -> list[Violation]:
     return [Violation("request_id", f"{len(request_id)} characters; send 1 to 64 of printable ASCII")]
 
 
+LANGUAGES_MAX: Final = 8
+
+
+class Speaks(Protocol):
+    """A request that says in which languages it wants texts."""
+
+    @property
+    def language_codes(self) -> Sequence[str]: ...  # noqa: D102 - the class docstring covers it.
+
+
+def languages_of(requests: Sequence[Speaks]) -> Sequence[tuple[str, ...]]:
+    """Give the languages that each request wants, in our order; nothing where all want all."""
+    if not any(request.language_codes for request in requests):
+        return ()
+    return [languages(request) for request in requests]
+
+
+def languages(request: Speaks) -> tuple[str, ...]:
+    """Give the languages that a request wants, in our order: all where it names none."""
+    wanted = request.language_codes
+    return tuple(code for code in ALL_LANGUAGES if code in wanted) if wanted else ALL_LANGUAGES
+
+
+def language_violations(request: Speaks) -> list[Violation]:
+    """Give what is wrong with the languages that a request wants."""
+    wanted = request.language_codes
+    if len(wanted) > LANGUAGES_MAX:
+        return [Violation("language_codes", f"{len(wanted)} items; send at most {LANGUAGES_MAX}, none for all")]
+    known = " or ".join(ALL_LANGUAGES)
+    return [
+        Violation(f"language_codes[{place}]", f"texts are written in {known}; leave the list empty for all")
+        for place, code in enumerate(wanted) if code not in ALL_LANGUAGES
+    ]  # fmt: skip
+
+
 def reason_violations(reason: str, field: str = "reason", *, needed: bool = True) -> list[Violation]:
     """Give what is wrong with why a person acts, or with a note of theirs."""
     if needed and not reason.strip():
@@ -297,4 +337,7 @@ def kind_violations(kind: int) -> list[Violation]:
     """Give what is wrong with a decision kind."""
     if kind in _DECIDABLE:
         return []
-    return [Violation("kind", f"{kind} can't be asked for; send ASSIGN, RAISE, REDUCE, REVIEW or TEMPORARY")]
+    if kind in _RECORDED:
+        what = f"{_RECORDED[kind]} is recorded, never asked; send ASSIGN, RAISE, REDUCE, REVIEW or TEMPORARY_RAISE"
+        return [Violation("kind", what)]
+    return [Violation("kind", f"{kind} can't be asked for; send ASSIGN, RAISE, REDUCE, REVIEW or TEMPORARY_RAISE")]

@@ -10,11 +10,14 @@ from typing import Final, Protocol
 
 from service.domain.account import Account, Temporary, available_minor, limit_in_force
 from service.domain.days import iso
-from service.domain.decision import Decided, Decision, limit_after_minor
+from service.domain.decision import Decided, Decision, limit_after_minor, own_limit_minor
 from service.domain.explain import NO_TEXT
 from service.domain.facts import FACTS, MONEY_FACTS, Profile
 from service.domain.policy import Policy
 
+Languages = tuple[str, ...]
+ALL_LANGUAGES: Final[Languages] = ("zh", "en")
+"""The languages of a policy's texts, in the order of their two columns."""
 SMALL_END: Final = 1 << 14
 _SMALL: Final = tuple(
     bytes((number,)) if number < 128 else bytes((number & 127 | 128, number >> 7)) for number in range(SMALL_END)
@@ -100,25 +103,25 @@ def facts(profile: Profile, currency: str) -> bytes:
 class WritesReasons(Protocol):
     """Writes the reason fields of decisions."""
 
-    def written(self, codes: tuple[str, ...], policy: Policy) -> bytes: ...  # noqa: D102 - the docstring covers it.
+    def written(self, codes: tuple[str, ...], policy: Policy, languages: Languages) -> bytes: ...  # noqa: D102 - the docstring covers it.
 
 
 class Reasons:
-    """Reason fields by policy version and codes, written once; bounded because policies have few combinations."""
+    """Reason fields by policy version, codes and languages, written once; bounded, policies have few combinations."""
 
     SETS_MAX = 4096
 
     def __init__(self) -> None:
-        self._written: dict[tuple[str, tuple[str, ...]], bytes] = {}
+        self._written: dict[tuple[str, tuple[str, ...], Languages], bytes] = {}
 
-    def written(self, codes: tuple[str, ...], policy: Policy) -> bytes:
+    def written(self, codes: tuple[str, ...], policy: Policy, languages: Languages) -> bytes:
         """Give the reason fields of a decision, with the texts of its policy."""
-        key = (policy.version, codes)
+        key = (policy.version, codes, languages)
         found = self._written.get(key)
         if found is None:
             if len(self._written) >= self.SETS_MAX:
                 self._written.clear()
-            found = self._written[key] = b"".join(_reason(code, policy) for code in codes)
+            found = self._written[key] = b"".join(_reason(code, policy, languages) for code in codes)
         return found
 
 
@@ -127,48 +130,75 @@ class ReasonsOnce:
 
     def __init__(self, bytes_max: int) -> None:
         self._room = bytes_max
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str, Languages]] = set()
 
-    def written(self, codes: tuple[str, ...], policy: Policy) -> bytes:
+    def written(self, codes: tuple[str, ...], policy: Policy, languages: Languages) -> bytes:
         """Give the reason fields of a decision, with the texts that were not given before."""
-        return b"".join(self._reason(code, policy) for code in codes)
+        return b"".join(self._reason(code, policy, languages) for code in codes)
 
-    def _reason(self, code: str, policy: Policy) -> bytes:
-        if (policy.version, code) in self._told:
+    def _reason(self, code: str, policy: Policy, languages: Languages) -> bytes:
+        if (policy.version, code, languages) in self._told:
             return field(b"\x42", text(b"\x0a", code))
-        told = _reason(code, policy)
+        told = _reason(code, policy, languages)
         if len(told) > self._room:
             return field(b"\x42", text(b"\x0a", code))
         self._room -= len(told)
-        self._told.add((policy.version, code))
+        self._told.add((policy.version, code, languages))
         return told
 
 
-def _reason(code: str, policy: Policy) -> bytes:
+def _reason(code: str, policy: Policy, languages: Languages) -> bytes:
     known = policy.texts.get(code, NO_TEXT)
-    return field(b"\x42", text(b"\x0a", code) + text(b"\x12", known.zh) + text(b"\x1a", known.en))
+    texts = b"".join(
+        field(b"\x12", text(b"\x0a", language) + text(b"\x12", content))
+        for language, content in zip(ALL_LANGUAGES, (known.zh, known.en), strict=True)
+        if content and language in languages
+    )
+    return field(b"\x42", text(b"\x0a", code) + texts)
+
+
+@lru_cache(maxsize=8192)
+def balances(limit: int, effective: int, held: int, outstanding: int, currency: str) -> bytes:
+    """Write a Balances with its length in front, without a tag; cached because an answer has it twice."""
+    content = b"".join(
+        (
+            b"\x0a", money(limit, currency), b"\x12", money(effective, currency), b"\x1a", money(held, currency),
+            b"\x22", money(outstanding, currency),
+            b"\x2a", money(available_minor(effective, held, outstanding), currency),
+        )
+    )  # fmt: skip
+    return varint(len(content)) + content
+
+
+@lru_cache(maxsize=256)
+def activation(name: str) -> bytes:
+    """Write an activation that took part, an ActivationRef with tag and length, from its name "id@playbook/vN"."""
+    number, _, title = name.partition("@")
+    playbook, _, version = title.partition("/v")
+    return field(b"\x5a", text(b"\x0a", number) + text(b"\x12", playbook) + b"\x18" + varint(int(version)))
 
 
 def decision(made: Decision, currency: str, reasons: bytes) -> bytes:
     """Write the content of a Decision."""
     account_id, request_id = made.account_id.encode(), made.request_id.encode()
-    score = sum(made.points)
+    own = own_limit_minor(made)
     return b"".join(
         (
             b"\x0a\x10%016x" % made.number if made.number else b"",
             b"\x12", _SMALL[len(account_id)], account_id,
             b"\x18", _SMALL[made.kind], b"\x20", _SMALL[made.outcome],
-            b"\x2a", money(made.old_limit_minor, currency), b"\x32", money(made.new_limit_minor, currency),
-            b"\x38" + varint(score) if score else b"",
+            b"\x2a", money(made.old_limit_minor, currency), b"\x32", money(own, currency),
+            b"\x38" + varint(sum(made.points)) if made.points else b"",
             reasons, text(b"\x4a", made.policy_version), text(b"\x52", made.mode_id),
-            b"".join([text(b"\x5a", activation) for activation in made.activations]) if made.activations else b"",
+            b"".join([activation(name) for name in made.activations]) if made.activations else b"",
             text(b"\x62", made.caller), b"\x6a", _SMALL[len(request_id)], request_id,
             timestamp(b"\x72", made.decided_us), b"\x78", varint(made.account_version),
             field(b"\x82\x01", made.trace_id.encode()) if made.trace_id else b"",
             day(b"\x8a\x01", made.business_day), day(b"\x92\x01", made.notice_day),
             b"\x9a\x01" + money(made.promised_minor, currency) if made.promised_minor else b"",
             field(b"\xa2\x01", _temporary(made.temporary, currency)) if made.temporary is not None else b"",
-            b"\xa8\x01", _SMALL[made.rules],
+            b"\xa8\x01", _SMALL[made.rules], b"\xb2\x01",
+            balances(own, limit_after_minor(made), made.held_minor, made.outstanding_minor, currency),
         )
     )  # fmt: skip
 
@@ -181,34 +211,36 @@ def _temporary(raised: Temporary, currency: str) -> bytes:
 def account_after(decided: Decided) -> bytes:
     """Write the content of an Account as it was right after a decision."""
     made, product, currency, _ = decided
+    money_now = balances(
+        own_limit_minor(made), limit_after_minor(made), made.held_minor, made.outstanding_minor, currency
+    )  # fmt: skip
     return _account(
-        made.account_id, product, currency, made.status, limit_after_minor(made), made.held_minor,
-        made.outstanding_minor, made.account_version, made.profile, made.temporary,
+        made.account_id, product, currency, made.status, money_now, made.account_version, made.profile, made.temporary
     )  # fmt: skip
 
 
 def account(found: Account) -> bytes:
     """Write the content of an Account."""
+    money_now = balances(
+        found.limit_minor, limit_in_force(found), found.held_minor, found.outstanding_minor, found.currency
+    )  # fmt: skip
     return _account(
-        found.account_id, found.product, found.currency, found.status, limit_in_force(found), found.held_minor,
-        found.outstanding_minor, found.version, found.profile, found.temporary,
+        found.account_id, found.product, found.currency, found.status, money_now, found.version, found.profile,
+        found.temporary,
     )  # fmt: skip
 
 
 def _account(
-    account_id: str, product: str, currency: str, status: int, limit: int, held: int, outstanding: int, version: int,
-    profile: Profile, raised: Temporary | None,
+    account_id: str, product: str, currency: str, status: int, money_now: bytes, version: int, profile: Profile,
+    raised: Temporary | None,
 ) -> bytes:  # fmt: skip
     name = account_id.encode()
     known = facts(profile, currency)
-    available = available_minor(limit, held, outstanding)
     return b"".join(
         (
-            b"\x0a", _SMALL[len(name)], name, text(b"\x12", product), b"\x18", _SMALL[status],
-            b"\x22", money(limit, currency), b"\x2a", money(held, currency), b"\x32", money(outstanding, currency),
-            b"\x3a", money(available, currency), b"\x40", varint(version),
-            b"\x4a", varint(len(known)), known,
-            field(b"\x52", _temporary(raised, currency)) if raised is not None else b"",
+            b"\x0a", _SMALL[len(name)], name, text(b"\x12", product), b"\x18", _SMALL[status], b"\x22", money_now,
+            b"\x28", varint(version), b"\x32", varint(len(known)), known,
+            field(b"\x3a", _temporary(raised, currency)) if raised is not None else b"",
         )
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ Row = tuple[Any, ...]
 
 CHAIN: Final = -4
 """Where a decision's link stands in the store, from the end of its columns: what came later stands after it."""
-POSTING_CHAIN: Final = -2
+POSTING_CHAIN: Final = -3
 """The same of a posting."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -60,7 +60,7 @@ def _sealed(row: Row) -> Row:
 
 def _sealed_posting(row: Row) -> Row:
     """Give what of a posting's row its link stands for, as of a decision's."""
-    return row if row[-1] else row[:-1]
+    return row if row[-1] or row[-2] else row[:-2]
 
 
 def decision_row(decision: Decision, written: dict[int, bytes]) -> Row:
@@ -91,11 +91,11 @@ def posted(row: Sequence[Any], *, replayed: bool) -> Posted:
     """Read product, currency and a posting's columns, the chain at `POSTING_CHAIN`."""
     (
         product, currency, number, previous, account_id, kind, outcome, amount, hold, limit, held, outstanding, reasons,
-        *rest, _, reference,
+        *rest, _, reference, extra,
     ) = row  # fmt: skip
     posting = Posting(
         number, previous, account_id, DrawKind(kind), _OUTCOMES[outcome], amount, _decode_hold(hold) if hold else None,
-        limit, held, outstanding, tuple(reasons.split(",")) if reasons else (), *(*rest, reference),
+        limit, held, outstanding, tuple(reasons.split(",")) if reasons else (), *(*rest, reference, extra),
     )  # fmt: skip
     return Posted(posting, product, currency, replayed)
 
@@ -223,7 +223,7 @@ def is_intact(row: Sequence[Any], chain_before: bytes) -> bool:
 
 def is_posting_intact(row: Sequence[Any], chain_before: bytes) -> bool:
     """Claim that a stored posting (product, currency, columns) carries the link of its content."""
-    return posting_link(chain_before, (*row[2:POSTING_CHAIN], row[-1])) == bytes(row[POSTING_CHAIN])
+    return posting_link(chain_before, (*row[2:POSTING_CHAIN], *row[POSTING_CHAIN + 1 :])) == bytes(row[POSTING_CHAIN])
 
 
 def entitlement(row: Sequence[Any]) -> Entitlement:

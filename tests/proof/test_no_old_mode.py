@@ -30,7 +30,7 @@ from service.engine.control import Control
 from service.engine.ports import ControlRow, Store
 from service.storage.memory import MemoryStore
 from tests.builders import NOW_US, Bench, command, document
-from tests.service.wire import assign
+from tests.service.wire import assign, title_of
 
 CHANGES = 230
 """Of these every tenth is a roll-back of the policy, the others activate and end."""
@@ -74,7 +74,7 @@ def _hammering(servers: Sequence[Server], acknowledged: Acknowledged, callers: i
                 made = client.send(assign(account_id=account_id, request_id=account_id)).decision
                 # A change may be in force, and in the answer, before its acknowledgement is noted: one more counts.
                 after = len(acknowledged.states)
-                asked.append(Asked(before, after, frozenset(made.activation_ids), made.policy_version))
+                asked.append(Asked(before, after, frozenset(map(title_of, made.activations)), made.policy_version))
 
     threads = [threading.Thread(target=hammer, args=(number,), daemon=True) for number in range(callers)]
     for thread in threads:

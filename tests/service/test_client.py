@@ -22,6 +22,7 @@ from holdline.client import (
     Retry,
     Unavailable,
     VersionMismatch,
+    in_language,
     money,
 )
 from holdline.client.retry import arguments
@@ -187,7 +188,7 @@ def test_the_asynchronous_client_does_the_same(server: Server) -> None:
             listed = [decision async for decision in client.decisions(account)]
             explained = await client.explain(made.decision.decision_id)
             assert [decision.decision_id for decision in listed] == [made.decision.decision_id]
-            assert explained.summary_en
+            assert in_language(explained.summaries, "en")
             with pytest.raises(NotFound):
                 await client.account("nobody")
 

@@ -162,7 +162,7 @@ def test_a_jump_of_80_hours_purges_no_key_and_the_same_draw_is_held_once(machine
     after = machine.as_("shop").authorize(account_id, AMOUNT, request_id=key)
 
     assert during == after == first
-    assert machine.as_("shop").account(account_id).held.minor_units == AMOUNT.minor_units
+    assert machine.as_("shop").account(account_id).balances.held.minor_units == AMOUNT.minor_units
 
 
 def test_keys_are_forgotten_when_their_retention_has_truly_passed(machine: Machine) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import grpc
+from holdline.client import in_language
 from holdline.v1 import account_pb2, account_service_pb2, decision_pb2, limit_service_pb2, policy_service_pb2
 
 from tests.builders import document
@@ -20,8 +21,7 @@ def test_a_decision_says_who_asked_by_which_policy_mode_and_trace(stubs: Stubs) 
         "billing", TRACE, "reference-2026-2", "normal",
     )  # fmt: skip
     assert made.outcome == decision_pb2.OUTCOME_APPROVED
-    assert made.reasons[0].text_zh
-    assert made.reasons[0].text_en
+    assert [one.language_code for one in made.reasons[0].texts if one.text] == ["zh", "en"]
 
 
 def test_a_retry_gets_the_recorded_answer_and_another_caller_has_keys_of_its_own(stubs: Stubs) -> None:
@@ -156,11 +156,11 @@ def test_an_explanation_has_findings_texts_and_advice_that_evaluates_true(stubs:
     explained = stubs.limits.ExplainDecision(
         limit_service_pb2.ExplainDecisionRequest(decision_id=refused.decision_id), timeout=5
     )
-    piece = next(advice for advice in explained.advice if advice.fact == "on_time_streak_months")
+    piece = next(one for one in explained.advice.change_together.changes if one.fact == "on_time_streak_months")
     then = stubs.limits.Evaluate(
         limit_service_pb2.EvaluateRequest(
             account_id=first.account_id, kind=RAISE,
-            facts=account_pb2.Facts(on_time_streak_months=piece.target_value),
+            facts=account_pb2.Facts(on_time_streak_months=piece.target.number),
         ),
         timeout=5,
     )  # fmt: skip
@@ -168,10 +168,10 @@ def test_an_explanation_has_findings_texts_and_advice_that_evaluates_true(stubs:
     assert refused.outcome == decision_pb2.OUTCOME_DECLINED
     assert explained.findings[0].path == "raise.eligibility[1]"
     assert explained.findings[0].requirement == "on_time_streak_months at least 3"
-    assert "未批准" in explained.summary_zh
-    assert piece.target_value == 3
-    assert then.decision.new_limit == piece.limit_then
-    assert piece.limit_then.minor_units > made.decision.new_limit.minor_units
+    assert "未批准" in in_language(explained.summaries, "zh")
+    assert (piece.standing, piece.current.number, piece.target.number) == (decision_pb2.FACT_STANDING_KNOWN, 1, 3)
+    assert then.decision.new_limit == explained.advice.change_together.limit_then
+    assert then.decision.new_limit.minor_units > made.decision.new_limit.minor_units
 
 
 def test_a_policy_promoted_on_a_running_server_decides_the_next_call(stubs: Stubs) -> None:

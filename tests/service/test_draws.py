@@ -37,7 +37,7 @@ def account_id(stubs: Stubs) -> str:
 
 
 def test_a_hold_is_captured_in_parts_and_what_is_left_is_released(client: Client, account_id: str) -> None:
-    limit = client.account(account_id).limit.minor_units
+    limit = client.account(account_id).balances.limit.minor_units
     held = client.authorize(account_id, _yuan(50_000))
     first = client.capture(account_id, held.hold.hold_id, _yuan(20_000))
     last = client.capture(account_id, held.hold.hold_id, _yuan(10_000), is_final=True)
@@ -46,8 +46,8 @@ def test_a_hold_is_captured_in_parts_and_what_is_left_is_released(client: Client
     assert (first.balances.held.minor_units, first.balances.outstanding.minor_units) == (30_000, 20_000)
     assert last.hold.state == draw_pb2.HOLD_STATE_CAPTURED
     account = client.account(account_id)
-    assert (account.held.minor_units, account.outstanding.minor_units) == (0, 25_000)
-    assert account.available.minor_units == limit - 25_000
+    assert (account.balances.held.minor_units, account.balances.outstanding.minor_units) == (0, 25_000)
+    assert account.balances.available.minor_units == limit - 25_000
     assert client.hold(account_id, held.hold.hold_id).captured == _yuan(30_000)
     kinds = [posting.kind for posting in client.postings(account_id, page_size=2)]
     assert kinds == [4, 2, 2, 1]
@@ -56,7 +56,7 @@ def test_a_hold_is_captured_in_parts_and_what_is_left_is_released(client: Client
 def test_a_draw_beyond_the_limit_is_declined_recorded_and_told_the_same_at_a_retry(
     client: Client, stubs: Stubs, account_id: str
 ) -> None:
-    limit = client.account(account_id).limit.minor_units
+    limit = client.account(account_id).balances.limit.minor_units
     request = draw_service_pb2.AuthorizeDrawRequest(
         request_id=fresh("d"), account_id=account_id, amount=_yuan(limit + 1)
     )
@@ -73,8 +73,7 @@ def test_a_draw_beyond_the_limit_is_declined_recorded_and_told_the_same_at_a_ret
     assert posting.amount == _yuan(limit + 1)
     assert posting.balances.available.minor_units == limit
     assert posting.reasons[0].code == "LIMIT_USED"
-    assert posting.reasons[0].text_zh
-    assert posting.reasons[0].text_en
+    assert [one.language_code for one in posting.reasons[0].texts if one.text] == ["zh", "en"]
 
 
 def test_capture_after_void_and_void_after_capture_are_refused(client: Client, account_id: str) -> None:
@@ -191,7 +190,7 @@ def test_a_posting_is_found_by_its_id_and_by_its_callers_own_key_only(
 
 
 def test_holds_and_postings_are_listed_by_what_they_are(client: Client, stubs: Stubs, account_id: str) -> None:
-    limit = client.account(account_id).limit.minor_units
+    limit = client.account(account_id).balances.limit.minor_units
     first, second, third = (client.authorize(account_id, _yuan(1_000 + one)) for one in range(3))
     client.void(account_id, second.hold.hold_id)
     client.capture(account_id, third.hold.hold_id, _yuan(1_002))
@@ -286,7 +285,7 @@ def test_accounts_are_read_by_many_ids_and_listed_by_what_they_are(
 def test_many_connections_on_one_account_never_exceed_its_limit(
     server: Server, client: Client, account_id: str
 ) -> None:
-    limit = client.account(account_id).limit.minor_units
+    limit = client.account(account_id).balances.limit.minor_units
     amount = limit // 10 + 1
     ready = threading.Barrier(8)
     refusals: list[str] = []
@@ -313,15 +312,17 @@ def test_many_connections_on_one_account_never_exceed_its_limit(
     account = client.account(account_id)
     assert len(held) == len(set(held)) == 9
     assert refusals == ["LIMIT_USED"] * 23
-    assert account.held.minor_units == 9 * amount <= limit
+    assert account.balances.held.minor_units == 9 * amount <= limit
     assert sum(posting.outcome == decision_pb2.OUTCOME_DECLINED for posting in client.postings(account_id)) == 23
 
 
 def test_a_cut_below_what_is_drawn_leaves_nothing_available(client: Client, account_id: str) -> None:
-    limit = client.account(account_id).limit.minor_units
+    limit = client.account(account_id).balances.limit.minor_units
     client.authorize(account_id, _yuan(limit - 1_000))
     cut = client.decide(account_id, "reduce", facts={"dpd_now": 61})
 
     account = client.account(account_id)
     assert cut.decision.new_limit.minor_units <= limit
-    assert account.available.minor_units == max(account.limit.minor_units - account.held.minor_units, 0)
+    assert account.balances.available.minor_units == max(
+        account.balances.limit.minor_units - account.balances.held.minor_units, 0
+    )

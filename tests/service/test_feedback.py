@@ -93,7 +93,7 @@ def test_above_the_threshold_two_people_must_say_the_same(client: Client, desk: 
     assert (second.state, second.resolved_by) == (pb.CASE_STATE_OVERTURNED, "rita")
     assert (again.replayed, again.case) == (True, second)
     assert over.value.reason == "CASE_OVER"
-    assert client.account(account_id).limit.minor_units == old.minor_units - 1_000
+    assert client.account(account_id).balances.limit.minor_units == old.minor_units - 1_000
 
 
 def test_a_case_shows_its_decision_facts_and_why_and_can_be_upheld(client: Client, desk: Server) -> None:
@@ -106,13 +106,12 @@ def test_a_case_shows_its_decision_facts_and_why_and_can_be_upheld(client: Clien
     assert found.decision == refused
     assert found.facts.dpd_now == 4
     assert "PAST_DUE_NOW" in {reason.code for reason in found.decision.reasons}
-    assert found.summary_zh
-    assert found.summary_en
+    assert {one.language_code for one in found.summaries if one.text} == {"zh", "en"}
     assert found.case.due_at.seconds - found.case.submitted_at.seconds == 120 * 3_600
     assert not found.case.is_overdue
     assert not found.case.HasField("suggested_limit")
     assert upheld.state == pb.CASE_STATE_UPHELD
-    assert client.account(account_id).limit == refused.old_limit
+    assert client.account(account_id).balances.limit == refused.old_limit
     assert next(client.messages(account_id=account_id)).kind == "appeal_upheld"
     assert [one.case_id for one in client.cases(account_id=account_id)] == [upheld.case_id]
 
@@ -158,7 +157,7 @@ def test_of_many_appeals_at_once_one_opens_the_case(client: Client, desk: Server
 def test_bad_input_names_its_fields(client: Client) -> None:
     account_id, refused = _declined(client)
     case_id = client.appeal(account_id, refused.decision_id, "Please.").case.case_id
-    limit = client.account(account_id).limit.minor_units
+    limit = client.account(account_id).balances.limit.minor_units
     cases: list[tuple[Callable[[], object], list[str]]] = [
         (lambda: client.feedback(account_id, "unspecified"), ["category"]),
         (lambda: client.feedback(account_id, "unfair", "x" * 2_001, decision_id="what"), ["decision_id", "text"]),

@@ -15,7 +15,7 @@ from holdline.v1 import playbook_service_pb2_grpc as grpc_pb
 from service.cli.demonstration import Server
 from tests.proof.journal import ONCE, wait_until
 from tests.service.oncall import As, refused
-from tests.service.wire import assign, facts, fresh, refusal
+from tests.service.wire import assign, facts, fresh, refusal, title_of
 
 HOUR = 3_600
 APPROVED, UNCHANGED = decision_pb2.OUTCOME_APPROVED, decision_pb2.OUTCOME_UNCHANGED
@@ -43,13 +43,16 @@ def test_an_activation_decides_from_the_next_call_on_until_it_is_ended(as_: As) 
     again = _raise(shop, after)
 
     name = f"{activated.activation.activation_id}@freeze_raises/v1"
-    assert (free.outcome, free.mode_id, list(free.activation_ids)) == (APPROVED, "normal", [])
+    assert (free.outcome, free.mode_id, list(free.activations)) == (APPROVED, "normal", [])
     assert activated.activation.state == pb.ACTIVATION_STATE_ACTIVE
-    assert (frozen.outcome, frozen.mode_id, list(frozen.activation_ids)) == (UNCHANGED, activated.mode_id, [name])
+    assert (frozen.outcome, frozen.mode_id, list(map(title_of, frozen.activations))) == (
+        UNCHANGED,
+        activated.mode_id,
+        [name],
+    )
     assert frozen.new_limit == frozen.old_limit
     assert [reason.code for reason in frozen.reasons] == ["RAISE_KEPT_FOR_LATER"]
-    assert explained.summary_zh
-    assert explained.summary_en
+    assert {one.language_code for one in explained.summaries if one.text} == {"zh", "en"}
     assert (ended.activation.state, ended.mode_id) == (pb.ACTIVATION_STATE_ENDED, "normal")
     assert ended.activation.ended_by == "olga"
     assert (again.outcome, again.mode_id) == (APPROVED, "normal")
@@ -127,7 +130,7 @@ def test_a_scope_covers_its_product_segment_and_share_only(as_: As) -> None:
 
     assert [reason.code for reason in inside.reasons] == ["RAISE_KEPT_FOR_LATER"]
     assert outside.outcome == APPROVED
-    assert (len(inside.activation_ids), len(outside.activation_ids)) == (1, 0)
+    assert (len(inside.activations), len(outside.activations)) == (1, 0)
     assert inside.mode_id == outside.mode_id != "normal"
 
 
@@ -140,8 +143,8 @@ def test_an_activation_is_pinned_to_its_version_and_two_versions_decide_each_its
     by_new = _raise(shop, _customer(shop))
 
     assert (old.activation.version, new.activation.version) == (1, 2)
-    assert list(by_old.activation_ids) == [f"{old.activation.activation_id}@cap_growth/v1"]
-    assert list(by_new.activation_ids) == [f"{new.activation.activation_id}@cap_growth/v2"]
+    assert list(map(title_of, by_old.activations)) == [f"{old.activation.activation_id}@cap_growth/v1"]
+    assert list(map(title_of, by_new.activations)) == [f"{new.activation.activation_id}@cap_growth/v2"]
     assert {name: value.whole for name, value in new.activation.parameters.items()} == {
         "per_decision_bp": 100,
         "first_limit_bp": 5_000,

@@ -13,7 +13,7 @@ from holdline.v1.money_pb2 import Money
 from service.cli.demonstration import Server, running_server
 from tests.proof.journal import wait_until
 from tests.service.test_playbooks import alerts
-from tests.service.wire import ASSIGN, assign, facts, fresh
+from tests.service.wire import ASSIGN, assign, facts, fresh, title_of
 
 REDUCE = decision_pb2.DECISION_KIND_REDUCE
 REVIEW = decision_pb2.DECISION_KIND_REVIEW
@@ -97,7 +97,7 @@ def test_a_stopped_sentry_is_noticed_and_the_safe_mode_put_in_force(tmp_path: Pa
         told = alerts(server)
 
     assert (made.playbook, made.requested_by) == ("freeze_raises", "holdline:dead-man")
-    assert list(decided.decision.activation_ids) == [f"{made.activation_id}@freeze_raises/v1"]
+    assert list(map(title_of, decided.decision.activations)) == [f"{made.activation_id}@freeze_raises/v1"]
     assert {"guards_silent", "dead_man_acted"} <= {word for _, body in told for word in body.split('"')}
 
 

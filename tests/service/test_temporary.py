@@ -38,34 +38,39 @@ def account_id(stubs: Stubs) -> str:
 def test_it_is_granted_within_the_policys_bounds_and_falls_back_by_itself(client: Client, account_id: str) -> None:
     before = client.account(account_id)
     asked = raise_until(_yuan(100_000), _in(seconds=2))
-    granted = client.decide(account_id, "temporary", temporary_raise=asked)
-    hold = client.authorize(account_id, _yuan(before.available.minor_units + 50_000))
+    granted = client.decide(account_id, "temporary_raise", temporary_raise=asked)
+    hold = client.authorize(account_id, _yuan(before.balances.available.minor_units + 50_000))
     during = client.account(account_id)
     time.sleep(2.1)
     after = client.account(account_id)
 
     assert granted.decision.outcome == decision_pb2.OUTCOME_APPROVED
-    assert granted.decision.old_limit == before.limit
-    assert granted.decision.new_limit.minor_units == before.limit.minor_units + 100_000
-    assert granted.account.limit == granted.decision.new_limit == during.limit
+    assert granted.decision.old_limit == before.balances.limit
+    assert granted.decision.new_limit == before.balances.limit == during.balances.limit
+    assert granted.decision.balances.effective_limit.minor_units == before.balances.limit.minor_units + 100_000
+    assert granted.account.balances == granted.decision.balances
+    assert hold.balances.effective_limit == during.balances.effective_limit == granted.decision.balances.effective_limit
+    assert hold.balances.limit == before.balances.limit
     assert during.temporary_raise == asked
-    assert during.available.minor_units == 50_000
-    assert after.limit == before.limit
+    assert during.balances.available.minor_units == 50_000
+    assert after.balances.limit == after.balances.effective_limit == before.balances.limit
     assert not after.HasField("temporary_raise")
-    assert after.held == hold.balances.held
-    assert after.available.minor_units == 0
+    assert after.balances.held == hold.balances.held
+    assert after.balances.available.minor_units == 0
     assert is_declined(client.authorize(account_id, _yuan(1)))
 
 
 def test_too_much_is_cut_to_the_bound_too_long_and_a_late_payer_are_declined(client: Client, account_id: str) -> None:
-    limit = client.account(account_id).limit.minor_units
-    much = client.decide(account_id, "temporary", temporary_raise=raise_until(_yuan(limit), _in(days=3)))
-    long = client.decide(account_id, "temporary", temporary_raise=raise_until(_yuan(1_000), _in(days=60)))
+    limit = client.account(account_id).balances.limit.minor_units
+    much = client.decide(account_id, "temporary_raise", temporary_raise=raise_until(_yuan(limit), _in(days=3)))
+    long = client.decide(account_id, "temporary_raise", temporary_raise=raise_until(_yuan(1_000), _in(days=60)))
     late = client.decide(
-        account_id, "temporary", facts={"dpd_now": 5}, temporary_raise=raise_until(_yuan(1_000), _in(days=3))
+        account_id, "temporary_raise", facts={"dpd_now": 5}, temporary_raise=raise_until(_yuan(1_000), _in(days=3))
     )
 
-    assert much.decision.new_limit.minor_units == limit + min(limit * 3 // 10, 2_000_000) // 1_000 * 1_000
+    assert (
+        much.decision.balances.effective_limit.minor_units == limit + min(limit * 3 // 10, 2_000_000) // 1_000 * 1_000
+    )
     assert [reason.code for reason in much.decision.reasons] == ["TEMPORARY_GRANTED", "TEMPORARY_TOO_MUCH"]
     assert [reason.code for reason in long.decision.reasons] == ["TEMPORARY_TOO_LONG"]
     assert [reason.code for reason in late.decision.reasons] == ["PAST_DUE_NOW"]
@@ -78,7 +83,7 @@ def test_a_product_that_has_none_says_so(client: Client, stubs: Stubs) -> None:
         getattr(facts, name).currency_code = "EUR"
     account_id = stubs.limits.Decide(assign(product="instalment", facts=facts), timeout=5).account.account_id
     asked = raise_until(Money(minor_units=100, currency_code="EUR"), _in(days=1))
-    declined = client.decide(account_id, "temporary", temporary_raise=asked)
+    declined = client.decide(account_id, "temporary_raise", temporary_raise=asked)
 
     assert [reason.code for reason in declined.decision.reasons] == ["TEMPORARY_NOT_OFFERED"]
 
@@ -86,7 +91,7 @@ def test_a_product_that_has_none_says_so(client: Client, stubs: Stubs) -> None:
 def test_an_order_needs_the_role_and_no_rule_and_a_cut_ends_it(as_: As) -> None:
     caller, olga = as_("anna"), as_("olga")
     account_id = caller.send(assign()).account.account_id
-    limit = caller.account(account_id).limit.minor_units
+    limit = caller.account(account_id).balances.limit.minor_units
     asked = raise_until(_yuan(limit), _in(days=90))
     with pytest.raises(errors.PermissionDenied):
         caller.grant_temporary_raise(account_id, asked, "a birth")
@@ -97,12 +102,12 @@ def test_an_order_needs_the_role_and_no_rule_and_a_cut_ends_it(as_: As) -> None:
     cut = caller.decide(account_id, "reduce", facts={"dpd_now": 61})
 
     assert [reason.code for reason in ordered.decision.reasons] == ["TEMPORARY_ORDERED"]
-    assert ordered.account.limit.minor_units == 2 * limit
+    assert ordered.account.balances.effective_limit.minor_units == 2 * limit
     assert [one.field for one in silent.value.violations] == ["reason"]
     assert again.replayed
     assert again.decision == ordered.decision
     assert cut.decision.new_limit.minor_units < limit
-    assert cut.account.limit == cut.decision.new_limit
+    assert cut.account.balances.limit == cut.decision.new_limit
     assert not cut.account.HasField("temporary_raise")
 
 
@@ -121,10 +126,10 @@ def test_bad_input_names_its_field(client: Client, account_id: str) -> None:
     good = raise_until(_yuan(1_000), _in(days=1))
     cases = [
         ("raise", good, "temporary_raise"),
-        ("temporary", None, "temporary_raise"),
-        ("temporary", raise_until(_yuan(0), _in(days=1)), "temporary_raise.extra.minor_units"),
-        ("temporary", raise_until(_yuan(1_000), _in(days=-1)), "temporary_raise.until"),
-        ("temporary", raise_until(_yuan(1_000), _in(days=400)), "temporary_raise.until"),
+        ("temporary_raise", None, "temporary_raise"),
+        ("temporary_raise", raise_until(_yuan(0), _in(days=1)), "temporary_raise.extra.minor_units"),
+        ("temporary_raise", raise_until(_yuan(1_000), _in(days=-1)), "temporary_raise.until"),
+        ("temporary_raise", raise_until(_yuan(1_000), _in(days=400)), "temporary_raise.until"),
         (
             "temporary",
             raise_until(Money(minor_units=5, currency_code="EUR"), _in(days=1)),

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from holdline.client import Client, money
+from holdline.client import Client, in_language, money
 
 from service.bootstrap import make_control
 from service.cli.demonstration import Server, running_server
@@ -51,9 +51,9 @@ def test_a_raise_refused_for_want_of_enquiries_says_so_in_answer_explanation_not
     assert [reason.code for reason in refused.reasons] == [
         "PAYMENTS_UNKNOWN", "ON_TIME_STREAK_SHORT", "ENQUIRIES_UNKNOWN",
     ]  # fmt: skip
-    _told(str([(reason.text_en, reason.text_zh) for reason in refused.reasons]), "en", "zh")
-    _told(explained.summary_en, "en")
-    _told(explained.summary_zh, "zh")
+    _told(str([one.text for reason in refused.reasons for one in reason.texts]), "en", "zh")
+    _told(in_language(explained.summaries, "en"), "en")
+    _told(in_language(explained.summaries, "zh"), "zh")
     (enquiries,) = [one for one in explained.findings if one.fact == "enquiries_30d"]
     assert (enquiries.reason_code, enquiries.HasField("value")) == ("ENQUIRIES_UNKNOWN", False)
     _told(" ".join(shown.split()))

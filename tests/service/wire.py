@@ -99,3 +99,8 @@ def taken_apart(error: Exception | None) -> Refusal:
         error.details() or "",
         dict(info.metadata),
     )
+
+
+def title_of(ref: decision_pb2.ActivationRef) -> str:
+    """Give an activation's title: "A17@cap_growth/v1"."""
+    return f"{ref.id}@{ref.playbook}/v{ref.version}"

@@ -92,14 +92,14 @@ def test_a_batch_whose_texts_would_make_it_too_large_gives_each_of_them_once(
     answer = ask(engine, f"LimitService/{path}", request.SerializeToString())
     results = response_kind.FromString(answer.body).results
     reasons = [reason for result in results for reason in result.response.decision.reasons]
-    told = {reason.code for reason in reasons if reason.text_zh and reason.text_en}
+    told = {reason.code for reason in reasons if reason.texts and reason.text_en}
 
     assert (answer.code, len(results)) == (0, BATCH_ITEMS_MAX)
     assert len(answer.body) <= ANSWER_BYTES_MAX < CLIENT_BYTES_MAX
     assert {result.response.decision.outcome for result in results} == {decision_pb2.OUTCOME_DECLINED}
     assert len(reasons) == 4 * BATCH_ITEMS_MAX
     assert told == {reason.code for reason in reasons}
-    assert sum(bool(reason.text_zh) for reason in reasons) == len(told)
+    assert sum(bool(reason.texts) for reason in reasons) == len(told)
 
 
 def test_a_batch_of_ordinary_answers_has_all_its_texts(engine: Engine) -> None:
@@ -109,7 +109,7 @@ def test_a_batch_of_ordinary_answers_has_all_its_texts(engine: Engine) -> None:
     results = limit_service_pb2.BatchDecideResponse.FromString(answer.body).results
 
     assert len(answer.body) <= ANSWER_BYTES_MAX
-    assert all(reason.text_zh for result in results for reason in result.response.decision.reasons)
+    assert all(reason.texts for result in results for reason in result.response.decision.reasons)
 
 
 @pytest.mark.parametrize("path", ["BatchDecide", "StreamDecisions", "ImportAccounts", "RecordEvents"])

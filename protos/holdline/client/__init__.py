@@ -21,7 +21,7 @@ from holdline.client.errors import (
     VersionMismatch,
     Violation,
 )
-from holdline.client.requests import decide, money, new_request_id
+from holdline.client.requests import decide, in_language, money, new_request_id
 from holdline.client.retry import Budget, Retry
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "VersionMismatch",
     "Violation",
     "decide",
+    "in_language",
     "is_declined",
     "money",
     "new_request_id",

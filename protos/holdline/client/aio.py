@@ -86,7 +86,7 @@ class AsyncClient:
     async def batch(self, batch: Sequence[limits.DecideRequest]) -> list[limits.DecideResponse | errors.HoldlineError]:
         """Make up to 1,000 decisions with one commit; each with its answer or error. Raises HoldlineError."""
         response = await self._call(self._limits.BatchDecide, limits.BatchDecideRequest(requests=batch), "")
-        return [result_of(result, request.request_id) for result, request in zip(response.results, batch, strict=True)]
+        return [result_of(result) for result in response.results]
 
     async def stream(
         self, batches: Iterable[Sequence[limits.DecideRequest]], timeout_seconds: float | None = None
@@ -99,7 +99,7 @@ class AsyncClient:
         try:
             async for message in self._limits.StreamDecisions(sent, timeout=timeout_seconds, metadata=self._metadata):
                 for result in message.results:
-                    yield result.request_id, result_of(result, result.request_id)
+                    yield result.request_id, result_of(result)
         except grpc.RpcError as error:
             raise errors.from_rpc(error) from error
 

@@ -36,17 +36,18 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
     def batch(self, batch: Sequence[limits.DecideRequest]) -> list[limits.DecideResponse | errors.HoldlineError]:
         """Make up to 1,000 decisions with one commit; each with its answer or error. Raises HoldlineError."""
         response = self._call(self._limits.BatchDecide, limits.BatchDecideRequest(requests=batch), "")
-        return [result_of(result, request.request_id) for result, request in zip(response.results, batch, strict=True)]
+        return [result_of(result) for result in response.results]
 
     def import_accounts(
         self, accounts: Sequence[account_service_pb2.ImportAccount]
-    ) -> list[limits.DecideResponse | errors.HoldlineError]:
+    ) -> list[account_service_pb2.ImportedAccount | errors.HoldlineError]:
         """Take over up to 1,000 accounts; each with its answer or error. Raises HoldlineError."""
         response = self._call(
             self._accounts.ImportAccounts, account_service_pb2.ImportAccountsRequest(accounts=accounts), ""
         )
         return [
-            result_of(result, account.request_id) for result, account in zip(response.results, accounts, strict=True)
+            errors.from_status(result.error, result.request_id) if result.HasField("error") else result.response
+            for result in response.results
         ]
 
     def stream(
@@ -60,7 +61,7 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         try:
             for message in self._limits.StreamDecisions(sent, timeout=timeout_seconds, metadata=self._metadata):
                 for result in message.results:
-                    yield result.request_id, result_of(result, result.request_id)
+                    yield result.request_id, result_of(result)
         except grpc.RpcError as error:
             raise errors.from_rpc(error) from error
 
@@ -240,10 +241,8 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
             time.sleep(RESUME_SECONDS)
 
 
-def result_of(
-    result: limits.BatchDecideResult | limits.StreamDecisionsResult, request_id: str
-) -> limits.DecideResponse | errors.HoldlineError:
+def result_of(result: limits.DecideResult) -> limits.DecideResponse | errors.HoldlineError:
     """Give the answer or the typed error of one item of a batch."""
     if result.HasField("error"):
-        return errors.from_status(result.error, request_id)
+        return errors.from_status(result.error, result.request_id)
     return result.response

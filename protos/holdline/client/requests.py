@@ -4,7 +4,7 @@ Promises that both clients send the same messages.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Final
 
@@ -16,6 +16,7 @@ from holdline.v1 import (
     limit_service_pb2,
     money_pb2,
     playbook_service_pb2,
+    text_pb2,
 )
 
 CALLER_KEY: Final = "x-holdline-caller"
@@ -47,10 +48,15 @@ def new_request_id() -> str:
 
 
 def kind_of(kind: str | int) -> decision_pb2.DecisionKind.ValueType:
-    """Give a decision kind from "assign", "raise", "reduce" or "review", or its number."""
+    """Give a decision kind from "assign", "raise", "reduce", "review" or "temporary_raise", or its number."""
     if isinstance(kind, int):
         return decision_pb2.DecisionKind.ValueType(kind)
     return decision_pb2.DecisionKind.Value(f"DECISION_KIND_{kind.upper()}")
+
+
+def in_language(texts: Iterable[text_pb2.LocalizedText], language_code: str) -> str:
+    """Give the text in a language ("zh" or "en"); empty where there is none."""
+    return next((one.text for one in texts if one.language_code == language_code), "")
 
 
 def facts_of(values: "FactValues | account_pb2.Facts | None") -> account_pb2.Facts | None:
@@ -95,7 +101,7 @@ def decide(
 ) -> limit_service_pb2.DecideRequest:
     """Make a request for one decision, with a new request id where none is given.
 
-    With the kind "temporary" goes `temporary_raise`, as `raise_until` makes it.
+    With the kind "temporary_raise" goes `temporary_raise`, as `raise_until` makes it.
     """
     return limit_service_pb2.DecideRequest(
         request_id=request_id or new_request_id(),

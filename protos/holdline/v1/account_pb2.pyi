@@ -56,10 +56,7 @@ class Account(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
-    LIMIT_FIELD_NUMBER: _builtins.int
-    HELD_FIELD_NUMBER: _builtins.int
-    OUTSTANDING_FIELD_NUMBER: _builtins.int
-    AVAILABLE_FIELD_NUMBER: _builtins.int
+    BALANCES_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
@@ -70,10 +67,60 @@ class Account(_message.Message):
     status: Global___AccountStatus.ValueType
     """Where the account stands in its life."""
     version: _builtins.int
-    """Counts the account's decisions, from 1. Send it as `expected_version` to refuse a decision on old news."""
+    """Counts the account's decisions, from 1. Send it as `expected_version` to refuse a decision on old news. It is no etag:
+    draws, events and repayments leave it as it is.
+    """
+    @_builtins.property
+    def balances(self) -> Global___Balances:
+        """Where its money stands."""
+
+    @_builtins.property
+    def facts(self) -> Global___Facts:
+        """What is known of the account: the stated profile, and what events tell."""
+
+    @_builtins.property
+    def temporary_raise(self) -> Global___TemporaryRaise:
+        """The temporary raise in force, which `balances.effective_limit` includes; absent where there is none."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        product: _builtins.str = ...,
+        status: Global___AccountStatus.ValueType = ...,
+        balances: Global___Balances | None = ...,
+        version: _builtins.int = ...,
+        facts: Global___Facts | None = ...,
+        temporary_raise: Global___TemporaryRaise | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balances", b"balances", "facts", b"facts", "temporary_raise", b"temporary_raise"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "balances", b"balances", "facts", b"facts", "product", b"product", "status", b"status", "temporary_raise", b"temporary_raise", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Account: _TypeAlias = Account  # noqa: Y015
+
+@_typing.final
+class Balances(_message.Message):
+    """Where the money of an account stands; all in the account's currency. Numbers 6 to 9 are for a credit balance and what
+    may be owed beyond the limit.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_LIMIT_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    OUTSTANDING_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def limit(self) -> _money_pb2.Money:
-        """The most that may be owed now, a temporary raise included."""
+        """The customer's own limit: never with a temporary raise in it."""
+
+    @_builtins.property
+    def effective_limit(self) -> _money_pb2.Money:
+        """The most that may be owed now: the limit, and a temporary raise while it lasts."""
 
     @_builtins.property
     def held(self) -> _money_pb2.Money:
@@ -85,37 +132,24 @@ class Account(_message.Message):
 
     @_builtins.property
     def available(self) -> _money_pb2.Money:
-        """max(limit - held - outstanding, 0)."""
-
-    @_builtins.property
-    def facts(self) -> Global___Facts:
-        """What is known of the account: the stated profile, and what events tell."""
-
-    @_builtins.property
-    def temporary_raise(self) -> Global___TemporaryRaise:
-        """The temporary raise in force, which `limit` includes; absent where there is none."""
+        """max(effective_limit - held - outstanding, 0)."""
 
     def __init__(
         self,
         *,
-        account_id: _builtins.str = ...,
-        product: _builtins.str = ...,
-        status: Global___AccountStatus.ValueType = ...,
         limit: _money_pb2.Money | None = ...,
+        effective_limit: _money_pb2.Money | None = ...,
         held: _money_pb2.Money | None = ...,
         outstanding: _money_pb2.Money | None = ...,
         available: _money_pb2.Money | None = ...,
-        version: _builtins.int = ...,
-        facts: Global___Facts | None = ...,
-        temporary_raise: Global___TemporaryRaise | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "facts", b"facts", "held", b"held", "limit", b"limit", "outstanding", b"outstanding", "temporary_raise", b"temporary_raise"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "effective_limit", b"effective_limit", "held", b"held", "limit", b"limit", "outstanding", b"outstanding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "available", b"available", "facts", b"facts", "held", b"held", "limit", b"limit", "outstanding", b"outstanding", "product", b"product", "status", b"status", "temporary_raise", b"temporary_raise", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "effective_limit", b"effective_limit", "held", b"held", "limit", b"limit", "outstanding", b"outstanding"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Account: _TypeAlias = Account  # noqa: Y015
+Global___Balances: _TypeAlias = Balances  # noqa: Y015
 
 @_typing.final
 class TemporaryRaise(_message.Message):

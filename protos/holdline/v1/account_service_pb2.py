@@ -25,41 +25,44 @@ _sym_db = _symbol_database.Default()
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from holdline.v1 import account_pb2 as holdline_dot_v1_dot_account__pb2
 from holdline.v1 import decision_pb2 as holdline_dot_v1_dot_decision__pb2
-from holdline.v1 import limit_service_pb2 as holdline_dot_v1_dot_limit__service__pb2
 from holdline.v1 import money_pb2 as holdline_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!holdline/v1/account_service.proto\x12\x0bholdline.v1\x1a\x17google/rpc/status.proto\x1a\x19holdline/v1/account.proto\x1a\x1aholdline/v1/decision.proto\x1a\x1fholdline/v1/limit_service.proto\x1a\x17holdline/v1/money.proto\"\xb7\x01\n\rImportAccount\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12!\n\x05limit\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12\'\n\x0boutstanding\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Money\x12!\n\x05\x66\x61\x63ts\x18\x06 \x01(\x0b\x32\x12.holdline.v1.Facts\"E\n\x15ImportAccountsRequest\x12,\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.ImportAccount\"I\n\x16ImportAccountsResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.holdline.v1.BatchDecideResult\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\";\n\x12GetAccountResponse\x12%\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Account\".\n\x17\x42\x61tchGetAccountsRequest\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\t\"{\n\rAccountResult\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\'\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.AccountH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"G\n\x18\x42\x61tchGetAccountsResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.AccountResult\"{\n\x13ListAccountsRequest\x12\x0f\n\x07product\x18\x01 \x01(\t\x12,\n\x08statuses\x18\x02 \x03(\x0e\x32\x1a.holdline.v1.AccountStatus\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"W\n\x14ListAccountsResponse\x12&\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x14.holdline.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8a\x01\n\x1aGrantTemporaryRaiseRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x34\n\x0ftemporary_raise\x18\x03 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x7f\n\x1bGrantTemporaryRaiseResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x10\n\x08replayed\x18\x03 \x01(\x08\x32\xda\x03\n\x0e\x41\x63\x63ountService\x12M\n\nGetAccount\x12\x1e.holdline.v1.GetAccountRequest\x1a\x1f.holdline.v1.GetAccountResponse\x12_\n\x10\x42\x61tchGetAccounts\x12$.holdline.v1.BatchGetAccountsRequest\x1a%.holdline.v1.BatchGetAccountsResponse\x12S\n\x0cListAccounts\x12 .holdline.v1.ListAccountsRequest\x1a!.holdline.v1.ListAccountsResponse\x12Y\n\x0eImportAccounts\x12\".holdline.v1.ImportAccountsRequest\x1a#.holdline.v1.ImportAccountsResponse\x12h\n\x13GrantTemporaryRaise\x12\'.holdline.v1.GrantTemporaryRaiseRequest\x1a(.holdline.v1.GrantTemporaryRaiseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!holdline/v1/account_service.proto\x12\x0bholdline.v1\x1a\x17google/rpc/status.proto\x1a\x19holdline/v1/account.proto\x1a\x1aholdline/v1/decision.proto\x1a\x17holdline/v1/money.proto\"\xcf\x01\n\rImportAccount\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12!\n\x05limit\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12\'\n\x0boutstanding\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Money\x12!\n\x05\x66\x61\x63ts\x18\x06 \x01(\x0b\x32\x12.holdline.v1.Facts\x12\x16\n\x0elanguage_codes\x18\x07 \x03(\t\"E\n\x15ImportAccountsRequest\x12,\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.ImportAccount\"s\n\x0fImportedAccount\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x8a\x01\n\x13ImportAccountResult\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x30\n\x08response\x18\x02 \x01(\x0b\x32\x1c.holdline.v1.ImportedAccountH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"K\n\x16ImportAccountsResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .holdline.v1.ImportAccountResult\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\";\n\x12GetAccountResponse\x12%\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Account\".\n\x17\x42\x61tchGetAccountsRequest\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\t\"{\n\rAccountResult\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\'\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.AccountH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"G\n\x18\x42\x61tchGetAccountsResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.AccountResult\"{\n\x13ListAccountsRequest\x12\x0f\n\x07product\x18\x01 \x01(\t\x12,\n\x08statuses\x18\x02 \x03(\x0e\x32\x1a.holdline.v1.AccountStatus\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"W\n\x14ListAccountsResponse\x12&\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x14.holdline.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa2\x01\n\x1aGrantTemporaryRaiseRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x34\n\x0ftemporary_raise\x18\x03 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x16\n\x0elanguage_codes\x18\x05 \x03(\t\"\x7f\n\x1bGrantTemporaryRaiseResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x10\n\x08replayed\x18\x03 \x01(\x08\x32\xda\x03\n\x0e\x41\x63\x63ountService\x12M\n\nGetAccount\x12\x1e.holdline.v1.GetAccountRequest\x1a\x1f.holdline.v1.GetAccountResponse\x12_\n\x10\x42\x61tchGetAccounts\x12$.holdline.v1.BatchGetAccountsRequest\x1a%.holdline.v1.BatchGetAccountsResponse\x12S\n\x0cListAccounts\x12 .holdline.v1.ListAccountsRequest\x1a!.holdline.v1.ListAccountsResponse\x12Y\n\x0eImportAccounts\x12\".holdline.v1.ImportAccountsRequest\x1a#.holdline.v1.ImportAccountsResponse\x12h\n\x13GrantTemporaryRaise\x12\'.holdline.v1.GrantTemporaryRaiseRequest\x1a(.holdline.v1.GrantTemporaryRaiseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.account_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IMPORTACCOUNT']._serialized_start=189
-  _globals['_IMPORTACCOUNT']._serialized_end=372
-  _globals['_IMPORTACCOUNTSREQUEST']._serialized_start=374
-  _globals['_IMPORTACCOUNTSREQUEST']._serialized_end=443
-  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_start=445
-  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_end=518
-  _globals['_GETACCOUNTREQUEST']._serialized_start=520
-  _globals['_GETACCOUNTREQUEST']._serialized_end=559
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=561
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=620
-  _globals['_BATCHGETACCOUNTSREQUEST']._serialized_start=622
-  _globals['_BATCHGETACCOUNTSREQUEST']._serialized_end=668
-  _globals['_ACCOUNTRESULT']._serialized_start=670
-  _globals['_ACCOUNTRESULT']._serialized_end=793
-  _globals['_BATCHGETACCOUNTSRESPONSE']._serialized_start=795
-  _globals['_BATCHGETACCOUNTSRESPONSE']._serialized_end=866
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=868
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=991
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=993
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=1080
-  _globals['_GRANTTEMPORARYRAISEREQUEST']._serialized_start=1083
-  _globals['_GRANTTEMPORARYRAISEREQUEST']._serialized_end=1221
-  _globals['_GRANTTEMPORARYRAISERESPONSE']._serialized_start=1223
-  _globals['_GRANTTEMPORARYRAISERESPONSE']._serialized_end=1350
-  _globals['_ACCOUNTSERVICE']._serialized_start=1353
-  _globals['_ACCOUNTSERVICE']._serialized_end=1827
+  _globals['_IMPORTACCOUNT']._serialized_start=156
+  _globals['_IMPORTACCOUNT']._serialized_end=363
+  _globals['_IMPORTACCOUNTSREQUEST']._serialized_start=365
+  _globals['_IMPORTACCOUNTSREQUEST']._serialized_end=434
+  _globals['_IMPORTEDACCOUNT']._serialized_start=436
+  _globals['_IMPORTEDACCOUNT']._serialized_end=551
+  _globals['_IMPORTACCOUNTRESULT']._serialized_start=554
+  _globals['_IMPORTACCOUNTRESULT']._serialized_end=692
+  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_start=694
+  _globals['_IMPORTACCOUNTSRESPONSE']._serialized_end=769
+  _globals['_GETACCOUNTREQUEST']._serialized_start=771
+  _globals['_GETACCOUNTREQUEST']._serialized_end=810
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=812
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=871
+  _globals['_BATCHGETACCOUNTSREQUEST']._serialized_start=873
+  _globals['_BATCHGETACCOUNTSREQUEST']._serialized_end=919
+  _globals['_ACCOUNTRESULT']._serialized_start=921
+  _globals['_ACCOUNTRESULT']._serialized_end=1044
+  _globals['_BATCHGETACCOUNTSRESPONSE']._serialized_start=1046
+  _globals['_BATCHGETACCOUNTSRESPONSE']._serialized_end=1117
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=1119
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=1242
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=1244
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=1331
+  _globals['_GRANTTEMPORARYRAISEREQUEST']._serialized_start=1334
+  _globals['_GRANTTEMPORARYRAISEREQUEST']._serialized_end=1496
+  _globals['_GRANTTEMPORARYRAISERESPONSE']._serialized_start=1498
+  _globals['_GRANTTEMPORARYRAISERESPONSE']._serialized_end=1625
+  _globals['_ACCOUNTSERVICE']._serialized_start=1628
+  _globals['_ACCOUNTSERVICE']._serialized_end=2102
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,6 @@ from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
 from holdline.v1 import account_pb2 as _account_pb2
 from holdline.v1 import decision_pb2 as _decision_pb2
-from holdline.v1 import limit_service_pb2 as _limit_service_pb2
 from holdline.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
@@ -35,12 +34,13 @@ class ImportAccount(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     OUTSTANDING_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     account_id: _builtins.str
     """The account: 1 to 64 characters of [A-Za-z0-9._:-]."""
     product: _builtins.str
-    """The product; a policy must be active for it."""
+    """The product, 1 to 32 characters of [a-z0-9_-]; a policy must be active for it."""
     @_builtins.property
     def limit(self) -> _money_pb2.Money:
         """The limit it has, in the product's currency."""
@@ -53,6 +53,10 @@ class ImportAccount(_message.Message):
     def facts(self) -> _account_pb2.Facts:
         """What is known of the account."""
 
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+
     def __init__(
         self,
         *,
@@ -62,10 +66,11 @@ class ImportAccount(_message.Message):
         limit: _money_pb2.Money | None = ...,
         outstanding: _money_pb2.Money | None = ...,
         facts: _account_pb2.Facts | None = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts", "limit", b"limit", "outstanding", b"outstanding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "facts", b"facts", "limit", b"limit", "outstanding", b"outstanding", "product", b"product", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "facts", b"facts", "language_codes", b"language_codes", "limit", b"limit", "outstanding", b"outstanding", "product", b"product", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -96,6 +101,76 @@ class ImportAccountsRequest(_message.Message):
 Global___ImportAccountsRequest: _TypeAlias = ImportAccountsRequest  # noqa: Y015
 
 @_typing.final
+class ImportedAccount(_message.Message):
+    """The decision that took an account over, and the account after it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True where this answers a retry."""
+    @_builtins.property
+    def decision(self) -> _decision_pb2.Decision:
+        """The decision as recorded."""
+
+    @_builtins.property
+    def account(self) -> _account_pb2.Account:
+        """The account as it was right after the decision."""
+
+    def __init__(
+        self,
+        *,
+        decision: _decision_pb2.Decision | None = ...,
+        account: _account_pb2.Account | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "decision", b"decision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "decision", b"decision", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportedAccount: _TypeAlias = ImportedAccount  # noqa: Y015
+
+@_typing.final
+class ImportAccountResult(_message.Message):
+    """The result of one account of an import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Which request this answers."""
+    @_builtins.property
+    def response(self) -> Global___ImportedAccount:
+        """The decision and the account after it."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why there is none, with the details that a single call's status would have."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        response: Global___ImportedAccount | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "request_id", b"request_id", "response", b"response", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___ImportAccountResult: _TypeAlias = ImportAccountResult  # noqa: Y015
+
+@_typing.final
 class ImportAccountsResponse(_message.Message):
     """As many results as accounts."""
 
@@ -103,13 +178,13 @@ class ImportAccountsResponse(_message.Message):
 
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def results(self) -> _containers.RepeatedCompositeFieldContainer[_limit_service_pb2.BatchDecideResult]:
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportAccountResult]:
         """The results, in the order of the accounts."""
 
     def __init__(
         self,
         *,
-        results: _abc.Iterable[_limit_service_pb2.BatchDecideResult] | None = ...,
+        results: _abc.Iterable[Global___ImportAccountResult] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -323,6 +398,7 @@ class GrantTemporaryRaiseRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     account_id: _builtins.str
@@ -333,6 +409,10 @@ class GrantTemporaryRaiseRequest(_message.Message):
     def temporary_raise(self) -> _account_pb2.TemporaryRaise:
         """How much more and until when; it takes the place of one in force."""
 
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+
     def __init__(
         self,
         *,
@@ -340,10 +420,11 @@ class GrantTemporaryRaiseRequest(_message.Message):
         account_id: _builtins.str = ...,
         temporary_raise: _account_pb2.TemporaryRaise | None = ...,
         reason: _builtins.str = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["temporary_raise", b"temporary_raise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "reason", b"reason", "request_id", b"request_id", "temporary_raise", b"temporary_raise"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "language_codes", b"language_codes", "reason", b"reason", "request_id", b"request_id", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -101,7 +101,7 @@ class AccountServiceServicer:
 
     def GrantTemporaryRaise(self, request, context):
         """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
-        greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
+        greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY_RAISE`.
         Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -52,7 +52,7 @@ class AccountServiceStub:
     """
     GrantTemporaryRaise: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GrantTemporaryRaiseRequest, _account_service_pb2.GrantTemporaryRaiseResponse]
     """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
-    greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
+    greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY_RAISE`.
     Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
     """
 
@@ -80,7 +80,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """
     GrantTemporaryRaise: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GrantTemporaryRaiseRequest, _account_service_pb2.GrantTemporaryRaiseResponse]  # type: ignore[assignment]
     """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
-    greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
+    greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY_RAISE`.
     Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
     """
 
@@ -135,7 +135,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.GrantTemporaryRaiseResponse, _abc.Awaitable[_account_service_pb2.GrantTemporaryRaiseResponse]]:
         """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
-        greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY`.
+        greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY_RAISE`.
         Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
         """
 

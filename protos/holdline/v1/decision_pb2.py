@@ -25,27 +25,42 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from holdline.v1 import account_pb2 as holdline_dot_v1_dot_account__pb2
 from holdline.v1 import money_pb2 as holdline_dot_v1_dot_money__pb2
+from holdline.v1 import text_pb2 as holdline_dot_v1_dot_text__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aholdline/v1/decision.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19holdline/v1/account.proto\x1a\x17holdline/v1/money.proto\"8\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07text_zh\x18\x02 \x01(\t\x12\x0f\n\x07text_en\x18\x03 \x01(\t\"\xe9\x04\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.holdline.v1.DecisionKind\x12%\n\x07outcome\x18\x04 \x01(\x0e\x32\x14.holdline.v1.Outcome\x12%\n\told_limit\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Money\x12%\n\tnew_limit\x18\x06 \x01(\x0b\x32\x12.holdline.v1.Money\x12\r\n\x05score\x18\x07 \x01(\x05\x12$\n\x07reasons\x18\x08 \x03(\x0b\x32\x13.holdline.v1.Reason\x12\x16\n\x0epolicy_version\x18\t \x01(\t\x12\x0f\n\x07mode_id\x18\n \x01(\t\x12\x16\n\x0e\x61\x63tivation_ids\x18\x0b \x03(\t\x12\x0e\n\x06\x63\x61ller\x18\x0c \x01(\t\x12\x12\n\nrequest_id\x18\r \x01(\t\x12.\n\ndecided_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61\x63\x63ount_version\x18\x0f \x01(\x03\x12\x10\n\x08trace_id\x18\x10 \x01(\t\x12\x15\n\rbusiness_date\x18\x11 \x01(\t\x12\x17\n\x0fnotice_due_date\x18\x12 \x01(\t\x12$\n\x08promised\x18\x13 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x34\n\x0ftemporary_raise\x18\x14 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\x12\x15\n\rrules_version\x18\x15 \x01(\x05\"}\n\x0c\x43ontribution\x12\x16\n\x0e\x63haracteristic\x18\x01 \x01(\t\x12\x12\n\x05value\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0e\n\x06points\x18\x03 \x01(\x05\x12\x12\n\npoints_max\x18\x04 \x01(\x05\x12\x13\n\x0breason_code\x18\x05 \x01(\tB\x08\n\x06_value\"q\n\x0bRuleFinding\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0breason_code\x18\x02 \x01(\t\x12\x0c\n\x04\x66\x61\x63t\x18\x03 \x01(\t\x12\x13\n\x0brequirement\x18\x04 \x01(\t\x12\x12\n\x05value\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_value\"\xd0\x01\n\x06\x41\x64vice\x12\x0c\n\x04\x66\x61\x63t\x18\x01 \x01(\t\x12\x1a\n\rcurrent_value\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x14\n\x0ctarget_value\x18\x03 \x01(\x03\x12&\n\nlimit_then\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12*\n\x0coutcome_then\x18\x05 \x01(\x0e\x32\x14.holdline.v1.Outcome\x12\x0f\n\x07text_zh\x18\x06 \x01(\t\x12\x0f\n\x07text_en\x18\x07 \x01(\tB\x10\n\x0e_current_value*\xe5\x01\n\x0c\x44\x65\x63isionKind\x12\x1d\n\x19\x44\x45\x43ISION_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45\x43ISION_KIND_ASSIGN\x10\x01\x12\x17\n\x13\x44\x45\x43ISION_KIND_RAISE\x10\x02\x12\x18\n\x14\x44\x45\x43ISION_KIND_REDUCE\x10\x03\x12\x18\n\x14\x44\x45\x43ISION_KIND_REVIEW\x10\x04\x12\x18\n\x14\x44\x45\x43ISION_KIND_IMPORT\x10\x05\x12\x1b\n\x17\x44\x45\x43ISION_KIND_TEMPORARY\x10\x06\x12\x18\n\x14\x44\x45\x43ISION_KIND_APPEAL\x10\x07*{\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_APPROVED\x10\x01\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x02\x12\x14\n\x10OUTCOME_DECLINED\x10\x03\x12\x14\n\x10OUTCOME_REFERRED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aholdline/v1/decision.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19holdline/v1/account.proto\x1a\x17holdline/v1/money.proto\x1a\x16holdline/v1/text.proto\"A\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12)\n\x05texts\x18\x02 \x03(\x0b\x32\x1a.holdline.v1.LocalizedText\">\n\rActivationRef\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08playbook\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\"\xba\x05\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.holdline.v1.DecisionKind\x12%\n\x07outcome\x18\x04 \x01(\x0e\x32\x14.holdline.v1.Outcome\x12%\n\told_limit\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Money\x12%\n\tnew_limit\x18\x06 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x12\n\x05score\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12$\n\x07reasons\x18\x08 \x03(\x0b\x32\x13.holdline.v1.Reason\x12\x16\n\x0epolicy_version\x18\t \x01(\t\x12\x0f\n\x07mode_id\x18\n \x01(\t\x12/\n\x0b\x61\x63tivations\x18\x0b \x03(\x0b\x32\x1a.holdline.v1.ActivationRef\x12\x0e\n\x06\x63\x61ller\x18\x0c \x01(\t\x12\x12\n\nrequest_id\x18\r \x01(\t\x12.\n\ndecided_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x61\x63\x63ount_version\x18\x0f \x01(\x03\x12\x10\n\x08trace_id\x18\x10 \x01(\t\x12\x15\n\rbusiness_date\x18\x11 \x01(\t\x12\x17\n\x0fnotice_due_date\x18\x12 \x01(\t\x12$\n\x08promised\x18\x13 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x34\n\x0ftemporary_raise\x18\x14 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\x12\x15\n\rrules_version\x18\x15 \x01(\x05\x12\'\n\x08\x62\x61lances\x18\x16 \x01(\x0b\x32\x15.holdline.v1.BalancesB\x08\n\x06_score\"L\n\tFactValue\x12\x10\n\x06number\x18\x01 \x01(\x03H\x00\x12$\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x12.holdline.v1.MoneyH\x00\x42\x07\n\x05value\"\xb3\x01\n\x0c\x43ontribution\x12\x16\n\x0e\x63haracteristic\x18\x01 \x01(\t\x12+\n\x08standing\x18\x02 \x01(\x0e\x32\x19.holdline.v1.FactStanding\x12%\n\x05value\x18\x03 \x01(\x0b\x32\x16.holdline.v1.FactValue\x12\x0e\n\x06points\x18\x04 \x01(\x05\x12\x12\n\npoints_max\x18\x05 \x01(\x05\x12\x13\n\x0breason_code\x18\x06 \x01(\t\"\xa7\x01\n\x0bRuleFinding\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0breason_code\x18\x02 \x01(\t\x12\x0c\n\x04\x66\x61\x63t\x18\x03 \x01(\t\x12\x13\n\x0brequirement\x18\x04 \x01(\t\x12+\n\x08standing\x18\x05 \x01(\x0e\x32\x19.holdline.v1.FactStanding\x12%\n\x05value\x18\x06 \x01(\x0b\x32\x16.holdline.v1.FactValue\"\xd2\x01\n\x06\x41\x64vice\x12\x36\n\x0f\x63hange_together\x18\x01 \x01(\x0b\x32\x1b.holdline.v1.ChangeTogetherH\x00\x12*\n\task_again\x18\x02 \x01(\x0b\x32\x15.holdline.v1.AskAgainH\x00\x12\x32\n\rnothing_known\x18\x03 \x01(\x0b\x32\x19.holdline.v1.NothingKnownH\x00\x12)\n\x05texts\x18\x04 \x03(\x0b\x32\x1a.holdline.v1.LocalizedTextB\x05\n\x03way\"\xc3\x01\n\x0e\x43hangeTogether\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.holdline.v1.FactChange\x12&\n\nlimit_then\x18\x02 \x01(\x0b\x32\x12.holdline.v1.Money\x12*\n\x0coutcome_then\x18\x03 \x01(\x0e\x32\x14.holdline.v1.Outcome\x12\x33\n\x0ftemporary_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9b\x01\n\x08\x41skAgain\x12\x11\n\tfrom_date\x18\x01 \x01(\t\x12(\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x17.holdline.v1.FactChange\x12&\n\nlimit_then\x18\x03 \x01(\x0b\x32\x12.holdline.v1.Money\x12*\n\x0coutcome_then\x18\x04 \x01(\x0e\x32\x14.holdline.v1.Outcome\"\x0e\n\x0cNothingKnown\"\xc3\x01\n\nFactChange\x12\x0c\n\x04\x66\x61\x63t\x18\x01 \x01(\t\x12+\n\x08standing\x18\x02 \x01(\x0e\x32\x19.holdline.v1.FactStanding\x12\'\n\x07\x63urrent\x18\x03 \x01(\x0b\x32\x16.holdline.v1.FactValue\x12&\n\x06target\x18\x04 \x01(\x0b\x32\x16.holdline.v1.FactValue\x12)\n\x05texts\x18\x05 \x03(\x0b\x32\x1a.holdline.v1.LocalizedText*\xeb\x01\n\x0c\x44\x65\x63isionKind\x12\x1d\n\x19\x44\x45\x43ISION_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45\x43ISION_KIND_ASSIGN\x10\x01\x12\x17\n\x13\x44\x45\x43ISION_KIND_RAISE\x10\x02\x12\x18\n\x14\x44\x45\x43ISION_KIND_REDUCE\x10\x03\x12\x18\n\x14\x44\x45\x43ISION_KIND_REVIEW\x10\x04\x12\x18\n\x14\x44\x45\x43ISION_KIND_IMPORT\x10\x05\x12!\n\x1d\x44\x45\x43ISION_KIND_TEMPORARY_RAISE\x10\x06\x12\x18\n\x14\x44\x45\x43ISION_KIND_APPEAL\x10\x07*{\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_APPROVED\x10\x01\x12\x15\n\x11OUTCOME_UNCHANGED\x10\x02\x12\x14\n\x10OUTCOME_DECLINED\x10\x03\x12\x14\n\x10OUTCOME_REFERRED\x10\x04*z\n\x0c\x46\x61\x63tStanding\x12\x1d\n\x19\x46\x41\x43T_STANDING_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46\x41\x43T_STANDING_KNOWN\x10\x01\x12\x19\n\x15\x46\x41\x43T_STANDING_MISSING\x10\x02\x12\x17\n\x13\x46\x41\x43T_STANDING_STALE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.decision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECISIONKIND']._serialized_start=1260
-  _globals['_DECISIONKIND']._serialized_end=1489
-  _globals['_OUTCOME']._serialized_start=1491
-  _globals['_OUTCOME']._serialized_end=1614
-  _globals['_REASON']._serialized_start=128
-  _globals['_REASON']._serialized_end=184
-  _globals['_DECISION']._serialized_start=187
-  _globals['_DECISION']._serialized_end=804
-  _globals['_CONTRIBUTION']._serialized_start=806
-  _globals['_CONTRIBUTION']._serialized_end=931
-  _globals['_RULEFINDING']._serialized_start=933
-  _globals['_RULEFINDING']._serialized_end=1046
-  _globals['_ADVICE']._serialized_start=1049
-  _globals['_ADVICE']._serialized_end=1257
+  _globals['_DECISIONKIND']._serialized_start=2198
+  _globals['_DECISIONKIND']._serialized_end=2433
+  _globals['_OUTCOME']._serialized_start=2435
+  _globals['_OUTCOME']._serialized_end=2558
+  _globals['_FACTSTANDING']._serialized_start=2560
+  _globals['_FACTSTANDING']._serialized_end=2682
+  _globals['_REASON']._serialized_start=152
+  _globals['_REASON']._serialized_end=217
+  _globals['_ACTIVATIONREF']._serialized_start=219
+  _globals['_ACTIVATIONREF']._serialized_end=281
+  _globals['_DECISION']._serialized_start=284
+  _globals['_DECISION']._serialized_end=982
+  _globals['_FACTVALUE']._serialized_start=984
+  _globals['_FACTVALUE']._serialized_end=1060
+  _globals['_CONTRIBUTION']._serialized_start=1063
+  _globals['_CONTRIBUTION']._serialized_end=1242
+  _globals['_RULEFINDING']._serialized_start=1245
+  _globals['_RULEFINDING']._serialized_end=1412
+  _globals['_ADVICE']._serialized_start=1415
+  _globals['_ADVICE']._serialized_end=1625
+  _globals['_CHANGETOGETHER']._serialized_start=1628
+  _globals['_CHANGETOGETHER']._serialized_end=1823
+  _globals['_ASKAGAIN']._serialized_start=1826
+  _globals['_ASKAGAIN']._serialized_end=1981
+  _globals['_NOTHINGKNOWN']._serialized_start=1983
+  _globals['_NOTHINGKNOWN']._serialized_end=1997
+  _globals['_FACTCHANGE']._serialized_start=2000
+  _globals['_FACTCHANGE']._serialized_end=2195
 # @@protoc_insertion_point(module_scope)

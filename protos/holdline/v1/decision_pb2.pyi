@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from holdline.v1 import account_pb2 as _account_pb2
 from holdline.v1 import money_pb2 as _money_pb2
+from holdline.v1 import text_pb2 as _text_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -39,14 +40,16 @@ class _DecisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision
     DECISION_KIND_REVIEW: _DecisionKind.ValueType  # 4
     """Let the policy pick the direction: a cut where a trigger fires, else a raise where one is due, else nothing."""
     DECISION_KIND_IMPORT: _DecisionKind.ValueType  # 5
-    """Take an account over with the limit it has elsewhere. Written by `ImportAccounts` only."""
-    DECISION_KIND_TEMPORARY: _DecisionKind.ValueType  # 6
+    """Recorded, never asked: an account taken over with the limit it has elsewhere (`ImportAccounts`)."""
+    DECISION_KIND_TEMPORARY_RAISE: _DecisionKind.ValueType  # 6
     """Raise what may be owed until a time, within the policy's bounds, or say why not. The account's own limit stays."""
     DECISION_KIND_APPEAL: _DecisionKind.ValueType  # 7
-    """Give the limit that an appeal has won. Written by `FeedbackService` only."""
+    """Recorded, never asked: the limit that an appeal has won (`FeedbackService`)."""
 
 class DecisionKind(_DecisionKind, metaclass=_DecisionKindEnumTypeWrapper):
-    """What a decision is asked to do."""
+    """What a decision is asked to do. Numbers from 16 on are for kinds that others than callers will write: reviewers, orders,
+    customers' wishes, remedies.
+    """
 
 DECISION_KIND_UNSPECIFIED: DecisionKind.ValueType  # 0
 """Refused with `INVALID_ARGUMENT`."""
@@ -59,11 +62,11 @@ DECISION_KIND_REDUCE: DecisionKind.ValueType  # 3
 DECISION_KIND_REVIEW: DecisionKind.ValueType  # 4
 """Let the policy pick the direction: a cut where a trigger fires, else a raise where one is due, else nothing."""
 DECISION_KIND_IMPORT: DecisionKind.ValueType  # 5
-"""Take an account over with the limit it has elsewhere. Written by `ImportAccounts` only."""
-DECISION_KIND_TEMPORARY: DecisionKind.ValueType  # 6
+"""Recorded, never asked: an account taken over with the limit it has elsewhere (`ImportAccounts`)."""
+DECISION_KIND_TEMPORARY_RAISE: DecisionKind.ValueType  # 6
 """Raise what may be owed until a time, within the policy's bounds, or say why not. The account's own limit stays."""
 DECISION_KIND_APPEAL: DecisionKind.ValueType  # 7
-"""Give the limit that an appeal has won. Written by `FeedbackService` only."""
+"""Recorded, never asked: the limit that an appeal has won (`FeedbackService`)."""
 Global___DecisionKind: _TypeAlias = DecisionKind  # noqa: Y015
 
 class _Outcome:
@@ -75,28 +78,56 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_UNSPECIFIED: _Outcome.ValueType  # 0
     """Never sent."""
     OUTCOME_APPROVED: _Outcome.ValueType  # 1
-    """The limit moved."""
+    """Of a decision: the limit moved, or with `DECISION_KIND_TEMPORARY_RAISE` what may be owed. Of a posting: it was done."""
     OUTCOME_UNCHANGED: _Outcome.ValueType  # 2
-    """Nothing was due: the limit stays as it is."""
+    """Of a decision: nothing was due, the limit stays as it is."""
     OUTCOME_DECLINED: _Outcome.ValueType  # 3
-    """The limit or raise that was asked for is refused."""
+    """What was asked for is refused: the limit stays as it is; of a posting, no amount moved."""
     OUTCOME_REFERRED: _Outcome.ValueType  # 4
-    """A person decides; the limit stays as it is until then."""
+    """Of a decision: a person decides; the limit stays as it is until then."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-    """What came of a decision."""
+    """What came of a decision or a posting."""
 
 OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
 """Never sent."""
 OUTCOME_APPROVED: Outcome.ValueType  # 1
-"""The limit moved."""
+"""Of a decision: the limit moved, or with `DECISION_KIND_TEMPORARY_RAISE` what may be owed. Of a posting: it was done."""
 OUTCOME_UNCHANGED: Outcome.ValueType  # 2
-"""Nothing was due: the limit stays as it is."""
+"""Of a decision: nothing was due, the limit stays as it is."""
 OUTCOME_DECLINED: Outcome.ValueType  # 3
-"""The limit or raise that was asked for is refused."""
+"""What was asked for is refused: the limit stays as it is; of a posting, no amount moved."""
 OUTCOME_REFERRED: Outcome.ValueType  # 4
-"""A person decides; the limit stays as it is until then."""
+"""Of a decision: a person decides; the limit stays as it is until then."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
+
+class _FactStanding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FactStandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FactStanding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FACT_STANDING_UNSPECIFIED: _FactStanding.ValueType  # 0
+    """No fact is concerned."""
+    FACT_STANDING_KNOWN: _FactStanding.ValueType  # 1
+    """Known, and not too old."""
+    FACT_STANDING_MISSING: _FactStanding.ValueType  # 2
+    """Nobody has told it."""
+    FACT_STANDING_STALE: _FactStanding.ValueType  # 3
+    """Told, and too old for the policy."""
+
+class FactStanding(_FactStanding, metaclass=_FactStandingEnumTypeWrapper):
+    """Whether a fact was to be had when the decision was made."""
+
+FACT_STANDING_UNSPECIFIED: FactStanding.ValueType  # 0
+"""No fact is concerned."""
+FACT_STANDING_KNOWN: FactStanding.ValueType  # 1
+"""Known, and not too old."""
+FACT_STANDING_MISSING: FactStanding.ValueType  # 2
+"""Nobody has told it."""
+FACT_STANDING_STALE: FactStanding.ValueType  # 3
+"""Told, and too old for the policy."""
+Global___FactStanding: _TypeAlias = FactStanding  # noqa: Y015
 
 @_typing.final
 class Reason(_message.Message):
@@ -105,30 +136,59 @@ class Reason(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CODE_FIELD_NUMBER: _builtins.int
-    TEXT_ZH_FIELD_NUMBER: _builtins.int
-    TEXT_EN_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """The policy's reason code, for example "LATE_PAYMENTS", 1 to 48 characters of [A-Z0-9_]."""
-    text_zh: _builtins.str
-    """The reason in Chinese, as the customer reads it. Empty with a code that came before in the same batch's answer,
-    where that answer would pass 3.5 MiB with all texts; once they fill 1 MiB, with every further code.
-    """
-    text_en: _builtins.str
-    """The reason in English, as the customer reads it; empty where text_zh is."""
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedCompositeFieldContainer[_text_pb2.LocalizedText]:
+        """The reason as the customer reads it, in each language that was asked for. Empty with a code that came before in the
+        same batch's answer, where that answer would pass 3.5 MiB with all texts; once they fill 1 MiB, with every further
+        code.
+        """
+
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
-        text_zh: _builtins.str = ...,
-        text_en: _builtins.str = ...,
+        texts: _abc.Iterable[_text_pb2.LocalizedText] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "text_en", b"text_en", "text_zh", b"text_zh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
+
+@_typing.final
+class ActivationRef(_message.Message):
+    """An activation that took part in a decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PLAYBOOK_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The activation's id, for example "A17"."""
+    playbook: _builtins.str
+    """The playbook's name, for example "cap_growth"."""
+    version: _builtins.int
+    """The playbook's version, from 1."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        playbook: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "playbook", b"playbook", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivationRef: _TypeAlias = ActivationRef  # noqa: Y015
 
 @_typing.final
 class Decision(_message.Message):
@@ -146,7 +206,7 @@ class Decision(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     MODE_ID_FIELD_NUMBER: _builtins.int
-    ACTIVATION_IDS_FIELD_NUMBER: _builtins.int
+    ACTIVATIONS_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     DECIDED_AT_FIELD_NUMBER: _builtins.int
@@ -157,8 +217,9 @@ class Decision(_message.Message):
     PROMISED_FIELD_NUMBER: _builtins.int
     TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
     RULES_VERSION_FIELD_NUMBER: _builtins.int
+    BALANCES_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """Unique in the store, 16 hexadecimal digits; later decisions have greater ids. Empty in answers of `Evaluate`."""
+    """Opaque, unique in the store; of one account, later decisions have greater ids. Empty in answers of `Evaluate`."""
     account_id: _builtins.str
     """The account decided on."""
     kind: Global___DecisionKind.ValueType
@@ -166,7 +227,7 @@ class Decision(_message.Message):
     outcome: Global___Outcome.ValueType
     """What came of it."""
     score: _builtins.int
-    """Points of the policy's scorecard, the sum of the contributions; 0 where nothing was scored."""
+    """Points of the policy's scorecard, the sum of the contributions; absent where nothing was scored."""
     policy_version: _builtins.str
     """The policy version that decided."""
     mode_id: _builtins.str
@@ -191,19 +252,21 @@ class Decision(_message.Message):
     """
     @_builtins.property
     def old_limit(self) -> _money_pb2.Money:
-        """The limit before."""
+        """The customer's own limit before: never with a temporary raise in it."""
 
     @_builtins.property
     def new_limit(self) -> _money_pb2.Money:
-        """The limit after; equal to `old_limit` unless the outcome is `OUTCOME_APPROVED`."""
+        """The customer's own limit after, of every kind; equal to `old_limit` unless the outcome is `OUTCOME_APPROVED`, and
+        with `DECISION_KIND_TEMPORARY_RAISE`, which moves only what may be owed (`balances.effective_limit`).
+        """
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
         """One to four principal reasons, weightiest first."""
 
     @_builtins.property
-    def activation_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The playbook activations that took part, each as "id@playbook/version"; empty in normal mode."""
+    def activations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActivationRef]:
+        """The playbook activations that took part, in the order of their effect; empty in normal mode."""
 
     @_builtins.property
     def decided_at(self) -> _timestamp_pb2.Timestamp:
@@ -215,9 +278,11 @@ class Decision(_message.Message):
 
     @_builtins.property
     def temporary_raise(self) -> _account_pb2.TemporaryRaise:
-        """The temporary raise in force after the decision; absent where there is none. It is not part of `new_limit`, but
-        for `DECISION_KIND_TEMPORARY`, whose `new_limit` is what may be owed until it ends.
-        """
+        """The temporary raise in force after the decision; absent where there is none."""
+
+    @_builtins.property
+    def balances(self) -> _account_pb2.Balances:
+        """Where the account's money stands right after the decision."""
 
     def __init__(
         self,
@@ -228,11 +293,11 @@ class Decision(_message.Message):
         outcome: Global___Outcome.ValueType = ...,
         old_limit: _money_pb2.Money | None = ...,
         new_limit: _money_pb2.Money | None = ...,
-        score: _builtins.int = ...,
+        score: _builtins.int | None = ...,
         reasons: _abc.Iterable[Global___Reason] | None = ...,
         policy_version: _builtins.str = ...,
         mode_id: _builtins.str = ...,
-        activation_ids: _abc.Iterable[_builtins.str] | None = ...,
+        activations: _abc.Iterable[Global___ActivationRef] | None = ...,
         caller: _builtins.str = ...,
         request_id: _builtins.str = ...,
         decided_at: _timestamp_pb2.Timestamp | None = ...,
@@ -243,14 +308,47 @@ class Decision(_message.Message):
         promised: _money_pb2.Money | None = ...,
         temporary_raise: _account_pb2.TemporaryRaise | None = ...,
         rules_version: _builtins.int = ...,
+        balances: _account_pb2.Balances | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "new_limit", b"new_limit", "old_limit", b"old_limit", "promised", b"promised", "temporary_raise", b"temporary_raise"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "balances", b"balances", "decided_at", b"decided_at", "new_limit", b"new_limit", "old_limit", b"old_limit", "promised", b"promised", "score", b"score", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_version", b"account_version", "activation_ids", b"activation_ids", "business_date", b"business_date", "caller", b"caller", "decided_at", b"decided_at", "decision_id", b"decision_id", "kind", b"kind", "mode_id", b"mode_id", "new_limit", b"new_limit", "notice_due_date", b"notice_due_date", "old_limit", b"old_limit", "outcome", b"outcome", "policy_version", b"policy_version", "promised", b"promised", "reasons", b"reasons", "request_id", b"request_id", "rules_version", b"rules_version", "score", b"score", "temporary_raise", b"temporary_raise", "trace_id", b"trace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "account_id", b"account_id", "account_version", b"account_version", "activations", b"activations", "balances", b"balances", "business_date", b"business_date", "caller", b"caller", "decided_at", b"decided_at", "decision_id", b"decision_id", "kind", b"kind", "mode_id", b"mode_id", "new_limit", b"new_limit", "notice_due_date", b"notice_due_date", "old_limit", b"old_limit", "outcome", b"outcome", "policy_version", b"policy_version", "promised", b"promised", "reasons", b"reasons", "request_id", b"request_id", "rules_version", b"rules_version", "score", b"score", "temporary_raise", b"temporary_raise", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
 
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+@_typing.final
+class FactValue(_message.Message):
+    """The value of a fact."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """In the fact's unit."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """For facts that are amounts."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        amount: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "number", b"number", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "number", b"number", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["number", "amount"]  # noqa: Y015
+    _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
+
+Global___FactValue: _TypeAlias = FactValue  # noqa: Y015
 
 @_typing.final
 class Contribution(_message.Message):
@@ -259,36 +357,40 @@ class Contribution(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHARACTERISTIC_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
     POINTS_MAX_FIELD_NUMBER: _builtins.int
     REASON_CODE_FIELD_NUMBER: _builtins.int
     characteristic: _builtins.str
     """The characteristic: a fact by its field name in `Facts`, or "utilisation_bp"."""
-    value: _builtins.int
-    """The value used, in the fact's unit; absent where the fact was missing or stale."""
+    standing: Global___FactStanding.ValueType
+    """Whether it was known."""
     points: _builtins.int
     """Points given; they add up to the score."""
     points_max: _builtins.int
     """The most points that this characteristic can give."""
     reason_code: _builtins.str
     """The reason code it stands for when it counts against the customer."""
+    @_builtins.property
+    def value(self) -> Global___FactValue:
+        """The value used; absent unless it was known."""
+
     def __init__(
         self,
         *,
         characteristic: _builtins.str = ...,
-        value: _builtins.int | None = ...,
+        standing: Global___FactStanding.ValueType = ...,
+        value: Global___FactValue | None = ...,
         points: _builtins.int = ...,
         points_max: _builtins.int = ...,
         reason_code: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "characteristic", b"characteristic", "points", b"points", "points_max", b"points_max", "reason_code", b"reason_code", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["characteristic", b"characteristic", "points", b"points", "points_max", b"points_max", "reason_code", b"reason_code", "standing", b"standing", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
-    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Contribution: _TypeAlias = Contribution  # noqa: Y015
 
@@ -302,17 +404,22 @@ class RuleFinding(_message.Message):
     REASON_CODE_FIELD_NUMBER: _builtins.int
     FACT_FIELD_NUMBER: _builtins.int
     REQUIREMENT_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Where in the policy document the rule stands, for example "raise.eligibility[0]"."""
     reason_code: _builtins.str
     """The reason code of the rule."""
     fact: _builtins.str
-    """The fact tested, empty for rules about time and growth."""
+    """The fact tested, by its field name in `Facts`; empty for rules about time and growth."""
     requirement: _builtins.str
     """What the rule asks for, in words, for example "dpd_now at most 0"."""
-    value: _builtins.int
-    """The value found, in the fact's unit; absent where it was missing or stale."""
+    standing: Global___FactStanding.ValueType
+    """Whether the fact was known."""
+    @_builtins.property
+    def value(self) -> Global___FactValue:
+        """The value found; absent unless it was known."""
+
     def __init__(
         self,
         *,
@@ -320,66 +427,196 @@ class RuleFinding(_message.Message):
         reason_code: _builtins.str = ...,
         fact: _builtins.str = ...,
         requirement: _builtins.str = ...,
-        value: _builtins.int | None = ...,
+        standing: Global___FactStanding.ValueType = ...,
+        value: Global___FactValue | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "fact", b"fact", "path", b"path", "reason_code", b"reason_code", "requirement", b"requirement", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact", b"fact", "path", b"path", "reason_code", b"reason_code", "requirement", b"requirement", "standing", b"standing", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
-    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RuleFinding: _TypeAlias = RuleFinding  # noqa: Y015
 
 @_typing.final
 class Advice(_message.Message):
-    """One change of a set that was found and checked with the policy itself: made together, everything else being equal,
-    the changes of an explanation lead to a better limit, and no smaller set would.
-    """
+    """What the customer can do, found and checked with the policy itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_TOGETHER_FIELD_NUMBER: _builtins.int
+    ASK_AGAIN_FIELD_NUMBER: _builtins.int
+    NOTHING_KNOWN_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change_together(self) -> Global___ChangeTogether:
+        """Changes that do at once."""
+
+    @_builtins.property
+    def ask_again(self) -> Global___AskAgain:
+        """Ask again from a date on."""
+
+    @_builtins.property
+    def nothing_known(self) -> Global___NothingKnown:
+        """Nothing that the customer can do now is known to help."""
+
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedCompositeFieldContainer[_text_pb2.LocalizedText]:
+        """The advice in one sentence, in each language that was asked for."""
+
+    def __init__(
+        self,
+        *,
+        change_together: Global___ChangeTogether | None = ...,
+        ask_again: Global___AskAgain | None = ...,
+        nothing_known: Global___NothingKnown | None = ...,
+        texts: _abc.Iterable[_text_pb2.LocalizedText] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask_again", b"ask_again", "change_together", b"change_together", "nothing_known", b"nothing_known", "way", b"way"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask_again", b"ask_again", "change_together", b"change_together", "nothing_known", b"nothing_known", "texts", b"texts", "way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_way: _TypeAlias = _typing.Literal["change_together", "ask_again", "nothing_known"]  # noqa: Y015
+    _WhichOneofArgType_way: _TypeAlias = _typing.Literal["way", b"way"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_way) -> _WhichOneofReturnType_way | None: ...
+
+Global___Advice: _TypeAlias = Advice  # noqa: Y015
+
+@_typing.final
+class ChangeTogether(_message.Message):
+    """The smallest set of changes that, made together and everything else being equal, lead to a better limit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    LIMIT_THEN_FIELD_NUMBER: _builtins.int
+    OUTCOME_THEN_FIELD_NUMBER: _builtins.int
+    TEMPORARY_UNTIL_FIELD_NUMBER: _builtins.int
+    outcome_then: Global___Outcome.ValueType
+    """The outcome that follows from all changes together."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FactChange]:
+        """One to three changes of the customer's own; none where only the end of a temporary raise is to change."""
+
+    @_builtins.property
+    def limit_then(self) -> _money_pb2.Money:
+        """The limit that follows from all changes together."""
+
+    @_builtins.property
+    def temporary_until(self) -> _timestamp_pb2.Timestamp:
+        """For a temporary raise that was asked for too long: the latest end that would do; absent otherwise."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___FactChange] | None = ...,
+        limit_then: _money_pb2.Money | None = ...,
+        outcome_then: Global___Outcome.ValueType = ...,
+        temporary_until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit_then", b"limit_then", "temporary_until", b"temporary_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "limit_then", b"limit_then", "outcome_then", b"outcome_then", "temporary_until", b"temporary_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangeTogether: _TypeAlias = ChangeTogether  # noqa: Y015
+
+@_typing.final
+class AskAgain(_message.Message):
+    """A date from which asking again can succeed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_DATE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    LIMIT_THEN_FIELD_NUMBER: _builtins.int
+    OUTCOME_THEN_FIELD_NUMBER: _builtins.int
+    from_date: _builtins.str
+    """The first business date, YYYY-MM-DD."""
+    outcome_then: Global___Outcome.ValueType
+    """The outcome that follows then."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FactChange]:
+        """What must hold on that date besides; empty where time alone helps."""
+
+    @_builtins.property
+    def limit_then(self) -> _money_pb2.Money:
+        """The limit that follows then."""
+
+    def __init__(
+        self,
+        *,
+        from_date: _builtins.str = ...,
+        changes: _abc.Iterable[Global___FactChange] | None = ...,
+        limit_then: _money_pb2.Money | None = ...,
+        outcome_then: Global___Outcome.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit_then", b"limit_then"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "from_date", b"from_date", "limit_then", b"limit_then", "outcome_then", b"outcome_then"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AskAgain: _TypeAlias = AskAgain  # noqa: Y015
+
+@_typing.final
+class NothingKnown(_message.Message):
+    """Nothing that the customer can do now is known to help."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NothingKnown: _TypeAlias = NothingKnown  # noqa: Y015
+
+@_typing.final
+class FactChange(_message.Message):
+    """One fact from what it is to the nearest value that does, together with the other changes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FACT_FIELD_NUMBER: _builtins.int
-    CURRENT_VALUE_FIELD_NUMBER: _builtins.int
-    TARGET_VALUE_FIELD_NUMBER: _builtins.int
-    LIMIT_THEN_FIELD_NUMBER: _builtins.int
-    OUTCOME_THEN_FIELD_NUMBER: _builtins.int
-    TEXT_ZH_FIELD_NUMBER: _builtins.int
-    TEXT_EN_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     fact: _builtins.str
     """The fact to change, by its field name in `Facts`."""
-    current_value: _builtins.int
-    """Its value at the decision, in the fact's unit; absent where it was missing or stale."""
-    target_value: _builtins.int
-    """The nearest value that does, together with the other changes, in the fact's unit."""
-    outcome_then: Global___Outcome.ValueType
-    """The outcome that follows from all changes together."""
-    text_zh: _builtins.str
-    """This change in Chinese, part of a sentence."""
-    text_en: _builtins.str
-    """This change in English, part of a sentence."""
+    standing: Global___FactStanding.ValueType
+    """Whether it was known at the decision."""
     @_builtins.property
-    def limit_then(self) -> _money_pb2.Money:
-        """The limit that follows from all changes together, everything else being equal."""
+    def current(self) -> Global___FactValue:
+        """Its value at the decision; absent unless it was known."""
+
+    @_builtins.property
+    def target(self) -> Global___FactValue:
+        """The nearest value that does."""
+
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedCompositeFieldContainer[_text_pb2.LocalizedText]:
+        """This change as part of a sentence, in each language that was asked for."""
 
     def __init__(
         self,
         *,
         fact: _builtins.str = ...,
-        current_value: _builtins.int | None = ...,
-        target_value: _builtins.int = ...,
-        limit_then: _money_pb2.Money | None = ...,
-        outcome_then: Global___Outcome.ValueType = ...,
-        text_zh: _builtins.str = ...,
-        text_en: _builtins.str = ...,
+        standing: Global___FactStanding.ValueType = ...,
+        current: Global___FactValue | None = ...,
+        target: Global___FactValue | None = ...,
+        texts: _abc.Iterable[_text_pb2.LocalizedText] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_current_value", b"_current_value", "current_value", b"current_value", "limit_then", b"limit_then"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_current_value", b"_current_value", "current_value", b"current_value", "fact", b"fact", "limit_then", b"limit_then", "outcome_then", b"outcome_then", "target_value", b"target_value", "text_en", b"text_en", "text_zh", b"text_zh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "fact", b"fact", "standing", b"standing", "target", b"target", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__current_value: _TypeAlias = _typing.Literal["current_value"]  # noqa: Y015
-    _WhichOneofArgType__current_value: _TypeAlias = _typing.Literal["_current_value", b"_current_value"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__current_value) -> _WhichOneofReturnType__current_value | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Advice: _TypeAlias = Advice  # noqa: Y015
+Global___FactChange: _TypeAlias = FactChange  # noqa: Y015

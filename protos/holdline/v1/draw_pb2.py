@@ -23,25 +23,24 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from holdline.v1 import account_pb2 as holdline_dot_v1_dot_account__pb2
 from holdline.v1 import decision_pb2 as holdline_dot_v1_dot_decision__pb2
 from holdline.v1 import money_pb2 as holdline_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16holdline/v1/draw.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aholdline/v1/decision.proto\x1a\x17holdline/v1/money.proto\"\x9f\x01\n\x08\x42\x61lances\x12!\n\x05limit\x18\x01 \x01(\x0b\x32\x12.holdline.v1.Money\x12 \n\x04held\x18\x02 \x01(\x0b\x32\x12.holdline.v1.Money\x12\'\n\x0boutstanding\x18\x03 \x01(\x0b\x32\x12.holdline.v1.Money\x12%\n\tavailable\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\"\xb8\x02\n\x04Hold\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.holdline.v1.HoldState\x12&\n\nauthorised\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12$\n\x08\x63\x61ptured\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Money\x12 \n\x04left\x18\x06 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x31\n\rauthorised_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\t \x01(\t\"\xb5\x03\n\x07Posting\x12\x12\n\nposting_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12&\n\x04kind\x18\x03 \x01(\x0e\x32\x18.holdline.v1.PostingKind\x12%\n\x07outcome\x18\x04 \x01(\x0e\x32\x14.holdline.v1.Outcome\x12\"\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x1f\n\x04hold\x18\x06 \x01(\x0b\x32\x11.holdline.v1.Hold\x12\'\n\x08\x62\x61lances\x18\x07 \x01(\x0b\x32\x15.holdline.v1.Balances\x12$\n\x07reasons\x18\x08 \x03(\x0b\x32\x13.holdline.v1.Reason\x12\x16\n\x0epolicy_version\x18\t \x01(\t\x12\x0f\n\x07mode_id\x18\n \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x0b \x01(\t\x12\x12\n\nrequest_id\x18\x0c \x01(\t\x12-\n\tposted_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08trace_id\x18\x0e \x01(\t\x12\x11\n\treference\x18\x0f \x01(\t*\x84\x01\n\tHoldState\x12\x1a\n\x16HOLD_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fHOLD_STATE_OPEN\x10\x01\x12\x17\n\x13HOLD_STATE_CAPTURED\x10\x02\x12\x15\n\x11HOLD_STATE_VOIDED\x10\x03\x12\x16\n\x12HOLD_STATE_EXPIRED\x10\x04*\x90\x01\n\x0bPostingKind\x12\x1c\n\x18POSTING_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16POSTING_KIND_AUTHORIZE\x10\x01\x12\x18\n\x14POSTING_KIND_CAPTURE\x10\x02\x12\x15\n\x11POSTING_KIND_VOID\x10\x03\x12\x16\n\x12POSTING_KIND_REPAY\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16holdline/v1/draw.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19holdline/v1/account.proto\x1a\x1aholdline/v1/decision.proto\x1a\x17holdline/v1/money.proto\"\xb8\x02\n\x04Hold\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.holdline.v1.HoldState\x12&\n\nauthorised\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12$\n\x08\x63\x61ptured\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Money\x12 \n\x04left\x18\x06 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x31\n\rauthorised_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\t \x01(\t\"\xb5\x03\n\x07Posting\x12\x12\n\nposting_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12&\n\x04kind\x18\x03 \x01(\x0e\x32\x18.holdline.v1.PostingKind\x12%\n\x07outcome\x18\x04 \x01(\x0e\x32\x14.holdline.v1.Outcome\x12\"\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x1f\n\x04hold\x18\x06 \x01(\x0b\x32\x11.holdline.v1.Hold\x12\'\n\x08\x62\x61lances\x18\x07 \x01(\x0b\x32\x15.holdline.v1.Balances\x12$\n\x07reasons\x18\x08 \x03(\x0b\x32\x13.holdline.v1.Reason\x12\x16\n\x0epolicy_version\x18\t \x01(\t\x12\x0f\n\x07mode_id\x18\n \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x0b \x01(\t\x12\x12\n\nrequest_id\x18\x0c \x01(\t\x12-\n\tposted_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08trace_id\x18\x0e \x01(\t\x12\x11\n\treference\x18\x0f \x01(\t*\x84\x01\n\tHoldState\x12\x1a\n\x16HOLD_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fHOLD_STATE_OPEN\x10\x01\x12\x17\n\x13HOLD_STATE_CAPTURED\x10\x02\x12\x15\n\x11HOLD_STATE_VOIDED\x10\x03\x12\x16\n\x12HOLD_STATE_EXPIRED\x10\x04*\x90\x01\n\x0bPostingKind\x12\x1c\n\x18POSTING_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16POSTING_KIND_AUTHORIZE\x10\x01\x12\x18\n\x14POSTING_KIND_CAPTURE\x10\x02\x12\x15\n\x11POSTING_KIND_VOID\x10\x03\x12\x16\n\x12POSTING_KIND_REPAY\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.draw_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HOLDSTATE']._serialized_start=1043
-  _globals['_HOLDSTATE']._serialized_end=1175
-  _globals['_POSTINGKIND']._serialized_start=1178
-  _globals['_POSTINGKIND']._serialized_end=1322
-  _globals['_BALANCES']._serialized_start=126
-  _globals['_BALANCES']._serialized_end=285
-  _globals['_HOLD']._serialized_start=288
-  _globals['_HOLD']._serialized_end=600
-  _globals['_POSTING']._serialized_start=603
-  _globals['_POSTING']._serialized_end=1040
+  _globals['_HOLDSTATE']._serialized_start=908
+  _globals['_HOLDSTATE']._serialized_end=1040
+  _globals['_POSTINGKIND']._serialized_start=1043
+  _globals['_POSTINGKIND']._serialized_end=1187
+  _globals['_HOLD']._serialized_start=153
+  _globals['_HOLD']._serialized_end=465
+  _globals['_POSTING']._serialized_start=468
+  _globals['_POSTING']._serialized_end=905
 # @@protoc_insertion_point(module_scope)

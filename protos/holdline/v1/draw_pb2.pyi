@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from holdline.v1 import account_pb2 as _account_pb2
 from holdline.v1 import decision_pb2 as _decision_pb2
 from holdline.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
@@ -85,48 +86,6 @@ POSTING_KIND_VOID: PostingKind.ValueType  # 3
 POSTING_KIND_REPAY: PostingKind.ValueType  # 4
 """An amount was paid back."""
 Global___PostingKind: _TypeAlias = PostingKind  # noqa: Y015
-
-@_typing.final
-class Balances(_message.Message):
-    """Where the money of an account stands; all in the account's currency."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    LIMIT_FIELD_NUMBER: _builtins.int
-    HELD_FIELD_NUMBER: _builtins.int
-    OUTSTANDING_FIELD_NUMBER: _builtins.int
-    AVAILABLE_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def limit(self) -> _money_pb2.Money:
-        """The most that may be owed."""
-
-    @_builtins.property
-    def held(self) -> _money_pb2.Money:
-        """Authorised, not yet captured."""
-
-    @_builtins.property
-    def outstanding(self) -> _money_pb2.Money:
-        """Captured, not yet repaid."""
-
-    @_builtins.property
-    def available(self) -> _money_pb2.Money:
-        """max(limit - held - outstanding, 0)."""
-
-    def __init__(
-        self,
-        *,
-        limit: _money_pb2.Money | None = ...,
-        held: _money_pb2.Money | None = ...,
-        outstanding: _money_pb2.Money | None = ...,
-        available: _money_pb2.Money | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "held", b"held", "limit", b"limit", "outstanding", b"outstanding"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "held", b"held", "limit", b"limit", "outstanding", b"outstanding"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Balances: _TypeAlias = Balances  # noqa: Y015
 
 @_typing.final
 class Hold(_message.Message):
@@ -214,7 +173,7 @@ class Posting(_message.Message):
     TRACE_ID_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     posting_id: _builtins.str
-    """Unique in the store, 16 hexadecimal digits; later postings and decisions have greater ids."""
+    """Opaque, unique in the store; of one account, later postings and decisions have greater ids."""
     account_id: _builtins.str
     """The account."""
     kind: Global___PostingKind.ValueType
@@ -244,7 +203,7 @@ class Posting(_message.Message):
         """The hold that it belongs to; absent for repayments and declined authorisations."""
 
     @_builtins.property
-    def balances(self) -> Global___Balances:
+    def balances(self) -> _account_pb2.Balances:
         """The account right after it."""
 
     @_builtins.property
@@ -264,7 +223,7 @@ class Posting(_message.Message):
         outcome: _decision_pb2.Outcome.ValueType = ...,
         amount: _money_pb2.Money | None = ...,
         hold: Global___Hold | None = ...,
-        balances: Global___Balances | None = ...,
+        balances: _account_pb2.Balances | None = ...,
         reasons: _abc.Iterable[_decision_pb2.Reason] | None = ...,
         policy_version: _builtins.str = ...,
         mode_id: _builtins.str = ...,

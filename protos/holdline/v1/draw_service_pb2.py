@@ -28,7 +28,7 @@ from holdline.v1 import draw_pb2 as holdline_dot_v1_dot_draw__pb2
 from holdline.v1 import money_pb2 as holdline_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eholdline/v1/draw_service.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aholdline/v1/decision.proto\x1a\x16holdline/v1/draw.proto\x1a\x17holdline/v1/money.proto\"\x8a\x01\n\x14\x41uthorizeDrawRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x13\n\x0bttl_seconds\x18\x04 \x01(\x05\x12\x11\n\treference\x18\x05 \x01(\t\"P\n\x15\x41uthorizeDrawResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x96\x01\n\x12\x43\x61ptureDrawRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\"\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x10\n\x08is_final\x18\x05 \x01(\x08\x12\x11\n\treference\x18\x06 \x01(\t\"N\n\x13\x43\x61ptureDrawResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"]\n\x0fVoidDrawRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\"K\n\x10VoidDrawResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"w\n\x16RecordRepaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x11\n\treference\x18\x04 \x01(\t\"R\n\x17RecordRepaymentResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"5\n\x0eGetHoldRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07hold_id\x18\x02 \x01(\t\"2\n\x0fGetHoldResponse\x12\x1f\n\x04hold\x18\x01 \x01(\x0b\x32\x11.holdline.v1.Hold\"H\n\x11GetPostingRequest\x12\x14\n\nposting_id\x18\x01 \x01(\tH\x00\x12\x14\n\nrequest_id\x18\x02 \x01(\tH\x00\x42\x07\n\x05which\";\n\x12GetPostingResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\"u\n\x10ListHoldsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12&\n\x06states\x18\x02 \x03(\x0e\x32\x16.holdline.v1.HoldState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"N\n\x11ListHoldsResponse\x12 \n\x05holds\x18\x01 \x03(\x0b\x32\x11.holdline.v1.Hold\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x84\x02\n\x13ListPostingsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12/\n\x0bposted_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cposted_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05kinds\x18\x04 \x03(\x0e\x32\x18.holdline.v1.PostingKind\x12&\n\x08outcomes\x18\x05 \x03(\x0e\x32\x14.holdline.v1.Outcome\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"W\n\x14ListPostingsResponse\x12&\n\x08postings\x18\x01 \x03(\x0b\x32\x14.holdline.v1.Posting\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x94\x05\n\x0b\x44rawService\x12V\n\rAuthorizeDraw\x12!.holdline.v1.AuthorizeDrawRequest\x1a\".holdline.v1.AuthorizeDrawResponse\x12P\n\x0b\x43\x61ptureDraw\x12\x1f.holdline.v1.CaptureDrawRequest\x1a .holdline.v1.CaptureDrawResponse\x12G\n\x08VoidDraw\x12\x1c.holdline.v1.VoidDrawRequest\x1a\x1d.holdline.v1.VoidDrawResponse\x12\\\n\x0fRecordRepayment\x12#.holdline.v1.RecordRepaymentRequest\x1a$.holdline.v1.RecordRepaymentResponse\x12\x44\n\x07GetHold\x12\x1b.holdline.v1.GetHoldRequest\x1a\x1c.holdline.v1.GetHoldResponse\x12M\n\nGetPosting\x12\x1e.holdline.v1.GetPostingRequest\x1a\x1f.holdline.v1.GetPostingResponse\x12J\n\tListHolds\x12\x1d.holdline.v1.ListHoldsRequest\x1a\x1e.holdline.v1.ListHoldsResponse\x12S\n\x0cListPostings\x12 .holdline.v1.ListPostingsRequest\x1a!.holdline.v1.ListPostingsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eholdline/v1/draw_service.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1aholdline/v1/decision.proto\x1a\x16holdline/v1/draw.proto\x1a\x17holdline/v1/money.proto\"\xa2\x01\n\x14\x41uthorizeDrawRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x13\n\x0bttl_seconds\x18\x04 \x01(\x05\x12\x11\n\treference\x18\x05 \x01(\t\x12\x16\n\x0elanguage_codes\x18\x06 \x03(\t\"P\n\x15\x41uthorizeDrawResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x96\x01\n\x12\x43\x61ptureDrawRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\"\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x10\n\x08is_final\x18\x05 \x01(\x08\x12\x11\n\treference\x18\x06 \x01(\t\"N\n\x13\x43\x61ptureDrawResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"]\n\x0fVoidDrawRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\"K\n\x10VoidDrawResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"w\n\x16RecordRepaymentRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\"\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x11\n\treference\x18\x04 \x01(\t\"R\n\x17RecordRepaymentResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"5\n\x0eGetHoldRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07hold_id\x18\x02 \x01(\t\"2\n\x0fGetHoldResponse\x12\x1f\n\x04hold\x18\x01 \x01(\x0b\x32\x11.holdline.v1.Hold\"`\n\x11GetPostingRequest\x12\x14\n\nposting_id\x18\x01 \x01(\tH\x00\x12\x14\n\nrequest_id\x18\x02 \x01(\tH\x00\x12\x16\n\x0elanguage_codes\x18\x03 \x03(\tB\x07\n\x05which\";\n\x12GetPostingResponse\x12%\n\x07posting\x18\x01 \x01(\x0b\x32\x14.holdline.v1.Posting\"u\n\x10ListHoldsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12&\n\x06states\x18\x02 \x03(\x0e\x32\x16.holdline.v1.HoldState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"N\n\x11ListHoldsResponse\x12 \n\x05holds\x18\x01 \x03(\x0b\x32\x11.holdline.v1.Hold\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9c\x02\n\x13ListPostingsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12/\n\x0bposted_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cposted_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05kinds\x18\x04 \x03(\x0e\x32\x18.holdline.v1.PostingKind\x12&\n\x08outcomes\x18\x05 \x03(\x0e\x32\x14.holdline.v1.Outcome\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x16\n\x0elanguage_codes\x18\x08 \x03(\t\"W\n\x14ListPostingsResponse\x12&\n\x08postings\x18\x01 \x03(\x0b\x32\x14.holdline.v1.Posting\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x94\x05\n\x0b\x44rawService\x12V\n\rAuthorizeDraw\x12!.holdline.v1.AuthorizeDrawRequest\x1a\".holdline.v1.AuthorizeDrawResponse\x12P\n\x0b\x43\x61ptureDraw\x12\x1f.holdline.v1.CaptureDrawRequest\x1a .holdline.v1.CaptureDrawResponse\x12G\n\x08VoidDraw\x12\x1c.holdline.v1.VoidDrawRequest\x1a\x1d.holdline.v1.VoidDrawResponse\x12\\\n\x0fRecordRepayment\x12#.holdline.v1.RecordRepaymentRequest\x1a$.holdline.v1.RecordRepaymentResponse\x12\x44\n\x07GetHold\x12\x1b.holdline.v1.GetHoldRequest\x1a\x1c.holdline.v1.GetHoldResponse\x12M\n\nGetPosting\x12\x1e.holdline.v1.GetPostingRequest\x1a\x1f.holdline.v1.GetPostingResponse\x12J\n\tListHolds\x12\x1d.holdline.v1.ListHoldsRequest\x1a\x1e.holdline.v1.ListHoldsResponse\x12S\n\x0cListPostings\x12 .holdline.v1.ListPostingsRequest\x1a!.holdline.v1.ListPostingsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,37 +36,37 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.draw_service_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUTHORIZEDRAWREQUEST']._serialized_start=158
-  _globals['_AUTHORIZEDRAWREQUEST']._serialized_end=296
-  _globals['_AUTHORIZEDRAWRESPONSE']._serialized_start=298
-  _globals['_AUTHORIZEDRAWRESPONSE']._serialized_end=378
-  _globals['_CAPTUREDRAWREQUEST']._serialized_start=381
-  _globals['_CAPTUREDRAWREQUEST']._serialized_end=531
-  _globals['_CAPTUREDRAWRESPONSE']._serialized_start=533
-  _globals['_CAPTUREDRAWRESPONSE']._serialized_end=611
-  _globals['_VOIDDRAWREQUEST']._serialized_start=613
-  _globals['_VOIDDRAWREQUEST']._serialized_end=706
-  _globals['_VOIDDRAWRESPONSE']._serialized_start=708
-  _globals['_VOIDDRAWRESPONSE']._serialized_end=783
-  _globals['_RECORDREPAYMENTREQUEST']._serialized_start=785
-  _globals['_RECORDREPAYMENTREQUEST']._serialized_end=904
-  _globals['_RECORDREPAYMENTRESPONSE']._serialized_start=906
-  _globals['_RECORDREPAYMENTRESPONSE']._serialized_end=988
-  _globals['_GETHOLDREQUEST']._serialized_start=990
-  _globals['_GETHOLDREQUEST']._serialized_end=1043
-  _globals['_GETHOLDRESPONSE']._serialized_start=1045
-  _globals['_GETHOLDRESPONSE']._serialized_end=1095
-  _globals['_GETPOSTINGREQUEST']._serialized_start=1097
-  _globals['_GETPOSTINGREQUEST']._serialized_end=1169
-  _globals['_GETPOSTINGRESPONSE']._serialized_start=1171
-  _globals['_GETPOSTINGRESPONSE']._serialized_end=1230
-  _globals['_LISTHOLDSREQUEST']._serialized_start=1232
-  _globals['_LISTHOLDSREQUEST']._serialized_end=1349
-  _globals['_LISTHOLDSRESPONSE']._serialized_start=1351
-  _globals['_LISTHOLDSRESPONSE']._serialized_end=1429
-  _globals['_LISTPOSTINGSREQUEST']._serialized_start=1432
-  _globals['_LISTPOSTINGSREQUEST']._serialized_end=1692
-  _globals['_LISTPOSTINGSRESPONSE']._serialized_start=1694
-  _globals['_LISTPOSTINGSRESPONSE']._serialized_end=1781
-  _globals['_DRAWSERVICE']._serialized_start=1784
-  _globals['_DRAWSERVICE']._serialized_end=2444
+  _globals['_AUTHORIZEDRAWREQUEST']._serialized_end=320
+  _globals['_AUTHORIZEDRAWRESPONSE']._serialized_start=322
+  _globals['_AUTHORIZEDRAWRESPONSE']._serialized_end=402
+  _globals['_CAPTUREDRAWREQUEST']._serialized_start=405
+  _globals['_CAPTUREDRAWREQUEST']._serialized_end=555
+  _globals['_CAPTUREDRAWRESPONSE']._serialized_start=557
+  _globals['_CAPTUREDRAWRESPONSE']._serialized_end=635
+  _globals['_VOIDDRAWREQUEST']._serialized_start=637
+  _globals['_VOIDDRAWREQUEST']._serialized_end=730
+  _globals['_VOIDDRAWRESPONSE']._serialized_start=732
+  _globals['_VOIDDRAWRESPONSE']._serialized_end=807
+  _globals['_RECORDREPAYMENTREQUEST']._serialized_start=809
+  _globals['_RECORDREPAYMENTREQUEST']._serialized_end=928
+  _globals['_RECORDREPAYMENTRESPONSE']._serialized_start=930
+  _globals['_RECORDREPAYMENTRESPONSE']._serialized_end=1012
+  _globals['_GETHOLDREQUEST']._serialized_start=1014
+  _globals['_GETHOLDREQUEST']._serialized_end=1067
+  _globals['_GETHOLDRESPONSE']._serialized_start=1069
+  _globals['_GETHOLDRESPONSE']._serialized_end=1119
+  _globals['_GETPOSTINGREQUEST']._serialized_start=1121
+  _globals['_GETPOSTINGREQUEST']._serialized_end=1217
+  _globals['_GETPOSTINGRESPONSE']._serialized_start=1219
+  _globals['_GETPOSTINGRESPONSE']._serialized_end=1278
+  _globals['_LISTHOLDSREQUEST']._serialized_start=1280
+  _globals['_LISTHOLDSREQUEST']._serialized_end=1397
+  _globals['_LISTHOLDSRESPONSE']._serialized_start=1399
+  _globals['_LISTHOLDSRESPONSE']._serialized_end=1477
+  _globals['_LISTPOSTINGSREQUEST']._serialized_start=1480
+  _globals['_LISTPOSTINGSREQUEST']._serialized_end=1764
+  _globals['_LISTPOSTINGSRESPONSE']._serialized_start=1766
+  _globals['_LISTPOSTINGSRESPONSE']._serialized_end=1853
+  _globals['_DRAWSERVICE']._serialized_start=1856
+  _globals['_DRAWSERVICE']._serialized_end=2516
 # @@protoc_insertion_point(module_scope)

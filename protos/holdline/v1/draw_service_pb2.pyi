@@ -33,6 +33,7 @@ class AuthorizeDrawRequest(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     TTL_SECONDS_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     account_id: _builtins.str
@@ -47,6 +48,10 @@ class AuthorizeDrawRequest(_message.Message):
     def amount(self) -> _money_pb2.Money:
         """What to hold, at least 1 minor unit, in the account's currency."""
 
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+
     def __init__(
         self,
         *,
@@ -55,10 +60,11 @@ class AuthorizeDrawRequest(_message.Message):
         amount: _money_pb2.Money | None = ...,
         ttl_seconds: _builtins.int = ...,
         reference: _builtins.str = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "reference", b"reference", "request_id", b"request_id", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "language_codes", b"language_codes", "reference", b"reference", "request_id", b"request_id", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -354,19 +360,25 @@ class GetPostingRequest(_message.Message):
 
     POSTING_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     posting_id: _builtins.str
     """Its id, 16 hexadecimal digits."""
     request_id: _builtins.str
     """The request id that the caller made it with, 1 to 64 printable ASCII characters; found while the key is kept."""
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+
     def __init__(
         self,
         *,
         posting_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["posting_id", b"posting_id", "request_id", b"request_id", "which", b"which"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["posting_id", b"posting_id", "request_id", b"request_id", "which", b"which"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language_codes", b"language_codes", "posting_id", b"posting_id", "request_id", b"request_id", "which", b"which"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_which: _TypeAlias = _typing.Literal["posting_id", "request_id"]  # noqa: Y015
     _WhichOneofArgType_which: _TypeAlias = _typing.Literal["which", b"which"]  # noqa: Y015
@@ -475,6 +487,7 @@ class ListPostingsRequest(_message.Message):
     OUTCOMES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account: 1 to 64 characters of [A-Za-z0-9._:-]."""
     page_size: _builtins.int
@@ -497,6 +510,10 @@ class ListPostingsRequest(_message.Message):
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_decision_pb2.Outcome.ValueType]:
         """Only postings with these outcomes, at most 8; empty: all."""
 
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+
     def __init__(
         self,
         *,
@@ -507,10 +524,11 @@ class ListPostingsRequest(_message.Message):
         outcomes: _abc.Iterable[_decision_pb2.Outcome.ValueType] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["posted_from", b"posted_from", "posted_until", b"posted_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "kinds", b"kinds", "outcomes", b"outcomes", "page_size", b"page_size", "page_token", b"page_token", "posted_from", b"posted_from", "posted_until", b"posted_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "kinds", b"kinds", "language_codes", b"language_codes", "outcomes", b"outcomes", "page_size", b"page_size", "page_token", b"page_token", "posted_from", b"posted_from", "posted_until", b"posted_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -35,7 +35,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Example: {"reason": "ACCOUNT_NOT_FOUND", "metadata": {"account_id": "a-17"}}
     """
     ERROR_REASON_DECISION_NOT_FOUND: _ErrorReason.ValueType  # 3
-    """NOT_FOUND: no such decision. Metadata: decision_id. The caller mends the id.
+    """NOT_FOUND: no such decision, or none that the caller made with this request id, while that is kept. Metadata:
+    decision_id or request_id. The caller mends the id.
     Example: {"reason": "DECISION_NOT_FOUND", "metadata": {"decision_id": "18c7…"}}
     """
     ERROR_REASON_POLICY_NOT_FOUND: _ErrorReason.ValueType  # 4
@@ -270,7 +271,8 @@ The caller assigns a first limit (`ASSIGN` creates the account) or mends the id.
 Example: {"reason": "ACCOUNT_NOT_FOUND", "metadata": {"account_id": "a-17"}}
 """
 ERROR_REASON_DECISION_NOT_FOUND: ErrorReason.ValueType  # 3
-"""NOT_FOUND: no such decision. Metadata: decision_id. The caller mends the id.
+"""NOT_FOUND: no such decision, or none that the caller made with this request id, while that is kept. Metadata:
+decision_id or request_id. The caller mends the id.
 Example: {"reason": "DECISION_NOT_FOUND", "metadata": {"decision_id": "18c7…"}}
 """
 ERROR_REASON_POLICY_NOT_FOUND: ErrorReason.ValueType  # 4

@@ -12,6 +12,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from holdline.v1 import account_pb2 as _account_pb2
 from holdline.v1 import decision_pb2 as _decision_pb2
 from holdline.v1 import money_pb2 as _money_pb2
+from holdline.v1 import text_pb2 as _text_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -486,16 +487,22 @@ class GetCaseRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CASE_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """"C" and a number."""
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+
     def __init__(
         self,
         *,
         case_id: _builtins.str = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "language_codes", b"language_codes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -510,12 +517,7 @@ class GetCaseResponse(_message.Message):
     CASE_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
-    SUMMARY_ZH_FIELD_NUMBER: _builtins.int
-    SUMMARY_EN_FIELD_NUMBER: _builtins.int
-    summary_zh: _builtins.str
-    """Why it came out so, in Chinese."""
-    summary_en: _builtins.str
-    """Why it came out so, in English."""
+    SUMMARIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def case(self) -> Global___Case:
         """The case."""
@@ -528,18 +530,21 @@ class GetCaseResponse(_message.Message):
     def facts(self) -> _account_pb2.Facts:
         """What was known of the account when it was made."""
 
+    @_builtins.property
+    def summaries(self) -> _containers.RepeatedCompositeFieldContainer[_text_pb2.LocalizedText]:
+        """Why it came out so, in each language that was asked for."""
+
     def __init__(
         self,
         *,
         case: Global___Case | None = ...,
         decision: _decision_pb2.Decision | None = ...,
         facts: _account_pb2.Facts | None = ...,
-        summary_zh: _builtins.str = ...,
-        summary_en: _builtins.str = ...,
+        summaries: _abc.Iterable[_text_pb2.LocalizedText] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "decision", b"decision", "facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "decision", b"decision", "facts", b"facts", "summary_en", b"summary_en", "summary_zh", b"summary_zh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case", b"case", "decision", b"decision", "facts", b"facts", "summaries", b"summaries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,46 +22,50 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from holdline.v1 import account_pb2 as holdline_dot_v1_dot_account__pb2
 from holdline.v1 import decision_pb2 as holdline_dot_v1_dot_decision__pb2
+from holdline.v1 import text_pb2 as holdline_dot_v1_dot_text__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdline/v1/limit_service.proto\x12\x0bholdline.v1\x1a\x17google/rpc/status.proto\x1a\x19holdline/v1/account.proto\x1a\x1aholdline/v1/decision.proto\"\xe4\x01\n\rDecideRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.holdline.v1.DecisionKind\x12!\n\x05\x66\x61\x63ts\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Facts\x12\x18\n\x10\x65xpected_version\x18\x06 \x01(\x03\x12\x34\n\x0ftemporary_raise\x18\x07 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\"r\n\x0e\x44\x65\x63ideResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xe1\x01\n\x0f\x45valuateRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.holdline.v1.DecisionKind\x12!\n\x05\x66\x61\x63ts\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Facts\x12\x16\n\x0epolicy_version\x18\x05 \x01(\t\x12\x0f\n\x07mode_id\x18\x06 \x01(\t\x12\x34\n\x0ftemporary_raise\x18\x07 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\"\x94\x01\n\x10\x45valuateResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x30\n\rcontributions\x18\x03 \x03(\x0b\x32\x19.holdline.v1.Contribution\"B\n\x12\x42\x61tchDecideRequest\x12,\n\x08requests\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.DecideRequest\"s\n\x11\x42\x61tchDecideResult\x12/\n\x08response\x18\x01 \x01(\x0b\x32\x1b.holdline.v1.DecideResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"F\n\x13\x42\x61tchDecideResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.holdline.v1.BatchDecideResult\"F\n\x16StreamDecisionsRequest\x12,\n\x08requests\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.DecideRequest\"\x8b\x01\n\x15StreamDecisionsResult\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x08response\x18\x02 \x01(\x0b\x32\x1b.holdline.v1.DecideResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"N\n\x17StreamDecisionsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".holdline.v1.StreamDecisionsResult\"Q\n\x14ListDecisionsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x15ListDecisionsResponse\x12(\n\tdecisions\x18\x01 \x03(\x0b\x32\x15.holdline.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x16\x45xplainDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\"\xab\x02\n\x17\x45xplainDecisionResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12\x30\n\rcontributions\x18\x02 \x03(\x0b\x32\x19.holdline.v1.Contribution\x12*\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x18.holdline.v1.RuleFinding\x12#\n\x06\x61\x64vice\x18\x04 \x03(\x0b\x32\x13.holdline.v1.Advice\x12\x12\n\nsummary_zh\x18\x05 \x01(\t\x12\x12\n\nsummary_en\x18\x06 \x01(\t\x12\x16\n\x0e\x61sk_again_from\x18\x07 \x01(\t\x12\x11\n\tadvice_zh\x18\x08 \x01(\t\x12\x11\n\tadvice_en\x18\t \x01(\t2\x84\x04\n\x0cLimitService\x12\x41\n\x06\x44\x65\x63ide\x12\x1a.holdline.v1.DecideRequest\x1a\x1b.holdline.v1.DecideResponse\x12G\n\x08\x45valuate\x12\x1c.holdline.v1.EvaluateRequest\x1a\x1d.holdline.v1.EvaluateResponse\x12P\n\x0b\x42\x61tchDecide\x12\x1f.holdline.v1.BatchDecideRequest\x1a .holdline.v1.BatchDecideResponse\x12`\n\x0fStreamDecisions\x12#.holdline.v1.StreamDecisionsRequest\x1a$.holdline.v1.StreamDecisionsResponse(\x01\x30\x01\x12V\n\rListDecisions\x12!.holdline.v1.ListDecisionsRequest\x1a\".holdline.v1.ListDecisionsResponse\x12\\\n\x0f\x45xplainDecision\x12#.holdline.v1.ExplainDecisionRequest\x1a$.holdline.v1.ExplainDecisionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdline/v1/limit_service.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x19holdline/v1/account.proto\x1a\x1aholdline/v1/decision.proto\x1a\x16holdline/v1/text.proto\"\xfc\x01\n\rDecideRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.holdline.v1.DecisionKind\x12!\n\x05\x66\x61\x63ts\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Facts\x12\x18\n\x10\x65xpected_version\x18\x06 \x01(\x03\x12\x34\n\x0ftemporary_raise\x18\x07 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\x12\x16\n\x0elanguage_codes\x18\x08 \x03(\t\"r\n\x0e\x44\x65\x63ideResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xf9\x01\n\x0f\x45valuateRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.holdline.v1.DecisionKind\x12!\n\x05\x66\x61\x63ts\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Facts\x12\x16\n\x0epolicy_version\x18\x05 \x01(\t\x12\x0f\n\x07mode_id\x18\x06 \x01(\t\x12\x34\n\x0ftemporary_raise\x18\x07 \x01(\x0b\x32\x1b.holdline.v1.TemporaryRaise\x12\x16\n\x0elanguage_codes\x18\x08 \x03(\t\"\x94\x01\n\x10\x45valuateResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12%\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0b\x32\x14.holdline.v1.Account\x12\x30\n\rcontributions\x18\x03 \x03(\x0b\x32\x19.holdline.v1.Contribution\"B\n\x12\x42\x61tchDecideRequest\x12,\n\x08requests\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.DecideRequest\"\x82\x01\n\x0c\x44\x65\x63ideResult\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x08response\x18\x02 \x01(\x0b\x32\x1b.holdline.v1.DecideResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"A\n\x13\x42\x61tchDecideResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.holdline.v1.DecideResult\"F\n\x16StreamDecisionsRequest\x12,\n\x08requests\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.DecideRequest\"E\n\x17StreamDecisionsResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.holdline.v1.DecideResult\"b\n\x12GetDecisionRequest\x12\x15\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\tH\x00\x12\x14\n\nrequest_id\x18\x02 \x01(\tH\x00\x12\x16\n\x0elanguage_codes\x18\x03 \x03(\tB\x07\n\x05which\">\n\x13GetDecisionResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\"\xa0\x02\n\x14ListDecisionsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x30\n\x0c\x64\x65\x63ided_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rdecided_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05kinds\x18\x04 \x03(\x0e\x32\x19.holdline.v1.DecisionKind\x12&\n\x08outcomes\x18\x05 \x03(\x0e\x32\x14.holdline.v1.Outcome\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x16\n\x0elanguage_codes\x18\x08 \x03(\t\"Z\n\x15ListDecisionsResponse\x12(\n\tdecisions\x18\x01 \x03(\x0b\x32\x15.holdline.v1.Decision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"E\n\x16\x45xplainDecisionRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x16\n\x0elanguage_codes\x18\x02 \x03(\t\"\xf4\x01\n\x17\x45xplainDecisionResponse\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.holdline.v1.Decision\x12\x30\n\rcontributions\x18\x02 \x03(\x0b\x32\x19.holdline.v1.Contribution\x12*\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x18.holdline.v1.RuleFinding\x12#\n\x06\x61\x64vice\x18\x04 \x01(\x0b\x32\x13.holdline.v1.Advice\x12-\n\tsummaries\x18\x05 \x03(\x0b\x32\x1a.holdline.v1.LocalizedText2\xd6\x04\n\x0cLimitService\x12\x41\n\x06\x44\x65\x63ide\x12\x1a.holdline.v1.DecideRequest\x1a\x1b.holdline.v1.DecideResponse\x12G\n\x08\x45valuate\x12\x1c.holdline.v1.EvaluateRequest\x1a\x1d.holdline.v1.EvaluateResponse\x12P\n\x0b\x42\x61tchDecide\x12\x1f.holdline.v1.BatchDecideRequest\x1a .holdline.v1.BatchDecideResponse\x12`\n\x0fStreamDecisions\x12#.holdline.v1.StreamDecisionsRequest\x1a$.holdline.v1.StreamDecisionsResponse(\x01\x30\x01\x12P\n\x0bGetDecision\x12\x1f.holdline.v1.GetDecisionRequest\x1a .holdline.v1.GetDecisionResponse\x12V\n\rListDecisions\x12!.holdline.v1.ListDecisionsRequest\x1a\".holdline.v1.ListDecisionsResponse\x12\\\n\x0f\x45xplainDecision\x12#.holdline.v1.ExplainDecisionRequest\x1a$.holdline.v1.ExplainDecisionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.limit_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECIDEREQUEST']._serialized_start=129
-  _globals['_DECIDEREQUEST']._serialized_end=357
-  _globals['_DECIDERESPONSE']._serialized_start=359
-  _globals['_DECIDERESPONSE']._serialized_end=473
-  _globals['_EVALUATEREQUEST']._serialized_start=476
-  _globals['_EVALUATEREQUEST']._serialized_end=701
-  _globals['_EVALUATERESPONSE']._serialized_start=704
-  _globals['_EVALUATERESPONSE']._serialized_end=852
-  _globals['_BATCHDECIDEREQUEST']._serialized_start=854
-  _globals['_BATCHDECIDEREQUEST']._serialized_end=920
-  _globals['_BATCHDECIDERESULT']._serialized_start=922
-  _globals['_BATCHDECIDERESULT']._serialized_end=1037
-  _globals['_BATCHDECIDERESPONSE']._serialized_start=1039
-  _globals['_BATCHDECIDERESPONSE']._serialized_end=1109
-  _globals['_STREAMDECISIONSREQUEST']._serialized_start=1111
-  _globals['_STREAMDECISIONSREQUEST']._serialized_end=1181
-  _globals['_STREAMDECISIONSRESULT']._serialized_start=1184
-  _globals['_STREAMDECISIONSRESULT']._serialized_end=1323
-  _globals['_STREAMDECISIONSRESPONSE']._serialized_start=1325
-  _globals['_STREAMDECISIONSRESPONSE']._serialized_end=1403
-  _globals['_LISTDECISIONSREQUEST']._serialized_start=1405
-  _globals['_LISTDECISIONSREQUEST']._serialized_end=1486
-  _globals['_LISTDECISIONSRESPONSE']._serialized_start=1488
-  _globals['_LISTDECISIONSRESPONSE']._serialized_end=1578
-  _globals['_EXPLAINDECISIONREQUEST']._serialized_start=1580
-  _globals['_EXPLAINDECISIONREQUEST']._serialized_end=1625
-  _globals['_EXPLAINDECISIONRESPONSE']._serialized_start=1628
-  _globals['_EXPLAINDECISIONRESPONSE']._serialized_end=1927
-  _globals['_LIMITSERVICE']._serialized_start=1930
-  _globals['_LIMITSERVICE']._serialized_end=2446
+  _globals['_DECIDEREQUEST']._serialized_start=186
+  _globals['_DECIDEREQUEST']._serialized_end=438
+  _globals['_DECIDERESPONSE']._serialized_start=440
+  _globals['_DECIDERESPONSE']._serialized_end=554
+  _globals['_EVALUATEREQUEST']._serialized_start=557
+  _globals['_EVALUATEREQUEST']._serialized_end=806
+  _globals['_EVALUATERESPONSE']._serialized_start=809
+  _globals['_EVALUATERESPONSE']._serialized_end=957
+  _globals['_BATCHDECIDEREQUEST']._serialized_start=959
+  _globals['_BATCHDECIDEREQUEST']._serialized_end=1025
+  _globals['_DECIDERESULT']._serialized_start=1028
+  _globals['_DECIDERESULT']._serialized_end=1158
+  _globals['_BATCHDECIDERESPONSE']._serialized_start=1160
+  _globals['_BATCHDECIDERESPONSE']._serialized_end=1225
+  _globals['_STREAMDECISIONSREQUEST']._serialized_start=1227
+  _globals['_STREAMDECISIONSREQUEST']._serialized_end=1297
+  _globals['_STREAMDECISIONSRESPONSE']._serialized_start=1299
+  _globals['_STREAMDECISIONSRESPONSE']._serialized_end=1368
+  _globals['_GETDECISIONREQUEST']._serialized_start=1370
+  _globals['_GETDECISIONREQUEST']._serialized_end=1468
+  _globals['_GETDECISIONRESPONSE']._serialized_start=1470
+  _globals['_GETDECISIONRESPONSE']._serialized_end=1532
+  _globals['_LISTDECISIONSREQUEST']._serialized_start=1535
+  _globals['_LISTDECISIONSREQUEST']._serialized_end=1823
+  _globals['_LISTDECISIONSRESPONSE']._serialized_start=1825
+  _globals['_LISTDECISIONSRESPONSE']._serialized_end=1915
+  _globals['_EXPLAINDECISIONREQUEST']._serialized_start=1917
+  _globals['_EXPLAINDECISIONREQUEST']._serialized_end=1986
+  _globals['_EXPLAINDECISIONRESPONSE']._serialized_start=1989
+  _globals['_EXPLAINDECISIONRESPONSE']._serialized_end=2233
+  _globals['_LIMITSERVICE']._serialized_start=2236
+  _globals['_LIMITSERVICE']._serialized_end=2834
 # @@protoc_insertion_point(module_scope)

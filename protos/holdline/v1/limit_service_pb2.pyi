@@ -6,10 +6,12 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
 from holdline.v1 import account_pb2 as _account_pb2
 from holdline.v1 import decision_pb2 as _decision_pb2
+from holdline.v1 import text_pb2 as _text_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -34,23 +36,32 @@ class DecideRequest(_message.Message):
     FACTS_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     account_id: _builtins.str
     """The account: 1 to 64 characters of [A-Za-z0-9._:-]."""
     product: _builtins.str
-    """The product, required with `DECISION_KIND_ASSIGN` and refused where it differs from the account's own."""
+    """The product, 1 to 32 characters of [a-z0-9_-]: required with `DECISION_KIND_ASSIGN`; with others it may be left out,
+    and is refused where it differs from the account's own.
+    """
     kind: _decision_pb2.DecisionKind.ValueType
     """What to do."""
     expected_version: _builtins.int
-    """The account version that the caller has seen; any other is refused with `VERSION_MISMATCH`. 0: none."""
+    """The account version that the caller has seen; any other is refused with `VERSION_MISMATCH`.
+    1 or more; 0: none.
+    """
     @_builtins.property
     def facts(self) -> _account_pb2.Facts:
         """News about the account, merged over the stored profile."""
 
     @_builtins.property
     def temporary_raise(self) -> _account_pb2.TemporaryRaise:
-        """How much more and until when; required with `DECISION_KIND_TEMPORARY` and refused with others."""
+        """How much more and until when; required with `DECISION_KIND_TEMPORARY_RAISE` and refused with others."""
+
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
 
     def __init__(
         self,
@@ -62,10 +73,11 @@ class DecideRequest(_message.Message):
         facts: _account_pb2.Facts | None = ...,
         expected_version: _builtins.int = ...,
         temporary_raise: _account_pb2.TemporaryRaise | None = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "expected_version", b"expected_version", "facts", b"facts", "kind", b"kind", "product", b"product", "request_id", b"request_id", "temporary_raise", b"temporary_raise"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "expected_version", b"expected_version", "facts", b"facts", "kind", b"kind", "language_codes", b"language_codes", "product", b"product", "request_id", b"request_id", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -118,23 +130,30 @@ class EvaluateRequest(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     MODE_ID_FIELD_NUMBER: _builtins.int
     TEMPORARY_RAISE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account: 1 to 64 characters of [A-Za-z0-9._:-]. Need not exist for `DECISION_KIND_ASSIGN`."""
     product: _builtins.str
-    """The product, required with `DECISION_KIND_ASSIGN`."""
+    """The product, 1 to 32 characters of [a-z0-9_-]; required with `DECISION_KIND_ASSIGN`."""
     kind: _decision_pb2.DecisionKind.ValueType
     """What to compute."""
     policy_version: _builtins.str
-    """Evaluate with this published policy version instead of the active one; empty: the active one."""
+    """Evaluate with this published policy version instead of the active one, 1 to 64 characters of [A-Za-z0-9._-]; empty: the
+    active one.
+    """
     mode_id: _builtins.str
-    """Evaluate under this mode instead of the one in force; empty: the one in force."""
+    """Evaluate under this mode instead of the one in force, for example "normal"; empty: the one in force."""
     @_builtins.property
     def facts(self) -> _account_pb2.Facts:
         """News about the account, merged over the stored profile for this call only."""
 
     @_builtins.property
     def temporary_raise(self) -> _account_pb2.TemporaryRaise:
-        """How much more and until when; required with `DECISION_KIND_TEMPORARY` and refused with others."""
+        """How much more and until when; required with `DECISION_KIND_TEMPORARY_RAISE` and refused with others."""
+
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
 
     def __init__(
         self,
@@ -146,10 +165,11 @@ class EvaluateRequest(_message.Message):
         policy_version: _builtins.str = ...,
         mode_id: _builtins.str = ...,
         temporary_raise: _account_pb2.TemporaryRaise | None = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "facts", b"facts", "kind", b"kind", "mode_id", b"mode_id", "policy_version", b"policy_version", "product", b"product", "temporary_raise", b"temporary_raise"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "facts", b"facts", "kind", b"kind", "language_codes", b"language_codes", "mode_id", b"mode_id", "policy_version", b"policy_version", "product", b"product", "temporary_raise", b"temporary_raise"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -216,13 +236,16 @@ class BatchDecideRequest(_message.Message):
 Global___BatchDecideRequest: _TypeAlias = BatchDecideRequest  # noqa: Y015
 
 @_typing.final
-class BatchDecideResult(_message.Message):
-    """The result of one request of a batch."""
+class DecideResult(_message.Message):
+    """The result of one request of a batch or a stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     RESPONSE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Which request this answers."""
     @_builtins.property
     def response(self) -> Global___DecideResponse:
         """The decision and the account after it."""
@@ -234,18 +257,19 @@ class BatchDecideResult(_message.Message):
     def __init__(
         self,
         *,
+        request_id: _builtins.str = ...,
         response: Global___DecideResponse | None = ...,
         error: _status_pb2.Status | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "request_id", b"request_id", "response", b"response", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
-Global___BatchDecideResult: _TypeAlias = BatchDecideResult  # noqa: Y015
+Global___DecideResult: _TypeAlias = DecideResult  # noqa: Y015
 
 @_typing.final
 class BatchDecideResponse(_message.Message):
@@ -255,13 +279,13 @@ class BatchDecideResponse(_message.Message):
 
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchDecideResult]:
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecideResult]:
         """The results, in the order of the requests."""
 
     def __init__(
         self,
         *,
-        results: _abc.Iterable[Global___BatchDecideResult] | None = ...,
+        results: _abc.Iterable[Global___DecideResult] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -296,42 +320,6 @@ class StreamDecisionsRequest(_message.Message):
 Global___StreamDecisionsRequest: _TypeAlias = StreamDecisionsRequest  # noqa: Y015
 
 @_typing.final
-class StreamDecisionsResult(_message.Message):
-    """The result of one request of a stream."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    REQUEST_ID_FIELD_NUMBER: _builtins.int
-    RESPONSE_FIELD_NUMBER: _builtins.int
-    ERROR_FIELD_NUMBER: _builtins.int
-    request_id: _builtins.str
-    """Which request this answers."""
-    @_builtins.property
-    def response(self) -> Global___DecideResponse:
-        """The decision and the account after it."""
-
-    @_builtins.property
-    def error(self) -> _status_pb2.Status:
-        """Why there is none, with the same details as the status of a single call."""
-
-    def __init__(
-        self,
-        *,
-        request_id: _builtins.str = ...,
-        response: Global___DecideResponse | None = ...,
-        error: _status_pb2.Status | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "response", b"response", "result", b"result"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "request_id", b"request_id", "response", b"response", "result", b"result"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
-    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
-
-Global___StreamDecisionsResult: _TypeAlias = StreamDecisionsResult  # noqa: Y015
-
-@_typing.final
 class StreamDecisionsResponse(_message.Message):
     """Answers on a stream."""
 
@@ -339,13 +327,13 @@ class StreamDecisionsResponse(_message.Message):
 
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamDecisionsResult]:
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecideResult]:
         """The results of requests sent on this stream, in the order of their decisions."""
 
     def __init__(
         self,
         *,
-        results: _abc.Iterable[Global___StreamDecisionsResult] | None = ...,
+        results: _abc.Iterable[Global___DecideResult] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -356,30 +344,118 @@ class StreamDecisionsResponse(_message.Message):
 Global___StreamDecisionsResponse: _TypeAlias = StreamDecisionsResponse  # noqa: Y015
 
 @_typing.final
+class GetDecisionRequest(_message.Message):
+    """A decision to read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
+    decision_id: _builtins.str
+    """Its id, 16 hexadecimal digits."""
+    request_id: _builtins.str
+    """The request id that the caller made it with, 1 to 64 printable ASCII characters; found while the key is kept."""
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+
+    def __init__(
+        self,
+        *,
+        decision_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "request_id", b"request_id", "which", b"which"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "language_codes", b"language_codes", "request_id", b"request_id", "which", b"which"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_which: _TypeAlias = _typing.Literal["decision_id", "request_id"]  # noqa: Y015
+    _WhichOneofArgType_which: _TypeAlias = _typing.Literal["which", b"which"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_which) -> _WhichOneofReturnType_which | None: ...
+
+Global___GetDecisionRequest: _TypeAlias = GetDecisionRequest  # noqa: Y015
+
+@_typing.final
+class GetDecisionResponse(_message.Message):
+    """The decision read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def decision(self) -> _decision_pb2.Decision:
+        """The decision as recorded."""
+
+    def __init__(
+        self,
+        *,
+        decision: _decision_pb2.Decision | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDecisionResponse: _TypeAlias = GetDecisionResponse  # noqa: Y015
+
+@_typing.final
 class ListDecisionsRequest(_message.Message):
     """A page of decisions to read."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    DECIDED_FROM_FIELD_NUMBER: _builtins.int
+    DECIDED_UNTIL_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account: 1 to 64 characters of [A-Za-z0-9._:-]."""
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty: the newest."""
+    """`next_page_token` of the page before, with the same filter; empty: the newest."""
+    @_builtins.property
+    def decided_from(self) -> _timestamp_pb2.Timestamp:
+        """Only decisions of this time or later, from 2000-01-01 to 2199-12-31 (UTC); absent: since ever."""
+
+    @_builtins.property
+    def decided_until(self) -> _timestamp_pb2.Timestamp:
+        """Only decisions before this time, from 2000-01-01 to 2199-12-31 (UTC); absent: up to now."""
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_decision_pb2.DecisionKind.ValueType]:
+        """Only decisions of these kinds, at most 8; empty: all."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_decision_pb2.Outcome.ValueType]:
+        """Only decisions with these outcomes, at most 8; empty: all."""
+
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
+        decided_from: _timestamp_pb2.Timestamp | None = ...,
+        decided_until: _timestamp_pb2.Timestamp | None = ...,
+        kinds: _abc.Iterable[_decision_pb2.DecisionKind.ValueType] | None = ...,
+        outcomes: _abc.Iterable[_decision_pb2.Outcome.ValueType] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_from", b"decided_from", "decided_until", b"decided_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "decided_from", b"decided_from", "decided_until", b"decided_until", "kinds", b"kinds", "language_codes", b"language_codes", "outcomes", b"outcomes", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -397,7 +473,7 @@ class ListDecisionsResponse(_message.Message):
     """Token of the next page; empty: this was the last."""
     @_builtins.property
     def decisions(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.Decision]:
-        """The decisions, newest first."""
+        """The decisions, newest first. A page of a filtered list may hold fewer than asked for, or none, and not be the last."""
 
     def __init__(
         self,
@@ -420,16 +496,22 @@ class ExplainDecisionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DECISION_ID_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """The decision's id."""
+    """The decision's id, 16 hexadecimal digits."""
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+
     def __init__(
         self,
         *,
         decision_id: _builtins.str = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "language_codes", b"language_codes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -445,25 +527,7 @@ class ExplainDecisionResponse(_message.Message):
     CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     ADVICE_FIELD_NUMBER: _builtins.int
-    SUMMARY_ZH_FIELD_NUMBER: _builtins.int
-    SUMMARY_EN_FIELD_NUMBER: _builtins.int
-    ASK_AGAIN_FROM_FIELD_NUMBER: _builtins.int
-    ADVICE_ZH_FIELD_NUMBER: _builtins.int
-    ADVICE_EN_FIELD_NUMBER: _builtins.int
-    summary_zh: _builtins.str
-    """The whole explanation in Chinese, as the customer reads it."""
-    summary_en: _builtins.str
-    """The whole explanation in English, as the customer reads it."""
-    ask_again_from: _builtins.str
-    """The first business date, YYYY-MM-DD, from which asking again can succeed; empty where the changes do at once, and
-    where nothing is known to help.
-    """
-    advice_zh: _builtins.str
-    """What the customer can do, in Chinese: the changes, the date, or that nothing is known to help; empty where nothing
-    went against the customer.
-    """
-    advice_en: _builtins.str
-    """The same in English."""
+    SUMMARIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def decision(self) -> _decision_pb2.Decision:
         """The decision as recorded."""
@@ -477,10 +541,12 @@ class ExplainDecisionResponse(_message.Message):
         """The rules of the policy that took part in the outcome, weightiest first."""
 
     @_builtins.property
-    def advice(self) -> _containers.RepeatedCompositeFieldContainer[_decision_pb2.Advice]:
-        """The smallest set of changes, up to three of the customer's own, that together give a better limit; with
-        `ask_again_from` what must hold on that day. Empty where the limit was raised, where time alone helps, or nothing does.
-        """
+    def advice(self) -> _decision_pb2.Advice:
+        """What the customer can do; absent where nothing went against him."""
+
+    @_builtins.property
+    def summaries(self) -> _containers.RepeatedCompositeFieldContainer[_text_pb2.LocalizedText]:
+        """The whole explanation as the customer reads it, in each language that was asked for."""
 
     def __init__(
         self,
@@ -488,16 +554,12 @@ class ExplainDecisionResponse(_message.Message):
         decision: _decision_pb2.Decision | None = ...,
         contributions: _abc.Iterable[_decision_pb2.Contribution] | None = ...,
         findings: _abc.Iterable[_decision_pb2.RuleFinding] | None = ...,
-        advice: _abc.Iterable[_decision_pb2.Advice] | None = ...,
-        summary_zh: _builtins.str = ...,
-        summary_en: _builtins.str = ...,
-        ask_again_from: _builtins.str = ...,
-        advice_zh: _builtins.str = ...,
-        advice_en: _builtins.str = ...,
+        advice: _decision_pb2.Advice | None = ...,
+        summaries: _abc.Iterable[_text_pb2.LocalizedText] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "decision", b"decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "advice_en", b"advice_en", "advice_zh", b"advice_zh", "ask_again_from", b"ask_again_from", "contributions", b"contributions", "decision", b"decision", "findings", b"findings", "summary_en", b"summary_en", "summary_zh", b"summary_zh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "contributions", b"contributions", "decision", b"decision", "findings", b"findings", "summaries", b"summaries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

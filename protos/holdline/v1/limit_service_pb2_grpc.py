@@ -60,6 +60,11 @@ class LimitServiceStub:
                 request_serializer=holdline_dot_v1_dot_limit__service__pb2.StreamDecisionsRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_limit__service__pb2.StreamDecisionsResponse.FromString,
                 _registered_method=True)
+        self.GetDecision = channel.unary_unary(
+                '/holdline.v1.LimitService/GetDecision',
+                request_serializer=holdline_dot_v1_dot_limit__service__pb2.GetDecisionRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_limit__service__pb2.GetDecisionResponse.FromString,
+                _registered_method=True)
         self.ListDecisions = channel.unary_unary(
                 '/holdline.v1.LimitService/ListDecisions',
                 request_serializer=holdline_dot_v1_dot_limit__service__pb2.ListDecisionsRequest.SerializeToString,
@@ -118,6 +123,14 @@ class LimitServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDecision(self, request, context):
+        """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDecisions(self, request, context):
         """ListDecisions pages through one account's decisions, newest first.
         Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
@@ -157,6 +170,11 @@ def add_LimitServiceServicer_to_server(servicer, server):
                     servicer.StreamDecisions,
                     request_deserializer=holdline_dot_v1_dot_limit__service__pb2.StreamDecisionsRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_limit__service__pb2.StreamDecisionsResponse.SerializeToString,
+            ),
+            'GetDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDecision,
+                    request_deserializer=holdline_dot_v1_dot_limit__service__pb2.GetDecisionRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_limit__service__pb2.GetDecisionResponse.SerializeToString,
             ),
             'ListDecisions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDecisions,
@@ -283,6 +301,33 @@ class LimitService:
             '/holdline.v1.LimitService/StreamDecisions',
             holdline_dot_v1_dot_limit__service__pb2.StreamDecisionsRequest.SerializeToString,
             holdline_dot_v1_dot_limit__service__pb2.StreamDecisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.LimitService/GetDecision',
+            holdline_dot_v1_dot_limit__service__pb2.GetDecisionRequest.SerializeToString,
+            holdline_dot_v1_dot_limit__service__pb2.GetDecisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,10 @@ class LimitServiceStub:
     Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
     requests on one account take effect as sent. Cost: as BatchDecide.
     """
+    GetDecision: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.GetDecisionRequest, _limit_service_pb2.GetDecisionResponse]
+    """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ListDecisionsRequest, _limit_service_pb2.ListDecisionsResponse]
     """ListDecisions pages through one account's decisions, newest first.
     Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
@@ -101,6 +105,10 @@ class LimitServiceAsyncStub(LimitServiceStub):
     """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait.
     Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
     requests on one account take effect as sent. Cost: as BatchDecide.
+    """
+    GetDecision: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.GetDecisionRequest, _limit_service_pb2.GetDecisionResponse]  # type: ignore[assignment]
+    """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
     """
     ListDecisions: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ListDecisionsRequest, _limit_service_pb2.ListDecisionsResponse]  # type: ignore[assignment]
     """ListDecisions pages through one account's decisions, newest first.
@@ -164,6 +172,16 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait.
         Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
         requests on one account take effect as sent. Cost: as BatchDecide.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDecision(
+        self,
+        request: _limit_service_pb2.GetDecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_service_pb2.GetDecisionResponse, _abc.Awaitable[_limit_service_pb2.GetDecisionResponse]]:
+        """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
         """
 
     @_abc_1.abstractmethod

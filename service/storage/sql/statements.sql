@@ -120,7 +120,7 @@ SELECT count(*) FROM postings;
 -- name: insert_posting
 -- Append to the postings.
 -- The link is bound last: it is made from the others.
-INSERT INTO postings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?20, ?19);
+INSERT INTO postings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?21, ?19, ?20);
 
 -- name: hold
 -- Find one hold. Primary key.

@@ -28,7 +28,7 @@ const first = await decide(request);
 const again = await decide(request);
 const bad = await decide({ ...request, request_id: "", kind: 42 }).catch((error) => error);
 console.log(JSON.stringify({
-  outcome: first.decision.outcome, limit: first.account.limit, replayed: [first.replayed, again.replayed],
+  outcome: first.decision.outcome, limit: first.account.balances.limit, replayed: [first.replayed, again.replayed],
   same: first.decision.decision_id === again.decision.decision_id, caller: first.decision.caller,
   code: bad.code, message: bad.details, has_details: bad.metadata.get("grpc-status-details-bin").length,
 }));
