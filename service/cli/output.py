@@ -63,6 +63,9 @@ def connected(server: str, caller: str) -> Iterator[Client]:
         echo(f"{error.reason or type(error).__name__}: {error}", fg="red", err=True)
         for violation in error.violations:
             echo(f"  {violation.field}: {violation.description}", err=True)
+        for name, value in error.metadata.items():
+            # Which role is needed, which playbooks there are: the way out.
+            echo(f"  {name}: {value}", err=True)
         unreachable = isinstance(error, Unavailable | DeadlineExceeded)
         raise typer.Exit(UNREACHABLE if unreachable else REFUSED) from error
     except (ValueError, OverflowError) as error:

@@ -112,6 +112,7 @@ def test_no_bad_value_of_any_parameter_ends_a_command_with_a_traceback(
         (("policy", "rollback", "nosuch", "--yes"), "no policy has decided for a product of this name"),
         (("mode", "--caller", "\u4e0d\u884c"), "the caller's name is"),
         (("mode", "--caller", "a\nb"), "the caller's name is"),
+        (("playbook", "preview", "freeze_rises"), "known: cap_growth, freeze_raises"),
         (("mode", "--server", "localhost"), "--server: localhost is no address; write HOST:PORT"),
         (("mode", "--server", "http://127.0.0.1:50051"), "is no address; write HOST:PORT"),
         (("mode", "--server", "127.0.0.1:99999"), "is no address; write HOST:PORT"),
