@@ -70,8 +70,8 @@ class Custody:
             try:
                 self._number = commit_number.number_of(connection.pragma("application_id"))
                 commit_number.refuse_lost(found, self._number, self.path, is_alone=is_alone)
-                refuse_foreign(connection, self.path)
                 if self._is_writer:
+                    refuse_foreign(connection, self.path)
                     migrate(connection)
                     self._take_up(connection, is_new_life=not found.was_serving)
                 refuse_newer(connection)

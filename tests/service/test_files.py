@@ -312,6 +312,5 @@ def test_another_programs_database_is_not_made_a_store(table: str, version: int,
 
     assert ended.returncode == verified.returncode == NOT_HERE
     assert "is another program's database" in ended.stdout + ended.stderr
-    assert "is another program's database" in verified.stderr
     with apsw.Connection(str(path)) as theirs:
         assert theirs.execute("SELECT name FROM sqlite_master").fetchall() == [(table,)]
