@@ -71,6 +71,7 @@ def run(
 
     if bool(target) is start_server:
         raise output.wrong("choose either --target HOST:PORT or --start-server")
+    target = output.address_said(target, "--target") if target else ""
     scenario = _scenario(name).scaled(rate, duration)
     earlier = read_result(compare) if compare is not None else None
     try:
@@ -112,6 +113,7 @@ def capacity(
 
     if bool(target) is start_server:
         raise output.wrong("choose either --target HOST:PORT or --start-server")
+    target = output.address_said(target, "--target") if target else ""
     scenario = _scenario(name)
 
     def watch(trial: finder.Trial) -> None:

@@ -34,6 +34,15 @@ def json_text(written: str) -> str:
     return _SEVERAL_LINES.sub(_json_escape, written)
 
 
+def unprintable(text: str, *, has_lines: bool) -> str:
+    """Give, as it may be shown, the first character of a text that people could not see as it is; empty where none is.
+
+    A text of several lines may have tabs and line breaks, whichever way its writer's system ends a line.
+    """
+    found = _SEVERAL_LINES.search(text.replace("\r\n", "\n")) if has_lines else _ONE_LINE.search(text)
+    return _shown(found) if found else ""
+
+
 def _shown(found: re.Match[str]) -> str:
     character = found[0]
     code = ord(character)

@@ -6,7 +6,8 @@ that unknown settings fail. SETTINGS.md is generated from this file.
 
 import ipaddress
 import re
-from typing import Annotated, Self
+from importlib.util import find_spec
+from typing import Annotated, Final, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
@@ -16,6 +17,20 @@ from service.domain.money import currency_fault, is_currency
 
 PORT_MAX = 65_535
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
+
+
+FORMS: Final = {
+    "store": "sqlite:///PATH, for example sqlite:///holdline.db",
+    "listen": "HOST:PORT, for example 127.0.0.1:50051 or [::1]:50051",
+    "brake": "CURRENCY=A_MINUTE/AN_HOUR in minor units, for example CNY=100000000/2000000000; several with commas",
+    "dead_man_playbook": "a playbook's name, for example freeze_raises",
+    "guards_activate": "SIGNAL=PLAYBOOK, for example cut_rate=freeze_reductions; several with commas",
+    "alert_webhook": "an address that starts with https:// or http://",
+    "notice_to": "an address that starts with https:// or http://, file:PATH, or kafka://BROKERS/TOPIC",
+    "appeal_alone": "CURRENCY=MINOR_UNITS, for example CNY=500000; several with commas",
+    "log_level": "debug, info, warning or error",
+}
+"""How each setting with a pattern is written, for who wrote it otherwise."""
 
 
 class Settings(BaseSettings):
@@ -202,6 +217,8 @@ class Settings(BaseSettings):
             raise ValueError("alert_webhook: alerts are signed, so set alert_secret too")
         if self.notice_to.startswith("http") and not self.notice_secret:
             raise ValueError("notice_to: notices are signed, so set notice_secret too")
+        if self.notice_to.startswith("kafka:") and find_spec("confluent_kafka") is None:
+            raise ValueError("notice_to: confluent_kafka is missing: install holdline[server,kafka]")
         for name, currencies in (("brake", self.brake_limits), ("appeal_alone", self.appeal_rooms)):
             for code in currencies:
                 if not is_currency(code):

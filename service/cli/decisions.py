@@ -34,7 +34,7 @@ def facts_said(pairs: list[str] | None) -> dict[str, int | money_pb2.Money]:
         name, _, value = pair.partition("=")
         if ":" in value:
             facts[name] = output.money_said(value)
-        elif re.fullmatch(r"-?[0-9]{1,18}", value):
+        elif re.fullmatch(r"-?[0-9]{1,40}", value):
             facts[name] = int(value)
         else:
             raise output.wrong(f"{pair} is not name=value with a whole number, nor name=CURRENCY:MINOR")

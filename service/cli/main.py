@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -28,6 +28,7 @@ from service.cli import (
     serve,
     stores,
 )
+from service.exit_codes import READER_GONE, STOPPED
 
 EXTRAS: Final = {"hpack": "load", "hdrh": "load", "matplotlib": "load", "confluent_kafka": "kafka"}
 """Which extra brings a module that not every installation has."""
@@ -35,6 +36,17 @@ EXTRAS: Final = {"hpack": "load", "hdrh": "load", "matplotlib": "load", "conflue
 
 class Sentences(typer.core.TyperGroup):
     """Ends a command that a file or a pipe failed with a sentence, where it has none of its own."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command line; what typer ends with 1, which is for broken promises, gets a code of its own."""
+        try:
+            return super().main(*args, **extra)
+        except SystemExit as ended:
+            if isinstance(ended.__context__, typer.Abort):
+                raise SystemExit(STOPPED) from None
+            if isinstance(ended.__context__, BrokenPipeError):
+                raise SystemExit(READER_GONE) from None
+            raise
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer keeps its base to itself.
         """Run the command."""
@@ -46,7 +58,7 @@ class Sentences(typer.core.TyperGroup):
                 vars(error)["message"] = printable.line(said)
             raise
         except BrokenPipeError:
-            # Whoever read our output has gone; typer ends quietly.
+            # Whoever read our output has gone; `main` ends quietly.
             raise
         except ModuleNotFoundError as error:
             extra = EXTRAS.get((error.name or "").partition(".")[0])
@@ -67,7 +79,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Durable, explained credit-limit decisions. Start with `holdline demo`, then `holdline serve`.",
     epilog="Exit codes: 0 done; 1 a promise does not hold; 2 wrong command line; 3 refused; 4 out of reach, try again; "
-    "5 this store or machine does not let it start.",
+    "5 this store or machine does not let it start; 130 stopped by Ctrl-C or a no; 141 the output's reader has gone.",
 )
 
 
@@ -108,7 +120,21 @@ def run() -> None:
         # What a terminal's encoding lacks is shown by its number.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app()
+    try:
+        app()
+    finally:
+        _end_output()
+
+
+def _end_output() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(ended := sys.exception(), SystemExit) and ended.code:
+            return
+        raise SystemExit(READER_GONE) from None
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Promises that every text from outside reaches the terminal through here, without what a terminal would obey.
 
 Exit codes: 0 done, 1 a promise does not hold (verify, replay, demo), 2 the command line is wrong, 3 the server refused
-the request, 4 the server is out of reach or too busy (try again), 5 the store or the machine does not let it start.
+the request, 4 the server is out of reach or too busy (try again), 5 the store or the machine does not let it start,
+130 stopped by Ctrl-C or by a "no", 141 whoever read the output has gone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import typer
 
 from service import printable
-from service.domain.money import currency_fault, display, is_currency
+from service.cli import tables
+from service.domain.money import MINOR_MAX, currency_fault, display, is_currency
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -44,6 +46,9 @@ Caller = Annotated[str, typer.Option("--caller", help="Name of this caller; its 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 SERVER: Final = "127.0.0.1:50051"
 CALLER: Final = "cli"
+INT64_MAX: Final = 2**63 - 1
+PORT_MAX: Final = 65_535
+_ADDRESS: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
 @contextmanager
@@ -51,20 +56,32 @@ def connected(server: str, caller: str) -> Iterator[Client]:
     """Give a client; ends the command with its exit code where a call fails."""
     from holdline.client import Client, DeadlineExceeded, HoldlineError, Unavailable
 
-    if not server.strip():
-        raise wrong("--server is empty; write HOST:PORT")
     try:
-        with Client(server, caller=caller, timeout_seconds=10.0) as client:
+        with Client(address_said(server, "--server"), caller=caller, timeout_seconds=10.0) as client:
             yield client
     except HoldlineError as error:
         echo(f"{error.reason or type(error).__name__}: {error}", fg="red", err=True)
         for violation in error.violations:
             echo(f"  {violation.field}: {violation.description}", err=True)
+        for name, value in error.metadata.items():
+            # Which role is needed, which playbooks there are: the way out.
+            echo(f"  {name}: {value}", err=True)
         unreachable = isinstance(error, Unavailable | DeadlineExceeded)
         raise typer.Exit(UNREACHABLE if unreachable else REFUSED) from error
     except (ValueError, OverflowError) as error:
         # No message can be made of what was said.
         raise wrong(str(error)) from error
+
+
+def address_said(text: str, option: str) -> str:
+    """Read the address of a server; raises typer.BadParameter for what gRPC would take for another port or name."""
+    address = text.strip()
+    if address.startswith(("dns:", "unix:", "ipv4:", "ipv6:")) and address.isascii() and address.isprintable():
+        return address
+    found = _ADDRESS.fullmatch(address)
+    if found is None or int(found[1]) > PORT_MAX:
+        raise wrong(f"{option}: {text or 'nothing'} is no address; write HOST:PORT, for example {SERVER}")
+    return address
 
 
 def echo(text: str, *, fg: str | None = None, bold: bool | None = None, err: bool = False) -> None:
@@ -111,17 +128,13 @@ def _plain(message: Message) -> object:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table."""
+    """Print a table; where the terminal is too narrow for it, each row as a list of its fields."""
     from rich.console import Console
-    from rich.table import Table
 
-    drawn = Table(title=printable.line(title), title_justify="left")
-    for column in columns:
-        drawn.add_column(column)
-    for row in rows:
-        drawn.add_row(*map(printable.lines, row))
+    shown = [tuple(map(printable.lines, row)) for row in rows]
     # Names and reasons are people's own words: no ":guard:" turns into a picture, no "[bold]" into a style.
-    Console(emoji=False, markup=False).print(drawn)
+    console = Console(emoji=False, markup=False)
+    console.print(tables.drawn(printable.line(title), columns, shown, console.width))
 
 
 def amount(money: money_pb2.Money) -> str:
@@ -134,10 +147,12 @@ def money_of(text: str) -> money_pb2.Money:
     from holdline.v1 import money_pb2
 
     currency, _, minor = text.rpartition(":")
-    if not re.fullmatch(r"[A-Za-z]{3}:-?[0-9]{1,18}", text):
+    if not re.fullmatch(r"[A-Za-z]{3}:-?[0-9]{1,40}", text):
         raise ValueError(f"{text} is not CURRENCY:MINOR with a whole number, for example CNY:12500")
     if not is_currency(currency):
         raise ValueError(f"{text}: {currency_fault(currency)}")
+    if abs(int(minor)) > INT64_MAX:
+        raise ValueError(f"{text} is more than an amount can be; amounts go up to {MINOR_MAX}")
     return money_pb2.Money(minor_units=int(minor), currency_code=currency)
 
 

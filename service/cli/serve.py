@@ -3,6 +3,7 @@
 Every setting is a flag here, made from settings.py; SETTINGS.md lists them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,8 +48,7 @@ def serve(
     try:
         settings = Settings(**given)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
-        raise output.wrong("; ".join(problems)) from error
+        raise output.wrong("; ".join(map(_problem, error.errors()))) from error
     if settings.roles_file or settings.dead_man_playbook or settings.guards_activate:
         try:
             bootstrap.refuse_settings(settings)
@@ -69,3 +69,20 @@ def serve(
     finally:
         listener.stop()
     raise typer.Exit(code)
+
+
+def _problem(entry: Mapping[str, Any]) -> str:
+    """Tell what is wrong with a setting; never what was said, which may be a secret."""
+    from service.settings import FORMS
+
+    name = ".".join(map(str, entry["loc"]))
+    match entry["type"]:
+        case "value_error":
+            # The settings don't agree with each other; the text names which.
+            return str(entry["ctx"]["error"])
+        case "string_pattern_mismatch":
+            return f"{name}: write {FORMS[name]}"
+        case "extra_forbidden":
+            return f"{name}: no setting is called so; service/SETTINGS.md lists them"
+        case _:
+            return f"{name}: {entry['msg']}"

@@ -24,7 +24,7 @@ from service.domain.policy import DAY_US, Policy
 CHANGES_MAX: Final = 3
 """So many changes a person can be asked for at once."""
 
-_EASE: Final = tuple(
+ACTIONABLE: Final = tuple(
     INDEX[name]
     for name in (
         "dpd_now", "profile_completeness_bp", "identity_level", "enquiries_30d", "payment_ratio_bp", "monthly_income",
@@ -97,6 +97,8 @@ class Advice(NamedTuple):
     """With a temporary raise that was asked for too long: the latest end that would do; 0 otherwise."""
     outcome_then: Outcome
     limit_then_minor: int
+    """With a temporary raise: what could be owed while it lasts."""
+    is_temporary: bool
 
 
 class Question(NamedTuple):
@@ -147,7 +149,7 @@ def _on_day(judge: Judge, question: Question, policy: Policy, days: int) -> Advi
         tuple(Change(fact, known[fact], target) for fact, target in targets.items()),
         then.business_day if days else 0,
         tuple(change for change in mended if change.fact in mending),
-        0, verdict.outcome, verdict.new_limit_minor,
+        0, verdict.outcome, verdict.new_limit_minor, kind is Kind.TEMPORARY,
     )  # fmt: skip
 
 
@@ -168,7 +170,7 @@ def _sooner(judge: Judge, question: Question, policy: Policy) -> Advice | None:
     verdict = judge(kind, standing._replace(asked=Ask(asked.asked_minor, until_us, asked.is_ordered)), moment)
     if not is_better(verdict, standing.limit_minor):
         return None
-    return Advice((), 0, (), until_us, verdict.outcome, verdict.new_limit_minor)
+    return Advice((), 0, (), until_us, verdict.outcome, verdict.new_limit_minor, is_temporary=True)
 
 
 def _days_that_may_help(growth: Growth, policy: Policy, today: int) -> list[int]:
@@ -187,8 +189,9 @@ def _days_that_may_help(growth: Growth, policy: Policy, today: int) -> list[int]
 def _later(standing: Standing, policy: Policy, moment: Moment, days: int) -> tuple[Standing, tuple[Change, ...]]:
     """Give where an account stands some days later, and what the time until then mends.
 
-    Nothing is lent or raised in between, and what is known is learned anew. From a month on, every bill is taken to be
-    paid in full and on time, what is past due at once, and no new credit to be asked for.
+    Nothing is lent or raised in between, and what is known is learned anew. A temporary raise whose end would be over
+    is asked for as long as before. From a month on, every bill is taken to be paid in full and on time, what is past
+    due at once, and no new credit to be asked for.
     """
     if not days:
         return standing, ()
@@ -198,7 +201,10 @@ def _later(standing: Standing, policy: Policy, moment: Moment, days: int) -> tup
         growth = growth._replace(raised_window_minor=0)
     known, _ = policy.usable(standing.profile.values, standing.profile.observed_us, moment.now_us)
     fresh = tuple((fact, value) for fact, value in enumerate(known) if value is not None)
-    later = standing._replace(growth=growth, profile=merge(standing.profile, fresh, then_us))
+    asked = standing.asked
+    if asked is not None and asked.until_us <= then_us:
+        asked = asked._replace(until_us=asked.until_us + days * DAY_US)
+    later = standing._replace(growth=growth, profile=merge(standing.profile, fresh, then_us), asked=asked)
     return later, tuple(_mended(known, policy, days))
 
 
@@ -257,7 +263,7 @@ def _reach(standing: Standing, policy: Policy, moment: Moment) -> Iterator[tuple
     """Give how good a person can make each fact that the policy asks for, the easiest first."""
     declared = {fact_rule.fact for fact_rule in policy.facts}
     usable, _ = policy.usable(standing.profile.values, standing.profile.observed_us, moment.now_us)
-    for fact in _EASE:
+    for fact in ACTIONABLE:
         if fact not in declared:
             continue
         definition, stored = FACTS[fact], standing.profile.values[fact]
@@ -317,30 +323,36 @@ def change_texts(change: Change, currency: str) -> tuple[str, str]:
 def advice_texts(found: Advice, currency: str) -> tuple[str, str]:
     """Write advice for the customer: Chinese, English."""
     limit = display(found.limit_then_minor, currency)
+    then_zh, then_en = (
+        (f"在临时额度期间最多可欠 {limit}", f"you could owe {limit} while the temporary raise lasts")
+        if found.is_temporary
+        else (f"额度将为 {limit}", f"your limit would be {limit}")
+    )
     if found.until_us:
-        day = iso(found.until_us // DAY_US)
+        # The last day that is over by then, so that any end on the day that is told does.
+        day = iso(found.until_us // DAY_US - 1)
         return (
-            f"若临时额度不晚于 {day} 到期，其他条件不变，可用额度将为 {limit}。",
-            f"With an end by {day} (UTC), everything else equal, you could owe {limit}.",
+            f"若临时额度不晚于 {day}（UTC）到期，其他条件不变，您{then_zh}。",
+            f"With an end by {day} (UTC), everything else equal, {then_en}.",
         )
     texts = [change_texts(change, currency) for change in found.changes]
     all_zh, all_en = "、".join(zh for zh, _ in texts), " and ".join(en for _, en in texts)
     if not found.from_day:
         return (
-            f"若{all_zh}，其他条件不变，额度将为 {limit}。",
-            f"With {all_en}, everything else equal, your limit would be {limit}.",
+            f"若{all_zh}，其他条件不变，{then_zh}。",
+            f"With {all_en}, everything else equal, {then_en}.",
         )
     day = iso(found.from_day)
     on_time_zh, on_time_en = (GOOD_HABITS_ZH, GOOD_HABITS_EN) if found.by_then else ("", "")
     terms_zh = "，且".join(part for part in (on_time_zh, all_zh) if part)
     terms_en = ", and ".join(part for part in (on_time_en, all_en) if part)
     return (
-        f"自 {day} 起可再次申请：若{terms_zh}，其他条件不变，额度将为 {limit}。"
+        f"自 {day} 起可再次申请：若{terms_zh}，其他条件不变，{then_zh}。"
         if terms_zh
-        else f"自 {day} 起可再次申请：其他条件不变，额度将为 {limit}。",
-        f"From {day} on you can ask again: with {terms_en}, everything else equal, your limit would be {limit}."
+        else f"自 {day} 起可再次申请：其他条件不变，{then_zh}。",
+        f"From {day} on you can ask again: with {terms_en}, everything else equal, {then_en}."
         if terms_en
-        else f"From {day} on you can ask again: everything else equal, your limit would be {limit}.",
+        else f"From {day} on you can ask again: everything else equal, {then_en}.",
     )
 
 

@@ -26,26 +26,24 @@ class Definition(NamedTuple):
     lowest: int
     highest: int
     better: Better
-    actionable: bool
-    """Whether a customer can change it, so that advice may name it."""
 
 
 FACTS: Final = (
-    Definition("identity_level", "level", 0, 3, Better.HIGHER, True),
-    Definition("bureau_score", "points", 300, 900, Better.HIGHER, True),
-    Definition("monthly_income", "minor units", 0, MINOR_MAX, Better.HIGHER, True),
-    Definition("employment_months", "months", 0, 1_200, Better.HIGHER, True),
-    Definition("enquiries_30d", "enquiries", 0, 1_000, Better.LOWER, True),
-    Definition("on_time_streak_months", "months", 0, 1_200, Better.HIGHER, True),
-    Definition("payment_ratio_bp", "basis points", 0, 10_000, Better.HIGHER, True),
-    Definition("dpd_now", "days", 0, 36_500, Better.LOWER, True),
-    Definition("dpd_max_12m", "days", 0, 36_500, Better.LOWER, False),
-    Definition("late_months_12m", "months", 0, 12, Better.LOWER, False),
-    Definition("transactions_30d", "transactions", 0, 100_000, Better.NEITHER, False),
-    Definition("mean_transaction", "minor units", 0, MINOR_MAX, Better.NEITHER, False),
-    Definition("profile_completeness_bp", "basis points", 0, 10_000, Better.HIGHER, True),
-    Definition("misuse_flags", "findings", 0, 1_000, Better.LOWER, False),
-    Definition("age_years", "years", 0, 150, Better.NEITHER, False),
+    Definition("identity_level", "level", 0, 3, Better.HIGHER),
+    Definition("bureau_score", "points", 300, 900, Better.HIGHER),
+    Definition("monthly_income", "minor units", 0, MINOR_MAX, Better.HIGHER),
+    Definition("employment_months", "months", 0, 1_200, Better.HIGHER),
+    Definition("enquiries_30d", "enquiries", 0, 1_000, Better.LOWER),
+    Definition("on_time_streak_months", "months", 0, 1_200, Better.HIGHER),
+    Definition("payment_ratio_bp", "basis points", 0, 10_000, Better.HIGHER),
+    Definition("dpd_now", "days", 0, 36_500, Better.LOWER),
+    Definition("dpd_max_12m", "days", 0, 36_500, Better.LOWER),
+    Definition("late_months_12m", "months", 0, 12, Better.LOWER),
+    Definition("transactions_30d", "transactions", 0, 100_000, Better.NEITHER),
+    Definition("mean_transaction", "minor units", 0, MINOR_MAX, Better.NEITHER),
+    Definition("profile_completeness_bp", "basis points", 0, 10_000, Better.HIGHER),
+    Definition("misuse_flags", "findings", 0, 1_000, Better.LOWER),
+    Definition("age_years", "years", 0, 150, Better.NEITHER),
 )
 """Every fact, in the order of its index; the index is the field number in the contract less one."""
 
@@ -54,7 +52,7 @@ UTILISATION: Final = len(FACTS)
 
 CHARACTERISTICS: Final = (
     *FACTS,
-    Definition("utilisation_bp", "basis points", 0, 10_000, Better.NEITHER, False),
+    Definition("utilisation_bp", "basis points", 0, 10_000, Better.NEITHER),
 )
 """What a rule may test: the facts, and utilisation (exposure / limit)."""
 

@@ -99,6 +99,8 @@ def rollback_target(switches: Sequence[PolicyChange], product: str) -> str:
             del line[line.index(switch.version) + 1 :]
         else:
             line.append(switch.version)
+    if not line:
+        raise PolicyNotFound("no policy has decided for a product of this name", product=product)
     if len(line) < 2:
         raise PolicyNotFound(
             "no earlier version has decided for this product, but for those that a roll-back has left; "

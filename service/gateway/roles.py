@@ -49,5 +49,9 @@ def read(path: str) -> Roles:
     """Read a roles file; an empty path gives every role to everybody. Raises ValueError for a file that is wrong."""
     if not path:
         return Roles({}, frozenset(Role))
-    content = RolesFile.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
+    try:
+        written = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    content = RolesFile.model_validate(written)
     return Roles({caller: frozenset(roles) for caller, roles in content.callers.items()}, frozenset(content.others))

@@ -16,6 +16,13 @@ from service.policies.document import ABSENCE_REASONS, BandPart, CharacteristicP
 
 INCOME: Final = "monthly_income"
 """The fact that the limit matrix and the debt-to-income cap rest on, whatever else a document declares."""
+PASSING: Final = frozenset(
+    (
+        "dpd_now", "dpd_max_12m", "late_months_12m", "enquiries_30d", "transactions_30d", "on_time_streak_months",
+        "payment_ratio_bp", "mean_transaction",
+    )
+)  # fmt: skip
+"""Facts about now or the time just past: what was true of them long ago is not true of them today."""
 OWN_REASONS: Final = "a missing_reason and a stale_reason"
 
 
@@ -257,6 +264,9 @@ def _absence_parts(document: PolicyDocument) -> Iterator[Violation]:
     """Find facts whose absence has too few reasons, or too many."""
     for name, part in document.facts.items():
         path, is_used_stale = f"facts.{name}", part.when_stale is Treatment.USE
+        if is_used_stale and name in PASSING:
+            what = "an old value would be told as if it were of today; choose score, refer or decline"
+            yield Violation(f"{path}.when_stale", what)
         if part.reason is not None and (part.tells or part.stale_reason is not None):
             yield Violation(f"{path}.reason", f"{OWN_REASONS} take its place; remove it")
         if part.tells and part.stale_reason is None and not is_used_stale:

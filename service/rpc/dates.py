@@ -45,7 +45,8 @@ def business_day(text: str, field: str = "business_date") -> int:
         # `fromisoformat` takes other forms, too.
         found = date.fromisoformat(text if is_date(text) else "")
     except ValueError as error:
-        raise InvalidRequest((Violation(field, "send a date as YYYY-MM-DD"),)) from error
+        why = f"{text} is no day of the calendar; " if is_date(text) else ""
+        raise InvalidRequest((Violation(field, f"{why}send a date as YYYY-MM-DD"),)) from error
     if not _FIRST <= found <= _LAST:
         raise InvalidRequest((Violation(field, f"{text} is out of range; send {_FIRST} to {_LAST}"),))
     return (found - _EPOCH).days

@@ -111,7 +111,7 @@ def _refuse(event: event_pb2.Event) -> NoReturn:
     """Raise InvalidRequest with what is wrong with an event, whatever it tells."""
     event_id, violations = event.event_id, []
     if not is_request_id(event_id):
-        violations.append(Violation("event_id", f"{len(event_id)} characters; send 1 to 64 of printable ASCII"))
+        violations.append(Violation("event_id", validation.spelled(event_id, 64, "printable ASCII", is_request_id)))
     violations += validation.account_id_violations(event.account_id)
     violations += time_violations("occurred_at", event.occurred_at)
     if event.WhichOneof("what") is None:

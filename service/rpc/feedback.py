@@ -24,7 +24,7 @@ from service.domain.errors import Violation
 from service.domain.facts import NOTHING_KNOWN, merge
 from service.engine.feedback_desk import OPEN_STATES, FeedbackDesk, Said, Told, Word
 from service.engine.ports import NUMBER_MAX, Call
-from service.rpc import explanations, pages, validation, wire
+from service.rpc import explanations, pages, texts, validation, wire
 
 _CATEGORIES: Final = frozenset(int(one) for one in Category)
 _RESOLUTIONS: Final = frozenset(int(one) for one in Resolution)
@@ -87,7 +87,7 @@ class FeedbackCalls:
             violations += validation.money_violations("new_limit", request.new_limit)
         elif request.HasField("new_limit"):
             violations.append(Violation("new_limit", "goes with RESOLUTION_OVERTURN only; leave it out"))
-        violations += _text_violations("note", request.note, 1)
+        violations += [*_text_violations("note", request.note, 1), *texts.violations(request)]
         validation.refuse(violations)
         limit, currency = request.new_limit.minor_units, request.new_limit.currency_code
         meant = (request.case_id, request.resolution, limit, currency, request.note)
@@ -141,6 +141,7 @@ def _said_violations(request: Request, text_least: int) -> list[Violation]:
     violations = [
         *validation.request_id_violations(request.request_id),
         *validation.account_id_violations(request.account_id),
+        *texts.violations(request),
     ]
     needs_decision = isinstance(request, pb.SubmitAppealRequest)
     if (request.decision_id or needs_decision) and not validation.is_record_id(request.decision_id):

@@ -14,6 +14,7 @@ from service.domain.mode import FactRange, Scope
 from service.domain.money import BASIS_POINTS
 from service.domain.playbook import Parameter, Playbook, Value
 from service.engine.playbook_desk import ModeView
+from service.rpc import texts, validation
 from service.rpc.pages import timestamp
 
 SEGMENT_MAX: Final = 8
@@ -48,14 +49,20 @@ def parameters_of(given: Mapping[str, pb.ParameterValue]) -> tuple[dict[str, Val
         which = value.WhichOneof("value")
         if which is None:
             violations.append(Violation(f"parameters.{name}", "has no value; send whole or text"))
+        elif wrong := [*texts.written_violations("parameters", name)]:
+            violations += wrong
         else:
             values[name] = value.whole if which == "whole" else value.text
+            violations += texts.written_violations(f"parameters.{name}", value.text)
     return values, violations
 
 
 def scope_of(message: pb.Scope) -> tuple[Scope, list[Violation]]:
     """Give a scope, and what is wrong with its form; that it covers somebody is the desk's to judge."""
-    violations = []
+    violations = [
+        Violation(f"scope.{one.field}", one.description)
+        for one in validation.product_violations(message.product, needed=False)
+    ]
     ranges = []
     if len(message.segment) > SEGMENT_MAX:
         violations.append(Violation("scope.segment", f"{len(message.segment)} ranges; send at most {SEGMENT_MAX}"))

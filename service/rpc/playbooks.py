@@ -14,7 +14,7 @@ from service.domain.errors import Violation
 from service.engine.clock import ClockDesk, ClockOrder
 from service.engine.playbook_desk import ActivationChanged, ActivationOrder, PlaybookDesk
 from service.engine.ports import Call
-from service.rpc import pages, validation
+from service.rpc import pages, texts, validation
 from service.rpc import playbook_messages as messages
 from service.rpc.mode_glance import glance_answer
 from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
@@ -70,6 +70,7 @@ class PlaybookCalls:
             *validation.request_id_violations(request.request_id),
             *messages.name_violations(request.name, request.version),
             *_reason_violations(request.reason, needed=True),
+            *texts.violations(request),
             *wrong_parameters,
             *wrong_scope,
         ]
@@ -119,6 +120,7 @@ class PlaybookCalls:
                 *validation.request_id_violations(request.request_id),
                 *violations,
                 *_reason_violations(request.reason, needed=reason_needed),
+                *texts.violations(request),
             ]
         )
         seal = validation.fingerprint(action, number, request.reason, ttl_seconds)
@@ -181,8 +183,10 @@ class PlaybookCalls:
     def _confirm_clock(self, call: Call) -> bytes:
         request = pb.ConfirmClockRequest.FromString(call.body)
         violations = [
-            *validation.request_id_violations(request.request_id), *_reason_violations(request.reason, needed=True)
-        ]  # fmt: skip
+            *validation.request_id_violations(request.request_id),
+            *_reason_violations(request.reason, needed=True),
+            *texts.violations(request),
+        ]
         if not 0 < abs(request.ahead_micros) <= AHEAD_US_MAX:
             violations.append(Violation("ahead_micros", f"send what GetMode gives, at most {AHEAD_US_MAX} either way"))
         validation.refuse(violations)

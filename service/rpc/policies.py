@@ -14,7 +14,7 @@ from service.domain.errors import InvalidRequest, Violation
 from service.domain.policy_life import PolicyRecord
 from service.engine.desk import CheckedPolicy, Desk, PolicyOrder
 from service.engine.ports import Call
-from service.rpc import pages, validation
+from service.rpc import pages, texts, validation
 from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
 
 REASON_LENGTH_MAX: Final = 500
@@ -109,6 +109,7 @@ class PolicyCalls:
                 *validation.request_id_violations(request.request_id),
                 *_version_violations(request.version),
                 *_reason_violations(request.reason),
+                *texts.violations(request),
             ]
         )
         changed = self._desk.change(
@@ -135,6 +136,7 @@ class PolicyCalls:
                 *(_version_violations(request.version) if request.version else []),
                 *(_version_violations(request.from_version, "from_version") if request.from_version else []),
                 *_reason_violations(request.reason),
+                *texts.violations(request),
             ]
         )
         # Requests without it keep the seal that they had before it was known.

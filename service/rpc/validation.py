@@ -5,7 +5,7 @@ request: field order, unknown fields and the encoding don't count.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, Protocol
 
@@ -268,11 +268,20 @@ def refuse(violations: Sequence[Violation]) -> None:
         raise InvalidRequest(tuple(violations))
 
 
+def spelled(text: str, most: int, alphabet: str, is_taken: Callable[[str], object]) -> str:
+    """Tell what is wrong with a name: its length, or the first character that it can't have."""
+    wrong = [(place, one) for place, one in enumerate(text, 1) if not is_taken(one)]
+    if not 1 <= len(text) <= most or not wrong:
+        return f"{len(text)} characters; send 1 to {most} of {alphabet}"
+    place, one = wrong[0]
+    return f"{one!r} can't be character {place}; send 1 to {most} of {alphabet}"
+
+
 def request_id_violations(request_id: str) -> list[Violation]:
     """Give what is wrong with an idempotency key."""
     if is_request_id(request_id):
         return []
-    return [Violation("request_id", f"{len(request_id)} characters; send 1 to 64 of printable ASCII")]
+    return [Violation("request_id", spelled(request_id, 64, "printable ASCII", is_request_id))]
 
 
 LANGUAGES_MAX: Final = 8
@@ -323,14 +332,14 @@ def account_id_violations(account_id: str) -> list[Violation]:
     """Give what is wrong with an account's id."""
     if is_account_id(account_id):
         return []
-    return [Violation("account_id", f"{len(account_id)} characters; send 1 to 64 of [A-Za-z0-9._:-]")]
+    return [Violation("account_id", spelled(account_id, 64, "[A-Za-z0-9._:-]", is_account_id))]
 
 
 def product_violations(product: str, *, needed: bool) -> list[Violation]:
     """Give what is wrong with a product's name."""
     if is_product(product) or (not product and not needed):
         return []
-    return [Violation("product", f"{len(product)} characters; send 1 to 32 of [a-z0-9_-]")]
+    return [Violation("product", spelled(product, 32, "[a-z0-9_-]", is_product))]
 
 
 def kind_violations(kind: int) -> list[Violation]:

@@ -6,6 +6,7 @@ acknowledged. Decision 22 tells why it is done so.
 """
 
 import contextlib
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +16,16 @@ from service.domain.errors import StoreUnavailable
 from service.storage import commit_number
 from service.storage.commit_number import SERVING, Mark
 from service.storage.database_file import OWNER_ONLY, DatabaseFile
-from service.storage.migrate import StoreDamaged, StoreRefused, migrate, refuse_newer
+from service.storage.migrate import StoreDamaged, StoreRefused, migrate, refuse_foreign, refuse_newer
 from service.storage.seals import Seals
 from service.storage.statements import Execute, ExecuteMany
 
 COPIED_PAGES = 1_024
 """Pages that a copy takes at a time; writers wait for no more than that."""
+NEVER_THERE = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG)
+)
+"""What another try to open a file ends with, too."""
 DAMAGE = (apsw.CorruptError, apsw.NotADBError)
 
 
@@ -37,7 +42,7 @@ class Custody:
         try:
             self._file = DatabaseFile(path, is_writer=is_writer)
         except OSError as error:
-            raise StoreUnavailable(f"the store can't be opened: {error.strerror}") from error
+            raise _not_opened(path, error) from error
         self.path = self._file.path
 
     def opened(self, connect: Callable[[], apsw.Connection]) -> apsw.Connection:
@@ -54,7 +59,7 @@ class Custody:
             self._file.close()
             if isinstance(error, DAMAGE):
                 raise damaged(self.path, error) from error
-            raise StoreUnavailable(f"the store can't be opened: {error}") from error
+            raise _not_opened(self.path, error) from error
 
     def _opened(self, connect: Callable[[], apsw.Connection]) -> apsw.Connection:
         is_alone = self._is_writer or self._file.hold_writers_off()
@@ -66,6 +71,7 @@ class Custody:
                 self._number = commit_number.number_of(connection.pragma("application_id"))
                 commit_number.refuse_lost(found, self._number, self.path, is_alone=is_alone)
                 if self._is_writer:
+                    refuse_foreign(connection, self.path)
                     migrate(connection)
                     self._take_up(connection, is_new_life=not found.was_serving)
                 refuse_newer(connection)
@@ -177,6 +183,13 @@ def copy(connection: apsw.Connection, path: Path) -> None:
         target.execute(_numbered(commit_number.number_of(target.pragma("application_id"))))
     finally:
         target.close()
+
+
+def _not_opened(path: Path, error: apsw.Error | OSError) -> StoreRefused | StoreUnavailable:
+    """Give the error for a file that was not opened: whether another try may end better."""
+    if isinstance(error, OSError) and error.errno in NEVER_THERE:
+        return StoreRefused(f"{path} can't be opened: {error.strerror}")
+    return StoreUnavailable(f"{path} can't be opened: {error}")
 
 
 def damaged(path: Path, error: apsw.Error) -> StoreDamaged:

@@ -21,6 +21,7 @@ LOCK_SECONDS_MAX: Final = 0.5
 """Longest wait for the lock: a reader that looks at the log of a store without a server holds it for a moment."""
 _LOCK_PAUSE_SECONDS: Final = 0.02
 OWNER_ONLY: Final = 0o600
+_HEADER: Final = b"SQLite format 3\x00"
 
 log = structlog.get_logger("holdline.storage")
 
@@ -47,8 +48,14 @@ class DatabaseFile:
             except StoreRefused:
                 os.close(self.descriptor)
                 raise
+            if not self._may_be_store():
+                # Somebody's file that was named by mistake; it is refused as it was found.
+                return
             for name in (self.path, self.log_path, Path(f"{self.path}-shm")):
                 keep_private(name)
+
+    def _may_be_store(self) -> bool:
+        return os.pread(self.descriptor, len(_HEADER), 0) in (b"", _HEADER)
 
     def _lock(self) -> None:
         give_up_at = time.monotonic() + LOCK_SECONDS_MAX

@@ -5,10 +5,15 @@ Promises that a store newer than this build is refused, and one that is older is
 
 import re
 from importlib import resources
+from pathlib import Path
+from typing import Final
 
 import apsw
 
 from service.storage import seals
+
+OURS: Final = frozenset(("accounts", "decisions", "idempotency_keys"))
+"""Tables that every store has had since its first migration."""
 
 
 class StoreRefused(Exception):
@@ -42,6 +47,13 @@ def migrate(connection: apsw.Connection) -> None:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def refuse_foreign(connection: apsw.Connection, path: Path) -> None:
+    """Refuse another program's database, which was named by mistake; raises StoreRefused."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and not tables >= OURS:
+        raise StoreRefused(f"{path} is another program's database; name a file of its own for the store")
 
 
 def refuse_newer(connection: apsw.Connection) -> None:

@@ -15,6 +15,7 @@ from service.domain.facts import FACTS, INDEX, NEVER_OBSERVED, Better, Definitio
 from service.domain.money import BASIS_POINTS
 from service.domain.policy import BUILT_IN_REASONS, Policy, Step
 from service.policies import compiler
+from service.policies.checks import PASSING
 from service.policies.document import PolicyDocument
 from tests.builders import DAY_US, NOW_US, TODAY
 
@@ -143,7 +144,7 @@ def _reasons(node: Any) -> Iterator[str]:
 
 def _fact_part(draw: st.DrawFn, name: str) -> dict[str, Any]:
     treatments = st.sampled_from(("score", "refer", "decline"))
-    when_stale = draw(treatments | st.just("use"))
+    when_stale = draw(treatments if name in PASSING else treatments | st.just("use"))
     return {
         "max_age_days": draw(st.just(3_650) | st.integers(0, 60)), "when_missing": draw(treatments),
         "when_stale": when_stale, "missing_reason": f"NO_{name.upper()}",

@@ -5,8 +5,10 @@ followed by other code than that which found it.
 """
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
 from itertools import combinations
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from service import population
 from service.domain.account import UNBOUNDED, WINDOW_DAYS, Account, Status, opened
-from service.domain.advice import CHANGES_MAX, Advice, Question, advise
+from service.domain.advice import ACTIONABLE, CHANGES_MAX, Advice, Question, advice_texts, advise
 from service.domain.decide import decide
 from service.domain.decision import Ask, Decision, Kind, Moment, Outcome, Standing, Verdict, is_adverse
 from service.domain.explain import explain, steps
@@ -41,8 +43,12 @@ def _followed(rules: Policy, kind: Kind, where: Standing, found: Advice) -> Verd
         profile = merge(profile, tuple((fact, had) for fact, had in enumerate(known) if had is not None), then.now_us)
     told = tuple((change.fact, change.target) for change in (*found.changes, *found.by_then))
     where = where._replace(profile=merge(profile, told, then.now_us))
-    if found.until_us and where.asked is not None:
-        where = where._replace(asked=where.asked._replace(until_us=found.until_us))
+    if where.asked is not None:
+        # The very last moment of the day that the words give, or as long as was asked for before.
+        end_us = (found.until_us // DAY_US) * DAY_US - 1 if found.until_us else where.asked.until_us
+        end_us += days * DAY_US if end_us <= then.now_us else 0
+        assert end_us > then.now_us
+        where = where._replace(asked=where.asked._replace(until_us=end_us))
     if days:
         window = 0 if days >= WINDOW_DAYS else where.growth.raised_window_minor
         growth = where.growth._replace(raised_today_minor=0, cut_today_minor=0, raised_window_minor=window)
@@ -80,7 +86,7 @@ def test_who_follows_advice_gets_what_it_tells_and_a_smaller_change_does_not_do(
     assert len(found.changes) <= CHANGES_MAX
     for at, change in enumerate(found.changes):
         definition = FACTS[change.fact]
-        assert definition.actionable
+        assert change.fact in ACTIONABLE
         worst = definition.lowest if definition.better is Better.HIGHER else definition.highest
         stored = where.profile.values[change.fact]
         if change.target != (worst if stored is None else stored):
@@ -200,6 +206,36 @@ def test_a_temporary_raise_asked_for_too_long_is_told_the_latest_end() -> None:
     assert found is not None
     assert found.until_us == NOW_US + 45 * DAY_US
     assert _followed(policy(), Kind.TEMPORARY, where, found).outcome is Outcome.APPROVED
+
+
+@examples(60)
+@given(st.integers(1, DAY_US - 1), st.integers(46, 89))
+def test_a_temporary_raise_that_ends_at_any_time_of_the_day_that_is_told_is_granted(time_us: int, days: int) -> None:
+    where = standing()._replace(asked=Ask(50_000, NOW_US + days * DAY_US + time_us, is_ordered=False))
+    found = _counted(policy(), Kind.TEMPORARY, where)[0]
+    assert found is not None
+
+    zh, en = advice_texts(found, "CNY")
+    (day,) = set(re.findall(r"\d{4}-\d{2}-\d{2}", zh + en))
+    end = datetime.combine(date.fromisoformat(day), time.max, UTC)
+    latest = where._replace(asked=Ask(50_000, int(end.timestamp()) * 1_000_000 + 999_999, is_ordered=False))
+
+    assert judge(Kind.TEMPORARY, latest, policy(), NOW).outcome is Outcome.APPROVED
+    assert "UTC" in zh
+    assert "UTC" in en
+
+
+def test_a_temporary_raise_is_never_told_as_a_lasting_one_nor_with_an_end_that_is_over() -> None:
+    asked = Ask(50_000, NOW_US + 10 * DAY_US, is_ordered=False)
+    for facts in ({"dpd_now": 5}, {"dpd_max_12m": 100}):
+        where = standing(**facts)._replace(asked=asked)
+        found = _counted(policy(), Kind.TEMPORARY, where)[0]
+        assert found is not None
+        zh, en = advice_texts(found, "CNY")
+
+        assert "your limit would be" not in en
+        assert "额度将为" not in zh
+        assert _followed(policy(), Kind.TEMPORARY, where, found).new_limit_minor == found.limit_then_minor
 
 
 def test_who_can_do_nothing_is_told_so_and_not_to_do_something() -> None:

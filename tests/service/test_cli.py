@@ -107,7 +107,7 @@ def test_verify_and_replay_run_beside_a_server(server: Server, folder: Path) -> 
     assert verified["decisions"] > 0
     assert replayed.returncode == 0
     assert " 0 differ" in replayed.stdout
-    assert invoked("verify", "--store", "sqlite:////nowhere/at.all").returncode == 4
+    assert invoked("verify", "--store", "sqlite:////nowhere/at.all").returncode == 5
 
 
 def test_a_policy_is_validated_published_promoted_listed_shown_and_rolled_back(server: Server, tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ import typer
 
 from service.cli.demonstration import Server
 from service.cli.main import app
+from service.exit_codes import NOT_HERE, STOPPED
+from service.settings import FORMS, Settings
 from tests.service.command_line import Run, invoked
 
-EXIT_CODES = {0, 1, 2, 3, 4, 5}
+EXIT_CODES = {0, 1, 2, 3, 4, 5, STOPPED}
 BAD = (
     "", "-1", "99999999999999999999", "1.5", "\u00b2", "sex=1", "monthly_income=12000", "identity_level=CNY:5",
     "bureau_score=99999999999", "monthly_income=XTS:5", "CNY:\u00b2", "ABC:12500", "2026-02-30", "0000-00-00",
@@ -100,6 +102,27 @@ def test_no_bad_value_of_any_parameter_ends_a_command_with_a_traceback(
         (("account", "raise-until", "a", "cny:5", "--days", "3"), "ISO 4217"),
         (("appeal", "resolve", "C1", "--note", "n", "--overturn", "CNY:1.5"), "is not CURRENCY:MINOR"),
         (("run", "start", "2026-02-30"), "send a date as YYYY-MM-DD"),
+        (("run", "close", "2026-02-30"), "2026-02-30 is no day of the calendar"),
+        (("decide", "a ", "raise"), "' ' can't be character 2"),
+        (("decide", "a", "raise", "--request-id", "\u5ba2"), "'\u5ba2' can't be character 1"),
+        (("decide", "b", "assign", "--product", "Revolving"), "'R' can't be character 1"),
+        (("decide", "a" * 65, "raise"), "65 characters"),
+        (("decide", "a", "raise", "--fact", "bureau_score=99999999999999999999"), "bureau_score: 99999999999999999999"),
+        (("draw", "authorize", "a", "CNY:99999999999999999999"), "is more than an amount can be"),
+        (("policy", "rollback", "nosuch", "--yes"), "no policy has decided for a product of this name"),
+        (("mode", "--caller", "\u4e0d\u884c"), "the caller's name is"),
+        (("mode", "--caller", "a\nb"), "the caller's name is"),
+        (("playbook", "preview", "freeze_rises"), "known: cap_growth, freeze_raises"),
+        (("mode", "--server", "localhost"), "--server: localhost is no address; write HOST:PORT"),
+        (("mode", "--server", "http://127.0.0.1:50051"), "is no address; write HOST:PORT"),
+        (("mode", "--server", "127.0.0.1:99999"), "is no address; write HOST:PORT"),
+        (("load", "run", "steady", "--target", "localhost"), "--target: localhost is no address; write HOST:PORT"),
+        (("load", "capacity", "--target", "localhost"), "--target: localhost is no address; write HOST:PORT"),
+        (("serve", "--store", "holdline.db"), "store: write sqlite:///PATH"),
+        (("serve", "--listen", "50051"), "listen: write HOST:PORT"),
+        (("serve", "--listen", "127.0.0.1:99999"), "Invalid value: listen: 127.0.0.1:99999 is no address"),
+        (("serve", "--set", "nosuch=1"), "nosuch: no setting is called so"),
+        (("serve", "--set", "brake=CNY=1"), "brake: write CURRENCY=A_MINUTE/AN_HOUR"),
         (("policy", "publish", "/etc"), "is a directory"),
         (("account", "story", "a", "--html", "/nowhere/at/all.html"), "/nowhere/at/all.html"),
         (("serve", "--ready-file", "/nowhere/at/all"), "its folder does not exist"),
@@ -151,3 +174,67 @@ def test_a_reader_that_has_gone_and_an_interrupt_end_a_command_quietly(server: S
     assert "Traceback" not in closed.stderr, closed
     assert "Traceback" not in said, said
     assert watching.returncode != 0
+
+
+@pytest.mark.parametrize(
+    "content", ["[1", "# Title\n\n```bash\nx\n```\n- a: `b`\n", "callers: {a: [nosuch]}", "\t", "[" * 5_000]
+)
+def test_a_roles_file_that_is_none_is_told_in_a_sentence(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "roles.yaml"
+    file.write_text(content)
+    line = ["serve", "--set", f"roles_file={file}"]
+    run = invoked(*line)
+
+    _is_sentence(run, line)
+    assert run.returncode == 2
+    assert "roles_file" in run.stderr
+
+
+def test_every_setting_with_a_form_says_how_it_is_written() -> None:
+    patterned = {
+        name
+        for name, field in Settings.model_fields.items()
+        if any(getattr(bound, "pattern", None) for bound in field.metadata)
+    }
+
+    assert set(FORMS) == patterned
+
+
+def test_notices_to_kafka_are_refused_at_the_start_where_its_client_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.settings.find_spec", lambda _: None)
+    run = invoked("serve", "--set", "notice_to=kafka://broker:9092/notices")
+
+    assert run.returncode == 2
+    assert "install holdline[server,kafka]" in run.stderr
+
+
+@pytest.mark.parametrize("command", ["verify", "replay"])
+@pytest.mark.parametrize("store", ["nosuch.db", "nosuch/at.db", ".", "file/at.db"])
+def test_a_store_that_is_not_there_is_no_reason_to_try_again(
+    command: str, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    run = invoked(command, "--store", f"sqlite:///{store}")
+
+    assert run.returncode == NOT_HERE
+    assert Path(store).name in run.stderr
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize(
+    ("line", "answers"),
+    [
+        (("playbook", "activate", "freeze_raises", "--reason", "r"), "n\n"),
+        (("playbook", "activate", "freeze_raises", "--reason", "r"), ""),
+        (("playbook", "activate", "freeze_raises", "--yes"), ""),
+        (("playbook", "extend", "A1"), ""),
+        (("playbook", "end", "--all"), ""),
+        (("clock", "confirm"), ""),
+        (("oncall",), ""),
+    ],
+)
+def test_a_no_or_nobody_there_to_ask_is_not_a_broken_promise(
+    line: tuple[str, ...], answers: str, server: Server
+) -> None:
+    assert invoked(*line, server=server, answers=answers).returncode == STOPPED

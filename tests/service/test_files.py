@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 from holdline.client import Client, HoldlineError, Retry, Unavailable
 
@@ -287,3 +288,29 @@ def test_low_limits_are_told_at_the_start(tmp_path: Path) -> None:
     assert all(flag in low for flag in ("ulimit -n", "ulimit -f", "ulimit -t"))
     assert "256" in low
     assert ended.returncode == NOT_HERE
+
+
+def test_a_file_that_was_named_by_mistake_stays_as_it_was(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.yaml"
+    theirs.write_text("callers: {}\n" * 1_000)
+    theirs.chmod(0o644)
+    ended = _serve(theirs)
+
+    assert ended.returncode == NOT_HERE
+    assert theirs.stat().st_mode & 0o777 == 0o644
+    assert theirs.read_text() == "callers: {}\n" * 1_000
+    assert list(tmp_path.iterdir()) == [theirs]
+
+
+@pytest.mark.parametrize(("table", "version"), [("photos", 0), ("photos", 3), ("accounts", 0)])
+def test_another_programs_database_is_not_made_a_store(table: str, version: int, tmp_path: Path) -> None:
+    path = tmp_path / "theirs.db"
+    with apsw.Connection(str(path)) as theirs:
+        theirs.execute(f"CREATE TABLE {table} (x); PRAGMA user_version = {version}")
+    ended = _serve(path)
+    verified = invoked("verify", "--store", f"sqlite:///{path}")
+
+    assert ended.returncode == verified.returncode == NOT_HERE
+    assert "is another program's database" in ended.stdout + ended.stderr
+    with apsw.Connection(str(path)) as theirs:
+        assert theirs.execute("SELECT name FROM sqlite_master").fetchall() == [(table,)]

@@ -203,7 +203,10 @@ def parameters_of(values: Mapping[str, int | str] | None) -> dict[str, playbook_
 
 
 def metadata(caller: str, *, is_batch: bool) -> tuple[tuple[str, str], ...]:
-    """Make a call's metadata."""
+    """Make a call's metadata; raises ValueError for a name that metadata can't carry."""
+    if not (caller.isascii() and caller.isprintable()):
+        # gRPC would end every call with an internal error.
+        raise ValueError(f"the caller's name is {caller!r}; write 1 to 64 of [A-Za-z0-9._:@-]")
     pairs: tuple[tuple[str, str], ...] = ((CALLER_KEY, caller),) if caller else ()
     return (*pairs, (CRITICALITY_KEY, "batch")) if is_batch else pairs
 
