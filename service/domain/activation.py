@@ -35,6 +35,14 @@ class ActivationState(IntEnum):
     ENDED = 4
 
 
+class Approval(NamedTuple):
+    """One person's word for an activation: whose, when (microseconds since the epoch UTC), and what they said."""
+
+    by: str
+    given_us: int
+    note: str
+
+
 class Activation(NamedTuple):
     """One use of a playbook; times in microseconds since the epoch UTC by the store's clock, 0 for never."""
 

@@ -93,30 +93,29 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         request = policies.PublishPolicyRequest(request_id=request_id or requests.new_request_id(), document=document)
         return self._call(self._policies.PublishPolicy, request, request.request_id)
 
-    def promote_policy(self, version: str, *, reason: str = "", request_id: str = "") -> policies.PromotePolicyResponse:
-        """Make a draft decide. Raises HoldlineError."""
-        request = policies.PromotePolicyRequest(
-            request_id=request_id or requests.new_request_id(), version=version, reason=reason
-        )
+    def promote_policy(
+        self, version: str, *, reason: str, target_state: str = "active", request_id: str = ""
+    ) -> policies.PromotePolicyResponse:
+        """Make a draft decide, and say why. Raises HoldlineError."""
+        request = requests.promote(version, reason=reason, target_state=target_state, request_id=request_id)
         return self._call(self._policies.PromotePolicy, request, request.request_id)
 
-    def rollback_policy(
-        self,
-        product: str,
-        *,
-        version: str = "",
-        reason: str = "",
-        from_version: str = "",
-        validate_only: bool = False,
-        request_id: str = "",
+    def rollback_target(
+        self, product: str, *, from_version: str = "", to_version: str = ""
     ) -> policies.RollbackPolicyResponse:
-        """Make an earlier version decide again, or only say which; refused unless `from_version` decides.
-
-        Raises HoldlineError.
-        """
+        """Say what a roll-back would leave and put in force, by default the version before. Raises HoldlineError."""
         request = policies.RollbackPolicyRequest(
-            request_id=request_id or requests.new_request_id(), product=product, version=version, reason=reason,
-            from_version=from_version, validate_only=validate_only,
+            product=product, from_version=from_version, to_version=to_version, validate_only=True
+        )
+        return self._call(self._policies.RollbackPolicy, request, "")
+
+    def rollback_policy(
+        self, product: str, *, from_version: str, to_version: str, reason: str, request_id: str = ""
+    ) -> policies.RollbackPolicyResponse:
+        """Make an earlier version decide again; refused unless `from_version` decides. Raises HoldlineError."""
+        request = policies.RollbackPolicyRequest(
+            request_id=request_id or requests.new_request_id(), product=product, from_version=from_version,
+            to_version=to_version, reason=reason,
         )  # fmt: skip
         return self._call(self._policies.RollbackPolicy, request, request.request_id)
 

@@ -16,6 +16,7 @@ from holdline.v1 import (
     limit_service_pb2,
     money_pb2,
     playbook_service_pb2,
+    policy_service_pb2,
 )
 
 CALLER_KEY: Final = "x-holdline-caller"
@@ -168,6 +169,30 @@ def repay(account_id: str, amount: money_pb2.Money, *, request_id: str = "") -> 
     return draw_service_pb2.RecordRepaymentRequest(
         request_id=request_id or new_request_id(), account_id=account_id, amount=amount
     )
+
+
+def promote(
+    version: str,
+    *,
+    reason: str,
+    target_state: str = "active",
+    share_bp: int | None = None,
+    effective_at: datetime | None = None,
+    request_id: str = "",
+) -> policy_service_pb2.PromotePolicyRequest:
+    """Make a request that moves a policy version to a stage: "active" today.
+
+    Raises ValueError for a stage that the contract doesn't have, and for a time without its time zone.
+    """
+    made = policy_service_pb2.PromotePolicyRequest(
+        request_id=request_id or new_request_id(), version=version, reason=reason, share_bp=share_bp,
+        target_state=policy_service_pb2.PolicyState.Value(f"POLICY_STATE_{target_state.upper()}"),
+    )  # fmt: skip
+    if effective_at is not None:
+        if effective_at.tzinfo is None:
+            raise ValueError("effective_at needs its time zone")
+        made.effective_at.FromDatetime(effective_at)
+    return made
 
 
 def iso_date(business_date: "date | str") -> str:

@@ -176,18 +176,18 @@ ON CONFLICT (version) DO UPDATE SET state = excluded.state, activated_us = exclu
 
 -- name: policy_change
 -- Find the change that a key stands for. Unique index on key.
-SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us
+SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us, sequence
 FROM policy_changes WHERE key = ?;
 
 -- name: policy_switches
 -- Read a product's newest promotions and roll-backs, newest first. Walks back the log of changes, a person's at a time.
-SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us
+SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us, sequence
 FROM policy_changes WHERE product = ? AND action IN ('promote', 'rollback') ORDER BY sequence DESC LIMIT ?;
 
 -- name: insert_policy_change
--- Record a change.
+-- Record a change, and give its place in the store's own order.
 INSERT INTO policy_changes (key, fingerprint, action, version, product, previous_version, caller, reason, changed_us)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence;
 
 -- name: next_generation
 -- Tell every engine that the policies changed.
