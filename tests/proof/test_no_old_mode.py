@@ -110,7 +110,7 @@ def _switch(client: Client, acknowledged: Acknowledged, changes: int, between: C
             client.rollback_policy("revolving", from_version=left, to_version=policy, reason="hammer")
         elif in_force and (len(in_force) == len(PLAYBOOKS) or rng.random() < 0.5):
             name = rng.choice(sorted(in_force))
-            client.deactivate(in_force.pop(name).partition("@")[0], reason="hammer")
+            client.end_activation(in_force.pop(name).partition("@")[0], reason="hammer")
         else:
             name = rng.choice(sorted(set(PLAYBOOKS) - set(in_force)))
             made = client.activate(name, ttl_seconds=3_600, reason="hammer").activation

@@ -84,7 +84,7 @@ def _activate(request_id: str, name: str) -> playbook_service_pb2.ActivatePlaybo
     )
     if name == "rollback_policy":
         made.scope.product = "revolving"
-        made.parameters["to_version"].text = REFERENCE
+        made.parameters.add(name="to_version", value=playbook_service_pb2.ParameterValue(text=REFERENCE))
     else:
         made.scope.product = "instalment"
     return made
@@ -129,7 +129,8 @@ WRITES: Final[dict[str, Make]] = {
     "ExtendActivation": lambda n: B.ExtendActivationRequest(
         request_id=KEY, activation_id=n["active"], ttl_seconds=900, reason="longer"
     ),
-    "DeactivatePlaybook": lambda n: B.DeactivatePlaybookRequest(
+    "LearnBaseline": lambda _: B.LearnBaselineRequest(request_id=KEY, product="revolving", reason="tests"),
+    "EndActivation": lambda n: B.EndActivationRequest(
         request_id=KEY, activation_id=n["active"], reason="over"
     ),
 }  # fmt: skip

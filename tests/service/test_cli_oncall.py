@@ -84,7 +84,7 @@ def test_a_decision_under_a_playbook_names_it(guarded: Server, as_: As) -> None:
 
 def test_a_segment_and_a_share_are_given_as_words(guarded: Server, as_: As) -> None:
     made = _activated(
-        _as("olga", "playbook", "activate", "freeze_raises", "--segment", "bureau_score=300..500", "--percent", "12.5",
+        _as("olga", "playbook", "activate", "freeze_raises", "--range", "bureau_score=300..500", "--percent", "12.5",
             "--minutes", "5", "--reason", "r", "--yes", "--json", server=guarded)
     )  # fmt: skip
 
@@ -92,14 +92,14 @@ def test_a_segment_and_a_share_are_given_as_words(guarded: Server, as_: As) -> N
 
     assert kept.activation_id == made
     assert kept.scope.share_bp == 1_250
-    assert [(one.fact, one.lowest, one.highest) for one in kept.scope.segment] == [("bureau_score", 300, 500)]
+    assert [(one.fact, one.lowest, one.highest) for one in kept.scope.ranges] == [("bureau_score", 300, 500)]
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         ["playbook", "activate", "cap_growth", "--set", "x", "--reason", "r", "--yes"],
-        ["playbook", "activate", "cap_growth", "--segment", "dpd_now", "--reason", "r", "--yes"],
+        ["playbook", "activate", "cap_growth", "--range", "dpd_now", "--reason", "r", "--yes"],
         ["playbook", "activate", "cap_growth/vx", "--reason", "r", "--yes"],
         ["playbook", "end", "--reason", "r"],
         ["playbook", "new", "Bad Name"],
@@ -119,7 +119,7 @@ def test_what_the_server_refuses_names_the_fields(guarded: Server) -> None:
               server=guarded)  # fmt: skip
 
     assert run.returncode == 3
-    assert "parameters.per_decision_bp" in run.stderr
+    assert "parameters[0]: per_decision_bp: 9999 is out of range" in run.stderr
 
 
 def test_oncall_leads_from_a_symptom_to_a_playbook_in_force(guarded: Server, as_: As) -> None:
@@ -155,7 +155,9 @@ def test_what_the_guards_recommend_now_comes_first() -> None:
     from service.rpc import playbook_messages
 
     known = [playbook_messages.playbook(one) for one in PLAYBOOKS.all()]
-    alarm = pb.Signal(name="fact_psi:dpd_now", product="revolving", alarming=True, recommends="static_scorecard")
+    alarm = pb.Signal(
+        name="fact_psi", fact="dpd_now", product="revolving", alarming=True, recommends="static_scorecard"
+    )
 
     ranked = oncall.rank(known, [alarm], ("cut_rate",))
 

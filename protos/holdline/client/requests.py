@@ -200,14 +200,27 @@ def iso_date(business_date: "date | str") -> str:
     return business_date if isinstance(business_date, str) else business_date.isoformat()
 
 
-def parameters_of(values: Mapping[str, int | str] | None) -> dict[str, playbook_service_pb2.ParameterValue]:
+def parameters_of(values: Mapping[str, int | str] | None) -> list[playbook_service_pb2.Parameter]:
     """Make a playbook's parameters from values by name."""
-    return {
-        name: playbook_service_pb2.ParameterValue(whole=value)
-        if isinstance(value, int)
-        else playbook_service_pb2.ParameterValue(text=value)
+    return [
+        playbook_service_pb2.Parameter(
+            name=name,
+            value=playbook_service_pb2.ParameterValue(whole=value)
+            if isinstance(value, int)
+            else playbook_service_pb2.ParameterValue(text=value),
+        )
         for name, value in (values or {}).items()
-    }
+    ]
+
+
+def activation_state(state: str | int) -> playbook_service_pb2.ActivationState.ValueType:
+    """Give an activation's state from "pending_approval", "active", "lapsed" or "ended", or its number.
+
+    Raises ValueError for one that the contract doesn't have.
+    """
+    if isinstance(state, int):
+        return playbook_service_pb2.ActivationState.ValueType(state)
+    return playbook_service_pb2.ActivationState.Value(f"ACTIVATION_STATE_{state.upper()}")
 
 
 def metadata(caller: str, *, is_batch: bool) -> tuple[tuple[str, str], ...]:

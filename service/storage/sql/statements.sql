@@ -102,6 +102,7 @@ WHERE CASE WHEN keys.number < 0 THEN NOT (
         OR EXISTS (SELECT 1 FROM voices WHERE voices.key = keys.key)
         OR EXISTS (SELECT 1 FROM case_changes WHERE case_changes.key = keys.key)
         OR EXISTS (SELECT 1 FROM clock_changes WHERE clock_changes.key = keys.key)
+        OR EXISTS (SELECT 1 FROM baselines WHERE baselines.key = keys.key AND baselines.key <> '')
     )
     ELSE coalesce(decisions.caller || '/' || decisions.request_id, postings.caller || '/' || postings.request_id, '')
         <> keys.key
@@ -309,7 +310,12 @@ DELETE FROM growth WHERE minute < ?;
 
 -- name: insert_baseline
 -- Keep a baseline.
-INSERT INTO baselines (product, learned_us, decisions, learned_by, content) VALUES (?, ?, ?, ?, ?);
+INSERT INTO baselines (product, learned_us, decisions, learned_by, content, key, fingerprint, reason)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: baseline
+-- Find the baseline that a key stands for. Partial unique index on key.
+SELECT * FROM baselines WHERE key = ?1 AND key <> '';
 
 -- name: baselines
 -- Read the newest baseline of each product.
