@@ -40,6 +40,8 @@ from service.engine.ports import NUMBER_MAX, Store
 
 ENGINE_SEEN_US: Final = 60_000_000
 """An engine that was not seen for so long doesn't count as serving."""
+AT_ONCE: Final = 500
+"""Activations read at a time where only those in some states are wanted."""
 
 
 class ActivationOrder(NamedTuple):
@@ -122,7 +124,8 @@ class PlaybookDesk:
         now_us = self._store.control().now_us
         found: list[Activation] = []
         before = before or NUMBER_MAX
-        while len(found) < count and (page := self._store.playbooks.activations_newest(before, count)):
+        at_once = max(count, AT_ONCE) if states else count
+        while len(found) < count and (page := self._store.playbooks.activations_newest(before, at_once)):
             found += [one for one in page if not states or state_of(one, now_us) in states]
             before = page[-1].number
         return found[:count], now_us

@@ -14,6 +14,7 @@ from service.domain.mode import FactRange, Scope
 from service.domain.money import BASIS_POINTS
 from service.domain.playbook import Parameter, Playbook, Value
 from service.engine.playbook_desk import ModeView
+from service.rpc import validation
 from service.rpc.actors import actor, approvals
 from service.rpc.pages import timestamp
 
@@ -71,6 +72,9 @@ def parameters_of(given: Sequence[pb.Parameter]) -> tuple[dict[str, Value], list
             violations.append(Violation(f"parameters[{place}].name", f"{one.name} is given twice"))
         elif which is None:
             violations.append(Violation(f"parameters[{place}].value", f"{one.name} has no value; send whole or text"))
+        elif which == "text" and not validation.is_version(one.value.text):
+            wrong = f"{one.name}: send a policy version, 1 to 64 characters of [A-Za-z0-9._-]"
+            violations.append(Violation(f"parameters[{place}].value.text", wrong))
         else:
             values[one.name] = one.value.whole if which == "whole" else one.value.text
     return values, violations
@@ -90,7 +94,10 @@ def placed(violations: Iterable[Violation], given: Sequence[pb.Parameter]) -> li
 
 def scope_of(message: pb.Scope) -> tuple[Scope, list[Violation]]:
     """Give a scope, and what is wrong with its form; that it covers somebody is the desk's to judge."""
-    violations = []
+    violations = [
+        Violation(f"scope.{violation.field}", violation.description)
+        for violation in validation.product_violations(message.product, needed=False)
+    ]
     ranges = []
     if len(message.ranges) > RANGES_MAX:
         violations.append(Violation("scope.ranges", f"{len(message.ranges)} ranges; send at most {RANGES_MAX}"))

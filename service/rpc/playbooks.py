@@ -83,9 +83,9 @@ class PlaybookCalls:
             request.reason, request.incident, request.break_glass, request.force,
         )  # fmt: skip
         order = ActivationOrder(
-                "activate", key_of(call.caller, request.request_id), seal, call.caller, request.reason, 0,
-                request.name, version or 0, parameters, scope, request.ttl_seconds, request.incident,
-                request.break_glass, request.force, is_automatic=call.caller.startswith(GUARD_PREFIX),
+            "activate", key_of(call.caller, request.request_id), seal, call.caller, request.reason, 0, request.name,
+            version or 0, parameters, scope, request.ttl_seconds, request.incident, request.break_glass, request.force,
+            is_automatic=call.caller.startswith(GUARD_PREFIX),
         )  # fmt: skip
         try:
             changed = self._desk.change(order)

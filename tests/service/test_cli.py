@@ -123,6 +123,7 @@ def test_a_policy_is_validated_published_promoted_listed_shown_and_rolled_back(s
     promoted = json.loads(invoked("policy", "promote", name, "--reason", "test", "--json", server=server).stdout)
     listed = invoked("policy", "list", server=server)
     shown = invoked("policy", "show", name, server=server)
+    elsewhere = invoked("policy", "rollback", "revolving", "--from", "other", "--reason", "r", "--yes", server=server)
     back = json.loads(
         invoked("policy", "rollback", "revolving", "--reason", "r", "--yes", "--json", server=server).stdout
     )
@@ -133,6 +134,8 @@ def test_a_policy_is_validated_published_promoted_listed_shown_and_rolled_back(s
     assert json.loads(published.stdout)["policy"]["state"] == "POLICY_STATE_DRAFT"
     assert (promoted["change"]["from_version"], promoted["change"]["to_version"]) == ("reference-2026-2", name)
     assert name in listed.stdout
+    assert elsewhere.returncode == 3
+    assert "POLICY_STATE" in elsewhere.stderr
     assert shown.stdout.strip() == file.read_text(encoding="utf-8").strip()
     assert (back["policy"]["version"], back["change"]["from_version"]) == ("reference-2026-2", name)
 

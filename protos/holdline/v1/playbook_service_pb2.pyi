@@ -152,7 +152,7 @@ class ParameterValue(_message.Message):
     WHOLE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     whole: _builtins.int
-    """A whole number."""
+    """A whole number, in the parameter's unit and range."""
     text: _builtins.str
     """A policy version, 1 to 64 characters of [A-Za-z0-9._-]."""
     def __init__(
@@ -180,7 +180,7 @@ class Parameter(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name, as the playbook's `parameters` have it."""
+    """Its name, for example "per_decision_bp", as the playbook's `parameters` have it."""
     @_builtins.property
     def value(self) -> Global___ParameterValue:
         """Its value."""
@@ -398,7 +398,7 @@ class FactRange(_message.Message):
     lowest: _builtins.int
     """Least value, in the fact's unit (an amount: in minor units of the account's currency); absent: the fact's least."""
     highest: _builtins.int
-    """Greatest value, in the same unit; absent: the fact's greatest."""
+    """Greatest value, in the fact's unit (an amount: in minor units); absent: the fact's greatest."""
     def __init__(
         self,
         *,
@@ -431,7 +431,7 @@ class Scope(_message.Message):
     RANGES_FIELD_NUMBER: _builtins.int
     SHARE_BP_FIELD_NUMBER: _builtins.int
     product: _builtins.str
-    """Only this product; empty: all."""
+    """Only this product, 1 to 32 characters of [a-z0-9_-]; empty: all."""
     share_bp: _builtins.int
     """Only this share of the accounts in basis points, 1 to 10,000, by a stable hash of the account id; a greater share
     covers whatever a smaller one does. Absent: all; an answer always bears it.
@@ -741,9 +741,9 @@ class DescribePlaybookRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name."""
+    """Its name, 1 to 48 characters of [a-z0-9_]."""
     version: _builtins.int
-    """Its version, from 1; absent: the newest that may be activated."""
+    """Its version, 1 to 10,000; absent: the newest that may be activated."""
     def __init__(
         self,
         *,
@@ -828,9 +828,9 @@ class PreviewPlaybookRequest(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The playbook's name."""
+    """The playbook's name, 1 to 48 characters of [a-z0-9_]."""
     version: _builtins.int
-    """Its version, from 1; absent: the newest that may be activated."""
+    """Its version, 1 to 10,000; absent: the newest that may be activated."""
     decisions: _builtins.int
     """How many of the newest decisions to replay, 1 to 100,000; absent: 10,000."""
     @_builtins.property
@@ -1084,11 +1084,11 @@ class ActivatePlaybookRequest(_message.Message):
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters. Required: a retry must not activate twice."""
     name: _builtins.str
-    """The playbook's name."""
+    """The playbook's name, 1 to 48 characters of [a-z0-9_]."""
     version: _builtins.int
-    """Its version, from 1; absent: the newest that may be activated."""
+    """Its version, 1 to 10,000; absent: the newest that may be activated."""
     ttl_seconds: _builtins.int
-    """How long, in seconds, 1 to the playbook's `ttl_seconds_max`."""
+    """How long, in seconds, for example 1800: from 1 to the playbook's `ttl_seconds_max`."""
     reason: _builtins.str
     """Why, 1 to 500 characters."""
     incident: _builtins.str
@@ -1238,7 +1238,9 @@ class ExtendActivationRequest(_message.Message):
     activation_id: _builtins.str
     """The activation, for example "A17"."""
     ttl_seconds: _builtins.int
-    """How long from now on, in seconds; longer than it lasts anyway, at most the playbook's `ttl_seconds_max`."""
+    """How long from now on, in seconds, for example 1800; longer than it lasts anyway, at most the playbook's
+    `ttl_seconds_max`.
+    """
     reason: _builtins.str
     """Why, 1 to 500 characters."""
     def __init__(
@@ -1532,7 +1534,9 @@ class ConfirmClockRequest(_message.Message):
     step.
     """
     ahead_micros: _builtins.int
-    """`ahead_micros` as `GetMode` gave it, in microseconds, not 0; refused where it is off by more than 10 seconds by now."""
+    """`ahead_micros` as `GetMode` gave it, in microseconds, for example -3600000000, not 0; refused where it is off by more
+    than 10 seconds by now.
+    """
     reason: _builtins.str
     """Why, 1 to 500 characters."""
     def __init__(

@@ -347,7 +347,7 @@ class GetPolicyRequest(_message.Message):
 
     VERSION_FIELD_NUMBER: _builtins.int
     version: _builtins.str
-    """The version's name."""
+    """The version's name, 1 to 64 characters of [A-Za-z0-9._-]."""
     def __init__(
         self,
         *,
@@ -399,7 +399,7 @@ class ListPoliciesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     product: _builtins.str
-    """Only this product's versions; empty: all."""
+    """Only this product's versions, 1 to 32 characters of [a-z0-9_-]; empty: all."""
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
@@ -466,7 +466,7 @@ class PromotePolicyRequest(_message.Message):
     target_state: Global___PolicyState.ValueType
     """The stage to reach: POLICY_STATE_ACTIVE. POLICY_STATE_SHADOW and POLICY_STATE_CANARY are refused until they exist."""
     share_bp: _builtins.int
-    """The share of the accounts that a canary decides for, in basis points, 1 to 10,000; refused with any other stage."""
+    """The share of the accounts that a canary decides for, in basis points, for example 100; refused with any other stage."""
     reason: _builtins.str
     """Why, for the record: 1 to 500 characters."""
     @_builtins.property
@@ -544,12 +544,12 @@ class RollbackPolicyRequest(_message.Message):
     product: _builtins.str
     """The product whose policy is rolled back, 1 to 32 characters of [a-z0-9_-]."""
     from_version: _builtins.str
-    """The version to leave: refused with POLICY_STATE unless it decides now. May be empty with `validate_only`: whichever
-    decides.
+    """The version to leave, 1 to 64 characters of [A-Za-z0-9._-]: refused with POLICY_STATE unless it decides now. May be
+    empty with `validate_only`: whichever decides.
     """
     to_version: _builtins.str
-    """The version to return to, another one than `from_version`. May be empty with `validate_only`: the one that decided
-    before the present one; versions that a roll-back has left are passed over.
+    """The version to return to, 1 to 64 characters of [A-Za-z0-9._-], another one than `from_version`. May be empty with
+    `validate_only`: the one that decided before the present one; versions that a roll-back has left are passed over.
     """
     reason: _builtins.str
     """Why, for the record: 1 to 500 characters; may be empty with `validate_only`."""
