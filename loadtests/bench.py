@@ -226,7 +226,7 @@ def switch_seconds(server: Server, switches: int) -> list[float]:
         for _ in range(switches // 2):
             made = client.activate("shed_low_priority", ttl_seconds=60, reason="bench")
             seconds.append(_heard_after(heard, made.mode_id))
-            ended = client.deactivate(made.activation.activation_id, reason="bench")
+            ended = client.end_activation(made.activation.activation_id, reason="bench")
             seconds.append(_heard_after(heard, ended.mode_id))
     return seconds
 

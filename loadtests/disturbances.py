@@ -134,7 +134,7 @@ class Disturbances:
             )
             took = time.monotonic() - began
             self._over.wait(one.seconds)
-            client.deactivate(made.activation.activation_id, reason="the load test is over")
+            client.end_activation(made.activation.activation_id, reason="the load test is over")
         return f"{one.playbook} was in force, acknowledged after {took * 1e3:.0f} ms"
 
     def _promote(self, _: Disturbance) -> str:

@@ -1,4 +1,4 @@
-"""Calls in bytes without a network: an engine over a store, and what its answers say."""
+"""Calls in bytes without a network: an engine and a sentry over a store, and what its answers say."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,16 +7,19 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from service import bootstrap, telemetry
-from service.engine.ports import Answer, Call, Store
+from service.drill.stage import DirectLine
+from service.engine.ports import Answer, Call
 from service.engine.process import Engine
-from service.rpc.methods import INDEX_OF
+from service.rpc.methods import INDEX_OF, METHODS, Shape
+from service.rpc.sentry import SentryCodec
+from service.sentry.notices import NoticeStore
 from tests.builders import read_policy, settings
 
 LATER: Final = 1 << 62
 Send = Callable[[str, Message, str], Answer]
 
 
-def sender(store: Store) -> Send:
+def sender(store: NoticeStore) -> Send:
     """Give what sends a request to a method, by its name, as a caller."""
     # Documents are compiled once a test run.
     parts = bootstrap.make_parts(store, settings(), read_policy)
@@ -24,10 +27,16 @@ def sender(store: Store) -> Send:
         store, parts.control, parts.calendar, parts.codec, telemetry.engine_meters(None), 1_000, parts.brake,
         parts.tally, parts.dead_man, parts.clock,
     )  # fmt: skip
+    line, meters = DirectLine(parts.codec), telemetry.sentry_meters(None)
+    sentry, _ = bootstrap.make_sentry(store, line, settings(), bootstrap.now_us, meters)
+    beside = SentryCodec(store, bootstrap.make_control(), sentry)
     index = {path.rpartition("/")[2]: number for path, number in INDEX_OF.items()}
 
     def send(name: str, request: Message, caller: str) -> Answer:
-        return dict(engine.answers([Call(index[name], caller, LATER, "", request.SerializeToString())], 0))[0]
+        call = Call(index[name], caller, LATER, "", request.SerializeToString())
+        if METHODS[call.method].shape is Shape.SENTRY:
+            return beside.query(call)
+        return dict(engine.answers([call], 0))[0]
 
     return send
 

@@ -71,9 +71,12 @@ def _show_change(seen: pb.WatchModeResponse, *, as_json: bool) -> None:
     if as_json:
         output.print_json(seen)
         return
+    from holdline.v1 import playbook_service_pb2 as pb
+
     output.echo(f"{seen.mode.as_of.ToJsonString()} mode {seen.mode.mode_id}", bold=True)
     for change in seen.changes:
-        output.echo(f"  {change.caller} {change.action} {change.activation_id}: {change.reason}")
+        action = pb.ActivationAction.Name(change.action).removeprefix("ACTIVATION_ACTION_").lower()
+        output.echo(f"  {change.actor.caller} {action} {change.activation_id}: {change.reason}")
     for one in seen.mode.activations:
         output.echo(
             f"  in force: {one.activation_id} {one.playbook}/v{one.version} until {one.active_until.ToJsonString()}"
@@ -84,10 +87,10 @@ def show_signals(signals: Iterable[pb.Signal]) -> None:
     """Print what the guards see, the loudest first."""
     rows = [
         (
-            one.name,
+            signal_text(one),
             one.product or "service",
-            f"{one.value / 1_000:g} ms" if one.name == "latency" else f"{one.value / 10_000:.2f} %",
-            f"{one.baseline / 1_000:g} ms" if one.name == "latency" else f"{one.baseline / 10_000:.2f} %",
+            _measured(one, one.value),
+            _measured(one, one.baseline),
             f"{one.percent} %" + (" ALARM" if one.alarming else ""),
             one.recommends or "–",
         )
@@ -97,6 +100,17 @@ def show_signals(signals: Iterable[pb.Signal]) -> None:
         output.table("Signals", ("signal", "of", "now", "normal", "to alarm", "recommends"), rows)
     else:
         output.echo("The guards have no baseline yet; they learn it from the first decisions.")
+
+
+def signal_text(one: pb.Signal) -> str:
+    """Write a signal's name, with the fact that it watches."""
+    return f"{one.name} of {one.fact}" if one.fact else one.name
+
+
+def _measured(one: pb.Signal, value: int) -> str:
+    from holdline.v1 import playbook_service_pb2 as pb
+
+    return f"{value / 1_000:g} ms" if one.unit == pb.SIGNAL_UNIT_MICROSECONDS else f"{value / 10_000:.2f} %"
 
 
 def oncall(server: Server = SERVER, caller: Caller = CALLER) -> None:
@@ -142,11 +156,10 @@ def _chosen(question: str, count: int, default: int | None = None) -> int:
 
 def rank(known: list[pb.Playbook], signals: list[pb.Signal], wanted: tuple[str, ...]) -> list[tuple[pb.Playbook, str]]:
     """Rank playbooks: by what the guards recommend now, then by how directly they speak to the symptom, then name."""
-    newest: dict[str, pb.Playbook] = {}
-    for one in known:
-        if one.released and not one.retired:
-            newest[one.name] = one
-    alarming = {one.recommends: one.name for one in signals if one.alarming}
+    from holdline.v1 import playbook_service_pb2 as pb
+
+    newest = {one.name: one for one in known if one.state == pb.PLAYBOOK_STATE_RELEASED}
+    alarming = {one.recommends: signal_text(one) for one in signals if one.alarming}
 
     def fit(one: pb.Playbook) -> tuple[bool, int, str]:
         places = [list(one.signals).index(signal) for signal in wanted if signal in one.signals]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -19,14 +20,16 @@ app = typer.Typer(no_args_is_help=True, help="Fallback modes for on-call: previe
 Name = Annotated[str, typer.Argument(help="The playbook, for example freeze_reductions; or a version, cap_growth/v1.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="A parameter, NAME=VALUE; may be repeated.")]
 Product = Annotated[str, typer.Option(help="Only this product; empty: all.")]
-Segment = Annotated[
-    list[str] | None, typer.Option(help="Only accounts whose fact lies in a range, FACT=LOWEST..HIGHEST.")
+Ranges = Annotated[
+    list[str] | None,
+    typer.Option("--range", help="Only accounts whose fact lies in a range, FACT=LOWEST..HIGHEST; may be repeated."),
 ]
 Percent = Annotated[float, typer.Option(min=0.01, max=100, help="Only this share of the accounts, always the same.")]
 Minutes = Annotated[int, typer.Option(min=1, help="How long it lasts; it lapses by itself.")]
 Reason = Annotated[str, typer.Option(prompt="Why (for the record)", help="Why, for the record.")]
 Activation = Annotated[str, typer.Argument(help="The activation, for example A17.")]
-Decisions = Annotated[int, typer.Option(min=0, help="How many of the newest decisions to replay; 0: 10,000.")]
+Decisions = Annotated[int, typer.Option(min=1, help="How many of the newest decisions to replay.")]
+DECISIONS: Final = 10_000
 MINUTES: Final = 60
 
 
@@ -39,16 +42,22 @@ def list_playbooks(server: Server = SERVER, caller: Caller = CALLER, as_json: Js
         output.print_json(found)
         return
     rows = [
-        (f"{one.name}/v{one.version}", one.summary, str(one.approvals or "–"), _span(one.ttl_seconds_max), _state(one))
+        (
+            f"{one.name}/v{one.version}", one.summary, str(one.approvals_needed or "–"), _span(one.ttl_seconds_max),
+            _state(one),
+        )
         for one in found
-    ]
+    ]  # fmt: skip
     output.table("Playbooks", ("playbook", "what it does", "approvals", "longest", ""), rows)
 
 
 def _state(one: pb.Playbook) -> str:
-    if not one.released:
-        return "draft"
-    return f"retired: {one.retired}" if one.retired else ""
+    from holdline.v1 import playbook_service_pb2 as pb
+
+    if one.state == pb.PLAYBOOK_STATE_RELEASED:
+        return ""
+    name = pb.PlaybookState.Name(one.state).removeprefix("PLAYBOOK_STATE_").lower()
+    return f"{name}: {one.retired_reason}" if one.retired_reason else name
 
 
 @app.command()
@@ -69,10 +78,10 @@ def describe(name: Name, server: Server = SERVER, caller: Caller = CALLER, as_js
     output.echo("Parameters", bold=True)
     for parameter in one.parameters:
         default = value_text(parameter.default_value) if parameter.HasField("default_value") else "needed"
-        span = "" if parameter.unit == "policy version" else f", {parameter.lowest} to {parameter.highest}"
+        span = f", {parameter.lowest} to {parameter.highest}" if parameter.HasField("highest") else ""
         output.echo(f"{parameter.name}: {parameter.about} ({parameter.unit}{span}; {default})")
     output.echo("")
-    output.echo(f"Approvals {one.approvals}, at most {_span(one.ttl_seconds_max)}, safer because {one.safer}.")
+    output.echo(f"Approvals {one.approvals_needed}, at most {_span(one.ttl_seconds_max)}, safer because {one.safer}.")
 
 
 @app.command()
@@ -80,16 +89,16 @@ def preview(
     name: Name,
     parameter: Set = None,
     product: Product = "",
-    segment: Segment = None,
+    ranges: Ranges = None,
     percent: Percent = 100.0,
-    decisions: Decisions = 0,
+    decisions: Decisions = DECISIONS,
     server: Server = SERVER,
     caller: Caller = CALLER,
     as_json: Json = False,
 ) -> None:
     """Show what a playbook would have changed of the newest decisions; writes nothing."""
     with output.connected(server, caller) as client:
-        found = previewed(client, name, parameter, scope_of(product, segment, percent), decisions)
+        found = previewed(client, name, parameter, scope_of(product, ranges, percent), decisions)
     if as_json:
         output.print_json(found)
     else:
@@ -102,7 +111,7 @@ def activate(
     reason: Reason,
     parameter: Set = None,
     product: Product = "",
-    segment: Segment = None,
+    ranges: Ranges = None,
     percent: Percent = 100.0,
     minutes: Minutes = MINUTES,
     incident: Annotated[str, typer.Option(help="The incident it belongs to.")] = "",
@@ -116,10 +125,10 @@ def activate(
     as_json: Json = False,
 ) -> None:
     """Put a playbook in force, after showing its preview and asking."""
-    scope = scope_of(product, segment, percent)
+    scope = scope_of(product, ranges, percent)
     with output.connected(server, caller) as client:
         if not yes:
-            show_preview(previewed(client, name, parameter, scope, 0))
+            show_preview(previewed(client, name, parameter, scope, DECISIONS))
             output.confirm(f"Put {name} in force for {minutes} minutes?")
         playbook, version = _named(name)
         response = client.activate(
@@ -132,14 +141,14 @@ def activate(
 @app.command()
 def approve(
     activation: Activation,
-    reason: Annotated[str, typer.Option(help="A note for the record.")] = "",
+    note: Annotated[str, typer.Option(help="A note for the record.")] = "",
     server: Server = SERVER,
     caller: Caller = CALLER,
     as_json: Json = False,
 ) -> None:
     """Approve somebody else's activation."""
     with output.connected(server, caller) as client:
-        response = client.approve(activation, reason=reason)
+        response = client.approve(activation, note=note)
     show_changed(response, as_json=as_json)
 
 
@@ -173,11 +182,34 @@ def end(
     with output.connected(server, caller) as client:
         mode = client.mode().mode if everything else None
         names = [one.activation_id for one in (*mode.activations, *mode.pending)] if mode else [activation]
-        responses = [client.deactivate(one, reason=reason) for one in names]
+        responses = [client.end_activation(one, reason=reason) for one in names]
     for response in responses:
         show_changed(response, as_json=as_json)
     if not responses:
         output.echo("nothing was in force")
+
+
+@app.command("activations")
+def list_activations(
+    state: Annotated[
+        list[str] | None,
+        typer.Option(help="Only those: pending_approval, active, lapsed or ended; may be repeated."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """List activations, newest first."""
+    with output.connected(server, caller) as client:
+        try:
+            found = list(islice(client.activations(*(state or []), page_size=min(count, 1_000)), count))
+        except ValueError as error:
+            raise output.wrong("--state is pending_approval, active, lapsed or ended") from error
+    if as_json:
+        output.print_json(found)
+    else:
+        show_activations("Activations", found)
 
 
 @app.command()
@@ -208,11 +240,12 @@ is_whole = re.compile(r"-?[0-9]{1,18}").fullmatch
 """Claim that a text is a whole number that a message can hold."""
 
 
-def _named(name: str) -> tuple[str, int]:
+def _named(name: str) -> tuple[str, int | None]:
+    """Read NAME or NAME/vN; no version is the newest."""
     playbook, _, version = name.partition("/v")
     if version and not re.fullmatch(r"[0-9]{1,9}", version):
         raise output.wrong(f"{name} is no NAME or NAME/vN")
-    return playbook, int(version or 0)
+    return playbook, int(version) if version else None
 
 
 def parameters_of(pairs: list[str] | None) -> dict[str, int | str]:
@@ -226,18 +259,18 @@ def parameters_of(pairs: list[str] | None) -> dict[str, int | str]:
     return found
 
 
-def scope_of(product: str, segment: list[str] | None, percent: float) -> pb.Scope:
+def scope_of(product: str, given: list[str] | None, percent: float) -> pb.Scope:
     """Make a scope."""
     from holdline.v1 import playbook_service_pb2 as pb
 
     ranges = []
-    for one in segment or []:
+    for one in given or []:
         fact, _, span = one.partition("=")
         lowest, separator, highest = span.partition("..")
         if not separator or not is_whole(lowest) or not is_whole(highest):
             raise output.wrong(f"{one} is not FACT=LOWEST..HIGHEST")
         ranges.append(pb.FactRange(fact=fact, lowest=int(lowest), highest=int(highest)))
-    return pb.Scope(product=product, segment=ranges, share_bp=round(percent * 100))
+    return pb.Scope(product=product, ranges=ranges, share_bp=round(percent * 100))
 
 
 def previewed(
@@ -262,8 +295,7 @@ def show_preview(found: pb.PreviewPlaybookResponse) -> None:
     if found.note:
         output.echo(found.note)
     rows = [
-        (output.kind(one), output.outcome_name(one.was), output.outcome_name(one.would_be), str(one.count))
-        for one in found.transitions
+        (output.kind(one), output.outcome_name(one.was), would_be(one), str(one.count)) for one in found.transitions
     ]
     if rows:
         output.table("What would change", ("kind", "was", "would be", "count"), rows)
@@ -278,7 +310,7 @@ def show_preview(found: pb.PreviewPlaybookResponse) -> None:
     samples = [
         (
             one.decision_id, output.kind(one), f"{output.amount(one.limit_was)} → {output.amount(one.limit_would_be)}",
-            ", ".join(one.reasons_was), ", ".join(one.reasons_would_be),
+            ", ".join(one.reasons_was), one.refusal or ", ".join(one.reasons_would_be),
         )
         for one in found.samples
     ]  # fmt: skip
@@ -286,11 +318,16 @@ def show_preview(found: pb.PreviewPlaybookResponse) -> None:
         output.table("Samples", ("decision", "kind", "limit", "because", "would be because"), samples)
 
 
+def would_be(one: pb.PreviewTransition) -> str:
+    """Write the outcome that would have been."""
+    return output.outcome_name(one.would_be) if one.HasField("would_be") else "refused"
+
+
 def show_changed(
     response: pb.ActivatePlaybookResponse
     | pb.ApproveActivationResponse
     | pb.ExtendActivationResponse
-    | pb.DeactivatePlaybookResponse,
+    | pb.EndActivationResponse,
     *,
     as_json: bool,
 ) -> None:
@@ -311,11 +348,11 @@ def show_activations(title: str, found: list[pb.Activation]) -> None:
             one.activation_id,
             f"{one.playbook}/v{one.version}",
             pb.ActivationState.Name(one.state).removeprefix("ACTIVATION_STATE_").lower().replace("_", " "),
-            ", ".join(f"{name}={value_text(value)}" for name, value in sorted(one.parameters.items())) or "–",
+            ", ".join(f"{parameter.name}={value_text(parameter.value)}" for parameter in one.parameters) or "–",
             scope_text(one.scope),
             one.active_until.ToJsonString(),
-            f"{one.requested_by}: {one.reason}" + (" BREAK GLASS" if one.break_glass else ""),
-            f"{len(one.approved_by)} of {one.approvals_needed}" if one.approvals_needed else "–",
+            f"{one.requested_by.caller}: {one.reason}" + (" BREAK GLASS" if one.break_glass else ""),
+            f"{len(one.approvals)} of {one.approvals_needed}" if one.approvals_needed else "–",
         )
         for one in found
     ]
@@ -331,7 +368,7 @@ def value_text(value: pb.ParameterValue) -> str:
 def scope_text(scope: pb.Scope) -> str:
     """Write a scope for people."""
     parts = [scope.product] if scope.product else []
-    parts += [f"{one.fact} {one.lowest} to {one.highest}" for one in scope.segment]
+    parts += [f"{one.fact} {one.lowest} to {one.highest}" for one in scope.ranges]
     if scope.share_bp not in (0, 10_000):
         parts.append(f"{scope.share_bp / 100:g} %")
     return ", ".join(parts) or "everybody"

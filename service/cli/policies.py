@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Validate, publish, promote and rol
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The policy document, YAML or JSON.")]
 Version = Annotated[str, typer.Argument(help="The policy version.")]
-Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+Reason = Annotated[str, typer.Option(prompt="Why (for the record)", help="Why, for the record.")]
 
 
 @app.command()
@@ -55,7 +55,7 @@ def publish(file: File, server: Server = SERVER, caller: Caller = CALLER, as_jso
 
 @app.command()
 def promote(
-    version: Version, reason: Reason = "", server: Server = SERVER, caller: Caller = CALLER, as_json: Json = False
+    version: Version, reason: Reason, server: Server = SERVER, caller: Caller = CALLER, as_json: Json = False
 ) -> None:
     """Make a draft decide, from the next decision on."""
     with output.connected(server, caller) as client:
@@ -66,8 +66,9 @@ def promote(
 @app.command()
 def rollback(
     product: Annotated[str, typer.Argument(help="The product whose policy is rolled back.")],
-    version: Annotated[str, typer.Option("--to", help="The version to return to; the one before by default.")] = "",
-    reason: Reason = "",
+    reason: Reason,
+    to_version: Annotated[str, typer.Option("--to", help="The version to return to; the one before by default.")] = "",
+    from_version: Annotated[str, typer.Option("--from", help="The version to leave; refused unless it decides.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask; for scripts.")] = False,
     server: Server = SERVER,
     caller: Caller = CALLER,
@@ -78,13 +79,14 @@ def rollback(
     Without --to it is the one before, never one that a roll-back has left: again goes further back.
     """
     with output.connected(server, caller) as client:
-        planned = client.rollback_policy(product, version=version, validate_only=True)
-        target, left = planned.policy.version, planned.previous_version
+        planned = client.rollback_target(product, from_version=from_version, to_version=to_version).change
         if not yes:
-            output.confirm(f"Put {target} in force for {product}, in place of {left}?")
-        response = client.rollback_policy(product, version=target, from_version=left, reason=reason)
+            output.confirm(f"Put {planned.to_version} in force for {product}, in place of {planned.from_version}?")
+        response = client.rollback_policy(
+            product, from_version=planned.from_version, to_version=planned.to_version, reason=reason
+        )
     if not as_json:
-        output.echo(f"{product}: from {response.previous_version} back to {response.policy.version}")
+        output.echo(f"{product}: from {response.change.from_version} back to {response.change.to_version}")
     _show(response, response.policy, as_json=as_json)
 
 
@@ -139,7 +141,7 @@ def _table(found: list[policy_service_pb2.PolicyVersion]) -> None:
             policy.currency_code,
             policy_service_pb2.PolicyState.Name(policy.state).removeprefix("POLICY_STATE_").lower(),
             policy.content_hash[:12],
-            policy.published_by,
+            policy.published_by.caller,
             policy.activated_at.ToJsonString() if policy.HasField("activated_at") else "–",
         )
         for policy in found

@@ -35,6 +35,14 @@ class ActivationState(IntEnum):
     ENDED = 4
 
 
+class Approval(NamedTuple):
+    """One person's word for an activation: whose, when (microseconds since the epoch UTC), and what they said."""
+
+    by: str
+    given_us: int
+    note: str
+
+
 class Activation(NamedTuple):
     """One use of a playbook; times in microseconds since the epoch UTC by the store's clock, 0 for never."""
 
@@ -51,7 +59,7 @@ class Activation(NamedTuple):
     requested_us: int
     ttl_seconds: int
     approvals_needed: int
-    approved_by: tuple[str, ...]
+    approvals: tuple[Approval, ...]
     is_break_glass: bool
     """Activated without the approvals that it needed."""
     is_forced: bool
@@ -175,8 +183,8 @@ def refuse_approved(activation: Activation, now_us: int) -> None:
         raise ApprovalRefused("it is in force already; there is nothing to approve", activation_id=activation.title)
 
 
-def approved(activation: Activation, caller: str, now_us: int) -> Activation:
-    """Give an activation with one more approval; the last one that is needed puts it in force.
+def approved(activation: Activation, caller: str, note: str, now_us: int) -> Activation:
+    """Give an activation with one more approval and its note; the last one that is needed puts it in force.
 
     Raises ActivationOver or ApprovalRefused.
     """
@@ -184,13 +192,13 @@ def approved(activation: Activation, caller: str, now_us: int) -> Activation:
     refuse_approved(activation, now_us)
     if caller == activation.requested_by:
         raise ApprovalRefused("nobody approves their own activation; ask somebody else", activation_id=activation.title)
-    if caller in activation.approved_by:
+    if any(caller == approval.by for approval in activation.approvals):
         raise ApprovalRefused("you have approved it already; another person must", activation_id=activation.title)
-    approvers = (*activation.approved_by, caller)
-    if len(approvers) < activation.approvals_needed:
-        return activation._replace(approved_by=approvers)
+    approvals = (*activation.approvals, Approval(caller, now_us, note))
+    if len(approvals) < activation.approvals_needed:
+        return activation._replace(approvals=approvals)
     return activation._replace(
-        approved_by=approvers, from_us=now_us, until_us=now_us + activation.ttl_seconds * SECOND_US
+        approvals=approvals, from_us=now_us, until_us=now_us + activation.ttl_seconds * SECOND_US
     )
 
 

@@ -29,10 +29,10 @@ class FactRange(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """Which accounts an activation covers: a product (empty: all), a segment, a stable share in basis points."""
+    """Which accounts an activation covers: a product (empty: all), ranges of facts, a stable share in basis points."""
 
     product: str
-    segment: tuple[FactRange, ...]
+    ranges: tuple[FactRange, ...]
     share_bp: int
 
 
@@ -44,7 +44,7 @@ def covers(scope: Scope, product: str, account_id: str, profile: Profile) -> boo
     """Claim that a scope covers an account. A greater share covers whatever a smaller one does."""
     if scope.product and scope.product != product:
         return False
-    for fact, lowest, highest in scope.segment:
+    for fact, lowest, highest in scope.ranges:
         value = profile.values[fact]
         if value is None or not lowest <= value <= highest:
             return False
@@ -57,14 +57,14 @@ def _place(account_id: str) -> int:
 
 
 def overlap(one: Scope, other: Scope) -> bool:
-    """Claim that two scopes may cover the same account; shares are nested, so only products and segments part them."""
+    """Claim that two scopes may cover the same account; shares are nested, so only products and ranges part them."""
     if one.product and other.product and one.product != other.product:
         return False
-    ranges = {fact_range.fact: fact_range for fact_range in one.segment}
+    ranges = {fact_range.fact: fact_range for fact_range in one.ranges}
     return not any(
         theirs.fact in ranges
         and (theirs.highest < ranges[theirs.fact].lowest or ranges[theirs.fact].highest < theirs.lowest)
-        for theirs in other.segment
+        for theirs in other.ranges
     )
 
 

@@ -49,6 +49,8 @@ class PolicyChange(NamedTuple):
     caller: str
     reason: str
     changed_us: int
+    sequence: int = 0
+    """Its place in the store's own order, 0 before it is written."""
 
 
 def refuse_currency(policy: Policy) -> None:

@@ -71,6 +71,10 @@ class Baseline(NamedTuple):
     learned_by: str
     content: str
     """JSON: counts by signal."""
+    key: str = ""
+    """With the fingerprint, of the request of whoever asked for it; empty for one that guards learned by themselves."""
+    fingerprint: bytes = b""
+    reason: str = ""
 
 
 class Look(NamedTuple):

@@ -64,6 +64,8 @@ class PolicyOrder(NamedTuple):
     reason: str = ""
     from_version: str = ""
     """With a roll-back: the version that it is to leave; empty: whichever decides."""
+    effective_us: int = 0
+    """With a promotion: from when on it is to hold, microseconds since the epoch UTC; 0: at once."""
     is_tried: bool = False
     """With a roll-back: say what it would do, and write nothing."""
     checked: CheckedPolicy | None = None
@@ -71,10 +73,10 @@ class PolicyOrder(NamedTuple):
 
 
 class PolicyChanged(NamedTuple):
-    """The version after a change, the one that decided before, and whether the change was made before."""
+    """The version as it is after a change, the change as it was made, and whether that was before."""
 
     record: PolicyRecord
-    previous_version: str
+    change: PolicyChange
     replayed: bool
 
 
@@ -245,23 +247,20 @@ class Desk:
         """
         if order.is_tried:
             records, previous_version = self._switch(order, self._store.control().now_us)
-            return PolicyChanged(records[0], previous_version, replayed=False)
+            planned = self._recorded(order, records[0], previous_version, 0)
+            return PolicyChanged(self.policy_record(records[0].version), planned, replayed=False)
         with transaction(self._store, self._control) as row:
             found = self._store.policy_change(order.key)
             recorded = once.recorded(self._store, order.key, order.fingerprint, found)
             if recorded is not None:
-                return PolicyChanged(self.policy_record(recorded.version), recorded.previous_version, replayed=True)
+                return PolicyChanged(self.policy_record(recorded.version), recorded, replayed=True)
             now_us = row.now_us
             self._store.enter_key(order.key, now_us)
             if order.action != "publish":
                 records, previous_version = self._switch(order, now_us)
-                self._store.write_policies(records, self._recorded(order, records[0], previous_version, now_us))
-                return PolicyChanged(records[0], previous_version, replayed=False)
-            changed = self._publish(order, now_us)
-            if changed.replayed:
-                # The key stands for it from now on, though the content was published before.
-                self._store.write_policies((), self._recorded(order, changed.record, "", now_us))
-            return changed
+                change = self._recorded(order, records[0], previous_version, now_us)
+                return PolicyChanged(records[0], self._store.write_policies(records, change), replayed=False)
+            return self._publish(order, now_us)
 
     def _publish(self, order: PolicyOrder, now_us: int) -> PolicyChanged:
         checked = order.checked or self.check_to_publish(order.document)
@@ -269,10 +268,12 @@ class Desk:
         if existing is not None:
             if existing.content_hash != checked.content_hash:
                 raise PolicyVersionExists(version=existing.version, content_hash=existing.content_hash)
-            return PolicyChanged(existing, "", replayed=True)
+            # The key stands for it from now on, though the content was published before.
+            change = self._store.write_policies((), self._recorded(order, existing, "", now_us))
+            return PolicyChanged(existing, change, replayed=True)
         record = PolicyRecord(*checked, order.document, PolicyState.DRAFT, order.caller, now_us, 0)
-        self._store.write_policies((record,), self._recorded(order, record, "", now_us))
-        return PolicyChanged(record, "", replayed=False)
+        change = self._store.write_policies((record,), self._recorded(order, record, "", now_us))
+        return PolicyChanged(record, change, replayed=False)
 
     def _published(self, document: str) -> PolicyRecord | None:
         """Give the stored version that has a document's content, if there is one."""
@@ -286,6 +287,9 @@ class Desk:
     def _switch(self, order: PolicyOrder, now_us: int) -> tuple[tuple[PolicyRecord, ...], str]:
         """Give the records after a promotion or roll-back, the version that decides first, and the one that is left."""
         promotes = order.action == "promote"
+        if order.effective_us > now_us:
+            later = Violation("effective_at", "changes can't be scheduled yet; leave it out, or send a past time")
+            raise InvalidRequest((later,))
         if order.version:
             record = self.policy_record(order.version)
         else:
@@ -298,6 +302,9 @@ class Desk:
             raise PolicyStateRefused(
                 "another version decides by now; look again", version=order.from_version, active=previous_version
             )
+        if not promotes and record.version == previous_version:
+            again = Violation("to_version", f"{record.version} decides already; name the version to return to")
+            raise InvalidRequest((again,))
         records = (promoted if promotes else rolled_back)(record, active, now_us)
         if active is not None and active.currency != record.currency:
             raise PolicyNotFound(

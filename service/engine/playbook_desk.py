@@ -4,12 +4,13 @@ Promises that a change commits, with its audit row and its alert, before it is a
 next transaction of any engine; and that what is refused changes nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from service.domain.activation import (
     Activation,
     ActivationChange,
+    ActivationState,
     approved,
     ended,
     extended,
@@ -39,6 +40,8 @@ from service.engine.ports import NUMBER_MAX, Store
 
 ENGINE_SEEN_US: Final = 60_000_000
 """An engine that was not seen for so long doesn't count as serving."""
+AT_ONCE: Final = 500
+"""Activations read at a time where only those in some states are wanted."""
 
 
 class ActivationOrder(NamedTuple):
@@ -111,9 +114,21 @@ class PlaybookDesk:
         engines = tuple(self._store.playbooks.engines(row.now_us - ENGINE_SEEN_US))
         return ModeView(self._control.mode, row.now_us, activations, engines, self._store.playbooks.last_change())
 
-    def activations(self, before: int, count: int) -> tuple[list[Activation], int]:
-        """Give activations, newest first, from before a number (0: the newest), and now by the store's clock."""
-        return self._store.playbooks.activations_newest(before or NUMBER_MAX, count), self._store.control().now_us
+    def activations(
+        self, before: int, count: int, states: Collection[ActivationState] = ()
+    ) -> tuple[list[Activation], int]:
+        """Give activations in some states (none: all), newest first, from before a number (0: the newest).
+
+        With them, now by the store's clock.
+        """
+        now_us = self._store.control().now_us
+        found: list[Activation] = []
+        before = before or NUMBER_MAX
+        at_once = max(count, AT_ONCE) if states else count
+        while len(found) < count and (page := self._store.playbooks.activations_newest(before, at_once)):
+            found += [one for one in page if not states or state_of(one, now_us) in states]
+            before = page[-1].number
+        return found[:count], now_us
 
     def changes(self, after: int, count: int) -> list[ActivationChange]:
         """Give the audit log after a sequence, oldest first."""
@@ -164,7 +179,7 @@ class PlaybookDesk:
         if order.action == "approve":
             refuse_approved(activation, now_us)
             self._refuse_beside(self._known(activation), activation.scope, now_us, activation.number, takes_new=False)
-            return approved(activation, order.caller, now_us)
+            return approved(activation, order.caller, order.reason, now_us)
         if order.action == "extend":
             return extended(activation, self._known(activation), order.ttl_seconds, order.caller, now_us)
         if order.action == "lapse":
@@ -205,13 +220,13 @@ class PlaybookDesk:
             )
         if not 1 <= scope.share_bp <= BASIS_POINTS:
             yield Violation("scope.share_bp", f"{scope.share_bp} covers nobody or too many; send 1 to {BASIS_POINTS}")
-        for place, (fact, lowest, highest) in enumerate(scope.segment):
+        for place, (fact, lowest, highest) in enumerate(scope.ranges):
             definition = CHARACTERISTICS[fact] if 0 <= fact < len(FACTS) else None
             if definition is not None and (
                 lowest > highest or highest < definition.lowest or lowest > definition.highest
             ):
                 yield Violation(
-                    f"scope.segment[{place}]",
+                    f"scope.ranges[{place}]",
                     f"covers nobody: {definition.name} lies from {definition.lowest} to {definition.highest}",
                 )
 

@@ -40,8 +40,13 @@ class Changed(NamedTuple):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """The reason codes that would have been; for a refused call, the error's."""
-        return (self.why.reason,) if isinstance(self.why, HoldlineError) else principal_reasons(self.why)
+        """The reason codes that would have been; none for a refused call."""
+        return () if isinstance(self.why, HoldlineError) else principal_reasons(self.why)
+
+    @property
+    def refusal(self) -> str:
+        """The reason of the error that the call would have been refused with; empty for an answered one."""
+        return self.why.reason if isinstance(self.why, HoldlineError) else ""
 
 
 class Money(NamedTuple):

@@ -12,7 +12,7 @@ import msgspec
 from service.domain.activation import ActivationState, state_of
 from service.domain.errors import HoldlineError
 from service.domain.watch import Baseline, MessageState
-from service.engine import alerts
+from service.engine import alerts, once
 from service.engine.control import Control
 from service.engine.dead_man import DeadMan
 from service.engine.execute import transaction
@@ -58,6 +58,8 @@ class Pulse(NamedTuple):
     commits: int
     commit_us: int
     baseline_version: int = 0
+    baseline_replayed: bool = False
+    """The baseline's key stood for one already, whose version this is."""
 
 
 class Tally:
@@ -100,32 +102,39 @@ class ReportDesk:
         self._dead_man = dead_man
 
     def answer(self, body: bytes) -> bytes:
-        """Take a report and give the pulse, both as bytes; raises StoreUnavailable."""
+        """Take a report and give the pulse, both as bytes; raises StoreUnavailable or IdempotencyKeyReused."""
         return _encode(self.take(_decode_report(body)))
 
     def take(self, report: Report) -> Pulse:
         """Take a report and give the pulse."""
         row = self._store.control()
         self._dead_man.heard(report.watermark, row.last_number, time.monotonic_ns() // 1_000)
-        version = 0
+        version, is_replayed = 0, False
         if report.deliveries or report.alarms or report.baseline:
             with transaction(self._store, self._control) as row:
-                version = self._write(report, row.now_us)
+                version, is_replayed = self._write(report, row.now_us)
         for number in report.lapsed:
             self._lapse(number, row.now_us)
         tally = self._tally
-        return Pulse(tally.answers, tally.failures, tally.commits, tally.commit_us, version)
+        return Pulse(tally.answers, tally.failures, tally.commits, tally.commit_us, version, is_replayed)
 
-    def _write(self, report: Report, now_us: int) -> int:
+    def _write(self, report: Report, now_us: int) -> tuple[int, bool]:
+        """Enter a report; gives the version of its baseline (0: it has none), and whether that was kept before."""
         store, outbox = self._store.playbooks, self._store.outbox
         for delivery in report.deliveries:
             outbox.update(*delivery)
         for alarm in report.alarms:
             alerts.send(outbox, alarm.severity, alarm.what, now_us, **alarm.facts)
-        if report.baseline is None:
-            return 0
-        store.keep_baseline(report.baseline._replace(learned_us=now_us))
-        return max(one.version for one in store.baselines())
+        baseline = report.baseline
+        if baseline is None:
+            return 0, False
+        if baseline.key:
+            found = once.recorded(self._store, baseline.key, baseline.fingerprint, store.baseline(baseline.key))
+            if found is not None:
+                return found.version, True
+            self._store.enter_key(baseline.key, now_us)
+        store.keep_baseline(baseline._replace(learned_us=now_us))
+        return max(one.version for one in store.baselines()), False
 
     def _lapse(self, number: int, now_us: int) -> None:
         """Write down that an activation lapsed, once; decisions have long ceased to obey it."""

@@ -111,7 +111,7 @@ METHODS: Final = (
     Method(f"{_PLAYBOOKS}ActivatePlaybook", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_PLAYBOOKS}ApproveActivation", Shape.QUERY, UNARY_BYTES_MAX, (Role.APPROVER,)),
     Method(f"{_PLAYBOOKS}ExtendActivation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_PLAYBOOKS}DeactivatePlaybook", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_PLAYBOOKS}EndActivation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_PLAYBOOKS}ListActivations", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_PLAYBOOKS}GetMode", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_PLAYBOOKS}ConfirmClock", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),

@@ -1,7 +1,7 @@
 """Playbooks, activations, modes and scopes as messages, and back with every violation."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from holdline.v1 import playbook_service_pb2 as pb
@@ -15,20 +15,30 @@ from service.domain.money import BASIS_POINTS
 from service.domain.playbook import Parameter, Playbook, Value
 from service.engine.playbook_desk import ModeView
 from service.rpc import texts, validation
+from service.rpc.actors import actor, approvals
 from service.rpc.pages import timestamp
 
-SEGMENT_MAX: Final = 8
+RANGES_MAX: Final = 8
+VERSION_MAX: Final = 10_000
 is_playbook_name: Final = re.compile(r"[a-z][a-z0-9_]{0,47}").fullmatch
 _is_activation_id: Final = re.compile(r"A([1-9]\d{0,15})").fullmatch
 
 
-def name_violations(name: str, version: int) -> list[Violation]:
+Versioned = pb.DescribePlaybookRequest | pb.PreviewPlaybookRequest | pb.ActivatePlaybookRequest
+
+
+def version_of(request: Versioned) -> int | None:
+    """Give the version that a request names, none for the newest that may be activated."""
+    return request.version if request.HasField("version") else None
+
+
+def name_violations(name: str, version: int | None) -> list[Violation]:
     """Give what is wrong with a playbook's name and version."""
     found = []
     if not is_playbook_name(name):
         found.append(Violation("name", "send a playbook's name: 1 to 48 characters of [a-z0-9_]"))
-    if not 0 <= version <= 10_000:
-        found.append(Violation("version", f"{version} is out of range; send 0 for the newest, or a version"))
+    if version is not None and not 1 <= version <= VERSION_MAX:
+        found.append(Violation("version", f"{version} is out of range; send 1 to {VERSION_MAX}; nothing: the newest"))
     return found
 
 
@@ -41,39 +51,72 @@ def activation_number(activation_id: str) -> tuple[int, list[Violation]]:
     return 0, [Violation("activation_id", "send an activation's id, for example A17")]
 
 
-def parameters_of(given: Mapping[str, pb.ParameterValue]) -> tuple[dict[str, Value], list[Violation]]:
-    """Give parameters by name, and those without a value."""
+def states_of(states: Sequence[int]) -> tuple[frozenset[ActivationState], list[Violation]]:
+    """Give the states that a list is asked for, and those that are none."""
+    known = {int(state): state for state in ActivationState}
+    violations = [
+        Violation(f"states[{place}]", f"{state} is no state of an activation")
+        for place, state in enumerate(states)
+        if state not in known
+    ]
+    return frozenset(known[state] for state in states if state in known), violations
+
+
+def parameters_of(given: Sequence[pb.Parameter]) -> tuple[dict[str, Value], list[Violation]]:
+    """Give parameters by name, and what is wrong with their form."""
     values: dict[str, Value] = {}
     violations = []
-    for name, value in sorted(given.items()):
-        which = value.WhichOneof("value")
-        if which is None:
-            violations.append(Violation(f"parameters.{name}", "has no value; send whole or text"))
-        elif wrong := [*texts.written_violations("parameters", name)]:
-            violations += wrong
+    for place, one in enumerate(given):
+        which = one.value.WhichOneof("value")
+        if one.name in values:
+            violations.append(Violation(f"parameters[{place}].name", f"{one.name} is given twice"))
+        elif which is None:
+            violations.append(Violation(f"parameters[{place}].value", f"{one.name} has no value; send whole or text"))
+        elif wrong_name := [*texts.written_violations(f"parameters[{place}].name", one.name)]:
+            violations += wrong_name
+        elif which == "text" and not validation.is_version(one.value.text):
+            wrong = f"{one.name}: send a policy version, 1 to 64 characters of [A-Za-z0-9._-]"
+            violations.append(Violation(f"parameters[{place}].value.text", wrong))
         else:
-            values[name] = value.whole if which == "whole" else value.text
-            violations += texts.written_violations(f"parameters.{name}", value.text)
+            values[one.name] = one.value.whole if which == "whole" else one.value.text
     return values, violations
+
+
+def placed(violations: Iterable[Violation], given: Sequence[pb.Parameter]) -> list[Violation]:
+    """Give violations with the place of each parameter in place of its name, which goes into the description."""
+    places = {one.name: f"parameters[{place}]" for place, one in enumerate(given)}
+    found = []
+    for violation in violations:
+        field, separator, name = violation.field.partition(".")
+        if field == "parameters" and separator:
+            violation = Violation(places.get(name, field), f"{name}: {violation.description}")  # noqa: PLW2901 - the same one, placed.
+        found.append(violation)
+    return found
 
 
 def scope_of(message: pb.Scope) -> tuple[Scope, list[Violation]]:
     """Give a scope, and what is wrong with its form; that it covers somebody is the desk's to judge."""
     violations = [
-        Violation(f"scope.{one.field}", one.description)
-        for one in validation.product_violations(message.product, needed=False)
+        Violation(f"scope.{violation.field}", violation.description)
+        for violation in validation.product_violations(message.product, needed=False)
     ]
     ranges = []
-    if len(message.segment) > SEGMENT_MAX:
-        violations.append(Violation("scope.segment", f"{len(message.segment)} ranges; send at most {SEGMENT_MAX}"))
-    for place, one in enumerate(message.segment[:SEGMENT_MAX]):
+    if len(message.ranges) > RANGES_MAX:
+        violations.append(Violation("scope.ranges", f"{len(message.ranges)} ranges; send at most {RANGES_MAX}"))
+    for place, one in enumerate(message.ranges[:RANGES_MAX]):
         fact = INDEX.get(one.fact, len(FACTS))
         if fact >= len(FACTS):
             known = ", ".join(definition.name for definition in FACTS)
-            violations.append(Violation(f"scope.segment[{place}].fact", f"no such fact; choose from {known}"))
-        else:
-            ranges.append(FactRange(fact, one.lowest, one.highest))
-    return Scope(message.product, tuple(ranges), message.share_bp or BASIS_POINTS), violations
+            violations.append(Violation(f"scope.ranges[{place}].fact", f"no such fact; choose from {known}"))
+            continue
+        lowest = one.lowest if one.HasField("lowest") else FACTS[fact].lowest
+        highest = one.highest if one.HasField("highest") else FACTS[fact].highest
+        ranges.append(FactRange(fact, lowest, highest))
+    share_bp = message.share_bp if message.HasField("share_bp") else BASIS_POINTS
+    if not 1 <= share_bp <= BASIS_POINTS:
+        wrong = f"{share_bp} covers nobody or too many; send 1 to {BASIS_POINTS}, or nothing for all"
+        violations.append(Violation("scope.share_bp", wrong))
+    return Scope(message.product, tuple(ranges), share_bp), violations
 
 
 def playbook(one: Playbook) -> pb.Playbook:
@@ -81,19 +124,31 @@ def playbook(one: Playbook) -> pb.Playbook:
     return pb.Playbook(
         name=one.name,
         version=one.version,
+        state=_state(one),
+        retired_reason=one.retired if one.is_released else "",
         summary=one.summary,
         content_hash=one.content_hash,
-        approvals=one.approvals,
+        approvals_needed=one.approvals,
         ttl_seconds_max=one.ttl_seconds_max,
         precedence=one.precedence,
         safer=one.safer.value,
         parameters=[_parameter(parameter) for parameter in one.parameters],
-        conflicts=dict(one.conflicts),
-        retired=one.retired,
-        replaces=one.replaces,
-        released=one.is_released,
+        conflicts=[pb.PlaybookConflict(playbook=other, reason=why) for other, why in sorted(one.conflicts.items())],
+        replaces=_ref(one.replaces),
         signals=one.signals,
     )
+
+
+def _state(one: Playbook) -> pb.PlaybookState.ValueType:
+    if not one.is_released:
+        return pb.PLAYBOOK_STATE_DRAFT
+    return pb.PLAYBOOK_STATE_RETIRED if one.retired else pb.PLAYBOOK_STATE_RELEASED
+
+
+def _ref(title: str) -> pb.PlaybookRef | None:
+    """Give a version from its title: "cap_growth/v1"; none for none."""
+    name, separator, version = title.partition("/v")
+    return pb.PlaybookRef(playbook=name, version=int(version)) if separator else None
 
 
 def _parameter(one: Parameter) -> pb.PlaybookParameter:
@@ -101,8 +156,8 @@ def _parameter(one: Parameter) -> pb.PlaybookParameter:
         name=one.name,
         unit=one.unit,
         about=one.about,
-        lowest=one.lowest,
-        highest=one.highest,
+        lowest=None if one.is_policy else one.lowest,
+        highest=None if one.is_policy else one.highest,
         default_value=None if one.default is None else _value(one.default),
     )
 
@@ -117,30 +172,30 @@ def activation(one: Activation, now_us: int) -> pb.Activation:
         activation_id=one.activation_id,
         playbook=one.playbook,
         version=one.version,
-        parameters={name: _value(value) for name, value in one.parameters},
+        parameters=[pb.Parameter(name=name, value=_value(value)) for name, value in one.parameters],
         scope=scope(one.scope),
         state=pb.ActivationState.ValueType(int(state_of(one, now_us))),
         reason=one.reason,
         incident=one.incident,
-        requested_by=one.requested_by,
+        requested_by=actor(one.requested_by),
         requested_at=timestamp(one.requested_us),
-        approved_by=one.approved_by,
+        approvals=approvals(one.approvals),
         approvals_needed=one.approvals_needed,
         break_glass=one.is_break_glass,
         forced=one.is_forced,
         active_from=timestamp(one.from_us),
         active_until=timestamp(one.until_us),
         ended_at=timestamp(one.ended_us),
-        ended_by=one.ended_by,
+        ended_by=actor(one.ended_by),
     )
 
 
 def scope(one: Scope) -> pb.Scope:
     """Give a scope as a message."""
-    segment = [
-        pb.FactRange(fact=FACTS[fact].name, lowest=lowest, highest=highest) for fact, lowest, highest in one.segment
+    ranges = [
+        pb.FactRange(fact=FACTS[fact].name, lowest=lowest, highest=highest) for fact, lowest, highest in one.ranges
     ]
-    return pb.Scope(product=one.product, segment=segment, share_bp=one.share_bp)
+    return pb.Scope(product=one.product, ranges=ranges, share_bp=one.share_bp)
 
 
 def mode(view: ModeView) -> pb.Mode:
@@ -176,14 +231,23 @@ def _activations(found: Sequence[Activation], now_us: int) -> list[pb.Activation
     return [activation(one, now_us) for one in found]
 
 
+_ACTIONS: Final = {
+    "activate": pb.ACTIVATION_ACTION_ACTIVATE,
+    "approve": pb.ACTIVATION_ACTION_APPROVE,
+    "extend": pb.ACTIVATION_ACTION_EXTEND,
+    "end": pb.ACTIVATION_ACTION_END,
+    "lapse": pb.ACTIVATION_ACTION_LAPSE,
+}
+
+
 def changes(found: Iterable[ActivationChange]) -> list[pb.ActivationChange]:
     """Give rows of the audit log as messages."""
     return [
         pb.ActivationChange(
             sequence=one.sequence,
-            action=one.action,
+            action=_ACTIONS[one.action],
             activation_id=f"A{one.number}",
-            caller=one.caller,
+            actor=actor(one.caller),
             reason=one.reason,
             changed_at=timestamp(one.changed_us),
         )

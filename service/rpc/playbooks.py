@@ -4,13 +4,13 @@ Promises the four moves of an adapter: check, build, call, assemble. Previews an
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from holdline.v1 import playbook_service_pb2 as pb
 
 from service.domain.book import key_of
-from service.domain.errors import Violation
+from service.domain.errors import InvalidRequest, Violation
 from service.engine.clock import ClockDesk, ClockOrder
 from service.engine.playbook_desk import ActivationChanged, ActivationOrder, PlaybookDesk
 from service.engine.ports import Call
@@ -19,7 +19,6 @@ from service.rpc import playbook_messages as messages
 from service.rpc.mode_glance import glance_answer
 from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
 
-REASON_LENGTH_MAX: Final = 500
 INCIDENT_LENGTH_MAX: Final = 64
 AHEAD_US_MAX: Final = 100 * 366 * 86_400_000_000
 """A century: a machine without a battery begins in 1970."""
@@ -40,7 +39,7 @@ class PlaybookCalls:
             "ActivatePlaybook": self._activate,
             "ApproveActivation": self._approve,
             "ExtendActivation": self._extend,
-            "DeactivatePlaybook": self._deactivate,
+            "EndActivation": self._end,
             "ListActivations": self._list_activations,
             "GetMode": self._get_mode,
             "ConfirmClock": self._confirm_clock,
@@ -54,8 +53,9 @@ class PlaybookCalls:
 
     def _describe(self, call: Call) -> bytes:
         request = pb.DescribePlaybookRequest.FromString(call.body)
-        validation.refuse(messages.name_violations(request.name, request.version))
-        found = self._desk.playbook(request.name, request.version)
+        version = messages.version_of(request)
+        validation.refuse(messages.name_violations(request.name, version))
+        found = self._desk.playbook(request.name, version or 0)
         response = pb.DescribePlaybookResponse(
             playbook=messages.playbook(found),
             sections=[pb.PlaybookSection(heading=heading, text=text) for heading, text in found.headings.items()],
@@ -66,10 +66,11 @@ class PlaybookCalls:
         request = pb.ActivatePlaybookRequest.FromString(call.body)
         parameters, wrong_parameters = messages.parameters_of(request.parameters)
         scope, wrong_scope = messages.scope_of(request.scope)
+        version = messages.version_of(request)
         violations = [
             *validation.request_id_violations(request.request_id),
-            *messages.name_violations(request.name, request.version),
-            *_reason_violations(request.reason, needed=True),
+            *messages.name_violations(request.name, version),
+            *validation.reason_violations(request.reason),
             *texts.violations(request),
             *wrong_parameters,
             *wrong_scope,
@@ -77,62 +78,63 @@ class PlaybookCalls:
         if len(request.incident) > INCIDENT_LENGTH_MAX:
             violations.append(Violation("incident", f"send at most {INCIDENT_LENGTH_MAX} characters"))
         validation.refuse(violations)
-        # The whole request is its fingerprint, less the key itself.
+        # The whole request is its fingerprint, less the key itself; 0 stands for the newest version.
         seal = validation.fingerprint(
-            "activate", request.name, request.version, sorted(parameters.items()), scope, request.ttl_seconds,
+            "activate", request.name, version or 0, sorted(parameters.items()), scope, request.ttl_seconds,
             request.reason, request.incident, request.break_glass, request.force,
         )  # fmt: skip
-        changed = self._desk.change(
-            ActivationOrder(
-                "activate", key_of(call.caller, request.request_id), seal, call.caller, request.reason, 0,
-                request.name, request.version, parameters, scope, request.ttl_seconds, request.incident,
-                request.break_glass, request.force, is_automatic=call.caller.startswith(GUARD_PREFIX),
-            )
+        order = ActivationOrder(
+            "activate", key_of(call.caller, request.request_id), seal, call.caller, request.reason, 0, request.name,
+            version or 0, parameters, scope, request.ttl_seconds, request.incident, request.break_glass, request.force,
+            is_automatic=call.caller.startswith(GUARD_PREFIX),
         )  # fmt: skip
+        try:
+            changed = self._desk.change(order)
+        except InvalidRequest as error:
+            raise InvalidRequest(tuple(messages.placed(error.violations, request.parameters))) from error
         return self._changed(pb.ActivatePlaybookResponse(), changed)
 
     def _approve(self, call: Call) -> bytes:
         request = pb.ApproveActivationRequest.FromString(call.body)
-        order = self._order("approve", request, call, reason_needed=False)
+        wrong = validation.reason_violations(request.note, "note", needed=False)
+        order = self._order("approve", request, request.note, wrong, call)
         return self._changed(pb.ApproveActivationResponse(), self._desk.change(order))
 
     def _extend(self, call: Call) -> bytes:
         request = pb.ExtendActivationRequest.FromString(call.body)
-        order = self._order("extend", request, call, ttl_seconds=request.ttl_seconds)
+        wrong = validation.reason_violations(request.reason)
+        order = self._order("extend", request, request.reason, wrong, call, request.ttl_seconds)
         return self._changed(pb.ExtendActivationResponse(), self._desk.change(order))
 
-    def _deactivate(self, call: Call) -> bytes:
-        request = pb.DeactivatePlaybookRequest.FromString(call.body)
-        return self._changed(pb.DeactivatePlaybookResponse(), self._desk.change(self._order("end", request, call)))
+    def _end(self, call: Call) -> bytes:
+        request = pb.EndActivationRequest.FromString(call.body)
+        wrong = validation.reason_violations(request.reason)
+        order = self._order("end", request, request.reason, wrong, call)
+        return self._changed(pb.EndActivationResponse(), self._desk.change(order))
 
     @staticmethod
     def _order(
         action: str,
-        request: pb.ApproveActivationRequest | pb.ExtendActivationRequest | pb.DeactivatePlaybookRequest,
+        request: pb.ApproveActivationRequest | pb.ExtendActivationRequest | pb.EndActivationRequest,
+        reason: str,
+        wrong: Sequence[Violation],
         call: Call,
-        *,
         ttl_seconds: int = 0,
-        reason_needed: bool = True,
     ) -> ActivationOrder:
         number, violations = messages.activation_number(request.activation_id)
         validation.refuse(
-            [
-                *validation.request_id_violations(request.request_id),
-                *violations,
-                *_reason_violations(request.reason, needed=reason_needed),
-                *texts.violations(request),
-            ]
+            [*validation.request_id_violations(request.request_id), *violations, *wrong, *texts.violations(request)]
         )
-        seal = validation.fingerprint(action, number, request.reason, ttl_seconds)
+        seal = validation.fingerprint(action, number, reason, ttl_seconds)
         key = key_of(call.caller, request.request_id)
-        return ActivationOrder(action, key, seal, call.caller, request.reason, number, ttl_seconds=ttl_seconds)
+        return ActivationOrder(action, key, seal, call.caller, reason, number, ttl_seconds=ttl_seconds)
 
     def _changed(
         self,
         response: pb.ActivatePlaybookResponse
         | pb.ApproveActivationResponse
         | pb.ExtendActivationResponse
-        | pb.DeactivatePlaybookResponse,
+        | pb.EndActivationResponse,
         changed: ActivationChanged,
     ) -> bytes:
         response.activation.CopyFrom(messages.activation(changed.activation, changed.now_us))
@@ -142,21 +144,19 @@ class PlaybookCalls:
 
     def _list_activations(self, call: Call) -> bytes:
         request = pb.ListActivationsRequest.FromString(call.body)
-        violations = size_violations(request.page_size)
-        before = 0
-        if request.page_token:
-            before, wrong = messages.activation_number(request.page_token)
-            if wrong:
-                violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
+        states, violations = messages.states_of(request.states)
+        filters = sorted(int(state) for state in states)
+        violations += size_violations(request.page_size)
+        violations += pages.token_violations("ListActivations", filters, request.page_token)
         validation.refuse(violations)
+        before = int(pages.last_shown(request.page_token) or 0)
         size = request.page_size or PAGE_SIZE
-        found, now_us = self._desk.activations(before, size)
-        shown = pages.fitting((messages.activation(one, now_us) for one in found), pb.Activation.ByteSize)
-        last = found[len(shown) - 1] if shown else None
-        is_cut = len(shown) < len(found) or len(found) == size
+        found, now_us = self._desk.activations(before, size + 1, states)
+        shown = pages.fitting((messages.activation(one, now_us) for one in found[:size]), pb.Activation.ByteSize)
+        is_last = len(shown) == len(found)
+        last = "" if is_last else str(found[len(shown) - 1].number)
         response = pb.ListActivationsResponse(
-            activations=shown,
-            next_page_token=last.activation_id if last is not None and is_cut and last.number > 1 else "",
+            activations=shown, next_page_token=pages.token("ListActivations", filters, last) if last else ""
         )
         return response.SerializeToString()
 
@@ -184,7 +184,7 @@ class PlaybookCalls:
         request = pb.ConfirmClockRequest.FromString(call.body)
         violations = [
             *validation.request_id_violations(request.request_id),
-            *_reason_violations(request.reason, needed=True),
+            *validation.reason_violations(request.reason),
             *texts.violations(request),
         ]
         if not 0 < abs(request.ahead_micros) <= AHEAD_US_MAX:
@@ -223,11 +223,3 @@ class PlaybookCalls:
 
 GUARD_PREFIX: Final = "holdline:"
 """Callers with this prefix are the service's own guards; the gateway lets nobody else bear it."""
-
-
-def _reason_violations(reason: str, *, needed: bool) -> list[Violation]:
-    if needed and not reason.strip():
-        return [Violation("reason", "say why, for the record")]
-    if len(reason) > REASON_LENGTH_MAX:
-        return [Violation("reason", f"{len(reason)} characters; send at most {REASON_LENGTH_MAX}")]
-    return []

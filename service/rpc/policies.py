@@ -11,13 +11,13 @@ from holdline.v1 import policy_service_pb2
 
 from service.domain.book import key_of
 from service.domain.errors import InvalidRequest, Violation
-from service.domain.policy_life import PolicyRecord
+from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.engine.desk import CheckedPolicy, Desk, PolicyOrder
 from service.engine.ports import Call
 from service.rpc import pages, texts, validation
+from service.rpc.actors import actor
+from service.rpc.dates import micros, time_violations
 from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
-
-REASON_LENGTH_MAX: Final = 500
 
 
 class PolicyCalls:
@@ -75,30 +75,32 @@ class PolicyCalls:
 
     def _get(self, call: Call) -> bytes:
         request = policy_service_pb2.GetPolicyRequest.FromString(call.body)
-        validation.refuse(_version_violations(request.version))
+        validation.refuse(_version_violations(request.version, "version"))
         record = self._desk.policy_record(request.version)
         response = policy_service_pb2.GetPolicyResponse(policy=_version(record), document=record.document)
         return response.SerializeToString()
 
     def _list(self, call: Call) -> bytes:
         request = policy_service_pb2.ListPoliciesRequest.FromString(call.body)
-        violations = [
-            *validation.product_violations(request.product, needed=False),
-            *size_violations(request.page_size),
-        ]
-        records = self._desk.policy_records(request.product) if not violations else []
-        start = 0
-        if request.page_token:
-            versions = [record.version for record in records]
-            if request.page_token in versions:
-                start = versions.index(request.page_token) + 1
-            else:
-                violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
-        validation.refuse(violations)
+        validation.refuse(
+            [
+                *validation.product_violations(request.product, needed=False),
+                *size_violations(request.page_size),
+                *pages.token_violations("ListPolicies", request.product, request.page_token),
+            ]
+        )
+        last = pages.last_shown(request.page_token)
+        records = self._desk.policy_records(request.product)
+        versions = [record.version for record in records]
+        if last and last not in versions:
+            validation.refuse([pages.WRONG_TOKEN])
+        start = versions.index(last) + 1 if last else 0
         size = request.page_size or PAGE_SIZE
         shown = pages.fitting(map(_version, records[start : start + size]), policy_service_pb2.PolicyVersion.ByteSize)
+        is_last = start + len(shown) >= len(records)
         response = policy_service_pb2.ListPoliciesResponse(
-            policies=shown, next_page_token=shown[-1].version if start + len(shown) < len(records) else ""
+            policies=shown,
+            next_page_token="" if is_last else pages.token("ListPolicies", request.product, shown[-1].version),
         )
         return response.SerializeToString()
 
@@ -107,55 +109,61 @@ class PolicyCalls:
         validation.refuse(
             [
                 *validation.request_id_violations(request.request_id),
-                *_version_violations(request.version),
-                *_reason_violations(request.reason),
+                *_version_violations(request.version, "version"),
+                *_stage_violations(request),
+                *validation.reason_violations(request.reason),
                 *texts.violations(request),
             ]
         )
+        # What the contract of before could not say is no part of the seal unless it is said.
+        effective_us = micros(request.effective_at)
+        said = (effective_us,) if request.HasField("effective_at") else ()
         changed = self._desk.change(
             PolicyOrder(
                 "promote",
                 key_of(call.caller, request.request_id),
-                validation.fingerprint("promote", request.version, request.reason),
+                validation.fingerprint("promote", request.version, request.reason, *said),
                 call.caller,
                 version=request.version,
                 reason=request.reason,
+                effective_us=effective_us,
             )
         )
         response = policy_service_pb2.PromotePolicyResponse(
-            policy=_version(changed.record), previous_version=changed.previous_version, replayed=changed.replayed
+            change=_change(changed.change), policy=_version(changed.record), replayed=changed.replayed
         )
         return response.SerializeToString()
 
     def _rollback(self, call: Call) -> bytes:
         request = policy_service_pb2.RollbackPolicyRequest.FromString(call.body)
-        validation.refuse(
-            [
-                *([] if request.validate_only else validation.request_id_violations(request.request_id)),
-                *validation.product_violations(request.product, needed=True),
-                *(_version_violations(request.version) if request.version else []),
-                *(_version_violations(request.from_version, "from_version") if request.from_version else []),
-                *_reason_violations(request.reason),
-                *texts.violations(request),
-            ]
-        )
-        # Requests without it keep the seal that they had before it was known.
+        is_tried = request.validate_only
+        violations = [
+            *([] if is_tried else validation.request_id_violations(request.request_id)),
+            *validation.product_violations(request.product, needed=True),
+            *validation.reason_violations(request.reason, needed=not is_tried),
+            *texts.violations(request),
+        ]
+        for field, version in (("from_version", request.from_version), ("to_version", request.to_version)):
+            if version or not is_tried:
+                violations += _version_violations(version, field)
+        validation.refuse(violations)
+        # Of a try, which is not kept, no version need be named; the seal is the one that the contract of before gave.
         left = (request.from_version,) if request.from_version else ()
         changed = self._desk.change(
             PolicyOrder(
                 "rollback",
                 key_of(call.caller, request.request_id),
-                validation.fingerprint("rollback", request.product, request.version, request.reason, *left),
+                validation.fingerprint("rollback", request.product, request.to_version, request.reason, *left),
                 call.caller,
-                version=request.version,
+                version=request.to_version,
                 product=request.product,
                 reason=request.reason,
                 from_version=request.from_version,
-                is_tried=request.validate_only,
+                is_tried=is_tried,
             )
         )
         response = policy_service_pb2.RollbackPolicyResponse(
-            policy=_version(changed.record), previous_version=changed.previous_version, replayed=changed.replayed
+            change=_change(changed.change), policy=_version(changed.record), replayed=changed.replayed
         )
         return response.SerializeToString()
 
@@ -191,16 +199,48 @@ def _written(violations: Sequence[Violation]) -> list[policy_service_pb2.PolicyV
     return shown
 
 
-def _version_violations(version: str, field: str = "version") -> list[Violation]:
+def _version_violations(version: str, field: str) -> list[Violation]:
     if validation.is_version(version):
         return []
     return [Violation(field, "send 1 to 64 characters of [A-Za-z0-9._-]")]
 
 
-def _reason_violations(reason: str) -> list[Violation]:
-    if len(reason) <= REASON_LENGTH_MAX:
-        return []
-    return [Violation("reason", f"{len(reason)} characters; send at most {REASON_LENGTH_MAX}")]
+def _stage_violations(request: policy_service_pb2.PromotePolicyRequest) -> list[Violation]:
+    """Give what is wrong with the stage to reach, its share and its time."""
+    found = []
+    stage = request.target_state
+    if stage in _NOT_YET:
+        name = policy_service_pb2.PolicyState.Name(stage)
+        found.append(Violation("target_state", f"{name} does not exist yet; send POLICY_STATE_ACTIVE"))
+    elif stage != policy_service_pb2.POLICY_STATE_ACTIVE:
+        found.append(Violation("target_state", f"{stage} is no stage to promote to; send POLICY_STATE_ACTIVE"))
+    if request.HasField("share_bp"):
+        found.append(Violation("share_bp", "goes with POLICY_STATE_CANARY, which does not exist yet; leave it out"))
+    if request.HasField("effective_at"):
+        found += time_violations("effective_at", request.effective_at)
+    return found
+
+
+_NOT_YET: Final = (policy_service_pb2.POLICY_STATE_SHADOW, policy_service_pb2.POLICY_STATE_CANARY)
+
+
+def _change(change: PolicyChange) -> policy_service_pb2.PolicyChange:
+    """Give a promotion or roll-back; one that was only tried has no number."""
+    state = policy_service_pb2.POLICY_CHANGE_STATE_APPLIED
+    if not change.sequence:
+        state = policy_service_pb2.POLICY_CHANGE_STATE_VALIDATED
+    return policy_service_pb2.PolicyChange(
+        change_id=f"P{change.sequence}" if change.sequence else "",
+        product=change.product,
+        state=state,
+        from_version=change.previous_version,
+        to_version=change.version,
+        target_state=policy_service_pb2.POLICY_STATE_ACTIVE,
+        requested_by=actor(change.caller),
+        requested_at=timestamp(change.changed_us),
+        effective_at=timestamp(change.changed_us),
+        reason=change.reason,
+    )
 
 
 def _version(record: PolicyRecord) -> policy_service_pb2.PolicyVersion:
@@ -210,7 +250,7 @@ def _version(record: PolicyRecord) -> policy_service_pb2.PolicyVersion:
         currency_code=record.currency,
         content_hash=record.content_hash,
         state=policy_service_pb2.PolicyState.ValueType(int(record.state)),
-        published_by=record.published_by,
+        published_by=actor(record.published_by),
         published_at=timestamp(record.published_us),
         activated_at=timestamp(record.activated_us),
     )

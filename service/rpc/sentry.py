@@ -14,16 +14,17 @@ from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1.feedback_service_pb2 import GetFeedbackReportRequest
 
 from service.domain.activation import requested
+from service.domain.book import key_of
 from service.domain.case import report_of
 from service.domain.errors import AnswerTooLarge, HoldlineError, Refused, Violation
 from service.domain.mode import Mode
 from service.domain.playbook import completed
 from service.domain.policy import DAY_US
 from service.domain.watch import Baseline
-from service.engine import reports
+from service.engine import once, reports
 from service.engine.control import Control
 from service.engine.ports import Answer, Call, Store
-from service.engine.preview import Changed, Preview, newest, preview
+from service.engine.preview import REFUSED, Changed, Preview, newest, preview
 from service.engine.reports import Pulse, Report
 from service.rpc import playbook_messages as messages
 from service.rpc import validation
@@ -51,7 +52,7 @@ class Watcher(Protocol):
     looked_us: int
 
     def learn(self, product: str, count: int, by: str) -> Baseline: ...  # noqa: D102 - the sentry says it.
-    def keep(self, baseline: Baseline) -> int: ...  # noqa: D102 - the same.
+    def keep(self, baseline: Baseline) -> tuple[int, bool]: ...  # noqa: D102 - the same.
 
 
 class SentryCodec:
@@ -89,20 +90,22 @@ class SentryCodec:
         request = pb.PreviewPlaybookRequest.FromString(call.body)
         parameters, wrong_parameters = messages.parameters_of(request.parameters)
         scope, wrong_scope = messages.scope_of(request.scope)
-        violations = [*messages.name_violations(request.name, request.version), *wrong_parameters, *wrong_scope]
-        if not 0 <= request.decisions <= PREVIEW_DECISIONS_MAX:
-            violations.append(Violation("decisions", f"out of range; send 0 to {PREVIEW_DECISIONS_MAX}"))
+        version = messages.version_of(request)
+        violations = [*messages.name_violations(request.name, version), *wrong_parameters, *wrong_scope]
+        count = request.decisions if request.HasField("decisions") else PREVIEW_DECISIONS
+        if not 1 <= count <= PREVIEW_DECISIONS_MAX:
+            violations.append(Violation("decisions", f"{count} is out of range; send 1 to {PREVIEW_DECISIONS_MAX}"))
         validation.refuse(violations)
-        playbook = self._control.playbooks.find(request.name, request.version)
+        playbook = self._control.playbooks.find(request.name, version or 0)
         values, wrong_values = completed(playbook, parameters)
-        validation.refuse(wrong_values)
+        validation.refuse(messages.placed(wrong_values, request.parameters))
         candidate = requested(0, playbook, values, scope, 1, "", "", "", 0, is_break_glass=True, is_forced=False)
 
         def mode_of(names: tuple[str, ...]) -> Mode:
             return self._control.recorded_mode(self._store, names, candidate)
 
         started = time.perf_counter()
-        decided = newest(self._store, request.decisions or PREVIEW_DECISIONS)
+        decided = newest(self._store, count)
         found = preview(decided, playbook, scope, mode_of, lambda version: self._control.version(self._store, version))
         took_micros = int((time.perf_counter() - started) * 1e6)
         return _preview_message(found, took_micros).SerializeToString()
@@ -110,8 +113,8 @@ class SentryCodec:
     def _signals(self, call: Call) -> bytes:
         pb.GetSignalsRequest.FromString(call.body)
         response = pb.GetSignalsResponse(
-            signals=[_signal(one) for one in self._watcher.guards.signals()],
-            watermark=f"{max(self._watcher.watermark, 0):016x}",
+            signals=[signal_message(one) for one in self._watcher.guards.signals()],
+            newest_decision_id=f"{self._watcher.watermark:016x}" if self._watcher.watermark > 0 else "",
             as_of=timestamp(self._watcher.looked_us),
         )
         return response.SerializeToString()
@@ -131,17 +134,42 @@ class SentryCodec:
 
     def _learn(self, call: Call) -> bytes:
         request = pb.LearnBaselineRequest.FromString(call.body)
-        count = request.decisions or BASELINE_DECISIONS
-        violations = validation.product_violations(request.product, needed=True)
+        count = request.decisions if request.HasField("decisions") else BASELINE_DECISIONS
+        violations = [
+            *validation.request_id_violations(request.request_id),
+            *validation.product_violations(request.product, needed=True),
+            *validation.reason_violations(request.reason),
+        ]
         if not BASELINE_DECISIONS_LEAST <= count <= PREVIEW_DECISIONS_MAX:
             allowed = f"{BASELINE_DECISIONS_LEAST} to {PREVIEW_DECISIONS_MAX}"
             violations.append(Violation("decisions", f"{count} is out of range; send {allowed}"))
         validation.refuse(violations)
+        key = key_of(call.caller, request.request_id)
+        seal = validation.fingerprint("learn baseline", request.product, count, request.reason)
+        recorded = self._recorded(key, seal)
+        if recorded is not None:
+            return _learned(recorded, replayed=True)
         baseline = self._watcher.learn(request.product, count, call.caller)
         if not baseline.decisions:
             validation.refuse([Violation("product", "has no decisions among the newest; name one that has")])
-        version = self._watcher.keep(baseline)
-        return pb.LearnBaselineResponse(version=version, decisions=baseline.decisions).SerializeToString()
+        try:
+            version, replayed = self._watcher.keep(baseline._replace(key=key, fingerprint=seal, reason=request.reason))
+        except Refused:
+            # The engine has the last word on a key, and what it stands for can be read by now.
+            self._recorded(key, seal)
+            raise
+        kept = self._recorded(key, seal) if replayed else None
+        return _learned(kept or baseline._replace(version=version), replayed=replayed)
+
+    def _recorded(self, key: str, seal: bytes) -> Baseline | None:
+        """Find what a key stands for; raises IdempotencyKeyReused."""
+        return once.recorded(self._store, key, seal, self._store.playbooks.baseline(key))
+
+
+def _learned(baseline: Baseline, *, replayed: bool) -> bytes:
+    return pb.LearnBaselineResponse(
+        version=baseline.version, decisions=baseline.decisions, replayed=replayed
+    ).SerializeToString()
 
 
 def _preview_message(found: Preview, took_micros: int) -> pb.PreviewPlaybookResponse:
@@ -153,7 +181,7 @@ def _preview_message(found: Preview, took_micros: int) -> pb.PreviewPlaybookResp
             pb.PreviewTransition(
                 kind=decision_pb2.DecisionKind.ValueType(kind),
                 was=decision_pb2.Outcome.ValueType(was),
-                would_be=decision_pb2.Outcome.ValueType(would_be),
+                would_be=_outcome(would_be),
                 count=count,
             )
             for (kind, was, would_be), count in found.transitions.most_common()
@@ -183,25 +211,36 @@ def _sample(one: Changed) -> pb.PreviewSample:
         decision_id=f"{decision.number:016x}",
         kind=decision_pb2.DecisionKind.ValueType(int(decision.kind)),
         was=decision_pb2.Outcome.ValueType(int(decision.outcome)),
-        would_be=decision_pb2.Outcome.ValueType(one.outcome),
+        would_be=_outcome(one.outcome),
         limit_was=_money(decision.new_limit_minor, one.currency),
         limit_would_be=_money(one.limit_minor, one.currency),
         reasons_was=decision.reasons,
         reasons_would_be=one.reasons,
+        refusal=one.refusal,
     )
 
 
-def _signal(one: Signal) -> pb.Signal:
+def _outcome(number: int) -> decision_pb2.Outcome.ValueType | None:
+    """Give an outcome; none where the call would have been refused."""
+    return None if number == REFUSED else decision_pb2.Outcome.ValueType(number)
+
+
+def signal_message(one: Signal) -> pb.Signal:
+    """Give what a guard sees as a message."""
+    name, _, fact = one.name.partition(":")
+    unit = pb.SIGNAL_UNIT_MICROSECONDS if name == "latency" else pb.SIGNAL_UNIT_PARTS_PER_MILLION
     return pb.Signal(
-        name=one.name,
+        name=name,
+        fact=fact,
         product=one.product,
+        unit=unit,
         value=one.value,
         baseline=one.baseline,
         percent=min(int(one.share * 100), 1_000_000),
         alarming=one.is_alarming,
         since=timestamp(one.since_us),
         recommends=one.recommends if one.is_alarming else "",
-        baseline_version=one.baseline_version,
+        baseline_version=one.baseline_version or None,
     )
 
 

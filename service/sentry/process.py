@@ -230,9 +230,13 @@ class Sentry:
         """Learn a baseline from the newest decisions; it counts once the engine has kept it."""
         return next(found for found in self._steps(product, count, by) if found is not None)
 
-    def keep(self, baseline: Baseline) -> int:
-        """Have a baseline kept, and give its version."""
-        return self._engine.report(Report(self.watermark, baseline=baseline)).baseline_version
+    def keep(self, baseline: Baseline) -> tuple[int, bool]:
+        """Have a baseline kept, once for its key; gives its version, and whether that was kept before.
+
+        Raises EngineUnavailable, or Refused where the key stands for another write.
+        """
+        pulse = self._engine.report(Report(self.watermark, baseline=baseline))
+        return pulse.baseline_version, pulse.baseline_replayed
 
 
 def _alarm(signal: Signal) -> Alarm:

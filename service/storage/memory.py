@@ -214,9 +214,11 @@ class MemoryStore:
         """Find the change that a key stands for."""
         return self._changes.get(key)
 
-    def write_policies(self, records: Sequence[PolicyRecord], change: PolicyChange) -> None:
-        """Enter versions or their new states, and the change."""
+    def write_policies(self, records: Sequence[PolicyRecord], change: PolicyChange) -> PolicyChange:
+        """Enter versions or their new states, and the change; gives the change as it is entered."""
+        change = change._replace(sequence=len(self._changes) + len(self._pending_policies) + 1)
         self._pending_policies.append((records, change))
+        return change
 
     def purge(self, before_us: int, count: int) -> int:
         """Forget keys of before a time (microseconds UTC), at most `count` of decisions and as many of other writes."""
@@ -271,7 +273,7 @@ class MemoryStore:
             return number in self._decisions or number in self._postings
         kept = (
             self._changes.get(key), self.playbooks.change(key), self.cases.voice(key), self.cases.change(key),
-            self.clock.change(key),
+            self.clock.change(key), self.playbooks.baseline(key),
         )  # fmt: skip
         return any(change is not None for change in kept)
 

@@ -83,6 +83,10 @@ class MemoryPlaybooks:
         """Read the newest baseline of each product."""
         return list({baseline.product: baseline for baseline in self._baselines}.values())
 
+    def baseline(self, key: str) -> Baseline | None:
+        """Find the baseline that a key stands for."""
+        return next((baseline for baseline in self._baselines if key and baseline.key == key), None)
+
     def keep_baseline(self, baseline: Baseline) -> None:
         """Keep a baseline under the next version."""
         self._baselines.append(baseline._replace(version=len(self._baselines) + 1))

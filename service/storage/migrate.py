@@ -24,7 +24,8 @@ class StoreDamaged(StoreRefused):
     """The store is not what was written; the message says what is missing and what to do."""
 
 
-def _migrations() -> list[tuple[int, str]]:
+def migrations() -> list[tuple[int, str]]:
+    """Give the scripts by number, in order."""
     folder = resources.files("service.storage").joinpath("migrations")
     files = sorted(entry.name for entry in folder.iterdir() if re.fullmatch(r"\d{4}_\w+\.sql", entry.name))
     return [(int(name[:4]), folder.joinpath(name).read_text(encoding="utf-8")) for name in files]
@@ -32,9 +33,9 @@ def _migrations() -> list[tuple[int, str]]:
 
 def migrate(connection: apsw.Connection) -> None:
     """Run the migrations that the file lacks, each in a transaction of its own; the last one seals the tables anew."""
-    migrations = _migrations()
-    newest = migrations[-1][0]
-    for number, script in migrations:
+    scripts = migrations()
+    newest = scripts[-1][0]
+    for number, script in scripts:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if connection.pragma("user_version") < number:
@@ -58,7 +59,7 @@ def refuse_foreign(connection: apsw.Connection, path: Path) -> None:
 
 def refuse_newer(connection: apsw.Connection) -> None:
     """Refuse a store whose schema is not this build's; raises StoreRefused."""
-    newest = _migrations()[-1][0]
+    newest = migrations()[-1][0]
     version = connection.pragma("user_version")
     if version > newest:
         raise StoreRefused(f"the store has schema {version}, this build knows {newest}; run a newer build")

@@ -303,11 +303,12 @@ class SqliteStore(SqliteDraws, SqliteLedger):
         found = self._run(STATEMENTS["policy_change"], (key,))
         return PolicyChange(*found[0]) if found else None
 
-    def write_policies(self, records: Sequence[PolicyRecord], change: PolicyChange) -> None:
-        """Enter versions or their new states, in reverse so that the old one retires first, and the change."""
+    def write_policies(self, records: Sequence[PolicyRecord], change: PolicyChange) -> PolicyChange:
+        """Enter versions or their new states, in reverse so that the old one retires first, and give the change."""
         self._run_many("enter_policy", [(*row[:5], int(row.state), *row[6:]) for row in reversed(records)])
-        self._run(STATEMENTS["insert_policy_change"], change)
+        entered = self._run(STATEMENTS["insert_policy_change"], change[:-1])
         self._run(STATEMENTS["next_generation"])
+        return change._replace(sequence=int(entered[0][0]))
 
     def purge(self, before_us: int, count: int) -> int:
         """Forget keys of before a time (microseconds UTC), `count` of decisions and of others; fewer: none is left."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from service.domain.activation import Activation, ActivationChange
+from service.domain.activation import Activation, ActivationChange, Approval
 from service.domain.mode import Scope
 from service.domain.playbook import Value
 from service.domain.watch import Baseline, EngineSeen
@@ -16,7 +16,7 @@ from service.storage.statements import STATEMENTS, Execute
 
 _parameters: Final = msgspec.json.Decoder(tuple[tuple[str, Value], ...]).decode
 _scope: Final = msgspec.json.Decoder(Scope).decode
-_names: Final = msgspec.json.Decoder(tuple[str, ...]).decode
+_approvals: Final = msgspec.json.Decoder(tuple[Approval, ...]).decode
 
 
 def _json(content: object) -> str:
@@ -63,7 +63,7 @@ class SqlitePlaybooks:
         """Enter an activation or what became of it, the change, and that every engine must look."""
         row = (
             *activation[:4], _json(activation.parameters), _json(activation.scope), *activation[6:12],
-            _json(activation.approved_by), int(activation.is_break_glass), int(activation.is_forced), *activation[15:],
+            _json(activation.approvals), int(activation.is_break_glass), int(activation.is_forced), *activation[15:],
         )  # fmt: skip
         self._run(STATEMENTS["enter_activation"], row)
         self._run(STATEMENTS["insert_activation_change"], change[1:])
@@ -91,11 +91,16 @@ class SqlitePlaybooks:
         """Read the newest baseline of each product."""
         return [Baseline(*row) for row in self._run(STATEMENTS["baselines"], ())]
 
+    def baseline(self, key: str) -> Baseline | None:
+        """Find the baseline that a key stands for."""
+        found = self._run(STATEMENTS["baseline"], (key,))
+        return Baseline(*found[0]) if found else None
+
     def keep_baseline(self, baseline: Baseline) -> None:
         """Keep a baseline under the next version."""
         self._run(STATEMENTS["insert_baseline"], baseline[1:])
 
 
 def _activation(row: Sequence[Any]) -> Activation:
-    decoded = [_parameters(row[4]), _scope(row[5]), *row[6:12], _names(row[12]), bool(row[13]), bool(row[14])]
+    decoded = [_parameters(row[4]), _scope(row[5]), *row[6:12], _approvals(row[12]), bool(row[13]), bool(row[14])]
     return Activation._make([*row[:4], *decoded, *row[15:]])

@@ -7,13 +7,15 @@ import msgspec
 import pytest
 
 from service.domain.account import UNBOUNDED, Growth, known
+from service.domain.activation import Approval
 from service.domain.behaviour import Event, EventKind
 from service.domain.decision import Decided, Kind
 from service.domain.event import TAKEN, EventCommand
 from service.domain.facts import INDEX, Profile
 from service.domain.rules import FIRST
+from service.domain.watch import Baseline
 from service.engine.replay import replay
-from service.storage import rows
+from service.storage import migrate, rows, seals
 from service.storage.migrate import StoreRefused
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, NOW_US, TODAY, Bench, command, news, sqlite
@@ -149,3 +151,41 @@ def _known(bench: Bench) -> Profile:
     account = bench.store.account("a-1")
     assert account is not None
     return known(account, TODAY)
+
+
+def test_a_store_from_before_approvals_had_a_time_reads_them_from_its_log_of_changes(tmp_path: Path) -> None:
+    path = tmp_path / "holdline.db"
+    before = Bench(sqlite(path))
+    asked = before.order("activate", "a", playbook="read_only")
+    free = before.order("activate", "b", playbook="freeze_raises")
+    for place, name in enumerate(("ada", "abe"), 1):
+        before.clock.time_us += place
+        before.order("approve", name, caller=name, number=asked.activation.number, reason="" if place == 1 else "seen")
+    before.order("end", "e", number=free.activation.number)
+    before.store.begin()
+    before.store.playbooks.keep_baseline(Baseline(0, "revolving", NOW_US, 2_000, "holdline:sentry", "{}"))
+    before.store.commit()
+    before.store.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE activations SET approved_by = '[\"ada\",\"abe\"]' WHERE playbook = 'read_only'")
+    connection.execute("DROP INDEX baselines_key")
+    for column in ("key", "fingerprint", "reason"):
+        connection.execute(f"ALTER TABLE baselines DROP COLUMN {column}")
+    # By itself, so that what later migrations have made stays.
+    (script,) = (text for number, text in migrate.migrations() if number == 24)
+    connection.execute(script)
+    seals.seal_anew(connection)
+    connection.close()
+
+    store = sqlite(path)
+
+    assert [store.playbooks.activation(number) for number in (1, 2)] == [
+        asked.activation._replace(
+            approvals=(Approval("ada", NOW_US + 1, ""), Approval("abe", NOW_US + 3, "seen")),
+            from_us=NOW_US + 3, until_us=NOW_US + 3 + asked.activation.ttl_seconds * 1_000_000,
+        ),
+        free.activation._replace(ended_us=NOW_US + 3, ended_by="olga"),
+    ]  # fmt: skip
+    assert store.playbooks.baselines() == [Baseline(1, "revolving", NOW_US, 2_000, "holdline:sentry", "{}")]
+    assert verify(store).faults == ()
+    store.close()

@@ -4,7 +4,7 @@ import pytest
 
 from playbooks import registry
 from service.domain import errors
-from service.domain.activation import ActivationState, state_of
+from service.domain.activation import ActivationState, Approval, state_of
 from service.domain.decision import Decided, Kind
 from service.domain.mode import Scope
 from service.domain.watch import Baseline, EngineSeen, MessageState, look_at
@@ -103,8 +103,10 @@ def test_the_time_to_live_counts_from_the_last_approval(bench: Bench) -> None:
     bench.order("activate", "k", playbook="rollback_policy", parameters={"to_version": "reference-2026-2"})
     bench.clock.time_us += 10 * MINUTE_US
 
-    approved = bench.order("approve", "a", number=1, caller="ada").activation
+    approved = bench.order("approve", "a", number=1, caller="ada", reason="seen").activation
 
+    assert bench.store.playbooks.activation(1) == approved
+    assert approved.approvals == (Approval("ada", NOW_US + 10 * MINUTE_US, "seen"),)
     assert approved.from_us == NOW_US + 10 * MINUTE_US
     assert approved.until_us == approved.from_us + HOUR_US
 
@@ -298,6 +300,17 @@ def test_the_newest_baseline_of_a_product_counts(bench: Bench) -> None:
     found = {one.product: (one.version, one.content) for one in bench.store.playbooks.baselines()}
 
     assert found == {"instalment": (2, "2"), "revolving": (3, "3")}
+
+
+def test_a_baseline_is_found_by_its_key_and_one_without_by_none(bench: Bench) -> None:
+    own = Baseline(0, "revolving", NOW_US, 10, "olga", "1", "olga/k", b"f", "a new product")
+    with transaction(bench.store, bench.control):
+        for baseline in (Baseline(0, "revolving", NOW_US, 10, "holdline:sentry", "0"), own):
+            bench.store.playbooks.keep_baseline(baseline)
+
+    assert bench.store.playbooks.baseline("olga/k") == own._replace(version=2)
+    assert bench.store.playbooks.baseline("olga/other") is None
+    assert bench.store.playbooks.baseline("") is None
 
 
 def test_decisions_are_read_forward_and_newest_first(bench: Bench) -> None:

@@ -169,10 +169,10 @@ def test_policies_are_published_promoted_and_rolled_back_each_once(bench: Bench)
     after = _decided(bench.execute(command(Kind.RAISE, request_id="r-2"))[0]).decision
 
     assert published.record.state is PolicyState.DRAFT
-    assert (promoted.record.state, promoted.previous_version) == (PolicyState.ACTIVE, "reference-2026-2")
+    assert (promoted.record.state, promoted.change.previous_version) == (PolicyState.ACTIVE, "reference-2026-2")
     assert again.replayed
     assert decided.policy_version == "tighter"
-    assert (back.record.version, back.previous_version) == ("reference-2026-2", "tighter")
+    assert (back.record.version, back.change.previous_version) == ("reference-2026-2", "tighter")
     assert after.policy_version == "reference-2026-2"
     states = {record.version: record.state for record in bench.desk.policy_records("revolving")}
     assert states == {"reference-2026-2": PolicyState.ACTIVE, "tighter": PolicyState.RETIRED}
@@ -275,7 +275,7 @@ def test_a_roll_back_again_goes_further_back_and_never_to_what_a_roll_back_has_l
 
     def back(key: str, **said: str) -> tuple[str, str]:
         changed = bench.desk.change(_order("rollback", key, product="revolving", **said))
-        return changed.previous_version, changed.record.version
+        return changed.change.previous_version, changed.record.version
 
     assert back("1") == ("v4", "v3")
     assert back("1") == ("v4", "v3")
@@ -302,5 +302,5 @@ def test_a_roll_back_that_is_tried_writes_nothing_and_one_from_another_version_i
         bench.desk.change(_order("rollback", "r", product="revolving", from_version=reference))
     made = bench.desk.change(_order("rollback", "r", product="revolving", from_version="v2"))
 
-    assert (planned.previous_version, planned.record.version, before) == ("v2", reference, "v2")
-    assert (made.previous_version, made.record.version) == ("v2", reference)
+    assert (planned.change.previous_version, planned.record.version, before) == ("v2", reference, "v2")
+    assert (made.change.previous_version, made.record.version) == ("v2", reference)

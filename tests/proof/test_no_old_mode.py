@@ -106,11 +106,11 @@ def _switch(client: Client, acknowledged: Acknowledged, changes: int, between: C
     for change in range(changes):
         between(change)
         if change % 10 == 9:
-            policy = "reference-2026-2" if policy == OTHER_POLICY else OTHER_POLICY
-            client.rollback_policy("revolving", version=policy, reason="hammer")
+            left, policy = policy, "reference-2026-2" if policy == OTHER_POLICY else OTHER_POLICY
+            client.rollback_policy("revolving", from_version=left, to_version=policy, reason="hammer")
         elif in_force and (len(in_force) == len(PLAYBOOKS) or rng.random() < 0.5):
             name = rng.choice(sorted(in_force))
-            client.deactivate(in_force.pop(name).partition("@")[0], reason="hammer")
+            client.end_activation(in_force.pop(name).partition("@")[0], reason="hammer")
         else:
             name = rng.choice(sorted(set(PLAYBOOKS) - set(in_force)))
             made = client.activate(name, ttl_seconds=3_600, reason="hammer").activation

@@ -84,10 +84,16 @@ def _activate(request_id: str, name: str) -> playbook_service_pb2.ActivatePlaybo
     )
     if name == "rollback_policy":
         made.scope.product = "revolving"
-        made.parameters["to_version"].text = REFERENCE
+        made.parameters.add(name="to_version", value=playbook_service_pb2.ParameterValue(text=REFERENCE))
     else:
         made.scope.product = "instalment"
     return made
+
+
+def _promote(request_id: str, version: str) -> policy_service_pb2.PromotePolicyRequest:
+    return policy_service_pb2.PromotePolicyRequest(
+        request_id=request_id, version=version, target_state=policy_service_pb2.POLICY_STATE_ACTIVE, reason="tests"
+    )
 
 
 Make = Callable[[dict[str, str]], Message]
@@ -114,14 +120,17 @@ WRITES: Final[dict[str, Make]] = {
         request_id=KEY, case_id=n["case"], resolution=F.RESOLUTION_UPHOLD, note="it stands"
     ),
     "PublishPolicy": lambda _: P.PublishPolicyRequest(request_id=KEY, document=_renamed("new-2")),
-    "PromotePolicy": lambda _: P.PromotePolicyRequest(request_id=KEY, version="new-1"),
-    "RollbackPolicy": lambda _: P.RollbackPolicyRequest(request_id=KEY, product="revolving", version=REFERENCE),
+    "PromotePolicy": lambda _: _promote(KEY, "new-1"),
+    "RollbackPolicy": lambda _: P.RollbackPolicyRequest(
+        request_id=KEY, product="revolving", from_version="new-0", to_version=REFERENCE, reason="tests"
+    ),
     "ActivatePlaybook": lambda _: _activate(KEY, "freeze_raises"),
     "ApproveActivation": lambda n: B.ApproveActivationRequest(request_id=KEY, activation_id=n["pending"]),
     "ExtendActivation": lambda n: B.ExtendActivationRequest(
         request_id=KEY, activation_id=n["active"], ttl_seconds=900, reason="longer"
     ),
-    "DeactivatePlaybook": lambda n: B.DeactivatePlaybookRequest(
+    "LearnBaseline": lambda _: B.LearnBaselineRequest(request_id=KEY, product="revolving", reason="tests"),
+    "EndActivation": lambda n: B.EndActivationRequest(
         request_id=KEY, activation_id=n["active"], reason="over"
     ),
 }  # fmt: skip
@@ -143,7 +152,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 
     for version in ("new-0", "new-1"):
         before("PublishPolicy", P.PublishPolicyRequest(request_id=version, document=_renamed(version)))
-    before("PromotePolicy", P.PromotePolicyRequest(request_id="p", version="new-0"))
+    before("PromotePolicy", _promote("p", "new-0"))
     before("Decide", _decide("1", "a", "ASSIGN"))
     refusals = [
         L.DecideResponse.FromString(before("Decide", _decide(str(number), "a", "RAISE", dpd_now=5))).decision

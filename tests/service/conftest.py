@@ -83,4 +83,4 @@ def as_(guarded: Server) -> Iterator[As]:
         yield client
         mode = client("root").mode().mode
         for one in (*mode.activations, *mode.pending):
-            client("root").deactivate(one.activation_id, reason="the test is over")
+            client("root").end_activation(one.activation_id, reason="the test is over")

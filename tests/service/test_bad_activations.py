@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from holdline.client import Client, HoldlineError, PermissionDenied
@@ -20,7 +21,7 @@ from tests.service.wire import assign
         ("ann", lambda client: client.activate("freeze_raises", ttl_seconds=60, reason="r")),
         ("olga", lambda client: client.approve("A1")),
         ("ada", lambda client: client.extend("A1", ttl_seconds=60, reason="r")),
-        ("ann", lambda client: client.deactivate("A1", reason="r")),
+        ("ann", lambda client: client.end_activation("A1", reason="r")),
         ("shop", lambda client: client.preview("freeze_raises")),
         ("olga", lambda client: client.send(assign())),
         ("shop", lambda client: client.publish_policy("policy: x")),
@@ -55,12 +56,13 @@ EVERYTHING = {"name": "cap_growth", "ttl_seconds": 60, "reason": "r"}
         ({"version": 9}, "PLAYBOOK_NOT_FOUND", []),
         ({"name": "Bad Name"}, INVALID, ["name"]),
         ({"version": -1}, INVALID, ["version"]),
-        ({"parameters": {"per_decision_bp": 2_001}}, INVALID, ["parameters.per_decision_bp"]),
-        ({"parameters": {"per_decision_bp": -1}}, INVALID, ["parameters.per_decision_bp"]),
-        ({"parameters": {"per_decision_bp": "x"}}, INVALID, ["parameters.per_decision_bp"]),
-        ({"parameters": {"colour": 1}}, INVALID, ["parameters.colour"]),
-        ({"name": "rollback_policy"}, INVALID, ["parameters.to_version"]),
-        ({"name": "rollback_policy", "parameters": {"to_version": "never"}}, INVALID, ["parameters.to_version"]),
+        ({"version": 0}, INVALID, ["version"]),
+        ({"parameters": {"per_decision_bp": 2_001}}, INVALID, ["parameters[0]"]),
+        ({"parameters": {"per_decision_bp": -1}}, INVALID, ["parameters[0]"]),
+        ({"parameters": {"per_decision_bp": "x"}}, INVALID, ["parameters[0]"]),
+        ({"parameters": {"colour": 1}}, INVALID, ["parameters[0]"]),
+        ({"name": "rollback_policy"}, INVALID, ["parameters"]),
+        ({"name": "rollback_policy", "parameters": {"to_version": "never"}}, INVALID, ["parameters[0]"]),
         ({"ttl_seconds": 0}, INVALID, ["ttl_seconds"]),
         ({"ttl_seconds": 8 * 86_400}, INVALID, ["ttl_seconds"]),
         ({"reason": " "}, INVALID, ["reason"]),
@@ -69,9 +71,11 @@ EVERYTHING = {"name": "cap_growth", "ttl_seconds": 60, "reason": "r"}
         ({"request_id": "k" * 65}, INVALID, ["request_id"]),
         ({"scope": pb.Scope(product="no_such")}, INVALID, ["scope.product"]),
         ({"scope": pb.Scope(share_bp=10_001)}, INVALID, ["scope.share_bp"]),
-        ({"scope": pb.Scope(segment=[pb.FactRange(fact="sex", lowest=0, highest=1)])}, INVALID, ["scope.segment[0].fact"]),
-        ({"scope": pb.Scope(segment=[pb.FactRange(fact="dpd_now", lowest=5, highest=1)])}, INVALID, ["scope.segment[0]"]),
-        ({"scope": pb.Scope(segment=[pb.FactRange(fact="bureau_score", lowest=0, highest=299)])}, INVALID, ["scope.segment[0]"]),
+        ({"scope": pb.Scope(share_bp=0)}, INVALID, ["scope.share_bp"]),
+        ({"scope": pb.Scope(ranges=[pb.FactRange(fact="dpd_now")] * 9)}, INVALID, ["scope.ranges"]),
+        ({"scope": pb.Scope(ranges=[pb.FactRange(fact="sex", lowest=0, highest=1)])}, INVALID, ["scope.ranges[0].fact"]),
+        ({"scope": pb.Scope(ranges=[pb.FactRange(fact="dpd_now", lowest=5, highest=1)])}, INVALID, ["scope.ranges[0]"]),
+        ({"scope": pb.Scope(ranges=[pb.FactRange(fact="bureau_score", lowest=0, highest=299)])}, INVALID, ["scope.ranges[0]"]),
     ],
 )  # fmt: skip
 def test_a_bad_activation_is_refused_with_its_fields_and_changes_nothing(
@@ -96,9 +100,59 @@ def test_all_that_is_wrong_with_an_activation_is_said_at_once(as_: As) -> None:
         INVALID,
     )
 
-    assert {violation.field for violation in error.violations} == {
-        "parameters.per_decision_bp", "parameters.colour", "scope.product", "ttl_seconds",
-    }  # fmt: skip
+    assert [violation.field for violation in error.violations] == [
+        "parameters[1]", "parameters[0]", "scope.product", "ttl_seconds",
+    ]  # fmt: skip
+    assert error.violations[0].description.startswith("colour: ")
+
+
+def test_a_parameter_that_is_given_twice_or_without_a_value_is_refused(as_: As) -> None:
+    one = pb.Parameter(name="per_decision_bp", value=pb.ParameterValue(whole=1))
+    client = as_("olga")
+    request = pb.ActivatePlaybookRequest(
+        request_id="twice", name="cap_growth", ttl_seconds=60, reason="r", parameters=[one, one, pb.Parameter(name="x")]
+    )
+
+    error = refused(lambda: client._call(client._playbooks.ActivatePlaybook, request, "twice"), INVALID)
+
+    assert [violation.field for violation in error.violations] == ["parameters[1].name", "parameters[2].value"]
+
+
+def test_a_state_that_is_none_and_a_token_of_other_states_are_refused(as_: As) -> None:
+    root = as_("root")
+    for _ in range(2):
+        made = root.activate("freeze_raises", ttl_seconds=60, reason="r").activation
+        root.end_activation(made.activation_id, reason="over")
+
+    def listed(**said: Any) -> pb.ListActivationsResponse:
+        return root._call(root._playbooks.ListActivations, pb.ListActivationsRequest(**said), "")
+
+    token = listed(states=[pb.ACTIVATION_STATE_ENDED], page_size=1).next_page_token
+    errors = [
+        refused(lambda: listed(page_token=token), INVALID),
+        refused(lambda: listed(states=[pb.ACTIVATION_STATE_ACTIVE], page_token=token), INVALID),
+        refused(lambda: listed(states=[0, pb.ACTIVATION_STATE_ENDED, 99], page_size=-1), INVALID),
+    ]
+
+    assert [[one.field for one in error.violations] for error in errors] == [
+        ["page_token"], ["page_token"], ["states[0]", "states[2]", "page_size"],
+    ]  # fmt: skip
+    assert (
+        listed(states=[pb.ACTIVATION_STATE_ENDED], page_token=token).activations[0].activation_id < made.activation_id
+    )
+
+
+def test_activations_are_listed_by_state(as_: As) -> None:
+    root = as_("root")
+    ended = root.activate("freeze_raises", ttl_seconds=60, reason="r").activation.activation_id
+    root.end_activation(ended, reason="over")
+    active = root.activate("freeze_raises", ttl_seconds=60, reason="r").activation.activation_id
+    pending = root.activate("read_only", ttl_seconds=60, reason="r").activation.activation_id
+
+    assert [one.activation_id for one in root.activations("active", page_size=1)] == [active]
+    assert [one.activation_id for one in root.activations("active", "pending_approval")] == [pending, active]
+    assert [one.activation_id for one in root.activations(page_size=1)][:3] == [pending, active, ended]
+    assert ended in {one.activation_id for one in root.activations("ended", page_size=1)}
 
 
 def test_the_same_playbook_twice_and_conflicting_ones_are_refused_with_the_other_named(as_: As) -> None:
@@ -120,26 +174,26 @@ def test_the_same_playbook_twice_and_conflicting_ones_are_refused_with_the_other
     )
     assert "facts" in str(conflict)
     parted = pb.Scope(product="instalment")
-    olga.deactivate(first.activation_id, reason="again, by product")
+    olga.end_activation(first.activation_id, reason="again, by product")
     olga.activate("static_scorecard", ttl_seconds=60, reason="r", scope=pb.Scope(product="revolving"))
     assert oscar.activate("static_scorecard", ttl_seconds=60, reason="r", scope=parted).activation.activation_id
 
 
-@pytest.mark.parametrize("call", ["approve", "extend", "deactivate"])
+@pytest.mark.parametrize("call", ["approve", "extend", "end_activation"])
 @pytest.mark.parametrize(("activation_id", "reason"), [("A999999", "ACTIVATION_NOT_FOUND"), ("17", INVALID)])
 def test_an_unknown_activation_is_refused(as_: As, call: str, activation_id: str, reason: str) -> None:
-    more: dict[str, object] = {"reason": "r", **({"ttl_seconds": 60} if call == "extend" else {})}
+    said = {"approve": {"note": "n"}, "extend": {"reason": "r", "ttl_seconds": 60}, "end_activation": {"reason": "r"}}
 
-    refused(lambda: getattr(as_("root"), call)(activation_id, **more), reason)
+    refused(lambda: getattr(as_("root"), call)(activation_id, **said[call]), reason)  # type: ignore[arg-type]  # of every type.
 
 
 def test_what_is_over_cant_be_ended_extended_or_approved(as_: As) -> None:
     root = as_("root")
     over = root.activate("freeze_raises", ttl_seconds=60, reason="r").activation.activation_id
-    root.deactivate(over, reason="over")
+    root.end_activation(over, reason="over")
 
     for call in (
-        lambda: root.deactivate(over, reason="again"),
+        lambda: root.end_activation(over, reason="again"),
         lambda: root.extend(over, ttl_seconds=60, reason="again"),
         lambda: as_("ada").approve(over),
     ):

@@ -123,16 +123,21 @@ def test_a_policy_is_validated_published_promoted_listed_shown_and_rolled_back(s
     promoted = json.loads(invoked("policy", "promote", name, "--reason", "test", "--json", server=server).stdout)
     listed = invoked("policy", "list", server=server)
     shown = invoked("policy", "show", name, server=server)
-    back = json.loads(invoked("policy", "rollback", "revolving", "--yes", "--json", server=server).stdout)
+    elsewhere = invoked("policy", "rollback", "revolving", "--from", "other", "--reason", "r", "--yes", server=server)
+    back = json.loads(
+        invoked("policy", "rollback", "revolving", "--reason", "r", "--yes", "--json", server=server).stdout
+    )
 
     assert validated.returncode == 0
     assert refused.returncode == 3
     assert "rounding.unit_minor" in refused.stdout
     assert json.loads(published.stdout)["policy"]["state"] == "POLICY_STATE_DRAFT"
-    assert promoted["previous_version"] == "reference-2026-2"
+    assert (promoted["change"]["from_version"], promoted["change"]["to_version"]) == ("reference-2026-2", name)
     assert name in listed.stdout
+    assert elsewhere.returncode == 3
+    assert "POLICY_STATE" in elsewhere.stderr
     assert shown.stdout.strip() == file.read_text(encoding="utf-8").strip()
-    assert (back["policy"]["version"], back["previous_version"]) == ("reference-2026-2", name)
+    assert (back["policy"]["version"], back["change"]["from_version"]) == ("reference-2026-2", name)
 
 
 CLIENTS = """ID,LIMIT_BAL,SEX,EDUCATION,MARRIAGE,AGE,PAY_0,PAY_2,PAY_3,PAY_4,PAY_5,PAY_6,BILL_AMT1,BILL_AMT2,BILL_AMT3,BILL_AMT4,BILL_AMT5,BILL_AMT6,PAY_AMT1,PAY_AMT2,PAY_AMT3,PAY_AMT4,PAY_AMT5,PAY_AMT6,default.payment.next.month,split

@@ -56,12 +56,16 @@ def test_the_whole_life_of_an_activation_by_commands(guarded: Server, as_: As) -
             "revolving", "--reason", "scores", "--yes", "--json", server=guarded)
     )  # fmt: skip
     shown = _as("olga", "mode", server=guarded)
-    approved = _as("ada", "playbook", "approve", pending, server=guarded)
+    waiting = _listed("pending_approval", guarded)
+    approved = _as("ada", "playbook", "approve", pending, "--note", "seen", server=guarded)
     extended = _as("oscar", "playbook", "extend", pending, "--minutes", "120", "--reason", "not yet", server=guarded)
     in_force = json.loads(_as("olga", "mode", "--json", server=guarded).stdout)
     ended = _as("olga", "playbook", "end", pending, "--reason", "over", server=guarded)
     again = _as("olga", "playbook", "end", pending, "--reason", "over", server=guarded)
 
+    assert waiting == [pending]
+    assert pending not in _listed("active", guarded)
+    assert pending in _listed("ended", guarded)
     assert "Waiting for approval" in shown.stdout
     assert "active" in approved.stdout
     assert "1 of 1" in approved.stdout
@@ -70,6 +74,11 @@ def test_the_whole_life_of_an_activation_by_commands(guarded: Server, as_: As) -
     assert "mode from the next decision on: normal" in ended.stdout
     assert again.returncode == 3
     assert "ACTIVATION_OVER" in again.stderr
+
+
+def _listed(state: str, server: Server) -> list[str]:
+    run = _as("olga", "playbook", "activations", "--state", state, "--json", server=server)
+    return [one["activation_id"] for one in json.loads(run.stdout)]
 
 
 def test_a_decision_under_a_playbook_names_it(guarded: Server, as_: As) -> None:
@@ -82,9 +91,9 @@ def test_a_decision_under_a_playbook_names_it(guarded: Server, as_: As) -> None:
     assert "RAISE_KEPT_FOR_LATER" in shown.stdout
 
 
-def test_a_segment_and_a_share_are_given_as_words(guarded: Server, as_: As) -> None:
+def test_a_range_and_a_share_are_given_as_words(guarded: Server, as_: As) -> None:
     made = _activated(
-        _as("olga", "playbook", "activate", "freeze_raises", "--segment", "bureau_score=300..500", "--percent", "12.5",
+        _as("olga", "playbook", "activate", "freeze_raises", "--range", "bureau_score=300..500", "--percent", "12.5",
             "--minutes", "5", "--reason", "r", "--yes", "--json", server=guarded)
     )  # fmt: skip
 
@@ -92,16 +101,17 @@ def test_a_segment_and_a_share_are_given_as_words(guarded: Server, as_: As) -> N
 
     assert kept.activation_id == made
     assert kept.scope.share_bp == 1_250
-    assert [(one.fact, one.lowest, one.highest) for one in kept.scope.segment] == [("bureau_score", 300, 500)]
+    assert [(one.fact, one.lowest, one.highest) for one in kept.scope.ranges] == [("bureau_score", 300, 500)]
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         ["playbook", "activate", "cap_growth", "--set", "x", "--reason", "r", "--yes"],
-        ["playbook", "activate", "cap_growth", "--segment", "dpd_now", "--reason", "r", "--yes"],
+        ["playbook", "activate", "cap_growth", "--range", "dpd_now", "--reason", "r", "--yes"],
         ["playbook", "activate", "cap_growth/vx", "--reason", "r", "--yes"],
         ["playbook", "end", "--reason", "r"],
+        ["playbook", "activations", "--state", "asleep"],
         ["playbook", "new", "Bad Name"],
         ["playbook", "release", "cap_growth/v2"],
         ["drill", "no-such"],
@@ -119,7 +129,7 @@ def test_what_the_server_refuses_names_the_fields(guarded: Server) -> None:
               server=guarded)  # fmt: skip
 
     assert run.returncode == 3
-    assert "parameters.per_decision_bp" in run.stderr
+    assert "parameters[0]: per_decision_bp: 9999 is out of range" in run.stderr
 
 
 def test_oncall_leads_from_a_symptom_to_a_playbook_in_force(guarded: Server, as_: As) -> None:
@@ -155,7 +165,9 @@ def test_what_the_guards_recommend_now_comes_first() -> None:
     from service.rpc import playbook_messages
 
     known = [playbook_messages.playbook(one) for one in PLAYBOOKS.all()]
-    alarm = pb.Signal(name="fact_psi:dpd_now", product="revolving", alarming=True, recommends="static_scorecard")
+    alarm = pb.Signal(
+        name="fact_psi", fact="dpd_now", product="revolving", alarming=True, recommends="static_scorecard"
+    )
 
     ranked = oncall.rank(known, [alarm], ("cut_rate",))
 

@@ -184,10 +184,18 @@ def test_a_policy_promoted_on_a_running_server_decides_the_next_call(stubs: Stub
 
     before = stubs.limits.Decide(request, timeout=5).decision
     stubs.policies.PublishPolicy(policy_service_pb2.PublishPolicyRequest(request_id=fresh(), document=text), timeout=5)
-    stubs.policies.PromotePolicy(policy_service_pb2.PromotePolicyRequest(request_id=fresh(), version=name), timeout=5)
+    stubs.policies.PromotePolicy(
+        policy_service_pb2.PromotePolicyRequest(
+            request_id=fresh(), version=name, target_state=policy_service_pb2.POLICY_STATE_ACTIVE, reason="r"
+        ),
+        timeout=5,
+    )
     during = stubs.limits.Decide(assign(product="instalment", facts=request.facts), timeout=5).decision
     stubs.policies.RollbackPolicy(
-        policy_service_pb2.RollbackPolicyRequest(request_id=fresh(), product="instalment"), timeout=5
+        policy_service_pb2.RollbackPolicyRequest(
+            request_id=fresh(), product="instalment", from_version=name, to_version="instalment-2026-2", reason="r"
+        ),
+        timeout=5,
     )
     after = stubs.limits.Decide(assign(product="instalment", facts=request.facts), timeout=5).decision
 

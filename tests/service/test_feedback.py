@@ -209,7 +209,7 @@ def test_a_playbook_that_holds_raises_holds_an_appeal_until_it_is_over(tmp_path:
         opened = client.appeal(account_id, cut.decision_id, "A mistake.", facts={"dpd_now": 0}).case
         with pytest.raises(errors.Refused) as refusal:
             client.resolve(opened.case_id, "now", new_limit=cut.old_limit)
-        client.deactivate(held.activation_id, reason="over")
+        client.end_activation(held.activation_id, reason="over")
         done = client.resolve(opened.case_id, "now", new_limit=cut.old_limit, request_id="now").case
         verified = invoked("verify", "--store", f"sqlite:///{tmp_path / 'holdline.db'}")
         replayed = invoked("replay", "--store", f"sqlite:///{tmp_path / 'holdline.db'}")

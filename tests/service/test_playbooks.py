@@ -39,7 +39,7 @@ def test_an_activation_decides_from_the_next_call_on_until_it_is_ended(as_: As) 
     activated = olga.activate("freeze_raises", ttl_seconds=HOUR, reason="exposure grows")
     frozen = _raise(shop, held)
     explained = shop.explain(frozen.decision_id)
-    ended = olga.deactivate(activated.activation.activation_id, reason="over")
+    ended = olga.end_activation(activated.activation.activation_id, reason="over")
     again = _raise(shop, after)
 
     name = f"{activated.activation.activation_id}@freeze_raises/v1"
@@ -54,7 +54,7 @@ def test_an_activation_decides_from_the_next_call_on_until_it_is_ended(as_: As) 
     assert [reason.code for reason in frozen.reasons] == ["RAISE_KEPT_FOR_LATER"]
     assert {one.language_code for one in explained.summaries if one.text} == {"zh", "en"}
     assert (ended.activation.state, ended.mode_id) == (pb.ACTIVATION_STATE_ENDED, "normal")
-    assert ended.activation.ended_by == "olga"
+    assert ended.activation.ended_by.caller == "olga"
     assert (again.outcome, again.mode_id) == (APPROVED, "normal")
 
 
@@ -78,7 +78,7 @@ def test_two_people_must_approve_never_the_activator_and_never_one_twice(as_: As
 
     still_written = shop.send(assign())
     refused(lambda: abe.approve(activation_id), "APPROVAL_REFUSED")
-    once = ada.approve(activation_id, reason="seen")
+    once = ada.approve(activation_id, note="seen")
     refused(lambda: ada.approve(activation_id), "APPROVAL_REFUSED")
     twice = as_("root").approve(activation_id)
     read_only = refused(lambda: shop.send(assign()), "MODE_READ_ONLY")
@@ -87,11 +87,11 @@ def test_two_people_must_approve_never_the_activator_and_never_one_twice(as_: As
 
     assert pending.activation.state == pb.ACTIVATION_STATE_PENDING_APPROVAL
     assert pending.activation.approvals_needed == 2
-    assert (once.activation.state, list(once.activation.approved_by)) == (pending.activation.state, ["ada"])
-    assert (twice.activation.state, list(twice.activation.approved_by)) == (
-        pb.ACTIVATION_STATE_ACTIVE,
-        ["ada", "root"],
-    )
+    said = [(one.actor.caller, one.note) for one in twice.activation.approvals]
+    assert once.activation.state == pending.activation.state
+    assert list(once.activation.approvals) == list(twice.activation.approvals)[:1]
+    assert (twice.activation.state, said) == (pb.ACTIVATION_STATE_ACTIVE, [("ada", "seen"), ("root", "")])
+    assert twice.activation.approvals[1].at == twice.activation.active_from
     assert read_only.metadata["activation_id"] == f"{activation_id}@read_only/v1"
     assert replayed.replayed
     assert shop.account(still_written.account.account_id).version == 1
@@ -114,7 +114,7 @@ def alerts(server: Server) -> list[tuple[str, str]]:
 
     store = sqlite(server.ready.parent / "holdline.db", read_only=True)
     try:
-        rows = store._run("SELECT severity, body FROM outbox ORDER BY sequence DESC LIMIT 50")
+        rows = store._run("SELECT severity, body FROM outbox WHERE account_id = '' ORDER BY sequence DESC LIMIT 50")
     finally:
         store.close()
     return [(severity, body) for severity, body in rows]
@@ -122,7 +122,7 @@ def alerts(server: Server) -> list[tuple[str, str]]:
 
 def test_a_scope_covers_its_product_segment_and_share_only(as_: As) -> None:
     shop, olga = as_("shop"), as_("olga")
-    scope = pb.Scope(product="revolving", segment=[pb.FactRange(fact="bureau_score", lowest=300, highest=700)])
+    scope = pb.Scope(product="revolving", ranges=[pb.FactRange(fact="bureau_score", lowest=300, highest=700)])
     low, high = _customer(shop, bureau_score=690), _customer(shop, bureau_score=760)
     olga.activate("freeze_raises", ttl_seconds=60, reason="young accounts", scope=scope)
 
@@ -138,14 +138,14 @@ def test_an_activation_is_pinned_to_its_version_and_two_versions_decide_each_its
     shop, olga = as_("shop"), as_("olga")
     old = olga.activate("cap_growth", version=1, ttl_seconds=60, reason="v1", parameters={"per_decision_bp": 0})
     by_old = _raise(shop, _customer(shop))
-    olga.deactivate(old.activation.activation_id, reason="next")
+    olga.end_activation(old.activation.activation_id, reason="next")
     new = olga.activate("cap_growth", ttl_seconds=60, reason="v2", parameters={"per_window_bp": 10})
     by_new = _raise(shop, _customer(shop))
 
     assert (old.activation.version, new.activation.version) == (1, 2)
     assert list(map(title_of, by_old.activations)) == [f"{old.activation.activation_id}@cap_growth/v1"]
     assert list(map(title_of, by_new.activations)) == [f"{new.activation.activation_id}@cap_growth/v2"]
-    assert {name: value.whole for name, value in new.activation.parameters.items()} == {
+    assert {one.name: one.value.whole for one in new.activation.parameters} == {
         "per_decision_bp": 100,
         "first_limit_bp": 5_000,
         "per_window_bp": 10,
@@ -172,7 +172,7 @@ def test_an_activation_lapses_by_itself(as_: As) -> None:
 
     wait_until(lambda: olga.mode().mode.mode_id == "normal", 10, "it lapsed")
     after = _raise(shop, _customer(shop))
-    error = refused(lambda: olga.deactivate(made.activation.activation_id, reason="late"), "ACTIVATION_OVER")
+    error = refused(lambda: olga.end_activation(made.activation.activation_id, reason="late"), "ACTIVATION_OVER")
 
     assert after.outcome == APPROVED
     assert error.metadata["state"] == "lapsed"
@@ -180,8 +180,8 @@ def test_an_activation_lapses_by_itself(as_: As) -> None:
     assert states[made.activation.activation_id] == pb.ACTIVATION_STATE_LAPSED
     wait_until(
         lambda: (
-            [(change.action, change.caller) for change in next(shop.watch_mode(before)).changes]
-            == [("activate", "olga"), ("lapse", "holdline:sentry")]
+            [(change.action, change.actor.caller) for change in next(shop.watch_mode(before)).changes]
+            == [(pb.ACTIVATION_ACTION_ACTIVATE, "olga"), (pb.ACTIVATION_ACTION_LAPSE, "holdline:sentry")]
         ),
         30,
         "the lapse is written down, also for the tests that read changes after this one",
@@ -206,14 +206,14 @@ def test_a_watcher_hears_of_each_change_and_resumes_where_it_was(as_: As, guarde
     olga = as_("olga")
     token = olga.mode().resume_token
     made = olga.activate("freeze_raises", ttl_seconds=HOUR, reason="seen later").activation.activation_id
-    olga.deactivate(made, reason="seen later, too")
+    olga.end_activation(made, reason="seen later, too")
 
     late = next(as_("shop").watch_mode(token))
     here = next(as_("shop").watch_mode())
 
-    assert [(change.action, change.activation_id, change.caller) for change in late.changes] == [
-        ("activate", made, "olga"),
-        ("end", made, "olga"),
+    assert [(change.action, change.activation_id, change.actor.caller) for change in late.changes] == [
+        (pb.ACTIVATION_ACTION_ACTIVATE, made, "olga"),
+        (pb.ACTIVATION_ACTION_END, made, "olga"),
     ]
     assert [change.sequence for change in late.changes] == sorted(change.sequence for change in late.changes)
     assert (late.mode.mode_id, here.mode.mode_id) == ("normal", "normal")
@@ -249,7 +249,7 @@ def test_a_watch_lives_through_a_dead_engine_and_a_dead_gateway(as_: As, guarded
         wait_until(lambda: two.mode_id in seen, 20, "the watcher saw the second change")
         over.set()
         for made in (one, two):
-            olga.deactivate(made.activation.activation_id, reason="over")
+            olga.end_activation(made.activation.activation_id, reason="over")
     watcher.join(20)
 
     assert not watcher.is_alive()

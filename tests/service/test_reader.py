@@ -121,7 +121,7 @@ def test_what_was_decided_is_read_at_once_and_what_was_published_too(server: Ser
             version = client.publish_policy(yaml.safe_dump({**tree, "policy": f"strong-{number}"})).policy.version
 
             assert newest.decision_id == made.decision.decision_id
-            assert client.policy(version).policy.published_by == "strong"
+            assert client.policy(version).policy.published_by.caller == "strong"
 
 
 def test_many_readers_of_long_lists_at_once_all_have_their_page_and_cost_no_decision(

@@ -58,7 +58,7 @@ def test_a_guard_learns_what_is_normal_alarms_and_acts_for_a_short_time(tmp_path
         held = client.decide(late, "reduce", facts={"dpd_now": 70}).decision
         told = alerts(server)
 
-    assert (made.playbook, made.requested_by, made.scope.product) == (
+    assert (made.playbook, made.requested_by.caller, made.scope.product) == (
         "freeze_reductions",
         "holdline:guard",
         "revolving",
@@ -77,11 +77,33 @@ def test_a_baseline_that_a_person_asks_for_is_a_new_version(tmp_path: Path) -> N
     with running_server(tmp_path) as server, Client(server.listen, caller="olga", timeout_seconds=30.0) as client:
         _decide(client, ASSIGN, [fresh("b") for _ in range(LEARNED)])
 
-        first = client.learn_baseline("revolving", LEARNED)
-        second = client.learn_baseline("revolving", LEARNED)
+        key = fresh("learn")
+        first = client.learn_baseline("revolving", LEARNED, reason="a new product", request_id=key)
+        _decide(client, ASSIGN, [fresh("b") for _ in range(100)])
+        again = client.learn_baseline("revolving", LEARNED, reason="a new product", request_id=key)
+        with pytest.raises(HoldlineError) as other:
+            client.learn_baseline("revolving", LEARNED, reason="something else", request_id=key)
+        with pytest.raises(HoldlineError) as taken:
+            client.decide(fresh("b"), "assign", product="revolving", request_id=key)
+        second = client.learn_baseline("revolving", LEARNED, reason="a new product")
 
-    assert (first.version, second.version) == (1, 2)
-    assert first.decisions == LEARNED
+    assert (first.version, again.version, second.version) == (1, 1, 2)
+    assert (first.replayed, again.replayed, second.replayed) == (False, True, False)
+    assert first.decisions == again.decisions == LEARNED
+    assert {other.value.reason, taken.value.reason} == {"IDEMPOTENCY_KEY_REUSED"}
+
+
+def test_a_key_of_another_write_learns_no_baseline(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server, Client(server.listen, caller="olga", timeout_seconds=30.0) as client:
+        _decide(client, ASSIGN, [fresh("k") for _ in range(LEARNED)])
+        key = client.decide(fresh("k"), "assign", product="revolving").decision.request_id
+        with pytest.raises(HoldlineError) as taken:
+            client.learn_baseline("revolving", LEARNED, reason="r", request_id=key)
+        with pytest.raises(HoldlineError) as silent:
+            client.learn_baseline("revolving", 999, reason=" ", request_id=key)
+
+    assert taken.value.reason == "IDEMPOTENCY_KEY_REUSED"
+    assert [one.field for one in silent.value.violations] == ["reason", "decisions"]
 
 
 def test_a_stopped_sentry_is_noticed_and_the_safe_mode_put_in_force(tmp_path: Path) -> None:
@@ -96,7 +118,7 @@ def test_a_stopped_sentry_is_noticed_and_the_safe_mode_put_in_force(tmp_path: Pa
             os.kill(server.pids()["sentry"], signal.SIGCONT)
         told = alerts(server)
 
-    assert (made.playbook, made.requested_by) == ("freeze_raises", "holdline:dead-man")
+    assert (made.playbook, made.requested_by.caller) == ("freeze_raises", "holdline:dead-man")
     assert list(map(title_of, decided.decision.activations)) == [f"{made.activation_id}@freeze_raises/v1"]
     assert {"guards_silent", "dead_man_acted"} <= {word for _, body in told for word in body.split('"')}
 
@@ -138,16 +160,16 @@ def test_the_first_ordinary_decisions_after_an_import_set_off_no_guard(tmp_path:
     with running_server(tmp_path, *flags) as server, Client(server.listen, timeout_seconds=30.0) as client:
         _import(client, names := [fresh("i") for _ in range(2 * LEARNED)])
         with pytest.raises(HoldlineError, match="product") as refused:
-            client.learn_baseline("revolving", LEARNED)
+            client.learn_baseline("revolving", LEARNED, reason="r")
         _decide(client, REVIEW, names)
         wait_until(
-            lambda: any(one.name == "fact_psi:dpd_now" for one in client.signals().signals),
+            lambda: any((one.name, one.fact) == ("fact_psi", "dpd_now") for one in client.signals().signals),
             30,
             "a baseline was learned",
         )
         _decide(client, REVIEW, names)
         last = next(client.decisions(names[-1])).decision_id
-        wait_until(lambda: client.signals().watermark >= last, 20, "the guards saw them all")
+        wait_until(lambda: client.signals().newest_decision_id >= last, 20, "the guards saw them all")
         seen = client.signals()
 
     assert refused.value.reason == "INVALID_REQUEST"

@@ -22,11 +22,11 @@ AUTHORIZE = INDEX_OF[f"{DRAWS}AuthorizeDraw"]
 CAPTURE = INDEX_OF[f"{DRAWS}CaptureDraw"]
 REPAY = INDEX_OF[f"{DRAWS}RecordRepayment"]
 ACTIVATE = INDEX_OF[f"{PLAYBOOKS}ActivatePlaybook"]
-DEACTIVATE = INDEX_OF[f"{PLAYBOOKS}DeactivatePlaybook"]
+END_ACTIVATION = INDEX_OF[f"{PLAYBOOKS}EndActivation"]
 RESPONSES: dict[int, type[Message]] = {
     DECIDE: limit_service_pb2.DecideResponse, AUTHORIZE: draw_service_pb2.AuthorizeDrawResponse,
     CAPTURE: draw_service_pb2.CaptureDrawResponse, REPAY: draw_service_pb2.RecordRepaymentResponse,
-    ACTIVATE: playbook_service_pb2.ActivatePlaybookResponse, DEACTIVATE: playbook_service_pb2.DeactivatePlaybookResponse,
+    ACTIVATE: playbook_service_pb2.ActivatePlaybookResponse, END_ACTIVATION: playbook_service_pb2.EndActivationResponse,
 }  # fmt: skip
 CAPTURES, REPAYMENTS = draw_service_pb2.CaptureDrawRequest, draw_service_pb2.RecordRepaymentRequest
 ACCOUNTS = ("a-1", "a-2", "a-3")
@@ -127,10 +127,10 @@ class Books:
         key = f"s-{self._number}"
         if self.activation:
             self.is_ending = True
-            message: Message = playbook_service_pb2.DeactivatePlaybookRequest(
+            message: Message = playbook_service_pb2.EndActivationRequest(
                 request_id=key, activation_id=self.activation, reason="simulated"
             )
-            return Request(key, Call(DEACTIVATE, "olga", FAR_US, "", message.SerializeToString()), step)
+            return Request(key, Call(END_ACTIVATION, "olga", FAR_US, "", message.SerializeToString()), step)
         message = playbook_service_pb2.ActivatePlaybookRequest(
             request_id=key, name="freeze_raises", ttl_seconds=86_400, reason="simulated"
         )
@@ -142,7 +142,7 @@ class Books:
             return self._refused(asked, answer)
         method = asked.call.method
         response = RESPONSES[method].FromString(answer.body)
-        if method in (ACTIVATE, DEACTIVATE):
+        if method in (ACTIVATE, END_ACTIVATION):
             # A replay says what was in force after the switch, not what is now.
             if asked.key not in self._switches:
                 self._switches.add(asked.key)

@@ -67,7 +67,9 @@ def _with_long_texts(engine: Engine) -> None:
     published = policy_service_pb2.PublishPolicyRequest(
         request_id=fresh(), document=yaml.safe_dump(tree, allow_unicode=True)
     )
-    promoted = policy_service_pb2.PromotePolicyRequest(request_id=fresh(), version="long-texts")
+    promoted = policy_service_pb2.PromotePolicyRequest(
+        request_id=fresh(), version="long-texts", target_state=policy_service_pb2.POLICY_STATE_ACTIVE, reason="r"
+    )
     assert not ask(engine, "PolicyService/PublishPolicy", published.SerializeToString()).code
     assert not ask(engine, "PolicyService/PromotePolicy", promoted.SerializeToString()).code
 

@@ -34,7 +34,9 @@ def test_a_preview_counts_transitions_and_money_and_refusals() -> None:
     assert frozen.money["CNY"].raised_was == 3 * 3_600_000 + 72_000
     assert frozen.money["CNY"].raised_would_be == 0
     assert {sample.reasons for sample in frozen.samples} == {("RAISE_KEPT_FOR_LATER",)}
-    assert {(sample.outcome, sample.reasons) for sample in closed.samples} == {(0, ("MODE_READ_ONLY",))}
+    assert {(sample.outcome, sample.reasons, sample.refusal) for sample in closed.samples} == {
+        (0, (), "MODE_READ_ONLY")
+    }
     assert closed.note
 
 

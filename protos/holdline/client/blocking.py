@@ -94,30 +94,29 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         request = policies.PublishPolicyRequest(request_id=request_id or requests.new_request_id(), document=document)
         return self._call(self._policies.PublishPolicy, request, request.request_id)
 
-    def promote_policy(self, version: str, *, reason: str = "", request_id: str = "") -> policies.PromotePolicyResponse:
-        """Make a draft decide. Raises HoldlineError."""
-        request = policies.PromotePolicyRequest(
-            request_id=request_id or requests.new_request_id(), version=version, reason=reason
-        )
+    def promote_policy(
+        self, version: str, *, reason: str, target_state: str = "active", request_id: str = ""
+    ) -> policies.PromotePolicyResponse:
+        """Make a draft decide, and say why. Raises HoldlineError."""
+        request = requests.promote(version, reason=reason, target_state=target_state, request_id=request_id)
         return self._call(self._policies.PromotePolicy, request, request.request_id)
 
-    def rollback_policy(
-        self,
-        product: str,
-        *,
-        version: str = "",
-        reason: str = "",
-        from_version: str = "",
-        validate_only: bool = False,
-        request_id: str = "",
+    def rollback_target(
+        self, product: str, *, from_version: str = "", to_version: str = ""
     ) -> policies.RollbackPolicyResponse:
-        """Make an earlier version decide again, or only say which; refused unless `from_version` decides.
-
-        Raises HoldlineError.
-        """
+        """Say what a roll-back would leave and put in force, by default the version before. Raises HoldlineError."""
         request = policies.RollbackPolicyRequest(
-            request_id=request_id or requests.new_request_id(), product=product, version=version, reason=reason,
-            from_version=from_version, validate_only=validate_only,
+            product=product, from_version=from_version, to_version=to_version, validate_only=True
+        )
+        return self._call(self._policies.RollbackPolicy, request, "")
+
+    def rollback_policy(
+        self, product: str, *, from_version: str, to_version: str, reason: str, request_id: str = ""
+    ) -> policies.RollbackPolicyResponse:
+        """Make an earlier version decide again; refused unless `from_version` decides. Raises HoldlineError."""
+        request = policies.RollbackPolicyRequest(
+            request_id=request_id or requests.new_request_id(), product=product, from_version=from_version,
+            to_version=to_version, reason=reason,
         )  # fmt: skip
         return self._call(self._policies.RollbackPolicy, request, request.request_id)
 
@@ -135,8 +134,8 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         """Read every version of every playbook. Raises HoldlineError."""
         return list(self._call(self._playbooks.ListPlaybooks, pb.ListPlaybooksRequest(), "").playbooks)
 
-    def playbook(self, name: str, version: int = 0) -> pb.DescribePlaybookResponse:
-        """Read a playbook's page; version 0 is the newest. Raises HoldlineError."""
+    def playbook(self, name: str, version: int | None = None) -> pb.DescribePlaybookResponse:
+        """Read a playbook's page, of the newest version where none is named. Raises HoldlineError."""
         request = pb.DescribePlaybookRequest(name=name, version=version)
         return self._call(self._playbooks.DescribePlaybook, request, "")
 
@@ -144,10 +143,10 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         self,
         name: str,
         *,
-        version: int = 0,
+        version: int | None = None,
         parameters: Mapping[str, int | str] | None = None,
         scope: pb.Scope | None = None,
-        decisions: int = 0,
+        decisions: int | None = None,
     ) -> pb.PreviewPlaybookResponse:
         """See what a playbook would have changed of the newest decisions. Raises HoldlineError."""
         request = pb.PreviewPlaybookRequest(
@@ -161,7 +160,7 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         *,
         ttl_seconds: int,
         reason: str,
-        version: int = 0,
+        version: int | None = None,
         parameters: Mapping[str, int | str] | None = None,
         scope: pb.Scope | None = None,
         incident: str = "",
@@ -177,10 +176,10 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         )  # fmt: skip
         return self._call(self._playbooks.ActivatePlaybook, request, request.request_id)
 
-    def approve(self, activation_id: str, *, reason: str = "", request_id: str = "") -> pb.ApproveActivationResponse:
-        """Approve somebody else's activation. Raises HoldlineError."""
+    def approve(self, activation_id: str, *, note: str = "", request_id: str = "") -> pb.ApproveActivationResponse:
+        """Approve somebody else's activation, with a note for the record. Raises HoldlineError."""
         request = pb.ApproveActivationRequest(
-            request_id=request_id or requests.new_request_id(), activation_id=activation_id, reason=reason
+            request_id=request_id or requests.new_request_id(), activation_id=activation_id, note=note
         )
         return self._call(self._playbooks.ApproveActivation, request, request.request_id)
 
@@ -194,12 +193,22 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         )  # fmt: skip
         return self._call(self._playbooks.ExtendActivation, request, request.request_id)
 
-    def deactivate(self, activation_id: str, *, reason: str, request_id: str = "") -> pb.DeactivatePlaybookResponse:
+    def end_activation(self, activation_id: str, *, reason: str, request_id: str = "") -> pb.EndActivationResponse:
         """End an activation. Raises HoldlineError."""
-        request = pb.DeactivatePlaybookRequest(
+        request = pb.EndActivationRequest(
             request_id=request_id or requests.new_request_id(), activation_id=activation_id, reason=reason
         )
-        return self._call(self._playbooks.DeactivatePlaybook, request, request.request_id)
+        return self._call(self._playbooks.EndActivation, request, request.request_id)
+
+    def activations(self, *states: str | int, page_size: int = 100) -> Iterator[pb.Activation]:
+        """Read activations in some states (none: all), newest first, page by page. Raises HoldlineError.
+
+        States are "pending_approval", "active", "lapsed" and "ended".
+        """
+        wanted = [requests.activation_state(state) for state in states]
+        request = pb.ListActivationsRequest(states=wanted, page_size=page_size)
+        for page in self._pages(self._playbooks.ListActivations, request):
+            yield from page.activations
 
     def mode(self) -> pb.GetModeResponse:
         """Read what is in force. Raises HoldlineError."""
@@ -216,10 +225,14 @@ class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
         """Read what the guards see. Raises HoldlineError."""
         return self._call(self._playbooks.GetSignals, pb.GetSignalsRequest(), "")
 
-    def learn_baseline(self, product: str, decisions: int = 0) -> pb.LearnBaselineResponse:
-        """Take a product's newest decisions as what is normal. Raises HoldlineError."""
-        request = pb.LearnBaselineRequest(product=product, decisions=decisions)
-        return self._call(self._playbooks.LearnBaseline, request, "")
+    def learn_baseline(
+        self, product: str, decisions: int | None = None, *, reason: str, request_id: str = ""
+    ) -> pb.LearnBaselineResponse:
+        """Take a product's newest decisions as what is normal, and say why. Raises HoldlineError."""
+        request = pb.LearnBaselineRequest(
+            request_id=request_id or requests.new_request_id(), product=product, decisions=decisions, reason=reason
+        )
+        return self._call(self._playbooks.LearnBaseline, request, request.request_id)
 
     def watch_mode(self, resume_token: str = "") -> Iterator[pb.WatchModeResponse]:
         """Give the mode now and whenever it changes, for ever; a broken stream is resumed. Raises HoldlineError.

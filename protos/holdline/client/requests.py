@@ -16,6 +16,7 @@ from holdline.v1 import (
     limit_service_pb2,
     money_pb2,
     playbook_service_pb2,
+    policy_service_pb2,
     text_pb2,
 )
 
@@ -187,19 +188,56 @@ def repay(
     )
 
 
+def promote(
+    version: str,
+    *,
+    reason: str,
+    target_state: str = "active",
+    share_bp: int | None = None,
+    effective_at: datetime | None = None,
+    request_id: str = "",
+) -> policy_service_pb2.PromotePolicyRequest:
+    """Make a request that moves a policy version to a stage: "active" today.
+
+    Raises ValueError for a stage that the contract doesn't have, and for a time without its time zone.
+    """
+    made = policy_service_pb2.PromotePolicyRequest(
+        request_id=request_id or new_request_id(), version=version, reason=reason, share_bp=share_bp,
+        target_state=policy_service_pb2.PolicyState.Value(f"POLICY_STATE_{target_state.upper()}"),
+    )  # fmt: skip
+    if effective_at is not None:
+        if effective_at.tzinfo is None:
+            raise ValueError("effective_at needs its time zone")
+        made.effective_at.FromDatetime(effective_at)
+    return made
+
+
 def iso_date(business_date: "date | str") -> str:
     """Give a business date as YYYY-MM-DD."""
     return business_date if isinstance(business_date, str) else business_date.isoformat()
 
 
-def parameters_of(values: Mapping[str, int | str] | None) -> dict[str, playbook_service_pb2.ParameterValue]:
+def parameters_of(values: Mapping[str, int | str] | None) -> list[playbook_service_pb2.Parameter]:
     """Make a playbook's parameters from values by name."""
-    return {
-        name: playbook_service_pb2.ParameterValue(whole=value)
-        if isinstance(value, int)
-        else playbook_service_pb2.ParameterValue(text=value)
+    return [
+        playbook_service_pb2.Parameter(
+            name=name,
+            value=playbook_service_pb2.ParameterValue(whole=value)
+            if isinstance(value, int)
+            else playbook_service_pb2.ParameterValue(text=value),
+        )
         for name, value in (values or {}).items()
-    }
+    ]
+
+
+def activation_state(state: str | int) -> playbook_service_pb2.ActivationState.ValueType:
+    """Give an activation's state from "pending_approval", "active", "lapsed" or "ended", or its number.
+
+    Raises ValueError for one that the contract doesn't have.
+    """
+    if isinstance(state, int):
+        return playbook_service_pb2.ActivationState.ValueType(state)
+    return playbook_service_pb2.ActivationState.Value(f"ACTIVATION_STATE_{state.upper()}")
 
 
 def metadata(caller: str, *, is_batch: bool) -> tuple[tuple[str, str], ...]:

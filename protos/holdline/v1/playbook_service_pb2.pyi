@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from holdline.v1 import actor_pb2 as _actor_pb2
 from holdline.v1 import decision_pb2 as _decision_pb2
 from holdline.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
@@ -54,6 +55,94 @@ ACTIVATION_STATE_ENDED: ActivationState.ValueType  # 4
 """Somebody ended it."""
 Global___ActivationState: _TypeAlias = ActivationState  # noqa: Y015
 
+class _PlaybookState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PlaybookStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PlaybookState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PLAYBOOK_STATE_UNSPECIFIED: _PlaybookState.ValueType  # 0
+    """Never sent."""
+    PLAYBOOK_STATE_DRAFT: _PlaybookState.ValueType  # 1
+    """Still being written: it can't be activated."""
+    PLAYBOOK_STATE_RELEASED: _PlaybookState.ValueType  # 2
+    """It may be activated, and never changes."""
+    PLAYBOOK_STATE_RETIRED: _PlaybookState.ValueType  # 3
+    """No new activation may use it; those in force go on."""
+
+class PlaybookState(_PlaybookState, metaclass=_PlaybookStateEnumTypeWrapper):
+    """Whether a playbook may be activated."""
+
+PLAYBOOK_STATE_UNSPECIFIED: PlaybookState.ValueType  # 0
+"""Never sent."""
+PLAYBOOK_STATE_DRAFT: PlaybookState.ValueType  # 1
+"""Still being written: it can't be activated."""
+PLAYBOOK_STATE_RELEASED: PlaybookState.ValueType  # 2
+"""It may be activated, and never changes."""
+PLAYBOOK_STATE_RETIRED: PlaybookState.ValueType  # 3
+"""No new activation may use it; those in force go on."""
+Global___PlaybookState: _TypeAlias = PlaybookState  # noqa: Y015
+
+class _ActivationAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ActivationActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActivationAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACTIVATION_ACTION_UNSPECIFIED: _ActivationAction.ValueType  # 0
+    """Never sent."""
+    ACTIVATION_ACTION_ACTIVATE: _ActivationAction.ValueType  # 1
+    """It was asked for."""
+    ACTIVATION_ACTION_APPROVE: _ActivationAction.ValueType  # 2
+    """Somebody approved it."""
+    ACTIVATION_ACTION_EXTEND: _ActivationAction.ValueType  # 3
+    """It lasts longer."""
+    ACTIVATION_ACTION_END: _ActivationAction.ValueType  # 4
+    """Somebody ended it."""
+    ACTIVATION_ACTION_LAPSE: _ActivationAction.ValueType  # 5
+    """Its time was over; the service writes it down, somewhat later."""
+
+class ActivationAction(_ActivationAction, metaclass=_ActivationActionEnumTypeWrapper):
+    """What was done to an activation."""
+
+ACTIVATION_ACTION_UNSPECIFIED: ActivationAction.ValueType  # 0
+"""Never sent."""
+ACTIVATION_ACTION_ACTIVATE: ActivationAction.ValueType  # 1
+"""It was asked for."""
+ACTIVATION_ACTION_APPROVE: ActivationAction.ValueType  # 2
+"""Somebody approved it."""
+ACTIVATION_ACTION_EXTEND: ActivationAction.ValueType  # 3
+"""It lasts longer."""
+ACTIVATION_ACTION_END: ActivationAction.ValueType  # 4
+"""Somebody ended it."""
+ACTIVATION_ACTION_LAPSE: ActivationAction.ValueType  # 5
+"""Its time was over; the service writes it down, somewhat later."""
+Global___ActivationAction: _TypeAlias = ActivationAction  # noqa: Y015
+
+class _SignalUnit:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SignalUnitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SignalUnit.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SIGNAL_UNIT_UNSPECIFIED: _SignalUnit.ValueType  # 0
+    """Never sent."""
+    SIGNAL_UNIT_PARTS_PER_MILLION: _SignalUnit.ValueType  # 1
+    """Parts per million: of decisions, of calls, or of a population stability index of 1."""
+    SIGNAL_UNIT_MICROSECONDS: _SignalUnit.ValueType  # 2
+    """Microseconds."""
+
+class SignalUnit(_SignalUnit, metaclass=_SignalUnitEnumTypeWrapper):
+    """What a signal is measured in."""
+
+SIGNAL_UNIT_UNSPECIFIED: SignalUnit.ValueType  # 0
+"""Never sent."""
+SIGNAL_UNIT_PARTS_PER_MILLION: SignalUnit.ValueType  # 1
+"""Parts per million: of decisions, of calls, or of a population stability index of 1."""
+SIGNAL_UNIT_MICROSECONDS: SignalUnit.ValueType  # 2
+"""Microseconds."""
+Global___SignalUnit: _TypeAlias = SignalUnit  # noqa: Y015
+
 @_typing.final
 class ParameterValue(_message.Message):
     """A parameter's value."""
@@ -63,7 +152,7 @@ class ParameterValue(_message.Message):
     WHOLE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     whole: _builtins.int
-    """A whole number."""
+    """A whole number, in the parameter's unit and range."""
     text: _builtins.str
     """A policy version, 1 to 64 characters of [A-Za-z0-9._-]."""
     def __init__(
@@ -81,6 +170,34 @@ class ParameterValue(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
 
 Global___ParameterValue: _TypeAlias = ParameterValue  # noqa: Y015
+
+@_typing.final
+class Parameter(_message.Message):
+    """A parameter as it is given, or as it holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, for example "per_decision_bp", as the playbook's `parameters` have it."""
+    @_builtins.property
+    def value(self) -> Global___ParameterValue:
+        """Its value."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: Global___ParameterValue | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Parameter: _TypeAlias = Parameter  # noqa: Y015
 
 @_typing.final
 class PlaybookParameter(_message.Message):
@@ -101,9 +218,9 @@ class PlaybookParameter(_message.Message):
     about: _builtins.str
     """What it is, in English."""
     lowest: _builtins.int
-    """Least value, in its unit; 0 for a policy version."""
+    """Least value, in its unit; absent for a policy version."""
     highest: _builtins.int
-    """Greatest value, in its unit; 0 for a policy version."""
+    """Greatest value, in its unit; absent for a policy version."""
     @_builtins.property
     def default_value(self) -> Global___ParameterValue:
         """What holds where it is not given; absent: it must be given."""
@@ -114,17 +231,76 @@ class PlaybookParameter(_message.Message):
         name: _builtins.str = ...,
         unit: _builtins.str = ...,
         about: _builtins.str = ...,
-        lowest: _builtins.int = ...,
-        highest: _builtins.int = ...,
+        lowest: _builtins.int | None = ...,
+        highest: _builtins.int | None = ...,
         default_value: Global___ParameterValue | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_highest", b"_highest", "_lowest", b"_lowest", "default_value", b"default_value", "highest", b"highest", "lowest", b"lowest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "default_value", b"default_value", "highest", b"highest", "lowest", b"lowest", "name", b"name", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_highest", b"_highest", "_lowest", b"_lowest", "about", b"about", "default_value", b"default_value", "highest", b"highest", "lowest", b"lowest", "name", b"name", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__highest: _TypeAlias = _typing.Literal["highest"]  # noqa: Y015
+    _WhichOneofArgType__highest: _TypeAlias = _typing.Literal["_highest", b"_highest"]  # noqa: Y015
+    _WhichOneofReturnType__lowest: _TypeAlias = _typing.Literal["lowest"]  # noqa: Y015
+    _WhichOneofArgType__lowest: _TypeAlias = _typing.Literal["_lowest", b"_lowest"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__highest) -> _WhichOneofReturnType__highest | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lowest) -> _WhichOneofReturnType__lowest | None: ...
+
+Global___PlaybookParameter: _TypeAlias = PlaybookParameter  # noqa: Y015
+
+@_typing.final
+class PlaybookConflict(_message.Message):
+    """A playbook that can't be in force beside another for the same account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAYBOOK_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    playbook: _builtins.str
+    """The other's name, for example "freeze_raises"."""
+    reason: _builtins.str
+    """Why, in English."""
+    def __init__(
+        self,
+        *,
+        playbook: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["playbook", b"playbook", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___PlaybookParameter: _TypeAlias = PlaybookParameter  # noqa: Y015
+Global___PlaybookConflict: _TypeAlias = PlaybookConflict  # noqa: Y015
+
+@_typing.final
+class PlaybookRef(_message.Message):
+    """A version of a playbook."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAYBOOK_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    playbook: _builtins.str
+    """Its name, for example "cap_growth"."""
+    version: _builtins.int
+    """Its version, from 1."""
+    def __init__(
+        self,
+        *,
+        playbook: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["playbook", b"playbook", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlaybookRef: _TypeAlias = PlaybookRef  # noqa: Y015
 
 @_typing.final
 class Playbook(_message.Message):
@@ -132,95 +308,77 @@ class Playbook(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    @_typing.final
-    class ConflictsEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RETIRED_REASON_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     CONTENT_HASH_FIELD_NUMBER: _builtins.int
-    APPROVALS_FIELD_NUMBER: _builtins.int
+    APPROVALS_NEEDED_FIELD_NUMBER: _builtins.int
     TTL_SECONDS_MAX_FIELD_NUMBER: _builtins.int
     PRECEDENCE_FIELD_NUMBER: _builtins.int
     SAFER_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     CONFLICTS_FIELD_NUMBER: _builtins.int
-    RETIRED_FIELD_NUMBER: _builtins.int
     REPLACES_FIELD_NUMBER: _builtins.int
-    RELEASED_FIELD_NUMBER: _builtins.int
     SIGNALS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, for example "cap_growth"."""
     version: _builtins.int
     """Its version, from 1."""
+    state: Global___PlaybookState.ValueType
+    """Whether it may be activated."""
+    retired_reason: _builtins.str
+    """Why no new activation may use it; empty but with PLAYBOOK_STATE_RETIRED."""
     summary: _builtins.str
     """One sentence."""
     content_hash: _builtins.str
     """SHA-256 of its module, 64 hexadecimal digits."""
-    approvals: _builtins.int
+    approvals_needed: _builtins.int
     """People who must approve, never the activator: 0, 1 or 2."""
     ttl_seconds_max: _builtins.int
     """Longest time to live, in seconds."""
     precedence: _builtins.int
     """Ascending order of effect; the greatest has the last word."""
     safer: _builtins.str
-    """In which sense outcomes are never less safe than without it."""
-    retired: _builtins.str
-    """Why no new activation may use it; empty while one may."""
-    replaces: _builtins.str
-    """The version it replaces, for example "cap_growth/v1"; empty for none."""
-    released: _builtins.bool
-    """False for a draft, which can't be activated."""
+    """In which sense outcomes are never less safe than without it, in English."""
     @_builtins.property
     def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlaybookParameter]:
-        """Parameters."""
+        """Its parameters."""
 
     @_builtins.property
-    def conflicts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Playbooks that can't be in force beside it, each with the reason."""
+    def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlaybookConflict]:
+        """Playbooks that can't be in force beside it."""
+
+    @_builtins.property
+    def replaces(self) -> Global___PlaybookRef:
+        """The version it replaces; absent for none."""
 
     @_builtins.property
     def signals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Guard signals that speak for it."""
+        """Guard signals that speak for it, by their name, the most direct first."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         version: _builtins.int = ...,
+        state: Global___PlaybookState.ValueType = ...,
+        retired_reason: _builtins.str = ...,
         summary: _builtins.str = ...,
         content_hash: _builtins.str = ...,
-        approvals: _builtins.int = ...,
+        approvals_needed: _builtins.int = ...,
         ttl_seconds_max: _builtins.int = ...,
         precedence: _builtins.int = ...,
         safer: _builtins.str = ...,
         parameters: _abc.Iterable[Global___PlaybookParameter] | None = ...,
-        conflicts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        retired: _builtins.str = ...,
-        replaces: _builtins.str = ...,
-        released: _builtins.bool = ...,
+        conflicts: _abc.Iterable[Global___PlaybookConflict] | None = ...,
+        replaces: Global___PlaybookRef | None = ...,
         signals: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replaces", b"replaces"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "conflicts", b"conflicts", "content_hash", b"content_hash", "name", b"name", "parameters", b"parameters", "precedence", b"precedence", "released", b"released", "replaces", b"replaces", "retired", b"retired", "safer", b"safer", "signals", b"signals", "summary", b"summary", "ttl_seconds_max", b"ttl_seconds_max", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals_needed", b"approvals_needed", "conflicts", b"conflicts", "content_hash", b"content_hash", "name", b"name", "parameters", b"parameters", "precedence", b"precedence", "replaces", b"replaces", "retired_reason", b"retired_reason", "safer", b"safer", "signals", b"signals", "state", b"state", "summary", b"summary", "ttl_seconds_max", b"ttl_seconds_max", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -228,7 +386,7 @@ Global___Playbook: _TypeAlias = Playbook  # noqa: Y015
 
 @_typing.final
 class FactRange(_message.Message):
-    """Accounts whose fact lies in a range; a missing fact lies in none."""
+    """Accounts whose fact lies in a range, ends included; a missing fact lies in none."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -238,21 +396,28 @@ class FactRange(_message.Message):
     fact: _builtins.str
     """The fact, by its field name in `Facts`."""
     lowest: _builtins.int
-    """Least value, in the fact's unit."""
+    """Least value, in the fact's unit (an amount: in minor units of the account's currency); absent: the fact's least."""
     highest: _builtins.int
-    """Greatest value, in the fact's unit."""
+    """Greatest value, in the fact's unit (an amount: in minor units); absent: the fact's greatest."""
     def __init__(
         self,
         *,
         fact: _builtins.str = ...,
-        lowest: _builtins.int = ...,
-        highest: _builtins.int = ...,
+        lowest: _builtins.int | None = ...,
+        highest: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_highest", b"_highest", "_lowest", b"_lowest", "highest", b"highest", "lowest", b"lowest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact", b"fact", "highest", b"highest", "lowest", b"lowest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_highest", b"_highest", "_lowest", b"_lowest", "fact", b"fact", "highest", b"highest", "lowest", b"lowest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__highest: _TypeAlias = _typing.Literal["highest"]  # noqa: Y015
+    _WhichOneofArgType__highest: _TypeAlias = _typing.Literal["_highest", b"_highest"]  # noqa: Y015
+    _WhichOneofReturnType__lowest: _TypeAlias = _typing.Literal["lowest"]  # noqa: Y015
+    _WhichOneofArgType__lowest: _TypeAlias = _typing.Literal["_lowest", b"_lowest"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__highest) -> _WhichOneofReturnType__highest | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lowest) -> _WhichOneofReturnType__lowest | None: ...
 
 Global___FactRange: _TypeAlias = FactRange  # noqa: Y015
 
@@ -263,30 +428,32 @@ class Scope(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PRODUCT_FIELD_NUMBER: _builtins.int
-    SEGMENT_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
     SHARE_BP_FIELD_NUMBER: _builtins.int
     product: _builtins.str
-    """Only this product; empty: all."""
+    """Only this product, 1 to 32 characters of [a-z0-9_-]; empty: all."""
     share_bp: _builtins.int
     """Only this share of the accounts in basis points, 1 to 10,000, by a stable hash of the account id; a greater share
-    covers whatever a smaller one does. 0: all.
+    covers whatever a smaller one does. Absent: all; an answer always bears it.
     """
     @_builtins.property
-    def segment(self) -> _containers.RepeatedCompositeFieldContainer[Global___FactRange]:
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___FactRange]:
         """Only accounts that lie in each range; empty: all. At most 8."""
 
     def __init__(
         self,
         *,
         product: _builtins.str = ...,
-        segment: _abc.Iterable[Global___FactRange] | None = ...,
-        share_bp: _builtins.int = ...,
+        ranges: _abc.Iterable[Global___FactRange] | None = ...,
+        share_bp: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_share_bp", b"_share_bp", "share_bp", b"share_bp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["product", b"product", "segment", b"segment", "share_bp", b"share_bp"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_share_bp", b"_share_bp", "product", b"product", "ranges", b"ranges", "share_bp", b"share_bp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__share_bp: _TypeAlias = _typing.Literal["share_bp"]  # noqa: Y015
+    _WhichOneofArgType__share_bp: _TypeAlias = _typing.Literal["_share_bp", b"_share_bp"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__share_bp) -> _WhichOneofReturnType__share_bp | None: ...
 
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
 
@@ -295,27 +462,6 @@ class Activation(_message.Message):
     """One use of a playbook."""
 
     DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class ParametersEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        @_builtins.property
-        def value(self) -> Global___ParameterValue: ...
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: Global___ParameterValue | None = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     ACTIVATION_ID_FIELD_NUMBER: _builtins.int
     PLAYBOOK_FIELD_NUMBER: _builtins.int
@@ -327,7 +473,7 @@ class Activation(_message.Message):
     INCIDENT_FIELD_NUMBER: _builtins.int
     REQUESTED_BY_FIELD_NUMBER: _builtins.int
     REQUESTED_AT_FIELD_NUMBER: _builtins.int
-    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    APPROVALS_FIELD_NUMBER: _builtins.int
     APPROVALS_NEEDED_FIELD_NUMBER: _builtins.int
     BREAK_GLASS_FIELD_NUMBER: _builtins.int
     FORCED_FIELD_NUMBER: _builtins.int
@@ -347,31 +493,31 @@ class Activation(_message.Message):
     """Why."""
     incident: _builtins.str
     """The incident it belongs to; empty for none."""
-    requested_by: _builtins.str
-    """Who asked for it."""
     approvals_needed: _builtins.int
     """How many must."""
     break_glass: _builtins.bool
     """Activated without the approvals that it needed."""
     forced: _builtins.bool
     """Activated in spite of a mix of builds."""
-    ended_by: _builtins.str
-    """Who ended it."""
     @_builtins.property
-    def parameters(self) -> _containers.MessageMap[_builtins.str, Global___ParameterValue]:
-        """Parameters, defaults filled in."""
+    def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]:
+        """Its parameters, by name, defaults filled in."""
 
     @_builtins.property
     def scope(self) -> Global___Scope:
         """Which accounts it covers."""
 
     @_builtins.property
+    def requested_by(self) -> _actor_pb2.Actor:
+        """Who asked for it."""
+
+    @_builtins.property
     def requested_at(self) -> _timestamp_pb2.Timestamp:
         """When it was asked for, UTC."""
 
     @_builtins.property
-    def approved_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Who has approved it."""
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[_actor_pb2.Approval]:
+        """Who approved it, in order."""
 
     @_builtins.property
     def active_from(self) -> _timestamp_pb2.Timestamp:
@@ -385,31 +531,35 @@ class Activation(_message.Message):
     def ended_at(self) -> _timestamp_pb2.Timestamp:
         """When it was ended, UTC; absent where nobody did."""
 
+    @_builtins.property
+    def ended_by(self) -> _actor_pb2.Actor:
+        """Who ended it; absent where nobody did."""
+
     def __init__(
         self,
         *,
         activation_id: _builtins.str = ...,
         playbook: _builtins.str = ...,
         version: _builtins.int = ...,
-        parameters: _abc.Mapping[_builtins.str, Global___ParameterValue] | None = ...,
+        parameters: _abc.Iterable[Global___Parameter] | None = ...,
         scope: Global___Scope | None = ...,
         state: Global___ActivationState.ValueType = ...,
         reason: _builtins.str = ...,
         incident: _builtins.str = ...,
-        requested_by: _builtins.str = ...,
+        requested_by: _actor_pb2.Actor | None = ...,
         requested_at: _timestamp_pb2.Timestamp | None = ...,
-        approved_by: _abc.Iterable[_builtins.str] | None = ...,
+        approvals: _abc.Iterable[_actor_pb2.Approval] | None = ...,
         approvals_needed: _builtins.int = ...,
         break_glass: _builtins.bool = ...,
         forced: _builtins.bool = ...,
         active_from: _timestamp_pb2.Timestamp | None = ...,
         active_until: _timestamp_pb2.Timestamp | None = ...,
         ended_at: _timestamp_pb2.Timestamp | None = ...,
-        ended_by: _builtins.str = ...,
+        ended_by: _actor_pb2.Actor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["active_from", b"active_from", "active_until", b"active_until", "ended_at", b"ended_at", "requested_at", b"requested_at", "scope", b"scope"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["active_from", b"active_from", "active_until", b"active_until", "ended_at", b"ended_at", "ended_by", b"ended_by", "requested_at", b"requested_at", "requested_by", b"requested_by", "scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activation_id", b"activation_id", "active_from", b"active_from", "active_until", b"active_until", "approvals_needed", b"approvals_needed", "approved_by", b"approved_by", "break_glass", b"break_glass", "ended_at", b"ended_at", "ended_by", b"ended_by", "forced", b"forced", "incident", b"incident", "parameters", b"parameters", "playbook", b"playbook", "reason", b"reason", "requested_at", b"requested_at", "requested_by", b"requested_by", "scope", b"scope", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activation_id", b"activation_id", "active_from", b"active_from", "active_until", b"active_until", "approvals", b"approvals", "approvals_needed", b"approvals_needed", "break_glass", b"break_glass", "ended_at", b"ended_at", "ended_by", b"ended_by", "forced", b"forced", "incident", b"incident", "parameters", b"parameters", "playbook", b"playbook", "reason", b"reason", "requested_at", b"requested_at", "requested_by", b"requested_by", "scope", b"scope", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -424,19 +574,21 @@ class ActivationChange(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     ACTIVATION_ID_FIELD_NUMBER: _builtins.int
-    CALLER_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     CHANGED_AT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Its place in the store's own order, from 1."""
-    action: _builtins.str
-    """"activate", "approve", "extend", "end" or "lapse"."""
+    action: Global___ActivationAction.ValueType
+    """What was done."""
     activation_id: _builtins.str
-    """The activation."""
-    caller: _builtins.str
-    """Who."""
+    """The activation, for example "A17"."""
     reason: _builtins.str
-    """Why."""
+    """Why; the note of an approval, which may be empty."""
+    @_builtins.property
+    def actor(self) -> _actor_pb2.Actor:
+        """Who did it."""
+
     @_builtins.property
     def changed_at(self) -> _timestamp_pb2.Timestamp:
         """When, UTC."""
@@ -445,15 +597,15 @@ class ActivationChange(_message.Message):
         self,
         *,
         sequence: _builtins.int = ...,
-        action: _builtins.str = ...,
+        action: Global___ActivationAction.ValueType = ...,
         activation_id: _builtins.str = ...,
-        caller: _builtins.str = ...,
+        actor: _actor_pb2.Actor | None = ...,
         reason: _builtins.str = ...,
         changed_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "changed_at", b"changed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "activation_id", b"activation_id", "caller", b"caller", "changed_at", b"changed_at", "reason", b"reason", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "activation_id", b"activation_id", "actor", b"actor", "changed_at", b"changed_at", "reason", b"reason", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -589,20 +741,22 @@ class DescribePlaybookRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name."""
+    """Its name, 1 to 48 characters of [a-z0-9_]."""
     version: _builtins.int
-    """Its version; 0: the newest that may be activated."""
+    """Its version, 1 to 10,000; absent: the newest that may be activated."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        version: _builtins.int = ...,
+        version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "name", b"name", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
+    _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 
 Global___DescribePlaybookRequest: _TypeAlias = DescribePlaybookRequest  # noqa: Y015
 
@@ -668,41 +822,20 @@ class PreviewPlaybookRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    @_typing.final
-    class ParametersEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        @_builtins.property
-        def value(self) -> Global___ParameterValue: ...
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: Global___ParameterValue | None = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The playbook's name."""
+    """The playbook's name, 1 to 48 characters of [a-z0-9_]."""
     version: _builtins.int
-    """Its version; 0: the newest that may be activated."""
+    """Its version, 1 to 10,000; absent: the newest that may be activated."""
     decisions: _builtins.int
-    """How many of the newest decisions to replay, 1 to 100,000; 0: 10,000."""
+    """How many of the newest decisions to replay, 1 to 100,000; absent: 10,000."""
     @_builtins.property
-    def parameters(self) -> _containers.MessageMap[_builtins.str, Global___ParameterValue]:
-        """Parameters; what is left out takes its default."""
+    def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]:
+        """Parameters, each name once; what is left out takes its default."""
 
     @_builtins.property
     def scope(self) -> Global___Scope:
@@ -712,16 +845,23 @@ class PreviewPlaybookRequest(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
-        version: _builtins.int = ...,
-        parameters: _abc.Mapping[_builtins.str, Global___ParameterValue] | None = ...,
+        version: _builtins.int | None = ...,
+        parameters: _abc.Iterable[Global___Parameter] | None = ...,
         scope: Global___Scope | None = ...,
-        decisions: _builtins.int = ...,
+        decisions: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_decisions", b"_decisions", "_version", b"_version", "decisions", b"decisions", "scope", b"scope", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "name", b"name", "parameters", b"parameters", "scope", b"scope", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decisions", b"_decisions", "_version", b"_version", "decisions", b"decisions", "name", b"name", "parameters", b"parameters", "scope", b"scope", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__decisions: _TypeAlias = _typing.Literal["decisions"]  # noqa: Y015
+    _WhichOneofArgType__decisions: _TypeAlias = _typing.Literal["_decisions", b"_decisions"]  # noqa: Y015
+    _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
+    _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__decisions) -> _WhichOneofReturnType__decisions | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 
 Global___PreviewPlaybookRequest: _TypeAlias = PreviewPlaybookRequest  # noqa: Y015
 
@@ -740,7 +880,7 @@ class PreviewTransition(_message.Message):
     was: _decision_pb2.Outcome.ValueType
     """What came of it."""
     would_be: _decision_pb2.Outcome.ValueType
-    """What would have come of it; unspecified where the call would have been refused."""
+    """What would have come of it; absent where the call would have been refused."""
     count: _builtins.int
     """How many."""
     def __init__(
@@ -748,14 +888,16 @@ class PreviewTransition(_message.Message):
         *,
         kind: _decision_pb2.DecisionKind.ValueType = ...,
         was: _decision_pb2.Outcome.ValueType = ...,
-        would_be: _decision_pb2.Outcome.ValueType = ...,
+        would_be: _decision_pb2.Outcome.ValueType | None = ...,
         count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_would_be", b"_would_be", "would_be", b"would_be"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "kind", b"kind", "was", b"was", "would_be", b"would_be"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_would_be", b"_would_be", "count", b"count", "kind", b"kind", "was", b"was", "would_be", b"would_be"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__would_be: _TypeAlias = _typing.Literal["would_be"]  # noqa: Y015
+    _WhichOneofArgType__would_be: _TypeAlias = _typing.Literal["_would_be", b"_would_be"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__would_be) -> _WhichOneofReturnType__would_be | None: ...
 
 Global___PreviewTransition: _TypeAlias = PreviewTransition  # noqa: Y015
 
@@ -815,6 +957,7 @@ class PreviewSample(_message.Message):
     LIMIT_WOULD_BE_FIELD_NUMBER: _builtins.int
     REASONS_WAS_FIELD_NUMBER: _builtins.int
     REASONS_WOULD_BE_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """The recorded decision, 16 hexadecimal digits."""
     kind: _decision_pb2.DecisionKind.ValueType
@@ -822,7 +965,11 @@ class PreviewSample(_message.Message):
     was: _decision_pb2.Outcome.ValueType
     """What came of it."""
     would_be: _decision_pb2.Outcome.ValueType
-    """What would have come of it; unspecified where the call would have been refused."""
+    """What would have come of it; absent where the call would have been refused."""
+    refusal: _builtins.str
+    """The error's reason that the call would have been refused with, for example "MODE_READ_ONLY"; empty where it would
+    have been answered.
+    """
     @_builtins.property
     def limit_was(self) -> _money_pb2.Money:
         """The limit after the decision as recorded."""
@@ -837,7 +984,7 @@ class PreviewSample(_message.Message):
 
     @_builtins.property
     def reasons_would_be(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Reason codes that would have been; for a refused call, the error's reason."""
+        """Reason codes that would have been; empty for a refused call."""
 
     def __init__(
         self,
@@ -845,17 +992,20 @@ class PreviewSample(_message.Message):
         decision_id: _builtins.str = ...,
         kind: _decision_pb2.DecisionKind.ValueType = ...,
         was: _decision_pb2.Outcome.ValueType = ...,
-        would_be: _decision_pb2.Outcome.ValueType = ...,
+        would_be: _decision_pb2.Outcome.ValueType | None = ...,
         limit_was: _money_pb2.Money | None = ...,
         limit_would_be: _money_pb2.Money | None = ...,
         reasons_was: _abc.Iterable[_builtins.str] | None = ...,
         reasons_would_be: _abc.Iterable[_builtins.str] | None = ...,
+        refusal: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limit_was", b"limit_was", "limit_would_be", b"limit_would_be"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_would_be", b"_would_be", "limit_was", b"limit_was", "limit_would_be", b"limit_would_be", "would_be", b"would_be"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "kind", b"kind", "limit_was", b"limit_was", "limit_would_be", b"limit_would_be", "reasons_was", b"reasons_was", "reasons_would_be", b"reasons_would_be", "was", b"was", "would_be", b"would_be"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_would_be", b"_would_be", "decision_id", b"decision_id", "kind", b"kind", "limit_was", b"limit_was", "limit_would_be", b"limit_would_be", "reasons_was", b"reasons_was", "reasons_would_be", b"reasons_would_be", "refusal", b"refusal", "was", b"was", "would_be", b"would_be"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__would_be: _TypeAlias = _typing.Literal["would_be"]  # noqa: Y015
+    _WhichOneofArgType__would_be: _TypeAlias = _typing.Literal["_would_be", b"_would_be"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__would_be) -> _WhichOneofReturnType__would_be | None: ...
 
 Global___PreviewSample: _TypeAlias = PreviewSample  # noqa: Y015
 
@@ -921,27 +1071,6 @@ class ActivatePlaybookRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    @_typing.final
-    class ParametersEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        @_builtins.property
-        def value(self) -> Global___ParameterValue: ...
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: Global___ParameterValue | None = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
@@ -955,11 +1084,11 @@ class ActivatePlaybookRequest(_message.Message):
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters. Required: a retry must not activate twice."""
     name: _builtins.str
-    """The playbook's name."""
+    """The playbook's name, 1 to 48 characters of [a-z0-9_]."""
     version: _builtins.int
-    """Its version; 0: the newest that may be activated."""
+    """Its version, 1 to 10,000; absent: the newest that may be activated."""
     ttl_seconds: _builtins.int
-    """How long, in seconds, 1 to the playbook's `ttl_seconds_max`."""
+    """How long, in seconds, for example 1800: from 1 to the playbook's `ttl_seconds_max`."""
     reason: _builtins.str
     """Why, 1 to 500 characters."""
     incident: _builtins.str
@@ -969,8 +1098,8 @@ class ActivatePlaybookRequest(_message.Message):
     force: _builtins.bool
     """In force in spite of a mix of builds. Allowed, and told to everybody."""
     @_builtins.property
-    def parameters(self) -> _containers.MessageMap[_builtins.str, Global___ParameterValue]:
-        """Parameters; what is left out takes its default."""
+    def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]:
+        """Parameters, each name once; what is left out takes its default."""
 
     @_builtins.property
     def scope(self) -> Global___Scope:
@@ -981,8 +1110,8 @@ class ActivatePlaybookRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         name: _builtins.str = ...,
-        version: _builtins.int = ...,
-        parameters: _abc.Mapping[_builtins.str, Global___ParameterValue] | None = ...,
+        version: _builtins.int | None = ...,
+        parameters: _abc.Iterable[Global___Parameter] | None = ...,
         scope: Global___Scope | None = ...,
         ttl_seconds: _builtins.int = ...,
         reason: _builtins.str = ...,
@@ -990,11 +1119,13 @@ class ActivatePlaybookRequest(_message.Message):
         break_glass: _builtins.bool = ...,
         force: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "scope", b"scope", "version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["break_glass", b"break_glass", "force", b"force", "incident", b"incident", "name", b"name", "parameters", b"parameters", "reason", b"reason", "request_id", b"request_id", "scope", b"scope", "ttl_seconds", b"ttl_seconds", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_version", b"_version", "break_glass", b"break_glass", "force", b"force", "incident", b"incident", "name", b"name", "parameters", b"parameters", "reason", b"reason", "request_id", b"request_id", "scope", b"scope", "ttl_seconds", b"ttl_seconds", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
+    _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
 
 Global___ActivatePlaybookRequest: _TypeAlias = ActivatePlaybookRequest  # noqa: Y015
 
@@ -1038,23 +1169,23 @@ class ApproveActivationRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACTIVATION_ID_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     activation_id: _builtins.str
     """The activation, for example "A17"."""
-    reason: _builtins.str
-    """A note for the record, at most 500 characters."""
+    note: _builtins.str
+    """A note for the record, at most 500 characters; may be empty."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         activation_id: _builtins.str = ...,
-        reason: _builtins.str = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activation_id", b"activation_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activation_id", b"activation_id", "note", b"note", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1107,7 +1238,9 @@ class ExtendActivationRequest(_message.Message):
     activation_id: _builtins.str
     """The activation, for example "A17"."""
     ttl_seconds: _builtins.int
-    """How long from now on, in seconds; longer than it lasts anyway, at most the playbook's `ttl_seconds_max`."""
+    """How long from now on, in seconds, for example 1800; longer than it lasts anyway, at most the playbook's
+    `ttl_seconds_max`.
+    """
     reason: _builtins.str
     """Why, 1 to 500 characters."""
     def __init__(
@@ -1159,7 +1292,7 @@ class ExtendActivationResponse(_message.Message):
 Global___ExtendActivationResponse: _TypeAlias = ExtendActivationResponse  # noqa: Y015
 
 @_typing.final
-class DeactivatePlaybookRequest(_message.Message):
+class EndActivationRequest(_message.Message):
     """An activation to end."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1186,10 +1319,10 @@ class DeactivatePlaybookRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DeactivatePlaybookRequest: _TypeAlias = DeactivatePlaybookRequest  # noqa: Y015
+Global___EndActivationRequest: _TypeAlias = EndActivationRequest  # noqa: Y015
 
 @_typing.final
-class DeactivatePlaybookResponse(_message.Message):
+class EndActivationResponse(_message.Message):
     """The activation ended."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1218,7 +1351,7 @@ class DeactivatePlaybookResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DeactivatePlaybookResponse: _TypeAlias = DeactivatePlaybookResponse  # noqa: Y015
+Global___EndActivationResponse: _TypeAlias = EndActivationResponse  # noqa: Y015
 
 @_typing.final
 class ListActivationsRequest(_message.Message):
@@ -1226,21 +1359,27 @@ class ListActivationsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    STATES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty: the newest."""
+    """`next_page_token` of the page before, for the same states; empty: the newest."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ActivationState.ValueType]:
+        """Only those that stand so now; empty: all."""
+
     def __init__(
         self,
         *,
+        states: _abc.Iterable[Global___ActivationState.ValueType] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1395,7 +1534,9 @@ class ConfirmClockRequest(_message.Message):
     step.
     """
     ahead_micros: _builtins.int
-    """`ahead_micros` as `GetMode` gave it, in microseconds, not 0; refused where it is off by more than 10 seconds by now."""
+    """`ahead_micros` as `GetMode` gave it, in microseconds, for example -3600000000, not 0; refused where it is off by more
+    than 10 seconds by now.
+    """
     reason: _builtins.str
     """Why, 1 to 500 characters."""
     def __init__(
@@ -1521,7 +1662,9 @@ class Signal(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    FACT_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     BASELINE_FIELD_NUMBER: _builtins.int
     PERCENT_FIELD_NUMBER: _builtins.int
@@ -1530,13 +1673,17 @@ class Signal(_message.Message):
     RECOMMENDS_FIELD_NUMBER: _builtins.int
     BASELINE_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The signal, for example "cut_rate" or "fact_psi:dpd_now"."""
+    """The signal, for example "cut_rate" or "fact_psi"."""
+    fact: _builtins.str
+    """The fact that it watches, by its field name in `Facts`; empty for signals that watch none."""
     product: _builtins.str
     """The product; empty for the service as a whole."""
+    unit: Global___SignalUnit.ValueType
+    """What `value` and `baseline` are measured in."""
     value: _builtins.int
-    """What is seen now: parts per million for a rate or a PSI, microseconds for latency."""
+    """What is seen now."""
     baseline: _builtins.int
-    """What is normal, in the same unit."""
+    """What is normal."""
     percent: _builtins.int
     """How far the alarm has gone, in percent of its threshold; 100 and more alarms."""
     alarming: _builtins.bool
@@ -1544,29 +1691,33 @@ class Signal(_message.Message):
     recommends: _builtins.str
     """The playbook that it recommends; empty while it doesn't alarm."""
     baseline_version: _builtins.int
-    """The baseline's version; 0 while it is being learned."""
+    """The baseline's version, from 1; absent for a signal that needs none."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """Since when it alarms, UTC."""
+        """Since when it alarms, UTC; absent while it doesn't."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        fact: _builtins.str = ...,
         product: _builtins.str = ...,
+        unit: Global___SignalUnit.ValueType = ...,
         value: _builtins.int = ...,
         baseline: _builtins.int = ...,
         percent: _builtins.int = ...,
         alarming: _builtins.bool = ...,
         since: _timestamp_pb2.Timestamp | None = ...,
         recommends: _builtins.str = ...,
-        baseline_version: _builtins.int = ...,
+        baseline_version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_version", b"_baseline_version", "baseline_version", b"baseline_version", "since", b"since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarming", b"alarming", "baseline", b"baseline", "baseline_version", b"baseline_version", "name", b"name", "percent", b"percent", "product", b"product", "recommends", b"recommends", "since", b"since", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_version", b"_baseline_version", "alarming", b"alarming", "baseline", b"baseline", "baseline_version", b"baseline_version", "fact", b"fact", "name", b"name", "percent", b"percent", "product", b"product", "recommends", b"recommends", "since", b"since", "unit", b"unit", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__baseline_version: _TypeAlias = _typing.Literal["baseline_version"]  # noqa: Y015
+    _WhichOneofArgType__baseline_version: _TypeAlias = _typing.Literal["_baseline_version", b"_baseline_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline_version) -> _WhichOneofReturnType__baseline_version | None: ...
 
 Global___Signal: _TypeAlias = Signal  # noqa: Y015
 
@@ -1577,10 +1728,10 @@ class GetSignalsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SIGNALS_FIELD_NUMBER: _builtins.int
-    WATERMARK_FIELD_NUMBER: _builtins.int
+    NEWEST_DECISION_ID_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
-    watermark: _builtins.str
-    """The newest decision that the guards have seen, 16 hexadecimal digits."""
+    newest_decision_id: _builtins.str
+    """The newest decision that the guards have seen, 16 hexadecimal digits; empty before the first."""
     @_builtins.property
     def signals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Signal]:
         """Every signal, the loudest first."""
@@ -1593,12 +1744,12 @@ class GetSignalsResponse(_message.Message):
         self,
         *,
         signals: _abc.Iterable[Global___Signal] | None = ...,
-        watermark: _builtins.str = ...,
+        newest_decision_id: _builtins.str = ...,
         as_of: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "signals", b"signals", "watermark", b"watermark"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "newest_decision_id", b"newest_decision_id", "signals", b"signals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1610,25 +1761,35 @@ class LearnBaselineRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     product: _builtins.str
-    """The product."""
+    """The product, 1 to 32 characters of [a-z0-9_-]."""
     decisions: _builtins.int
-    """How many of the newest ordinary decisions count as normal, 1,000 to 100,000; 0: 20,000. Ordinary is what a caller
-    asked for and no playbook had a part in: no import, no appeal, no daily run.
+    """How many of the newest ordinary decisions count as normal, 1,000 to 100,000; absent: 20,000. Ordinary is what a
+    caller asked for and no playbook had a part in: no import, no appeal, no daily run.
     """
+    reason: _builtins.str
+    """Why, for the record: 1 to 500 characters."""
     def __init__(
         self,
         *,
+        request_id: _builtins.str = ...,
         product: _builtins.str = ...,
-        decisions: _builtins.int = ...,
+        decisions: _builtins.int | None = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_decisions", b"_decisions", "decisions", b"decisions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "product", b"product"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_decisions", b"_decisions", "decisions", b"decisions", "product", b"product", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__decisions: _TypeAlias = _typing.Literal["decisions"]  # noqa: Y015
+    _WhichOneofArgType__decisions: _TypeAlias = _typing.Literal["_decisions", b"_decisions"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__decisions) -> _WhichOneofReturnType__decisions | None: ...
 
 Global___LearnBaselineRequest: _TypeAlias = LearnBaselineRequest  # noqa: Y015
 
@@ -1640,19 +1801,23 @@ class LearnBaselineResponse(_message.Message):
 
     VERSION_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """Its version."""
+    """Its version, from 1."""
     decisions: _builtins.int
     """How many decisions it rests on."""
+    replayed: _builtins.bool
+    """True where this answers a retry."""
     def __init__(
         self,
         *,
         version: _builtins.int = ...,
         decisions: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "replayed", b"replayed", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

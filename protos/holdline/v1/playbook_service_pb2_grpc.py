@@ -69,10 +69,10 @@ class PlaybookServiceStub:
                 request_serializer=holdline_dot_v1_dot_playbook__service__pb2.ExtendActivationRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_playbook__service__pb2.ExtendActivationResponse.FromString,
                 _registered_method=True)
-        self.DeactivatePlaybook = channel.unary_unary(
-                '/holdline.v1.PlaybookService/DeactivatePlaybook',
-                request_serializer=holdline_dot_v1_dot_playbook__service__pb2.DeactivatePlaybookRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_playbook__service__pb2.DeactivatePlaybookResponse.FromString,
+        self.EndActivation = channel.unary_unary(
+                '/holdline.v1.PlaybookService/EndActivation',
+                request_serializer=holdline_dot_v1_dot_playbook__service__pb2.EndActivationRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_playbook__service__pb2.EndActivationResponse.FromString,
                 _registered_method=True)
         self.ListActivations = channel.unary_unary(
                 '/holdline.v1.PlaybookService/ListActivations',
@@ -164,8 +164,8 @@ class PlaybookServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DeactivatePlaybook(self, request, context):
-        """DeactivatePlaybook ends an activation, pending or in force.
+    def EndActivation(self, request, context):
+        """EndActivation ends an activation, pending or in force.
         Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -173,7 +173,7 @@ class PlaybookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListActivations(self, request, context):
-        """ListActivations pages through all activations, newest first.
+        """ListActivations pages through the activations, all or those in some states, newest first.
         Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -217,7 +217,7 @@ class PlaybookServiceServicer:
 
     def LearnBaseline(self, request, context):
         """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-        Roles: on_call. Retry: safe; each call learns anew. Cost: one commit.
+        Roles: on_call. Retry: safe with the same request id; another learns anew. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -256,10 +256,10 @@ def add_PlaybookServiceServicer_to_server(servicer, server):
                     request_deserializer=holdline_dot_v1_dot_playbook__service__pb2.ExtendActivationRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_playbook__service__pb2.ExtendActivationResponse.SerializeToString,
             ),
-            'DeactivatePlaybook': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeactivatePlaybook,
-                    request_deserializer=holdline_dot_v1_dot_playbook__service__pb2.DeactivatePlaybookRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_playbook__service__pb2.DeactivatePlaybookResponse.SerializeToString,
+            'EndActivation': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndActivation,
+                    request_deserializer=holdline_dot_v1_dot_playbook__service__pb2.EndActivationRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_playbook__service__pb2.EndActivationResponse.SerializeToString,
             ),
             'ListActivations': grpc.unary_unary_rpc_method_handler(
                     servicer.ListActivations,
@@ -470,7 +470,7 @@ class PlaybookService:
             _registered_method=True)
 
     @staticmethod
-    def DeactivatePlaybook(request,
+    def EndActivation(request,
             target,
             options=(),
             channel_credentials=None,
@@ -483,9 +483,9 @@ class PlaybookService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/holdline.v1.PlaybookService/DeactivatePlaybook',
-            holdline_dot_v1_dot_playbook__service__pb2.DeactivatePlaybookRequest.SerializeToString,
-            holdline_dot_v1_dot_playbook__service__pb2.DeactivatePlaybookResponse.FromString,
+            '/holdline.v1.PlaybookService/EndActivation',
+            holdline_dot_v1_dot_playbook__service__pb2.EndActivationRequest.SerializeToString,
+            holdline_dot_v1_dot_playbook__service__pb2.EndActivationResponse.FromString,
             options,
             channel_credentials,
             insecure,

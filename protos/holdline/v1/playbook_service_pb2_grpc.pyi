@@ -64,12 +64,12 @@ class PlaybookServiceStub:
     Roles: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id. Cost:
     one commit.
     """
-    DeactivatePlaybook: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.DeactivatePlaybookRequest, _playbook_service_pb2.DeactivatePlaybookResponse]
-    """DeactivatePlaybook ends an activation, pending or in force.
+    EndActivation: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.EndActivationRequest, _playbook_service_pb2.EndActivationResponse]
+    """EndActivation ends an activation, pending or in force.
     Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     ListActivations: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ListActivationsRequest, _playbook_service_pb2.ListActivationsResponse]
-    """ListActivations pages through all activations, newest first.
+    """ListActivations pages through the activations, all or those in some states, newest first.
     Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
     """
     GetMode: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.GetModeRequest, _playbook_service_pb2.GetModeResponse]
@@ -93,7 +93,7 @@ class PlaybookServiceStub:
     """
     LearnBaseline: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.LearnBaselineRequest, _playbook_service_pb2.LearnBaselineResponse]
     """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-    Roles: on_call. Retry: safe; each call learns anew. Cost: one commit.
+    Roles: on_call. Retry: safe with the same request id; another learns anew. Cost: one commit.
     """
 
 @_typing.type_check_only
@@ -132,12 +132,12 @@ class PlaybookServiceAsyncStub(PlaybookServiceStub):
     Roles: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id. Cost:
     one commit.
     """
-    DeactivatePlaybook: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.DeactivatePlaybookRequest, _playbook_service_pb2.DeactivatePlaybookResponse]  # type: ignore[assignment]
-    """DeactivatePlaybook ends an activation, pending or in force.
+    EndActivation: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.EndActivationRequest, _playbook_service_pb2.EndActivationResponse]  # type: ignore[assignment]
+    """EndActivation ends an activation, pending or in force.
     Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     ListActivations: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ListActivationsRequest, _playbook_service_pb2.ListActivationsResponse]  # type: ignore[assignment]
-    """ListActivations pages through all activations, newest first.
+    """ListActivations pages through the activations, all or those in some states, newest first.
     Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
     """
     GetMode: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.GetModeRequest, _playbook_service_pb2.GetModeResponse]  # type: ignore[assignment]
@@ -161,7 +161,7 @@ class PlaybookServiceAsyncStub(PlaybookServiceStub):
     """
     LearnBaseline: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.LearnBaselineRequest, _playbook_service_pb2.LearnBaselineResponse]  # type: ignore[assignment]
     """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-    Roles: on_call. Retry: safe; each call learns anew. Cost: one commit.
+    Roles: on_call. Retry: safe with the same request id; another learns anew. Cost: one commit.
     """
 
 class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -235,12 +235,12 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def DeactivatePlaybook(
+    def EndActivation(
         self,
-        request: _playbook_service_pb2.DeactivatePlaybookRequest,
+        request: _playbook_service_pb2.EndActivationRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_playbook_service_pb2.DeactivatePlaybookResponse, _abc.Awaitable[_playbook_service_pb2.DeactivatePlaybookResponse]]:
-        """DeactivatePlaybook ends an activation, pending or in force.
+    ) -> _typing.Union[_playbook_service_pb2.EndActivationResponse, _abc.Awaitable[_playbook_service_pb2.EndActivationResponse]]:
+        """EndActivation ends an activation, pending or in force.
         Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
 
@@ -250,7 +250,7 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.ListActivationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ListActivationsResponse, _abc.Awaitable[_playbook_service_pb2.ListActivationsResponse]]:
-        """ListActivations pages through all activations, newest first.
+        """ListActivations pages through the activations, all or those in some states, newest first.
         Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
         """
 
@@ -304,7 +304,7 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.LearnBaselineResponse, _abc.Awaitable[_playbook_service_pb2.LearnBaselineResponse]]:
         """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-        Roles: on_call. Retry: safe; each call learns anew. Cost: one commit.
+        Roles: on_call. Retry: safe with the same request id; another learns anew. Cost: one commit.
         """
 
 def add_PlaybookServiceServicer_to_server(servicer: PlaybookServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -23,45 +23,50 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from holdline.v1 import actor_pb2 as holdline_dot_v1_dot_actor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n holdline/v1/policy_service.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x02\n\rPolicyVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x04 \x01(\t\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.holdline.v1.PolicyState\x12\x14\n\x0cpublished_by\x18\x06 \x01(\t\x12\x30\n\x0cpublished_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x61\x63tivated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x0fPolicyViolation\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\")\n\x15ValidatePolicyRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\"`\n\x16ValidatePolicyResponse\x12\x30\n\nviolations\x18\x01 \x03(\x0b\x32\x1c.holdline.v1.PolicyViolation\x12\x14\n\x0c\x63ontent_hash\x18\x02 \x01(\t\"<\n\x14PublishPolicyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\"U\n\x15PublishPolicyResponse\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.holdline.v1.PolicyVersion\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"#\n\x10GetPolicyRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"Q\n\x11GetPolicyResponse\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.holdline.v1.PolicyVersion\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\"M\n\x13ListPoliciesRequest\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x14ListPoliciesResponse\x12,\n\x08policies\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x14PromotePolicyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"o\n\x15PromotePolicyResponse\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.holdline.v1.PolicyVersion\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x8a\x01\n\x15RollbackPolicyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"p\n\x16RollbackPolicyResponse\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.holdline.v1.PolicyVersion\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08*\xa8\x01\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12POLICY_STATE_DRAFT\x10\x01\x12\x17\n\x13POLICY_STATE_SHADOW\x10\x02\x12\x17\n\x13POLICY_STATE_CANARY\x10\x03\x12\x17\n\x13POLICY_STATE_ACTIVE\x10\x04\x12\x18\n\x14POLICY_STATE_RETIRED\x10\x05\x32\x96\x04\n\rPolicyService\x12Y\n\x0eValidatePolicy\x12\".holdline.v1.ValidatePolicyRequest\x1a#.holdline.v1.ValidatePolicyResponse\x12V\n\rPublishPolicy\x12!.holdline.v1.PublishPolicyRequest\x1a\".holdline.v1.PublishPolicyResponse\x12J\n\tGetPolicy\x12\x1d.holdline.v1.GetPolicyRequest\x1a\x1e.holdline.v1.GetPolicyResponse\x12S\n\x0cListPolicies\x12 .holdline.v1.ListPoliciesRequest\x1a!.holdline.v1.ListPoliciesResponse\x12V\n\rPromotePolicy\x12!.holdline.v1.PromotePolicyRequest\x1a\".holdline.v1.PromotePolicyResponse\x12Y\n\x0eRollbackPolicy\x12\".holdline.v1.RollbackPolicyRequest\x1a#.holdline.v1.RollbackPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n holdline/v1/policy_service.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17holdline/v1/actor.proto\"\x83\x03\n\x0cPolicyChange\x12\x11\n\tchange_id\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x1e.holdline.v1.PolicyChangeState\x12\x14\n\x0c\x66rom_version\x18\x04 \x01(\t\x12\x12\n\nto_version\x18\x05 \x01(\t\x12.\n\x0ctarget_state\x18\x06 \x01(\x0e\x32\x18.holdline.v1.PolicyState\x12(\n\x0crequested_by\x18\x07 \x01(\x0b\x32\x12.holdline.v1.Actor\x12\x30\n\x0crequested_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x65\x66\x66\x65\x63tive_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\n \x01(\t\x12(\n\tapprovals\x18\x0b \x03(\x0b\x32\x15.holdline.v1.Approval\"\x95\x02\n\rPolicyVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12\x14\n\x0c\x63ontent_hash\x18\x04 \x01(\t\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.holdline.v1.PolicyState\x12(\n\x0cpublished_by\x18\x06 \x01(\x0b\x32\x12.holdline.v1.Actor\x12\x30\n\x0cpublished_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x61\x63tivated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x0fPolicyViolation\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\")\n\x15ValidatePolicyRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\"`\n\x16ValidatePolicyResponse\x12\x30\n\nviolations\x18\x01 \x03(\x0b\x32\x1c.holdline.v1.PolicyViolation\x12\x14\n\x0c\x63ontent_hash\x18\x02 \x01(\t\"<\n\x14PublishPolicyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\"U\n\x15PublishPolicyResponse\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.holdline.v1.PolicyVersion\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"#\n\x10GetPolicyRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"Q\n\x11GetPolicyResponse\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.holdline.v1.PolicyVersion\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\"M\n\x13ListPoliciesRequest\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x14ListPoliciesResponse\x12,\n\x08policies\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.PolicyVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd1\x01\n\x14PromotePolicyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12.\n\x0ctarget_state\x18\x03 \x01(\x0e\x32\x18.holdline.v1.PolicyState\x12\x15\n\x08share_bp\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x30\n\x0c\x65\x66\x66\x65\x63tive_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x06 \x01(\tB\x0b\n\t_share_bp\"\x80\x01\n\x15PromotePolicyResponse\x12)\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x19.holdline.v1.PolicyChange\x12*\n\x06policy\x18\x02 \x01(\x0b\x32\x1a.holdline.v1.PolicyVersion\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x8d\x01\n\x15RollbackPolicyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\t\x12\x12\n\nto_version\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"\x81\x01\n\x16RollbackPolicyResponse\x12)\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x19.holdline.v1.PolicyChange\x12*\n\x06policy\x18\x02 \x01(\x0b\x32\x1a.holdline.v1.PolicyVersion\x12\x10\n\x08replayed\x18\x03 \x01(\x08*\xa8\x01\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12POLICY_STATE_DRAFT\x10\x01\x12\x17\n\x13POLICY_STATE_SHADOW\x10\x02\x12\x17\n\x13POLICY_STATE_CANARY\x10\x03\x12\x17\n\x13POLICY_STATE_ACTIVE\x10\x04\x12\x18\n\x14POLICY_STATE_RETIRED\x10\x05*|\n\x11PolicyChangeState\x12#\n\x1fPOLICY_CHANGE_STATE_UNSPECIFIED\x10\x00\x12!\n\x1dPOLICY_CHANGE_STATE_VALIDATED\x10\x01\x12\x1f\n\x1bPOLICY_CHANGE_STATE_APPLIED\x10\x02\x32\x96\x04\n\rPolicyService\x12Y\n\x0eValidatePolicy\x12\".holdline.v1.ValidatePolicyRequest\x1a#.holdline.v1.ValidatePolicyResponse\x12V\n\rPublishPolicy\x12!.holdline.v1.PublishPolicyRequest\x1a\".holdline.v1.PublishPolicyResponse\x12J\n\tGetPolicy\x12\x1d.holdline.v1.GetPolicyRequest\x1a\x1e.holdline.v1.GetPolicyResponse\x12S\n\x0cListPolicies\x12 .holdline.v1.ListPoliciesRequest\x1a!.holdline.v1.ListPoliciesResponse\x12V\n\rPromotePolicy\x12!.holdline.v1.PromotePolicyRequest\x1a\".holdline.v1.PromotePolicyResponse\x12Y\n\x0eRollbackPolicy\x12\".holdline.v1.RollbackPolicyRequest\x1a#.holdline.v1.RollbackPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.policy_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POLICYSTATE']._serialized_start=1422
-  _globals['_POLICYSTATE']._serialized_end=1590
-  _globals['_POLICYVERSION']._serialized_start=83
-  _globals['_POLICYVERSION']._serialized_end=340
-  _globals['_POLICYVIOLATION']._serialized_start=342
-  _globals['_POLICYVIOLATION']._serialized_end=390
-  _globals['_VALIDATEPOLICYREQUEST']._serialized_start=392
-  _globals['_VALIDATEPOLICYREQUEST']._serialized_end=433
-  _globals['_VALIDATEPOLICYRESPONSE']._serialized_start=435
-  _globals['_VALIDATEPOLICYRESPONSE']._serialized_end=531
-  _globals['_PUBLISHPOLICYREQUEST']._serialized_start=533
-  _globals['_PUBLISHPOLICYREQUEST']._serialized_end=593
-  _globals['_PUBLISHPOLICYRESPONSE']._serialized_start=595
-  _globals['_PUBLISHPOLICYRESPONSE']._serialized_end=680
-  _globals['_GETPOLICYREQUEST']._serialized_start=682
-  _globals['_GETPOLICYREQUEST']._serialized_end=717
-  _globals['_GETPOLICYRESPONSE']._serialized_start=719
-  _globals['_GETPOLICYRESPONSE']._serialized_end=800
-  _globals['_LISTPOLICIESREQUEST']._serialized_start=802
-  _globals['_LISTPOLICIESREQUEST']._serialized_end=879
-  _globals['_LISTPOLICIESRESPONSE']._serialized_start=881
-  _globals['_LISTPOLICIESRESPONSE']._serialized_end=974
-  _globals['_PROMOTEPOLICYREQUEST']._serialized_start=976
-  _globals['_PROMOTEPOLICYREQUEST']._serialized_end=1051
-  _globals['_PROMOTEPOLICYRESPONSE']._serialized_start=1053
-  _globals['_PROMOTEPOLICYRESPONSE']._serialized_end=1164
-  _globals['_ROLLBACKPOLICYREQUEST']._serialized_start=1167
-  _globals['_ROLLBACKPOLICYREQUEST']._serialized_end=1305
-  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_start=1307
-  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_end=1419
-  _globals['_POLICYSERVICE']._serialized_start=1593
-  _globals['_POLICYSERVICE']._serialized_end=2127
+  _globals['_POLICYSTATE']._serialized_start=2031
+  _globals['_POLICYSTATE']._serialized_end=2199
+  _globals['_POLICYCHANGESTATE']._serialized_start=2201
+  _globals['_POLICYCHANGESTATE']._serialized_end=2325
+  _globals['_POLICYCHANGE']._serialized_start=108
+  _globals['_POLICYCHANGE']._serialized_end=495
+  _globals['_POLICYVERSION']._serialized_start=498
+  _globals['_POLICYVERSION']._serialized_end=775
+  _globals['_POLICYVIOLATION']._serialized_start=777
+  _globals['_POLICYVIOLATION']._serialized_end=825
+  _globals['_VALIDATEPOLICYREQUEST']._serialized_start=827
+  _globals['_VALIDATEPOLICYREQUEST']._serialized_end=868
+  _globals['_VALIDATEPOLICYRESPONSE']._serialized_start=870
+  _globals['_VALIDATEPOLICYRESPONSE']._serialized_end=966
+  _globals['_PUBLISHPOLICYREQUEST']._serialized_start=968
+  _globals['_PUBLISHPOLICYREQUEST']._serialized_end=1028
+  _globals['_PUBLISHPOLICYRESPONSE']._serialized_start=1030
+  _globals['_PUBLISHPOLICYRESPONSE']._serialized_end=1115
+  _globals['_GETPOLICYREQUEST']._serialized_start=1117
+  _globals['_GETPOLICYREQUEST']._serialized_end=1152
+  _globals['_GETPOLICYRESPONSE']._serialized_start=1154
+  _globals['_GETPOLICYRESPONSE']._serialized_end=1235
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=1237
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=1314
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1316
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1409
+  _globals['_PROMOTEPOLICYREQUEST']._serialized_start=1412
+  _globals['_PROMOTEPOLICYREQUEST']._serialized_end=1621
+  _globals['_PROMOTEPOLICYRESPONSE']._serialized_start=1624
+  _globals['_PROMOTEPOLICYRESPONSE']._serialized_end=1752
+  _globals['_ROLLBACKPOLICYREQUEST']._serialized_start=1755
+  _globals['_ROLLBACKPOLICYREQUEST']._serialized_end=1896
+  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_start=1899
+  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_end=2028
+  _globals['_POLICYSERVICE']._serialized_start=2328
+  _globals['_POLICYSERVICE']._serialized_end=2862
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from holdline.v1 import actor_pb2 as _actor_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -56,6 +57,102 @@ POLICY_STATE_RETIRED: PolicyState.ValueType  # 5
 """Has decided and was replaced."""
 Global___PolicyState: _TypeAlias = PolicyState  # noqa: Y015
 
+class _PolicyChangeState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PolicyChangeStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicyChangeState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POLICY_CHANGE_STATE_UNSPECIFIED: _PolicyChangeState.ValueType  # 0
+    """Never sent."""
+    POLICY_CHANGE_STATE_VALIDATED: _PolicyChangeState.ValueType  # 1
+    """Only said, in answer to `validate_only`: nothing was written."""
+    POLICY_CHANGE_STATE_APPLIED: _PolicyChangeState.ValueType  # 2
+    """In force from `effective_at` on."""
+
+class PolicyChangeState(_PolicyChangeState, metaclass=_PolicyChangeStateEnumTypeWrapper):
+    """Where a change of the deciding version stands. Changes that wait for approvals, or for their time, will have states of
+    their own.
+    """
+
+POLICY_CHANGE_STATE_UNSPECIFIED: PolicyChangeState.ValueType  # 0
+"""Never sent."""
+POLICY_CHANGE_STATE_VALIDATED: PolicyChangeState.ValueType  # 1
+"""Only said, in answer to `validate_only`: nothing was written."""
+POLICY_CHANGE_STATE_APPLIED: PolicyChangeState.ValueType  # 2
+"""In force from `effective_at` on."""
+Global___PolicyChangeState: _TypeAlias = PolicyChangeState  # noqa: Y015
+
+@_typing.final
+class PolicyChange(_message.Message):
+    """One change of the version that decides for a product."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    TARGET_STATE_FIELD_NUMBER: _builtins.int
+    REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    REQUESTED_AT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    APPROVALS_FIELD_NUMBER: _builtins.int
+    change_id: _builtins.str
+    """Its name, for example "P17"; never used again. Empty with POLICY_CHANGE_STATE_VALIDATED."""
+    product: _builtins.str
+    """The product."""
+    state: Global___PolicyChangeState.ValueType
+    """Where the change stands."""
+    from_version: _builtins.str
+    """The version that is left; empty where none decided."""
+    to_version: _builtins.str
+    """The version that decides in its place."""
+    target_state: Global___PolicyState.ValueType
+    """The stage that `to_version` reaches."""
+    reason: _builtins.str
+    """Why; empty with POLICY_CHANGE_STATE_VALIDATED where the request gave none."""
+    @_builtins.property
+    def requested_by(self) -> _actor_pb2.Actor:
+        """Who asked for it."""
+
+    @_builtins.property
+    def requested_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for, UTC; absent with POLICY_CHANGE_STATE_VALIDATED."""
+
+    @_builtins.property
+    def effective_at(self) -> _timestamp_pb2.Timestamp:
+        """From when on `to_version` decides, UTC; absent with POLICY_CHANGE_STATE_VALIDATED."""
+
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[_actor_pb2.Approval]:
+        """Who approved it; none today: no change of a policy asks for approval yet."""
+
+    def __init__(
+        self,
+        *,
+        change_id: _builtins.str = ...,
+        product: _builtins.str = ...,
+        state: Global___PolicyChangeState.ValueType = ...,
+        from_version: _builtins.str = ...,
+        to_version: _builtins.str = ...,
+        target_state: Global___PolicyState.ValueType = ...,
+        requested_by: _actor_pb2.Actor | None = ...,
+        requested_at: _timestamp_pb2.Timestamp | None = ...,
+        effective_at: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        approvals: _abc.Iterable[_actor_pb2.Approval] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_at", b"effective_at", "requested_at", b"requested_at", "requested_by", b"requested_by"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "change_id", b"change_id", "effective_at", b"effective_at", "from_version", b"from_version", "product", b"product", "reason", b"reason", "requested_at", b"requested_at", "requested_by", b"requested_by", "state", b"state", "target_state", b"target_state", "to_version", b"to_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyChange: _TypeAlias = PolicyChange  # noqa: Y015
+
 @_typing.final
 class PolicyVersion(_message.Message):
     """One published version of a policy."""
@@ -80,8 +177,10 @@ class PolicyVersion(_message.Message):
     """SHA-256 of the canonical document, 64 hexadecimal digits."""
     state: Global___PolicyState.ValueType
     """Where it stands in its life."""
-    published_by: _builtins.str
-    """Who published it."""
+    @_builtins.property
+    def published_by(self) -> _actor_pb2.Actor:
+        """Who published it."""
+
     @_builtins.property
     def published_at(self) -> _timestamp_pb2.Timestamp:
         """When it was published, UTC."""
@@ -98,11 +197,11 @@ class PolicyVersion(_message.Message):
         currency_code: _builtins.str = ...,
         content_hash: _builtins.str = ...,
         state: Global___PolicyState.ValueType = ...,
-        published_by: _builtins.str = ...,
+        published_by: _actor_pb2.Actor | None = ...,
         published_at: _timestamp_pb2.Timestamp | None = ...,
         activated_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["activated_at", b"activated_at", "published_at", b"published_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activated_at", b"activated_at", "published_at", b"published_at", "published_by", b"published_by"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _typing.Literal["activated_at", b"activated_at", "content_hash", b"content_hash", "currency_code", b"currency_code", "product", b"product", "published_at", b"published_at", "published_by", b"published_by", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
@@ -248,7 +347,7 @@ class GetPolicyRequest(_message.Message):
 
     VERSION_FIELD_NUMBER: _builtins.int
     version: _builtins.str
-    """The version's name."""
+    """The version's name, 1 to 64 characters of [A-Za-z0-9._-]."""
     def __init__(
         self,
         *,
@@ -300,7 +399,7 @@ class ListPoliciesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     product: _builtins.str
-    """Only this product's versions; empty: all."""
+    """Only this product's versions, 1 to 32 characters of [a-z0-9_-]; empty: all."""
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
@@ -356,25 +455,41 @@ class PromotePolicyRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    TARGET_STATE_FIELD_NUMBER: _builtins.int
+    SHARE_BP_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     version: _builtins.str
-    """The version's name."""
+    """The version's name, 1 to 64 characters of [A-Za-z0-9._-]."""
+    target_state: Global___PolicyState.ValueType
+    """The stage to reach: POLICY_STATE_ACTIVE. POLICY_STATE_SHADOW and POLICY_STATE_CANARY are refused until they exist."""
+    share_bp: _builtins.int
+    """The share of the accounts that a canary decides for, in basis points, for example 100; refused with any other stage."""
     reason: _builtins.str
-    """Why, for the record, at most 500 characters."""
+    """Why, for the record: 1 to 500 characters."""
+    @_builtins.property
+    def effective_at(self) -> _timestamp_pb2.Timestamp:
+        """From when on it is to hold, UTC; absent: at once. Later than now is refused until changes can be scheduled."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         version: _builtins.str = ...,
+        target_state: Global___PolicyState.ValueType = ...,
+        share_bp: _builtins.int | None = ...,
+        effective_at: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_share_bp", b"_share_bp", "effective_at", b"effective_at", "share_bp", b"share_bp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_share_bp", b"_share_bp", "effective_at", b"effective_at", "reason", b"reason", "request_id", b"request_id", "share_bp", b"share_bp", "target_state", b"target_state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__share_bp: _TypeAlias = _typing.Literal["share_bp"]  # noqa: Y015
+    _WhichOneofArgType__share_bp: _TypeAlias = _typing.Literal["_share_bp", b"_share_bp"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__share_bp) -> _WhichOneofReturnType__share_bp | None: ...
 
 Global___PromotePolicyRequest: _TypeAlias = PromotePolicyRequest  # noqa: Y015
 
@@ -384,13 +499,15 @@ class PromotePolicyResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    CHANGE_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
-    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
-    previous_version: _builtins.str
-    """The version that decided before; empty where none did."""
     replayed: _builtins.bool
-    """True where this answers a retry."""
+    """True where this answers a retry: `change` is as it was made, `policy` as it is now."""
+    @_builtins.property
+    def change(self) -> Global___PolicyChange:
+        """What was changed."""
+
     @_builtins.property
     def policy(self) -> Global___PolicyVersion:
         """The version that decides now."""
@@ -398,13 +515,13 @@ class PromotePolicyResponse(_message.Message):
     def __init__(
         self,
         *,
+        change: Global___PolicyChange | None = ...,
         policy: Global___PolicyVersion | None = ...,
-        previous_version: _builtins.str = ...,
         replayed: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "previous_version", b"previous_version", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "policy", b"policy", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -418,38 +535,39 @@ class RollbackPolicyRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
-    VERSION_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
     FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
+    """Idempotency key, unique per caller: 1 to 64 printable ASCII characters; may be empty with `validate_only`."""
     product: _builtins.str
-    """The product whose policy is rolled back."""
-    version: _builtins.str
-    """The version to return to; empty: the one that decided before the present one. Versions that a roll-back has left
-    are passed over, so a second roll-back goes further back and never to what the first one left; name a version to
-    return to it.
+    """The product whose policy is rolled back, 1 to 32 characters of [a-z0-9_-]."""
+    from_version: _builtins.str
+    """The version to leave, 1 to 64 characters of [A-Za-z0-9._-]: refused with POLICY_STATE unless it decides now. May be
+    empty with `validate_only`: whichever decides.
+    """
+    to_version: _builtins.str
+    """The version to return to, 1 to 64 characters of [A-Za-z0-9._-], another one than `from_version`. May be empty with
+    `validate_only`: the one that decided before the present one; versions that a roll-back has left are passed over.
     """
     reason: _builtins.str
-    """Why, for the record, at most 500 characters."""
-    from_version: _builtins.str
-    """The version to leave: refused with POLICY_STATE unless it decides now; empty: whichever decides."""
+    """Why, for the record: 1 to 500 characters; may be empty with `validate_only`."""
     validate_only: _builtins.bool
-    """Only say which version would be left and which put in force; nothing is written, and `request_id` may be empty."""
+    """Only say which version would be left and which put in force; nothing is written."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         product: _builtins.str = ...,
-        version: _builtins.str = ...,
-        reason: _builtins.str = ...,
         from_version: _builtins.str = ...,
+        to_version: _builtins.str = ...,
+        reason: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version", "product", b"product", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version", "product", b"product", "reason", b"reason", "request_id", b"request_id", "to_version", b"to_version", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -461,27 +579,29 @@ class RollbackPolicyResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    CHANGE_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
-    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
-    previous_version: _builtins.str
-    """The version that decided before: the one that is left."""
     replayed: _builtins.bool
-    """True where this answers a retry."""
+    """True where this answers a retry: `change` is as it was made, `policy` as it is now."""
+    @_builtins.property
+    def change(self) -> Global___PolicyChange:
+        """What was changed, or would be."""
+
     @_builtins.property
     def policy(self) -> Global___PolicyVersion:
-        """The version that decides now, or would with `validate_only`."""
+        """The version that decides now; with `validate_only` the one that would, as it is."""
 
     def __init__(
         self,
         *,
+        change: Global___PolicyChange | None = ...,
         policy: Global___PolicyVersion | None = ...,
-        previous_version: _builtins.str = ...,
         replayed: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "previous_version", b"previous_version", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "policy", b"policy", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

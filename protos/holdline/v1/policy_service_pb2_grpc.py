@@ -110,7 +110,7 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PromotePolicy(self, request, context):
-        """PromotePolicy moves a version one stage on: today from draft to active.
+        """PromotePolicy moves a version to the stage that the request names: today from draft to active.
         Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -118,8 +118,9 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RollbackPolicy(self, request, context):
-        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
-        to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
+        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the version
+        to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
+        `validate_only` says beforehand which they would be.
         Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

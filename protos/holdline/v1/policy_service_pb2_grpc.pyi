@@ -54,12 +54,13 @@ class PolicyServiceStub:
     Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one scan of a small table.
     """
     PromotePolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.PromotePolicyRequest, _policy_service_pb2.PromotePolicyResponse]
-    """PromotePolicy moves a version one stage on: today from draft to active.
+    """PromotePolicy moves a version to the stage that the request names: today from draft to active.
     Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     RollbackPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RollbackPolicyRequest, _policy_service_pb2.RollbackPolicyResponse]
-    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
-    to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
+    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the version
+    to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
+    `validate_only` says beforehand which they would be.
     Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
 
@@ -89,12 +90,13 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one scan of a small table.
     """
     PromotePolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.PromotePolicyRequest, _policy_service_pb2.PromotePolicyResponse]  # type: ignore[assignment]
-    """PromotePolicy moves a version one stage on: today from draft to active.
+    """PromotePolicy moves a version to the stage that the request names: today from draft to active.
     Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
     RollbackPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RollbackPolicyRequest, _policy_service_pb2.RollbackPolicyResponse]  # type: ignore[assignment]
-    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
-    to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
+    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the version
+    to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
+    `validate_only` says beforehand which they would be.
     Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
     """
 
@@ -151,7 +153,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.PromotePolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.PromotePolicyResponse, _abc.Awaitable[_policy_service_pb2.PromotePolicyResponse]]:
-        """PromotePolicy moves a version one stage on: today from draft to active.
+        """PromotePolicy moves a version to the stage that the request names: today from draft to active.
         Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
 
@@ -161,8 +163,9 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.RollbackPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.RollbackPolicyResponse, _abc.Awaitable[_policy_service_pb2.RollbackPolicyResponse]]:
-        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks, and says from which version
-        to which. Again with a new request id it goes further back, never to a version that a roll-back has left.
+        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the version
+        to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
+        `validate_only` says beforehand which they would be.
         Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
         """
 

@@ -102,6 +102,7 @@ WHERE CASE WHEN keys.number < 0 THEN NOT (
         OR EXISTS (SELECT 1 FROM voices WHERE voices.key = keys.key)
         OR EXISTS (SELECT 1 FROM case_changes WHERE case_changes.key = keys.key)
         OR EXISTS (SELECT 1 FROM clock_changes WHERE clock_changes.key = keys.key)
+        OR EXISTS (SELECT 1 FROM baselines WHERE baselines.key = keys.key AND baselines.key <> '')
     )
     ELSE coalesce(decisions.caller || '/' || decisions.request_id, postings.caller || '/' || postings.request_id, '')
         <> keys.key
@@ -181,18 +182,18 @@ ON CONFLICT (version) DO UPDATE SET state = excluded.state, activated_us = exclu
 
 -- name: policy_change
 -- Find the change that a key stands for. Unique index on key.
-SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us
+SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us, sequence
 FROM policy_changes WHERE key = ?;
 
 -- name: policy_switches
 -- Read a product's newest promotions and roll-backs, newest first. Walks back the log of changes, a person's at a time.
-SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us
+SELECT key, fingerprint, action, version, product, previous_version, caller, reason, changed_us, sequence
 FROM policy_changes WHERE product = ? AND action IN ('promote', 'rollback') ORDER BY sequence DESC LIMIT ?;
 
 -- name: insert_policy_change
--- Record a change.
+-- Record a change, and give its place in the store's own order.
 INSERT INTO policy_changes (key, fingerprint, action, version, product, previous_version, caller, reason, changed_us)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence;
 
 -- name: next_generation
 -- Tell every engine that the policies changed.
@@ -314,7 +315,12 @@ DELETE FROM growth WHERE minute < ?;
 
 -- name: insert_baseline
 -- Keep a baseline.
-INSERT INTO baselines (product, learned_us, decisions, learned_by, content) VALUES (?, ?, ?, ?, ?);
+INSERT INTO baselines (product, learned_us, decisions, learned_by, content, key, fingerprint, reason)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: baseline
+-- Find the baseline that a key stands for. Partial unique index on key.
+SELECT * FROM baselines WHERE key = ?1 AND key <> '';
 
 -- name: baselines
 -- Read the newest baseline of each product.
