@@ -233,6 +233,20 @@ def test_a_correction_of_what_was_learned_since_does_not_undo_it() -> None:
     assert dict(enumerate(account.profile.values))[4] == 4
 
 
+def test_a_fact_that_was_put_right_grows_stale_as_if_it_had_been_right_at_once() -> None:
+    wrong, twin = World(), World()
+    refused = wrong.decide(Kind.ASSIGN, enquiries_30d=12)
+    twin.decide(Kind.ASSIGN)
+    assert isinstance(refused, Decision)
+    for world in (wrong, twin):
+        world.next_day(31)
+    wrong.appeal(refused, enquiries_30d=1)
+    raised = [world.decide(Kind.RAISE) for world in (wrong, twin)]
+
+    assert all(isinstance(one, Decision) for one in raised)
+    assert (wrong.limit, raised[0].reasons) == (twin.limit, raised[1].reasons)  # type: ignore[union-attr]  # see above.
+
+
 def test_many_small_words_of_one_person_are_one_big_one() -> None:
     world = World(room_minor=100_000)
     world.decide(Kind.ASSIGN)

@@ -8,12 +8,12 @@ import pytest
 from service.domain.behaviour import Event, EventKind, effective
 from service.domain.days import month_of, year_before
 from service.domain.errors import BehaviourFull
-from service.domain.facts import INDEX, NOTHING_KNOWN
+from service.domain.facts import INDEX, NOTHING_KNOWN, merge
 from service.domain.growing import Growing
 from service.domain.money import MINOR_MAX, SUM_MAX
 from service.domain.statements import PAYMENTS_A_DAY
 from service.storage.behaviours import behaviour_bytes, behaviour_of
-from tests.builders import DAY_US, TODAY
+from tests.builders import DAY_US, TODAY, news
 from tests.proof.counted import DAY, EPOCH, HOUR_US, named, taken
 
 
@@ -182,3 +182,28 @@ def test_months_and_years_are_those_of_the_calendar() -> None:
         assert month_of(day) == here.year * 12 + here.month - 1
         assert (before.year, before.month) == (here.year - 1, here.month)
         assert before.day == here.day or (here.month, here.day, before.day) == (2, 29, 28)
+
+
+@pytest.mark.parametrize(
+    ("fact", "days"), [("enquiries_30d", 30), ("transactions_30d", 30), ("dpd_max_12m", 365), ("late_months_12m", 365)]
+)
+def test_what_was_stated_of_a_window_counts_beside_events_until_that_window_is_over(fact: str, days: int) -> None:
+    day = TODAY - 2
+    heard = taken(
+        None,
+        [
+            Event(EventKind.ENQUIRY, day * DAY_US, day),
+            Event(EventKind.TRANSACTION, day * DAY_US, day, 100),
+            Event(EventKind.STATEMENT, (day - 1) * DAY_US, day - 1, 100, TODAY - 1),
+            Event(EventKind.REPAYMENT, day * DAY_US, day, 100),
+        ],
+        TODAY,
+    )
+
+    def told(days_ago: int) -> int | None:
+        stated = merge(NOTHING_KNOWN, news(**{fact: 9}), (TODAY - days_ago) * DAY_US)
+        return named(effective(stated, heard, TODAY).values, [fact])[fact]
+
+    alone = named(effective(NOTHING_KNOWN, heard, TODAY).values, [fact])[fact]
+    assert alone in (0, 1)
+    assert [told(ago) for ago in (0, days - 1, days + 1, 800)] == [9, 9, alone, alone]
