@@ -105,17 +105,33 @@ def test_a_payment_pays_a_statement_of_its_day_from_the_moment_of_issue_on(hour:
         assert facts[INDEX["dpd_now"]] == dpd
 
 
-def test_a_day_of_more_payments_than_times_are_kept_counts_as_one_payment_at_its_end() -> None:
-    statement = _at(EventKind.STATEMENT, 23, PAYMENTS_A_DAY + 1, TODAY - 20)
-    payments = [_at(EventKind.REPAYMENT, hour, 1) for hour in range(PAYMENTS_A_DAY + 1)]
+@pytest.mark.parametrize("count", [2, PAYMENTS_A_DAY, PAYMENTS_A_DAY + 1, 40, 700])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_payments_of_a_morning_pay_no_statement_of_noon_however_many_they_are(count: int, *, is_first: bool) -> None:
+    statement = _at(EventKind.STATEMENT, 12, count, TODAY - 20)
+    payments = [
+        Event(EventKind.REPAYMENT, (TODAY - 40) * DAY_US + place * 12 * HOUR_US // count, TODAY - 40, 1)
+        for place in range(count)
+    ]
 
-    few = effective(NOTHING_KNOWN, taken(None, [statement, *payments[1:]], TODAY), TODAY).values
-    many = taken(None, [*payments, statement], TODAY)
+    behaviour = taken(None, [statement, *payments] if is_first else [*payments, statement], TODAY)
 
-    assert few[INDEX["dpd_now"]] == 20
-    assert many is not None
-    assert len(many.payments) == 1
-    assert effective(NOTHING_KNOWN, many, TODAY).values[INDEX["dpd_now"]] == 0
+    assert behaviour is not None
+    assert sum(amount for _, _, amount in behaviour.payments) == count
+    assert len(behaviour.payments) <= PAYMENTS_A_DAY
+    assert effective(NOTHING_KNOWN, behaviour, TODAY).values[INDEX["dpd_now"]] == 20
+
+
+def test_more_payments_of_a_day_than_times_are_kept_count_from_the_end_of_their_hours() -> None:
+    statement = _at(EventKind.STATEMENT, 12, 60, TODAY - 20)
+    payments = [
+        Event(EventKind.REPAYMENT, (TODAY - 40) * DAY_US + 12 * HOUR_US + minute * 60_000_000 - 1, TODAY - 40, 1)
+        for minute in range(1, 61)
+    ]
+
+    for events in ([statement, *payments], [*payments[::-1], statement]):
+        facts = effective(NOTHING_KNOWN, taken(None, events, TODAY), TODAY).values
+        assert (facts[INDEX["dpd_now"]], facts[INDEX["payment_ratio_bp"]]) == (0, 10_000)
 
 
 @pytest.mark.parametrize(
