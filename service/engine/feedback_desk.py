@@ -259,6 +259,8 @@ class FeedbackDesk:
             APPEALS_CALLER, f"appeal/{case.name}", change.fingerprint, case.account_id, "", Kind.APPEAL,
             news_that_stand(account, own) if own is not None else (), (), account.version, "",
             asked=Ask(limit_minor, 0, case.resolved_by != NOBODY, again.course if again is not None else None),
+            # What was wrong then is put right as of then: it grows stale as it would have.
+            news_us=own.decision.decided_us if own is not None else 0,
         )  # fmt: skip
         entered: list[Case] = []
 

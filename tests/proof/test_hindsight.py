@@ -80,6 +80,12 @@ class World:
         return account.last_raise_day, account.last_cut_day, account.movements
 
 
+TIGHT: tuple[tuple[tuple[str, str], ...], ...] = (
+    (),
+    (("wait_after_raise_days: 1", "wait_after_raise_days: 3"),),
+    (("per_30_days_minor: 2000000", "per_30_days_minor: 70000"),),
+)
+"""Changes of the reference policy: none, longer waits, a cap that the second raise meets."""
 KINDS = st.sampled_from((Kind.RAISE, Kind.RAISE, Kind.REVIEW, Kind.REDUCE))
 STEPS = st.lists(st.one_of(st.tuples(st.just("decide"), KINDS), st.tuples(st.just("days"), st.integers(1, 12)), st.just(("appeal", None))), max_size=25)  # fmt: skip
 
@@ -89,13 +95,18 @@ STEPS = st.lists(st.one_of(st.tuples(st.just("decide"), KINDS), st.tuples(st.jus
 def test_whenever_one_wrong_fact_is_appealed_nobody_has_more_than_in_the_twin(
     name: str, steps: list[tuple[str, object]], data: st.DataObject
 ) -> None:
-    wrong, twin = World(), World()
+    rules = data.draw(st.sampled_from(TIGHT))
+    wrong, twin = World(*rules), World(*rules)
     right = {fact: RIGHT[fact] for fact in WRONG[name]}
-    for world in (wrong, twin):
-        world.decide(Kind.ASSIGN)
-        # The wrong observation is stated once, with a review in the twin that finds the right one.
-    wrong.decide(Kind.REVIEW, **WRONG[name])
-    twin.decide(Kind.REVIEW, **right)
+    if data.draw(st.booleans()):
+        wrong.decide(Kind.ASSIGN, **WRONG[name])
+        twin.decide(Kind.ASSIGN)
+    else:
+        for world in (wrong, twin):
+            world.decide(Kind.ASSIGN)
+            # The wrong observation is stated once, with a review in the twin that finds the right one.
+        wrong.decide(Kind.REVIEW, **WRONG[name])
+        twin.decide(Kind.REVIEW, **right)
 
     for step, said in [*steps, ("appeal", None)]:
         if step == "days":
@@ -174,6 +185,24 @@ def test_a_first_limit_that_corrected_facts_give_is_no_growth() -> None:
     assert (wrong.limit, wrong.course) == (twin.limit, twin.course)
 
 
+def test_a_raise_after_a_first_limit_that_corrected_facts_gave_uses_up_room_in_the_next_appeal() -> None:
+    capped = ("per_30_days_minor: 2000000", "per_30_days_minor: 70000")
+    wrong, twin = World(capped), World(capped)
+    refused = wrong.decide(Kind.ASSIGN, enquiries_30d=12)
+    twin.decide(Kind.ASSIGN)
+    assert isinstance(refused, Decision)
+    wrong.appeal(refused, enquiries_30d=1)
+    for world in (wrong, twin):
+        world.decide(Kind.RAISE)
+    capped_raise = wrong.decide(Kind.RAISE)
+    assert isinstance(capped_raise, Decision)
+
+    told = wrong.appeal(capped_raise, enquiries_30d=1)
+
+    assert (told.case.state, told.case.suggested_minor) == (CaseState.OPEN, 0)
+    assert (wrong.limit, wrong.course) == (twin.limit, twin.course)
+
+
 def test_who_is_past_due_or_misusing_today_waits_for_a_person() -> None:
     for today in ({"dpd_now": 3}, {"misuse_flags": 1}, {"bureau_score": 380}):
         world = World()
@@ -202,6 +231,20 @@ def test_a_correction_of_what_was_learned_since_does_not_undo_it() -> None:
 
     assert account is not None
     assert dict(enumerate(account.profile.values))[4] == 4
+
+
+def test_a_fact_that_was_put_right_grows_stale_as_if_it_had_been_right_at_once() -> None:
+    wrong, twin = World(), World()
+    refused = wrong.decide(Kind.ASSIGN, enquiries_30d=12)
+    twin.decide(Kind.ASSIGN)
+    assert isinstance(refused, Decision)
+    for world in (wrong, twin):
+        world.next_day(31)
+    wrong.appeal(refused, enquiries_30d=1)
+    raised = [world.decide(Kind.RAISE) for world in (wrong, twin)]
+
+    assert all(isinstance(one, Decision) for one in raised)
+    assert (wrong.limit, raised[0].reasons) == (twin.limit, raised[1].reasons)  # type: ignore[union-attr]  # see above.
 
 
 def test_many_small_words_of_one_person_are_one_big_one() -> None:
