@@ -196,6 +196,11 @@ def choice(value: str, known: Sequence[str]) -> str:
     return value
 
 
+def chosen(values: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """Give what a filter names, nothing where it is not there; raises typer.BadParameter."""
+    return [choice(value, known) for value in values or ()]
+
+
 def outcome_name(number: decision_pb2.Outcome.ValueType) -> str:
     """Write an outcome for people by its number; 0 stands for a refused call."""
     from holdline.v1 import decision_pb2

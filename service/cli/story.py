@@ -13,7 +13,6 @@ import typer
 from service import printable, private_file
 from service.cli import output
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
-from service.domain.money import display
 
 if TYPE_CHECKING:
     from holdline.client import Client
@@ -105,7 +104,6 @@ def story(
 
 def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry], bool]:
     """Read an account's history, oldest first, and whether there is more than is told; raises HoldlineError."""
-    account = client.account(account_id)
     decisions = list(islice(client.decisions(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     postings = list(islice(client.postings(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     promises = list(islice(client.entitlements(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
@@ -116,10 +114,7 @@ def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry]
     entries = [
         *(_decision(decision, lang) for decision in decisions),
         *(_posting(posting, lang) for posting in postings),
-        *(
-            _promise(one, decided_at.get(one.decision_id, one.business_date), account.limit.currency_code, lang)
-            for one in promises
-        ),
+        *(_promise(one, decided_at.get(one.decision_id, one.business_date), lang) for one in promises),
         *(entry for case in cases for entry in _case(case, lang)),
         *(_notice(one, lang) for one in notices),
         *(_incident(one, lang) for one in incidents),
@@ -156,10 +151,10 @@ def _posting(posting: draw_pb2.Posting, lang: Lang) -> Entry:
     return Entry(posting.posted_at.ToJsonString(), what, f"{output.amount(posting.amount)}, {available}", reasons, by)
 
 
-def _promise(promise: run_service_pb2.Entitlement, at: str, currency: str, lang: Lang) -> Entry:
-    is_granted = promise.granted_minor > 0
+def _promise(promise: run_service_pb2.Entitlement, at: str, lang: Lang) -> Entry:
+    is_granted = promise.granted.minor_units > 0
     what = f"{word('promise', lang)}, {word('granted' if is_granted else 'withheld', lang)}"
-    granted, promised = display(promise.granted_minor, currency), display(promise.promised_minor, currency)
+    granted, promised = output.amount(promise.granted), output.amount(promise.promised)
     text = f"{word('for', lang)} {promise.business_date}: {granted} / {promised}"
     return Entry(at, what, text, (promise.reason_code,), f"{promise.decision_id} {promise.policy_version}")
 

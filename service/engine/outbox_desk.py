@@ -22,7 +22,7 @@ class OutboxDesk:
 
     def messages(self, topic: str, state: MessageState, before: int, count: int) -> list[Message]:
         """Give a topic's messages of a state, newest first, from before a sequence."""
-        return self._store.outbox.messages(topic, state, before, count)
+        return self._store.outbox.messages(topic, (state,), before, count)
 
     def of_account(self, account_id: str, before: int, count: int) -> list[Message]:
         """Give an account's notices, newest first, from before a sequence; raises AccountNotFound."""

@@ -1,12 +1,18 @@
 """Pages of records: sizes and tokens as callers send them, and times as they read them.
 
-Promises that a token is a record's id, so pages stay stable while new records arrive, and that a page keeps within
-bytes: what has no room comes behind the token, as what is beyond the count does.
+Promises that a token stands for a record, so pages stay stable while new records arrive; that it is bound to its RPC
+and filter; and that a page keeps within bytes: what has no room comes behind the token, as what is beyond the count
+does.
 """
 
+import base64
+import binascii
 from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
+from hashlib import blake2b
 from typing import Final, NamedTuple, TypeVar
 
+import msgspec
 from google.protobuf import timestamp_pb2
 
 from service.domain.errors import Violation
@@ -36,6 +42,52 @@ def asked(page_size: int, page_token: str, violations: Sequence[Violation] = ())
         found.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
     validation.refuse(found)
     return Page(page_size or PAGE_SIZE, int(page_token, 16) if page_token else 0)
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+SEAL_BYTES: Final = 8
+WRONG_TOKEN: Final = Violation(
+    "page_token", "send next_page_token of the page before, unchanged, with the filter that it was given for"
+)
+
+
+def token(rpc: str, filters: object, last: str) -> str:
+    """Give the token of the page after a record, for an RPC and what its filter is made of."""
+    content = _seal(rpc, filters) + last.encode()
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def token_violations(rpc: str, filters: object, page_token: str) -> list[Violation]:
+    """Give what is wrong with a token, above all that it was given for another filter."""
+    last = last_shown(page_token)
+    return [WRONG_TOKEN] if page_token and (not last or page_token != token(rpc, filters, last)) else []
+
+
+def last_shown(page_token: str) -> str:
+    """Give the record that a token stands for; "" where there is no token, and for what is none."""
+    try:
+        content = base64.b64decode(page_token + "=" * (-len(page_token) % 4), altchars=b"-_", validate=True)
+        return content[SEAL_BYTES:].decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _seal(rpc: str, filters: object) -> bytes:
+    return blake2b(_encode((rpc, filters)), digest_size=SEAL_BYTES).digest()
+
+
+Choice = TypeVar("Choice", bound=IntEnum)
+
+
+def chosen(field: str, numbers: Sequence[int], kinds: type[Choice], violations: list[Violation]) -> tuple[Choice, ...]:
+    """Give what a filter of enum values lets pass, all where it is empty; what is none is added to the violations."""
+    known = {int(kind): kind for kind in kinds}
+    violations += [
+        Violation(f"{field}[{place}]", f"{number} is none to be asked for")
+        for place, number in enumerate(numbers)
+        if number not in known
+    ]
+    return tuple(sorted({known[number] for number in numbers if number in known})) or tuple(kinds)
 
 
 def size_violations(page_size: int) -> list[Violation]:

@@ -21,6 +21,7 @@ from service.rpc.dates import micros, time_violations
 
 BATCH_ITEMS_MAX: Final = 1_000
 VERSION_MAX: Final = 1 << 62
+REASON_LENGTH_MAX: Final = 500
 
 is_account_id: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch
 is_request_id: Final = re.compile(r"[\x20-\x7e]{1,64}").fullmatch
@@ -258,6 +259,15 @@ def request_id_violations(request_id: str) -> list[Violation]:
     if is_request_id(request_id):
         return []
     return [Violation("request_id", f"{len(request_id)} characters; send 1 to 64 of printable ASCII")]
+
+
+def reason_violations(reason: str, field: str = "reason", *, needed: bool = True) -> list[Violation]:
+    """Give what is wrong with why a person acts, or with a note of theirs."""
+    if needed and not reason.strip():
+        return [Violation(field, f"say why, for the record: 1 to {REASON_LENGTH_MAX} characters")]
+    if len(reason) > REASON_LENGTH_MAX:
+        return [Violation(field, f"{len(reason)} characters; send at most {REASON_LENGTH_MAX}")]
+    return []
 
 
 def account_id_violations(account_id: str) -> list[Violation]:

@@ -50,6 +50,11 @@ class MemoryCases:
         """Find the change that a key stands for."""
         return self._changes.get(key)
 
+    def words(self, number: int, after: int, count: int) -> list[CaseChange]:
+        """Read what was said on a case since it was opened, oldest first, from after so many words."""
+        said = [change for change in self._changes.values() if change.number == number and change.is_word]
+        return sorted(said, key=lambda change: (change.changed_us, change.key))[after : after + count]
+
     def enter_change(self, change: CaseChange) -> None:
         """Record a change."""
         self._changes[change.key] = change

@@ -49,6 +49,10 @@ class SqliteCases:
         found = self._run(STATEMENTS["case_change"], (key,))
         return CaseChange(*found[0]) if found else None
 
+    def words(self, number: int, after: int, count: int) -> list[CaseChange]:
+        """Read what was said on a case since it was opened, oldest first, from after so many words."""
+        return [CaseChange(*row) for row in self._run(STATEMENTS["case_changes_of"], (number, count, after))]
+
     def enter_change(self, change: CaseChange) -> None:
         """Record a change."""
         self._run(STATEMENTS["insert_case_change"], change)

@@ -22,7 +22,7 @@ FIRST_SCHEMA = 1
 LATER_TABLES = (
     "activations", "activation_changes", "outbox", "engines", "growth", "baselines", "postings", "holds",
     "entitlements", "runs", "run_shards", "budget_slices", "closings", "discrepancies", "events",
-    "cases", "case_changes", "voices", "clock", "clock_changes", "seals",
+    "cases", "case_changes", "voices", "clock", "clock_changes", "seals", "acts",
 )  # fmt: skip
 LATER_COLUMNS = (
     ("accounts", "holds"), ("accounts", "last_posting"), ("accounts", "postings_chain"),
