@@ -175,11 +175,18 @@ def discrepancy_kind(found: run_service_pb2.Discrepancy) -> str:
     return run_service_pb2.DiscrepancyKind.Name(found.kind).removeprefix("DISCREPANCY_KIND_").lower()
 
 
-def message_state(message: notification_service_pb2.OutboxMessage) -> str:
-    """Give a message's state in small letters."""
+def message_state(message: notification_service_pb2.Notice | notification_service_pb2.Alert) -> str:
+    """Give the state of a notice or alert in small letters."""
     from holdline.v1 import notification_service_pb2
 
     return notification_service_pb2.MessageState.Name(message.state).removeprefix("MESSAGE_STATE_").lower()
+
+
+def severity(alert: notification_service_pb2.Alert) -> str:
+    """Give an alert's severity in small letters."""
+    from holdline.v1 import notification_service_pb2
+
+    return notification_service_pb2.AlertSeverity.Name(alert.severity).removeprefix("ALERT_SEVERITY_").lower()
 
 
 def case_state(case: feedback_service_pb2.Case) -> str:

@@ -108,7 +108,7 @@ def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry]
     postings = list(islice(client.postings(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     promises = list(islice(client.entitlements(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     cases = list(islice(client.cases(account_id=account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
-    notices = list(islice(client.messages(account_id=account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
+    notices = list(islice(client.notices(account_id=account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     incidents = client.discrepancies_of(account_id, ENTRIES_MAX)
     decided_at = {decision.decision_id: decision.decided_at.ToJsonString() for decision in decisions}
     entries = [
@@ -180,7 +180,7 @@ def _incident(found: run_service_pb2.Discrepancy, lang: Lang) -> Entry:
     return Entry(f"{found.business_date}T23:59:59Z", what, state, (), found.decision_id or found.detail)
 
 
-def _notice(message: notification_service_pb2.OutboxMessage, lang: Lang) -> Entry:
+def _notice(message: notification_service_pb2.Notice, lang: Lang) -> Entry:
     kind = NOTICES.get(message.kind, message.kind) if lang == "zh" else message.kind.replace("_", " ")
     what = f"{word('notice', lang)}, {kind}"
     told = word(output.message_state(message), lang)

@@ -26,7 +26,7 @@ from service.rpc.events import EventCalls
 from service.rpc.feedback import FeedbackCalls
 from service.rpc.limits import LimitCalls
 from service.rpc.methods import METHODS, Shape
-from service.rpc.outbox import OutboxCalls
+from service.rpc.notifications import NotificationCalls
 from service.rpc.playbooks import PlaybookCalls
 from service.rpc.policies import PolicyCalls
 from service.rpc.runs import RunCalls
@@ -57,7 +57,7 @@ class ProtoCodec:
             **policies.queries,
             **PlaybookCalls(playbooks, clock).queries,
             **RunCalls(runs).queries,
-            **OutboxCalls(outbox).queries,
+            **NotificationCalls(outbox).queries,
             **FeedbackCalls(feedback).queries,
         }
         queries["Report"] = lambda call: reports.answer(call.body)

@@ -7,8 +7,7 @@ does.
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Sequence
-from enum import IntEnum
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple, TypeVar
 
@@ -51,6 +50,16 @@ WRONG_TOKEN: Final = Violation(
 )
 
 
+def page_of(rpc: str, filters: object, page_size: int, page_token: str, violations: Sequence[Violation] = ()) -> Page:
+    """Read the page that is asked for, of records with numbers; raises InvalidRequest, with the violations so far."""
+    found = [*violations, *size_violations(page_size), *token_violations(rpc, filters, page_token)]
+    last = last_shown(page_token)
+    if page_token and not found and not validation.is_record_id(last):
+        found.append(WRONG_TOKEN)
+    validation.refuse(found)
+    return Page(page_size or PAGE_SIZE, int(last, 16) if page_token else 0)
+
+
 def token(rpc: str, filters: object, last: str) -> str:
     """Give the token of the page after a record, for an RPC and what its filter is made of."""
     content = _seal(rpc, filters) + last.encode()
@@ -76,18 +85,19 @@ def _seal(rpc: str, filters: object) -> bytes:
     return blake2b(_encode((rpc, filters)), digest_size=SEAL_BYTES).digest()
 
 
-Choice = TypeVar("Choice", bound=IntEnum)
+Kind = TypeVar("Kind")
 
 
-def chosen(field: str, numbers: Sequence[int], kinds: type[Choice], violations: list[Violation]) -> tuple[Choice, ...]:
+def chosen(
+    field: str, numbers: Sequence[int], known: Mapping[int, Kind], violations: list[Violation]
+) -> tuple[Kind, ...]:
     """Give what a filter of enum values lets pass, all where it is empty; what is none is added to the violations."""
-    known = {int(kind): kind for kind in kinds}
     violations += [
         Violation(f"{field}[{place}]", f"{number} is none to be asked for")
         for place, number in enumerate(numbers)
         if number not in known
     ]
-    return tuple(sorted({known[number] for number in numbers if number in known})) or tuple(kinds)
+    return tuple(kind for number, kind in known.items() if number in numbers) or tuple(known.values())
 
 
 def size_violations(page_size: int) -> list[Violation]:

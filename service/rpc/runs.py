@@ -24,6 +24,8 @@ from service.rpc import pages, validation
 from service.rpc.dates import business_day
 from service.rpc.pages import timestamp
 
+_RUN_STATES: Final = {int(state): state for state in RunState}
+_CLOSING_STATES: Final = {int(state): state for state in ClosingState}
 _OVER: Final = (pb.RUN_STATE_DONE, pb.RUN_STATE_CANCELLED)
 
 
@@ -75,7 +77,7 @@ class RunCalls:
     def _list(self, call: Call) -> bytes:
         request = pb.ListRunsRequest.FromString(call.body)
         found: list[Violation] = []
-        states = pages.chosen("states", request.states, RunState, found)
+        states = pages.chosen("states", request.states, _RUN_STATES, found)
         days = _days("ListRuns", states, request.page_size, request.page_token, found)
         reports = self._desk.reports(states, *days)
         shown = pages.fitting(map(run_message, reports), pb.DailyRun.ByteSize)
@@ -100,7 +102,7 @@ class RunCalls:
     def _list_closings(self, call: Call) -> bytes:
         request = pb.ListClosingsRequest.FromString(call.body)
         found: list[Violation] = []
-        states = pages.chosen("states", request.states, ClosingState, found)
+        states = pages.chosen("states", request.states, _CLOSING_STATES, found)
         days = _days("ListClosings", states, request.page_size, request.page_token, found)
         reports = self._desk.closings(states, *days)
         shown = pages.fitting(map(closing_message, reports), pb.Closing.ByteSize)

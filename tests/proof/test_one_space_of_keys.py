@@ -20,6 +20,7 @@ from holdline.v1 import (
     draw_service_pb2,
     feedback_service_pb2,
     limit_service_pb2,
+    notification_service_pb2,
     playbook_service_pb2,
     policy_service_pb2,
     run_service_pb2,
@@ -127,6 +128,9 @@ WRITES: Final[dict[str, Make]] = {
     ),
     "DeactivatePlaybook": lambda n: B.DeactivatePlaybookRequest(
         request_id=KEY, activation_id=n["active"], reason="over"
+    ),
+    "RedriveMessages": lambda _: notification_service_pb2.RedriveMessagesRequest(
+        request_id=KEY, message_ids=["0" * 16], reason="seen"
     ),
     "StartDailyRun": lambda n: R.StartDailyRunRequest(request_id=KEY, business_date=n["today"]),
     "ResumeDailyRun": lambda n: R.ResumeDailyRunRequest(request_id=KEY, business_date=n["running"], reason="go on"),

@@ -65,7 +65,7 @@ def test_corrected_facts_settle_an_appeal_within_what_one_person_may_grant(clien
     assert made.new_limit.minor_units > made.old_limit.minor_units
     assert [reason.code for reason in made.reasons] == ["APPEAL_OVERTURNED"]
     assert client.account(account_id).facts.dpd_now == 0
-    kinds = [one.kind for one in client.messages(account_id=account_id)]
+    kinds = [one.kind for one in client.notices(account_id=account_id)]
     assert kinds[:3] == ["appeal_overturned", "appeal_received", "raise_declined"]
 
 
@@ -113,7 +113,7 @@ def test_a_case_shows_its_decision_facts_and_why_and_can_be_upheld(client: Clien
     assert not found.case.HasField("suggested_limit")
     assert upheld.state == pb.CASE_STATE_UPHELD
     assert client.account(account_id).limit == refused.old_limit
-    assert next(client.messages(account_id=account_id)).kind == "appeal_upheld"
+    assert next(client.notices(account_id=account_id)).kind == "appeal_upheld"
     assert [one.case_id for one in client.cases(account_id=account_id)] == [upheld.case_id]
 
 

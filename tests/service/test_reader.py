@@ -70,12 +70,16 @@ def _reads(stubs: Stubs, account: str) -> dict[str, Callable[[], object]]:
         "GetPolicy": (policies.GetPolicy, pb.GetPolicyRequest(version=REFERENCE)),
         "ListPolicies": (policies.ListPolicies, pb.ListPoliciesRequest()),
         "ListActivations": (playbooks.ListActivations, playbook_service_pb2.ListActivationsRequest()),
+        "ListRuns": (runs.ListRuns, rb.ListRunsRequest()),
+        "GetClosing": (runs.GetClosing, rb.GetClosingRequest(business_date="2020-01-01")),
+        "ListClosings": (runs.ListClosings, rb.ListClosingsRequest()),
         "GetDailyRun": (runs.GetDailyRun, rb.GetDailyRunRequest(business_date="2020-01-01")),
         "ListDiscrepancies": (runs.ListDiscrepancies, rb.ListDiscrepanciesRequest(account_id=account)),
         "ListEntitlements": (runs.ListEntitlements, rb.ListEntitlementsRequest(account_id=account)),
         "GetCase": (feedback.GetCase, fb.GetCaseRequest(case_id="C999")),
         "ListCases": (feedback.ListCases, fb.ListCasesRequest(account_id=account)),
-        "ListMessages": (outbox.ListMessages, notification_service_pb2.ListMessagesRequest(account_id=account)),
+        "ListNotices": (outbox.ListNotices, notification_service_pb2.ListNoticesRequest(account_id=account)),
+        "ListAlerts": (outbox.ListAlerts, notification_service_pb2.ListAlertsRequest()),
     }
     return {name: partial(call, request, timeout=20) for name, (call, request) in asked.items()}
 
@@ -98,7 +102,7 @@ def test_reads_evaluations_and_checks_are_answered_while_the_engine_does_nothing
     finally:
         os.kill(engine, signal.SIGCONT)
 
-    missing = {"GetDailyRun", "GetCase"}
+    missing = {"GetDailyRun", "GetClosing", "GetCase"}
     assert codes == {name: grpc.StatusCode.NOT_FOUND if name in missing else grpc.StatusCode.OK for name in reads}
 
 
