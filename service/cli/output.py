@@ -190,10 +190,19 @@ def severity(alert: notification_service_pb2.Alert) -> str:
 
 
 def case_state(case: feedback_service_pb2.Case) -> str:
-    """Give a case's state in small letters."""
+    """Give what became of a case, or where it stands, in small letters."""
     from holdline.v1 import feedback_service_pb2
 
+    if case.state == feedback_service_pb2.CASE_STATE_RESOLVED:
+        return feedback_service_pb2.Resolution.Name(case.resolution).removeprefix("RESOLUTION_").lower()
     return feedback_service_pb2.CaseState.Name(case.state).removeprefix("CASE_STATE_").lower()
+
+
+def case_action(note: feedback_service_pb2.CaseNote) -> str:
+    """Give what somebody did about a case in small letters."""
+    from holdline.v1 import feedback_service_pb2
+
+    return feedback_service_pb2.CaseAction.Name(note.action).removeprefix("CASE_ACTION_").lower()
 
 
 def choice(value: str, known: Sequence[str]) -> str:

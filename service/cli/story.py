@@ -160,13 +160,16 @@ def _promise(promise: run_service_pb2.Entitlement, at: str, lang: Lang) -> Entry
 
 
 def _case(case: feedback_service_pb2.Case, lang: Lang) -> list[Entry]:
-    name, by = word("appeal", lang), f"{case.case_id}, {case.submitted_by}"
+    name, by = word("appeal", lang), f"{case.case_id}, {case.submitted_by.caller}"
     submitted = f"{name}, {word('submitted', lang)}"
-    entries = [Entry(case.submitted_at.ToJsonString(), submitted, case.statement, (), f"{case.decision_id}, {by}")]
+    entries = [
+        Entry(
+            case.submitted_at.ToJsonString(), submitted, case.appeal.statement, (), f"{case.appeal.decision_id}, {by}"
+        )
+    ]
     if case.HasField("resolved_at"):
         what = f"{name}, {word(output.case_state(case), lang)}"
-        by = f"{case.case_id}, {case.resolved_by}"
-        entries.append(Entry(case.resolved_at.ToJsonString(), what, case.result_decision_id, (), by))
+        entries.append(Entry(case.resolved_at.ToJsonString(), what, case.result_decision_id, (), case.case_id))
     return entries
 
 

@@ -68,6 +68,7 @@ _PLAYBOOKS: Final = "/holdline.v1.PlaybookService/"
 _RUNS: Final = "/holdline.v1.RunService/"
 _FEEDBACK: Final = "/holdline.v1.FeedbackService/"
 _NOTIFICATIONS: Final = "/holdline.v1.NotificationService/"
+_OPERATIONS: Final = "/holdline.v1.OperationService/"
 _INTERNAL: Final = "/holdline.internal/"
 
 _CALLERS: Final = (Role.CALLER,)
@@ -130,11 +131,16 @@ METHODS: Final = (
     Method(f"{_FEEDBACK}SubmitAppeal", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
     Method(f"{_FEEDBACK}ResolveAppeal", Shape.QUERY, UNARY_BYTES_MAX, (Role.REVIEWER,)),
     Method(f"{_FEEDBACK}GetCase", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_FEEDBACK}ListCaseNotes", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_FEEDBACK}ListCases", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_FEEDBACK}GetFeedbackReport", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
     Method(f"{_NOTIFICATIONS}ListNotices", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_NOTIFICATIONS}ListAlerts", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_NOTIFICATIONS}RedriveMessages", Shape.QUERY, BATCH_BYTES_MAX, _ON_CALL),
+    Method(f"{_OPERATIONS}GetOperation", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_OPERATIONS}ListOperations", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_OPERATIONS}WatchOperation", Shape.POLL, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_OPERATIONS}CancelOperation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_INTERNAL}Glance", Shape.INTERNAL, UNARY_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Report", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Work", Shape.INTERNAL, BATCH_BYTES_MAX, ()),

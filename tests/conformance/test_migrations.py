@@ -8,6 +8,8 @@ import pytest
 
 from service.domain.account import UNBOUNDED, Growth, known
 from service.domain.behaviour import Event, EventKind
+from service.domain.case import Case, CaseChange, CaseState
+from service.domain.daily_run import Closing, ClosingState
 from service.domain.decision import Decided, Kind
 from service.domain.event import TAKEN, EventCommand
 from service.domain.facts import INDEX, Profile
@@ -149,3 +151,37 @@ def _known(bench: Bench) -> Profile:
     account = bench.store.account("a-1")
     assert account is not None
     return known(account, TODAY)
+
+
+def test_what_people_said_and_when_days_were_closed_survives_the_way_up(tmp_path: Path) -> None:
+    path = tmp_path / "holdline.db"
+    store = sqlite(path)
+    store.begin()
+    asked = Case(
+        0, "a", 1, CaseState.AWAITING_SECOND, "please", (), "care", 1, 2, 0, 900, "rita", note="the bank erred"
+    )
+    case = store.cases.enter(asked)
+    for at, action in enumerate(("submit F1", "awaiting_second", "awaiting_second"), start=1):
+        store.cases.enter_change(CaseChange(f"k/{at}", b"x", case.number, action, "rita", at))
+    store.runs.enter_closing(Closing(TODAY, ClosingState.CLOSED, "olga", 1, 2, "~", "", 0, 3, (), ""))
+    store.commit()
+    store.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TABLE acts; DROP INDEX case_changes_of_case; PRAGMA user_version = 20")
+    for table, column in (
+        ("closings", "closed_us"), ("closings", "making_good_by"), ("closings", "making_good_us"),
+        ("case_changes", "note"), ("case_changes", "limit_minor"),
+    ):  # fmt: skip
+        connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    connection.close()
+
+    store = sqlite(path)
+    words = store.cases.words(case.number, 0, 9)
+    closing = store.runs.closing(TODAY)
+
+    assert [(one.key, one.note, one.limit_minor) for one in words] == [("k/2", "", 0), ("k/3", "the bank erred", 900)]
+    assert store.cases.words(case.number, 1, 9) == words[1:]
+    assert closing is not None
+    assert (closing.closed_us, closing.making_good_by, closing.making_good_us) == (2, "", 0)
+    assert store.damage() == []
+    store.close()

@@ -21,6 +21,7 @@ from holdline.v1 import (
     feedback_service_pb2,
     limit_service_pb2,
     notification_service_pb2,
+    operation_service_pb2,
     playbook_service_pb2,
     policy_service_pb2,
     run_service_pb2,
@@ -116,7 +117,7 @@ WRITES: Final[dict[str, Make]] = {
         request_id=KEY, account_id="a", decision_id=n["refusal"], statement="no"
     ),
     "ResolveAppeal": lambda n: F.ResolveAppealRequest(
-        request_id=KEY, case_id=n["case"], resolution=F.RESOLUTION_UPHOLD, note="it stands"
+        request_id=KEY, case_id=n["case"], resolution=F.RESOLUTION_UPHELD, note="it stands"
     ),
     "PublishPolicy": lambda _: P.PublishPolicyRequest(request_id=KEY, document=_renamed("new-2")),
     "PromotePolicy": lambda _: P.PromotePolicyRequest(request_id=KEY, version="new-1"),
@@ -128,6 +129,9 @@ WRITES: Final[dict[str, Make]] = {
     ),
     "DeactivatePlaybook": lambda n: B.DeactivatePlaybookRequest(
         request_id=KEY, activation_id=n["active"], reason="over"
+    ),
+    "CancelOperation": lambda n: operation_service_pb2.CancelOperationRequest(
+        request_id=KEY, operation_id=f"run-{n['running']}", reason="wrong"
     ),
     "RedriveMessages": lambda _: notification_service_pb2.RedriveMessagesRequest(
         request_id=KEY, message_ids=["0" * 16], reason="seen"

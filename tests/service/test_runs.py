@@ -15,6 +15,7 @@ import grpc
 import pytest
 from holdline.client import Client, Retry, errors
 from holdline.v1 import account_service_pb2, run_service_pb2, run_service_pb2_grpc
+from holdline.v1 import operation_service_pb2 as ob
 from holdline.v1 import run_service_pb2 as pb
 from holdline.v1.money_pb2 import Money
 from typer.testing import CliRunner
@@ -171,6 +172,61 @@ def test_a_cancelled_run_goes_on_when_it_is_resumed_and_not_before(client: Clien
         assert resumed.state == pb.RUN_STATE_RUNNING
     assert over.state == pb.RUN_STATE_DONE
     assert over.started_by.caller == "scheduler"
+
+
+def test_runs_closings_and_what_makes_days_good_are_operations(ran: Server, client: Client) -> None:
+    date = day(10)
+    client.start_run(date)
+    run = f"run-{date}"
+    seen = list(client.watch_operation(run))
+    (name,) = take_over(client, 1, fresh("operation"))
+    client.close_day(date)
+    closing = list(client.watch_operation(f"closing-{date}"))[-1]
+    with pytest.raises(errors.NotFound) as none:
+        client.operation(f"make-good-{date}")
+    if closing.closing.incident:
+        client.make_good(date, reason="missed")
+        made_good = list(client.watch_operation(f"make-good-{date}"))[-1]
+        assert (made_good.state, made_good.done) == (ob.OPERATION_STATE_DONE, made_good.total)
+        assert (made_good.started_by.caller, made_good.closing.state) == ("scheduler", pb.CLOSING_STATE_MADE_GOOD)
+    over = client.cancel_operation(run, reason="too late")
+    with pytest.raises(errors.Refused) as refused:
+        client.cancel_operation(f"closing-{date}", reason="no")
+    listed = [one.id for one in client.operations(page_size=1)]
+    runs = [one.id for one in client.operations(["daily_run"], ["done"], page_size=2)]
+    runner = CliRunner()
+    shown = runner.invoke(app, ["operation", "show", run, "--server", ran.listen], env={"COLUMNS": "200"})
+    told = runner.invoke(
+        app, ["operation", "list", "--kind", "closing", "--server", ran.listen], env={"COLUMNS": "200"}
+    )
+
+    assert name
+    assert (seen[-1].id, seen[-1].kind, seen[-1].state) == (run, ob.OPERATION_KIND_DAILY_RUN, ob.OPERATION_STATE_DONE)
+    assert seen[-1].done == seen[-1].total == seen[-1].daily_run.accounts
+    assert seen[-1].daily_run == client.run(date)
+    assert over == seen[-1]
+    assert (closing.state, closing.closing.closed_at) == (ob.OPERATION_STATE_DONE, closing.ended_at)
+    assert (none.value.reason, refused.value.reason) == ("OPERATION_NOT_FOUND", "OPERATION_NOT_CANCELLABLE")
+    assert len(listed) == len(set(listed))
+    assert [one[-10:] for one in listed] == sorted((one[-10:] for one in listed), reverse=True)
+    assert {run, f"closing-{date}"} <= set(listed)
+    assert run in runs
+    assert all(one.startswith("run-") for one in runs)
+    assert "done" in shown.stdout
+    assert f"closing-{date}" in told.stdout
+    assert run not in told.stdout
+
+
+@pytest.mark.parametrize("name", ["", "run", "run-2026-02-30", "run-1999-01-01", "closing-today", "what-2026-01-01"])
+def test_a_name_of_no_operation_is_refused_by_every_method(client: Client, name: str) -> None:
+    stub = client._operations
+    calls: tuple[tuple[Callable[..., object], object], ...] = (
+        (stub.GetOperation, ob.GetOperationRequest(operation_id=name)),
+        (stub.CancelOperation, ob.CancelOperationRequest(request_id="o", operation_id=name, reason="tests")),
+        (lambda *said, **more: list(stub.WatchOperation(*said, **more)), ob.WatchOperationRequest(operation_id=name)),
+    )
+    for method, request in calls:
+        assert refusal(partial(method, request, timeout=5)).fields == ("operation_id",)
 
 
 def test_runs_are_listed_page_by_page_and_a_token_is_for_its_filter_only(client: Client) -> None:

@@ -508,8 +508,14 @@ SELECT * FROM cases WHERE decision = ?;
 SELECT * FROM cases WHERE account_id = ? AND number < ? ORDER BY number DESC LIMIT ?;
 
 -- name: cases_of_states
--- Read cases of one or two states that are due before a time, newest first. Primary key.
-SELECT * FROM cases WHERE state IN (?, ?) AND due_us < ? AND number < ? ORDER BY number DESC LIMIT ?;
+-- Read cases of some states that are due before a time, newest first. Walks back the primary key.
+SELECT * FROM cases WHERE state IN (SELECT value FROM carray(?)) AND due_us < ? AND number < ?
+ORDER BY number DESC LIMIT ?;
+
+-- name: cases_of_account_and_states
+-- Read an account's cases of some states that are due before a time, newest first. Index cases_of_account.
+SELECT * FROM cases WHERE account_id = ? AND state IN (SELECT value FROM carray(?)) AND due_us < ? AND number < ?
+ORDER BY number DESC LIMIT ?;
 
 -- name: case_change
 -- Find the change that a key stands for. Primary key.
