@@ -126,7 +126,8 @@ class Auditor:
         with Client(self._listen, caller="load-audit", timeout_seconds=30.0) as client:
             last = list(client.watch_run(business_date))[-1]
             give_up_at = time.monotonic() + 600
-            while not (closing := client.close_day(business_date)).HasField("ended_at"):
+            client.close_day(business_date)
+            while not (closing := client.closing(business_date)).HasField("ended_at"):
                 if time.monotonic() > give_up_at:
                     self.fault(f"{business_date}: the closing does not end")
                     return

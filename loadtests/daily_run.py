@@ -80,7 +80,8 @@ def measure_run(server: Server, client: Client, date: str) -> None:
 def measure_closing(client: Client, date: str) -> None:
     """Close a day with nobody else there."""
     began = time.monotonic()
-    while not client.close_day(date).HasField("ended_at"):
+    client.close_day(date)
+    while not client.closing(date).HasField("ended_at"):
         time.sleep(0.2)
     print(f"closing: {time.monotonic() - began:.1f} s")
 
@@ -90,12 +91,15 @@ def measure_protection(server: Server, client: Client, date: str) -> None:
     bench.load_accounts(server.listen)
     for number in range(ROUNDS):
         alone = bench.run_open(server.listen, CALLS_PER_SECOND, SECONDS, 2 * number)
-        client.start_run(date)
+        if number:
+            client.resume_run(date, reason="bench")
+        else:
+            client.start_run(date)
         time.sleep(1.0)
         before = client.run(date).looked
         during = bench.run_open(server.listen, CALLS_PER_SECOND, SECONDS, 2 * number + 1)
         per_second = (client.run(date).looked - before) / SECONDS
-        client.cancel_run(date)
+        client.cancel_run(date, reason="bench")
         p50, p99 = (f"{alone.percentile(at):.1f} → {during.percentile(at):.1f}" for at in (0.5, 0.99))
         print(f"{CALLS_PER_SECOND:.0f} calls/s, alone → during, in ms: p50 {p50}; p99 {p99}")
         print(f"  the run meanwhile: {per_second:,.0f} accounts/s")

@@ -35,6 +35,7 @@ from service.engine.daily_run import RunDesk
 from service.engine.dead_man import DeadMan
 from service.engine.desk import Desk, PolicyOrder
 from service.engine.feedback_desk import FeedbackDesk
+from service.engine.operations import OperationDesk
 from service.engine.outbox_desk import OutboxDesk
 from service.engine.playbook_desk import PlaybookDesk
 from service.engine.ports import Calendar, Ledger, Playbooks, PolicyReader, Store
@@ -214,7 +215,8 @@ def make_parts(
     reports = ReportDesk(store, control, playbook_desk, tally, dead_man)
     appeal_us = settings.appeal_hours * 3_600_000_000
     feedback = FeedbackDesk(store, control, calendar, brake, appeal_us, settings.appeal_rooms)
-    codec = ProtoCodec(desk, playbook_desk, reports, runs, OutboxDesk(store, control), feedback, calendar, clock)
+    outbox, operations = OutboxDesk(store, control), OperationDesk(store, runs)
+    codec = ProtoCodec(desk, playbook_desk, reports, runs, outbox, feedback, calendar, clock, operations)
     return Parts(control, calendar, desk, playbook_desk, runs, codec, brake, tally, dead_man, clock)
 
 

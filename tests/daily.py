@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from service.domain.daily_run import ClosingReport
+from service.domain.daily_run import ClosingReport, RunReport
 from service.domain.decision import Decided, Kind
 from service.domain.entitlement import Entitlement
 from service.domain.errors import EngineUnavailable
+from service.engine.acts import Order
 from service.engine.daily_run import RunDesk
 from service.engine.ports import Answer
 from service.engine.reports import Tally
@@ -27,6 +28,7 @@ class Office:
         self.desk = RunDesk(bench.store, bench.control, bench.clock, bench.brake, Tally(), shard_accounts, LEASE_US)
         self.fault: Callable[[Ask], Ask | None] = lambda ask: ask
         self.loses_replies = False
+        self.orders = 0
 
     def open_accounts(self, count: int, not_due: int = 0, prefix: str = "a") -> list[str]:
         """Open accounts today, the first `not_due` of them past due, so that no raise is promised to them."""
@@ -64,12 +66,32 @@ class Office:
                 return
         raise AssertionError("the work has no end")
 
+    def order(self, action: str, day: int, request_id: str = "") -> Order:
+        """Give somebody's order, by a key of its own where none is named."""
+        self.orders += 1
+        return Order(action, f"tests/{request_id or f'order-{self.orders}'}", action.encode(), "tests", "tests", day)
+
+    def start(self, day: int, request_id: str = "") -> RunReport:
+        return self.desk.start(self.order("start", day, request_id))[0]
+
+    def resume(self, day: int, request_id: str = "") -> RunReport:
+        return self.desk.resume(self.order("resume", day, request_id))[0]
+
+    def cancel(self, day: int, request_id: str = "") -> RunReport:
+        return self.desk.cancel(self.order("cancel", day, request_id))[0]
+
+    def ask_closing(self, day: int, request_id: str = "") -> ClosingReport:
+        return self.desk.close(self.order("close", day, request_id))[0]
+
+    def make_good(self, day: int, request_id: str = "") -> ClosingReport:
+        return self.desk.make_good(self.order("make good", day, request_id))[0]
+
     def run(self, day: int = DAY) -> None:
-        self.desk.start(day, "tests")
+        self.start(day)
         self.work()
 
     def close(self, day: int = DAY) -> ClosingReport:
-        self.desk.close(day, "tests")
+        self.ask_closing(day)
         self.work()
         return self.desk.closing(day, "", 10_000)
 

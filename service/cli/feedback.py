@@ -1,4 +1,4 @@
-"""`holdline feedback send | survey | report` and `holdline appeal submit | list | show | resolve`."""
+"""`holdline feedback send | survey | report` and `holdline appeal submit | list | show | notes | resolve`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="What customers say, and which rules upset them.")
 appeals = typer.Typer(no_args_is_help=True, help="Appeals against decisions, and their resolution.")
 CATEGORIES = ("unclear", "unfair", "wrong_data", "praise", "other")
-STATES = ("", "open", "awaiting_second", "upheld", "overturned")
+STATES = ("open", "awaiting_second", "resolved")
 
 AccountId = Annotated[str, typer.Argument(help="The account's id.")]
 DecisionId = Annotated[str, typer.Option("--decision", help="The decision that it is about.")]
@@ -96,8 +96,8 @@ def report(
     ]
     columns = ("reason", "policy", "complaints", "appeals", f"{days} days before", "trend")
     output.table(f"Complaints of {days} days", columns, rows)
-    asked = sum(found.surveys)
-    mean = sum(score * count for score, count in enumerate(found.surveys, start=1)) / asked if asked else 0
+    asked = sum(one.count for one in found.surveys)
+    mean = sum(one.score * one.count for one in found.surveys) / asked if asked else 0
     surveys = f"; {asked} surveys, {mean:.1f} of 5 in the mean" if asked else ""
     output.echo(f"{found.complaints} of {found.voices} customers heard are upset{surveys}")
     if found.is_cut_off:
@@ -129,10 +129,11 @@ def submit(
 
 @appeals.command("list")
 def cases(
-    account: Annotated[str, typer.Option(help="The cases of this account, whatever their state.")] = "",
-    state: Annotated[
-        str, typer.Option(help="open, awaiting_second, upheld or overturned; open ones where empty.")
-    ] = "",
+    account: Annotated[str, typer.Option(help="The cases of this account only.")] = "",
+    states: Annotated[
+        list[str] | None,
+        typer.Option("--state", help="open, awaiting_second or resolved; may be said again, all without it."),
+    ] = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only those past their service level.")] = False,
     count: Annotated[int, typer.Option(min=1, max=10_000, help="Most to show, newest first.")] = 50,
     server: Server = SERVER,
@@ -140,11 +141,37 @@ def cases(
     as_json: Json = False,
 ) -> None:
     """List cases, newest first."""
+    wanted = output.chosen(states, STATES)
     with output.connected(server, caller) as client:
-        found = client.cases(
-            account_id=account, state=output.choice(state, STATES), only_overdue=overdue, page_size=min(count, 1_000)
-        )
+        found = client.cases(wanted, account_id=account, only_overdue=overdue, page_size=min(count, 1_000))
         _show(list(islice(found, count)), as_json=as_json)
+
+
+@appeals.command("notes")
+def notes(
+    case_id: CaseId,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="Most to show, oldest first.")] = 100,
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """Show what reviewers said on a case."""
+    with output.connected(server, caller) as client:
+        found = list(islice(client.case_notes(case_id, page_size=min(count, 1_000)), count))
+    if as_json:
+        output.print_json(found)
+        return
+    rows = [
+        (
+            one.at.ToJsonString(),
+            one.actor.caller,
+            output.case_action(one),
+            output.amount(one.limit) if one.HasField("limit") else "–",
+            one.note,
+        )
+        for one in found
+    ]
+    output.table(f"Notes on {case_id}", ("at (UTC)", "by", "did", "limit", "why"), rows)
 
 
 @appeals.command("show")
@@ -156,7 +183,7 @@ def show(case_id: CaseId, server: Server = SERVER, caller: Caller = CALLER, as_j
         output.print_json(found)
         return
     _show([found.case], as_json=False)
-    output.echo_text(found.case.statement)
+    output.echo_text(found.case.appeal.statement)
     output.show_decision(found.decision, replayed=False)
     for summary in found.summaries:
         output.echo_text(summary.text)
@@ -189,12 +216,12 @@ def _show(found: list[pb.Case], *, as_json: bool) -> None:
         (
             case.case_id,
             case.account_id,
-            case.decision_id,
+            case.appeal.decision_id,
             output.case_state(case) + (", overdue" if case.is_overdue else ""),
-            output.amount(case.suggested_limit) if case.HasField("suggested_limit") else "–",
+            output.amount(case.appeal.suggested_limit) if case.appeal.HasField("suggested_limit") else "–",
             case.due_at.ToJsonString(),
-            case.resolved_by or case.proposed_by or "–",
+            case.result_decision_id or "–",
         )
         for case in found
     ]
-    output.table("Cases", ("case", "account", "decision", "state", "suggested", "due (UTC)", "by"), rows)
+    output.table("Cases", ("case", "account", "decision", "state", "suggested", "due (UTC)", "result"), rows)

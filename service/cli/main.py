@@ -20,6 +20,7 @@ from service.cli import (
     feedback,
     imports,
     oncall,
+    operations,
     outbox,
     output,
     playbooks,
@@ -107,6 +108,7 @@ app.add_typer(imports.app, name="import")
 app.add_typer(policies.app, name="policy")
 app.add_typer(playbooks.app, name="playbook")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(operations.app, name="operation")
 app.add_typer(clock.app, name="clock")
 app.command("mode")(oncall.mode)
 app.command("oncall")(oncall.oncall)

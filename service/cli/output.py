@@ -191,18 +191,34 @@ def discrepancy_kind(found: run_service_pb2.Discrepancy) -> str:
     return run_service_pb2.DiscrepancyKind.Name(found.kind).removeprefix("DISCREPANCY_KIND_").lower()
 
 
-def message_state(message: notification_service_pb2.OutboxMessage) -> str:
-    """Give a message's state in small letters."""
+def message_state(message: notification_service_pb2.Notice | notification_service_pb2.Alert) -> str:
+    """Give the state of a notice or alert in small letters."""
     from holdline.v1 import notification_service_pb2
 
     return notification_service_pb2.MessageState.Name(message.state).removeprefix("MESSAGE_STATE_").lower()
 
 
+def severity(alert: notification_service_pb2.Alert) -> str:
+    """Give an alert's severity in small letters."""
+    from holdline.v1 import notification_service_pb2
+
+    return notification_service_pb2.AlertSeverity.Name(alert.severity).removeprefix("ALERT_SEVERITY_").lower()
+
+
 def case_state(case: feedback_service_pb2.Case) -> str:
-    """Give a case's state in small letters."""
+    """Give what became of a case, or where it stands, in small letters."""
     from holdline.v1 import feedback_service_pb2
 
+    if case.state == feedback_service_pb2.CASE_STATE_RESOLVED:
+        return feedback_service_pb2.Resolution.Name(case.resolution).removeprefix("RESOLUTION_").lower()
     return feedback_service_pb2.CaseState.Name(case.state).removeprefix("CASE_STATE_").lower()
+
+
+def case_action(note: feedback_service_pb2.CaseNote) -> str:
+    """Give what somebody did about a case in small letters."""
+    from holdline.v1 import feedback_service_pb2
+
+    return feedback_service_pb2.CaseAction.Name(note.action).removeprefix("CASE_ACTION_").lower()
 
 
 def choice(value: str, known: Sequence[str]) -> str:
@@ -210,6 +226,11 @@ def choice(value: str, known: Sequence[str]) -> str:
     if value not in known:
         raise wrong(f"{value} is not one of {', '.join(filter(None, known))}")
     return value
+
+
+def chosen(values: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """Give what a filter names, nothing where it is not there; raises typer.BadParameter."""
+    return [choice(value, known) for value in values or ()]
 
 
 def outcome_name(number: decision_pb2.Outcome.ValueType) -> str:

@@ -1,4 +1,4 @@
-"""`holdline run start | show | watch | cancel | close | make-good | short | promises`."""
+"""`holdline run`: start, resume, show, list, watch, cancel, close, closing, closings, make-good, short, promises."""
 
 from __future__ import annotations
 
@@ -19,22 +19,79 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The daily run of promised raises, and the closing of business days.")
 
 Day = Annotated[str, typer.Argument(help="The business date, YYYY-MM-DD.")]
+Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+RequestId = Annotated[str, typer.Option(help="Idempotency key; the same again answers from the record.")]
+Count = Annotated[int, typer.Option(min=1, max=10_000, help="Most to show, newest first.")]
+States = Annotated[list[str] | None, typer.Option("--state", help="Only those in this state; may be said again.")]
 Wait = Annotated[bool, typer.Option(help="Stay until it is over, with a progress bar.")]
 POLL_SECONDS = 0.5
 SHOWN = 20
 LEFT_SHORT = "left short"
+STATES = ("running", "done", "cancelled")
+CLOSING_STATES = ("closing", "closed", "making_good", "made_good")
 
 
 @app.command("start")
 def start(
-    business_date: Day, wait: Wait = True, server: Server = SERVER, caller: Caller = CALLER, as_json: Json = False
+    business_date: Day,
+    wait: Wait = True,
+    request_id: RequestId = "",
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
 ) -> None:
-    """Start a date's run, or take a cancelled one up again."""
+    """Start a date's run; one that was cancelled goes on with `resume` only."""
     with output.connected(server, caller) as client:
-        run = client.start_run(business_date)
+        run = client.start_run(business_date, request_id=request_id)
         if wait:
             run = _watched(client.watch_run(business_date), is_quiet=as_json) or run
     _show_run(run, as_json=as_json)
+
+
+@app.command("resume")
+def resume(
+    business_date: Day,
+    reason: Reason,
+    wait: Wait = True,
+    request_id: RequestId = "",
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """Let a cancelled run go on from where it was stopped."""
+    with output.connected(server, caller) as client:
+        run = client.resume_run(business_date, reason=reason, request_id=request_id)
+        if wait:
+            run = _watched(client.watch_run(business_date), is_quiet=as_json) or run
+    _show_run(run, as_json=as_json)
+
+
+@app.command("list")
+def runs(
+    states: States = None,
+    count: Count = 31,
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """List runs, newest date first."""
+    with output.connected(server, caller) as client:
+        found = list(islice(client.list_runs(output.chosen(states, STATES), page_size=min(count, 1_000)), count))
+    if as_json:
+        output.print_json(found)
+        return
+    rows = [
+        (
+            run.business_date,
+            _name(run, "state"),
+            f"{run.looked:,} of {run.accounts:,}",
+            f"{run.granted:,}",
+            f"{run.withheld:,}",
+            run.started_by.caller,
+        )
+        for run in found
+    ]
+    output.table("Daily runs", ("date", "state", "looked at", "granted", "withheld", "started by"), rows)
 
 
 @app.command("show")
@@ -55,36 +112,90 @@ def watch(business_date: Day, server: Server = SERVER, caller: Caller = CALLER, 
 
 
 @app.command("cancel")
-def cancel(business_date: Day, server: Server = SERVER, caller: Caller = CALLER, as_json: Json = False) -> None:
-    """Stop a run; what was raised stays raised, and a new start goes on from there."""
+def cancel(
+    business_date: Day,
+    reason: Reason,
+    request_id: RequestId = "",
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """Stop a run; what was raised stays raised, and `resume` goes on from there."""
     with output.connected(server, caller) as client:
-        run = client.cancel_run(business_date)
+        run = client.cancel_run(business_date, reason=reason, request_id=request_id)
     _show_run(run, as_json=as_json)
 
 
 @app.command("close")
 def close(
-    business_date: Day, wait: Wait = True, server: Server = SERVER, caller: Caller = CALLER, as_json: Json = False
+    business_date: Day,
+    wait: Wait = True,
+    request_id: RequestId = "",
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
 ) -> None:
     """Close a date: what was promised must be granted or withheld. Ends with 1 where it does not add up."""
     with output.connected(server, caller) as client:
-        _end_closing(client, client.close_day(business_date), wait=wait, as_json=as_json)
+        _end_closing(client, client.close_day(business_date, request_id=request_id), wait=wait, as_json=as_json)
+
+
+@app.command("closing")
+def closing(business_date: Day, server: Server = SERVER, caller: Caller = CALLER, as_json: Json = False) -> None:
+    """Show how far a closing is. Ends with 1 where something of the date is not settled."""
+    with output.connected(server, caller) as client:
+        _end_closing(client, client.closing(business_date), wait=False, as_json=as_json)
+
+
+@app.command("closings")
+def closings(
+    states: States = None,
+    count: Count = 31,
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """List closings, newest date first."""
+    with output.connected(server, caller) as client:
+        found = list(islice(client.closings(output.chosen(states, CLOSING_STATES), page_size=min(count, 1_000)), count))
+    if as_json:
+        output.print_json(found)
+        return
+    rows = [
+        (
+            one.business_date,
+            _name(one, "state"),
+            f"{one.accounts:,}",
+            f"{sum(line.due for line in one.lines):,}",
+            one.incident or "–",
+            one.asked_by.caller,
+        )
+        for one in found
+    ]
+    output.table("Closings", ("date", "state", "accounts", "due", "incident", "asked by"), rows)
 
 
 @app.command("make-good")
 def make_good(
-    business_date: Day, wait: Wait = True, server: Server = SERVER, caller: Caller = CALLER, as_json: Json = False
+    business_date: Day,
+    reason: Reason,
+    wait: Wait = True,
+    request_id: RequestId = "",
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
 ) -> None:
     """Raise everybody for whom a closed date is missing a raise. Ends with 1 where something is left."""
     with output.connected(server, caller) as client:
-        _end_closing(client, client.make_good(business_date), wait=wait, as_json=as_json)
+        begun = client.make_good(business_date, reason=reason, request_id=request_id)
+        _end_closing(client, begun, wait=wait, as_json=as_json)
 
 
 def _end_closing(client: Client, closing: pb.Closing, *, wait: bool, as_json: bool) -> None:
     """Wait for a closing where asked, show it, and end with 1 where something of the date is not settled."""
     while wait and not closing.HasField("ended_at"):
         time.sleep(POLL_SECONDS)
-        closing = client.close_day(closing.business_date)
+        closing = client.closing(closing.business_date)
     differing = list(islice(client.discrepancies(closing.business_date), SHOWN))
     _show_closing(closing, differing, as_json=as_json)
     if any(_name(count, "kind") != LEFT_SHORT and count.made_good < count.accounts for count in closing.discrepancies):
@@ -129,8 +240,8 @@ def promises(
             one.business_date,
             _name(one, "state"),
             one.reason_code,
-            str(one.promised_minor),
-            str(one.granted_minor),
+            output.amount(one.promised),
+            output.amount(one.granted),
             one.policy_version,
             one.segment,
             one.decision_id,
@@ -138,7 +249,7 @@ def promises(
         for one in found
     ]
     columns = ("date", "became", "reason", "promised", "granted", "policy", "segment", "decision")
-    output.table("Promises (minor units)", columns, rows)
+    output.table("Promises", columns, rows)
 
 
 def _watched(seen: Iterable[pb.DailyRun], *, is_quiet: bool) -> pb.DailyRun | None:
@@ -177,7 +288,7 @@ def _show_run(run: pb.DailyRun, *, as_json: bool) -> None:
     is_over = run.HasField("ended_at")
     rows = [
         ("date", f"{run.business_date}, {_name(run, 'state')}"),
-        ("started", f"{run.started_at.ToJsonString()} by {run.started_by}"),
+        ("started", f"{run.started_at.ToJsonString()} by {run.started_by.caller}"),
         ("accounts", f"{run.looked:,} of {run.accounts:,} looked at"),
         ("raises", f"{run.granted:,} granted, {run.withheld:,} withheld with a reason"),
         ("shards", f"{run.shards_done:,} of {run.shards:,} done"),

@@ -13,7 +13,6 @@ import typer
 from service import printable, private_file
 from service.cli import output
 from service.cli.output import CALLER, SERVER, Caller, Json, Server
-from service.domain.money import display
 
 if TYPE_CHECKING:
     from holdline.client import Client
@@ -105,23 +104,17 @@ def story(
 
 def entries_of(client: Client, account_id: str, lang: Lang) -> tuple[list[Entry], bool]:
     """Read an account's history, oldest first, and whether there is more than is told; raises HoldlineError."""
-    account = client.account(account_id)
     decisions = list(islice(client.decisions(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     postings = list(islice(client.postings(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     promises = list(islice(client.entitlements(account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     cases = list(islice(client.cases(account_id=account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
-    notices = list(islice(client.messages(account_id=account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
+    notices = list(islice(client.notices(account_id=account_id, page_size=ENTRIES_MAX), ENTRIES_MAX))
     incidents = client.discrepancies_of(account_id, ENTRIES_MAX)
     decided_at = {decision.decision_id: decision.decided_at.ToJsonString() for decision in decisions}
     entries = [
         *(_decision(decision, lang) for decision in decisions),
         *(_posting(posting, lang) for posting in postings),
-        *(
-            _promise(
-                one, decided_at.get(one.decision_id, one.business_date), account.balances.limit.currency_code, lang
-            )
-            for one in promises
-        ),
+        *(_promise(one, decided_at.get(one.decision_id, one.business_date), lang) for one in promises),
         *(entry for case in cases for entry in _case(case, lang)),
         *(_notice(one, lang) for one in notices),
         *(_incident(one, lang) for one in incidents),
@@ -162,22 +155,25 @@ def _posting(posting: draw_pb2.Posting, lang: Lang) -> Entry:
     return Entry(posting.posted_at.ToJsonString(), what, f"{output.amount(posting.amount)}, {available}", reasons, by)
 
 
-def _promise(promise: run_service_pb2.Entitlement, at: str, currency: str, lang: Lang) -> Entry:
-    is_granted = promise.granted_minor > 0
+def _promise(promise: run_service_pb2.Entitlement, at: str, lang: Lang) -> Entry:
+    is_granted = promise.granted.minor_units > 0
     what = f"{word('promise', lang)}, {word('granted' if is_granted else 'withheld', lang)}"
-    granted, promised = display(promise.granted_minor, currency), display(promise.promised_minor, currency)
+    granted, promised = output.amount(promise.granted), output.amount(promise.promised)
     text = f"{word('for', lang)} {promise.business_date}: {granted} / {promised}"
     return Entry(at, what, text, (promise.reason_code,), f"{promise.decision_id} {promise.policy_version}")
 
 
 def _case(case: feedback_service_pb2.Case, lang: Lang) -> list[Entry]:
-    name, by = word("appeal", lang), f"{case.case_id}, {case.submitted_by}"
+    name, by = word("appeal", lang), f"{case.case_id}, {case.submitted_by.caller}"
     submitted = f"{name}, {word('submitted', lang)}"
-    entries = [Entry(case.submitted_at.ToJsonString(), submitted, case.statement, (), f"{case.decision_id}, {by}")]
+    entries = [
+        Entry(
+            case.submitted_at.ToJsonString(), submitted, case.appeal.statement, (), f"{case.appeal.decision_id}, {by}"
+        )
+    ]
     if case.HasField("resolved_at"):
         what = f"{name}, {word(output.case_state(case), lang)}"
-        by = f"{case.case_id}, {case.resolved_by}"
-        entries.append(Entry(case.resolved_at.ToJsonString(), what, case.result_decision_id, (), by))
+        entries.append(Entry(case.resolved_at.ToJsonString(), what, case.result_decision_id, (), case.case_id))
     return entries
 
 
@@ -191,7 +187,7 @@ def _incident(found: run_service_pb2.Discrepancy, lang: Lang) -> Entry:
     return Entry(f"{found.business_date}T23:59:59Z", what, state, (), found.decision_id or found.detail)
 
 
-def _notice(message: notification_service_pb2.OutboxMessage, lang: Lang) -> Entry:
+def _notice(message: notification_service_pb2.Notice, lang: Lang) -> Entry:
     kind = NOTICES.get(message.kind, message.kind) if lang == "zh" else message.kind.replace("_", " ")
     what = f"{word('notice', lang)}, {kind}"
     told = word(output.message_state(message), lang)

@@ -78,8 +78,18 @@ class CaseChange(NamedTuple):
     fingerprint: bytes
     number: int
     action: str
+    """submit and the number of its voice, settle, or the state after it in small letters."""
     caller: str
     changed_us: int
+    note: str = ""
+    """What a person said with it."""
+    limit_minor: int = 0
+    """The limit that was wanted or given with it; 0 where none."""
+
+    @property
+    def is_word(self) -> bool:
+        """Whether somebody said it on the case, after it had been opened."""
+        return not self.action.startswith("submit")
 
 
 class VoiceKind(IntEnum):

@@ -113,6 +113,11 @@ class Closing(NamedTuple):
     lines: tuple[Line, ...]
     incident: str
     """Id of the incident that a difference opened, empty where the day adds up."""
+    closed_us: int = 0
+    """When the closing itself ended; 0 until then, and where that was not kept."""
+    making_good_by: str = ""
+    making_good_us: int = 0
+    """When it was asked to be made good; 0 where nobody did, or that was not kept."""
 
 
 class DiscrepancyKind(IntEnum):

@@ -5,7 +5,7 @@
     │   └── RequestTooLarge
     ├── NotFound                mend the name
     │   ├── AccountNotFound, DecisionNotFound, HoldNotFound, PostingNotFound, RunNotFound, CaseNotFound
-    │   └── PolicyNotFound, PlaybookNotFound, ActivationNotFound
+    │   └── PolicyNotFound, PlaybookNotFound, ActivationNotFound, OperationNotFound
     ├── AlreadyExists           what you ask for stands already, or the key is taken
     │   ├── IdempotencyKeyReused
     │   ├── AccountExists
@@ -26,7 +26,7 @@
     │   ├── PlaybookRetired
     │   ├── PlaybookConflict
     │   ├── ActivationOver
-    │   ├── ApprovalRefused, BuildMix, ClockNotConfirmed
+    │   ├── ApprovalRefused, BuildMix, ClockNotConfirmed, OperationNotCancellable
     │   ├── NothingToAppeal
     │   ├── CaseOver
     │   ├── AppealHeld

@@ -199,7 +199,7 @@ class Rehearsal:
         sentry.keep(sentry.learn(self._stage.product, LEARNED, ONCALL))
         sentry.turn()
         self._change_seen = self._stage.store.playbooks.last_change()
-        last_told = self._stage.store.outbox.messages(alerts.TOPIC, MessageState.WAITING, NUMBER_MAX, 1)
+        last_told = self._stage.store.outbox.messages(alerts.TOPIC, (MessageState.WAITING,), NUMBER_MAX, 1)
         self._message_seen = max((one.sequence for one in last_told), default=0)
 
     def _make(self, count: int, advance: Callable[[int], None]) -> None:
@@ -248,7 +248,7 @@ class Rehearsal:
         """Take note of alerts and of what guards have put in force since the last look."""
         store = self._stage.store.playbooks
         outbox = self._stage.store.outbox
-        for message in reversed(outbox.messages(alerts.TOPIC, MessageState.WAITING, NUMBER_MAX, 100)):
+        for message in reversed(outbox.messages(alerts.TOPIC, (MessageState.WAITING,), NUMBER_MAX, 100)):
             if message.sequence > self._message_seen:
                 self._message_seen = message.sequence
                 facts = json.loads(message.body)

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from service import bootstrap
 from service.domain.account import growth_then, has_limit, known
+from service.domain.book import key_of
 from service.domain.daily_run import DiscrepancyKind
 from service.domain.decision import Kind, Moment, standing_of
 from service.domain.judge import judge
@@ -18,6 +19,7 @@ from service.domain.watch import DAY_US
 from service.drill.rehearsal import IMPORTED, Event, Stage
 from service.drill.stage import DirectLine, staging
 from service.drill.traffic import Traffic
+from service.engine.acts import Order
 from service.engine.execute import execute
 from service.engine.ports import Answer
 from service.engine.run_work import TaskKind, ask_bytes, ask_of
@@ -81,7 +83,7 @@ def rehearse(source: str, seed: int, advance: Callable[[int], None]) -> SkipRehe
         stage.clock.time_us += DAY_US
         day = stage.parts.calendar.business_day(stage.clock.time_us)
         promised = _promised(stage, day)
-        runs.start(day, CALLER)
+        runs.start(_order("start", day))
         events.append(Event(0, "injected", WRONG))
         _work(stage, SkippingLine(DirectLine(stage.parts.codec)), advance)
         shard = store.runs.shard(day, SKIPPED)
@@ -91,18 +93,23 @@ def rehearse(source: str, seed: int, advance: Callable[[int], None]) -> SkipRehe
         granted = sum(one.granted for one in shards)
         events.append(Event(1, "run ended", f"{run.state.name.lower()}, {granted:,} granted"))
         stage.clock.time_us += DAY_US
-        runs.close(day, CALLER)
+        runs.close(_order("close", day))
         _work(stage, DirectLine(stage.parts.codec), advance)
         found = runs.closing(day, "", len(promised) + 1)
         listed = frozenset(one.account_id for one in found.discrepancies if one.kind is DiscrepancyKind.MISSING)
         alerts = [json.loads(message.body) for message in store.outbox.due("alert", stage.clock.time_us, 10)]
         is_told = any(alert["what"] == "day_does_not_add_up" for alert in alerts)
         events.append(Event(2, "detected", f"the closing lists {len(listed):,} customers; on-call told: {is_told}"))
-        runs.make_good(day)
+        runs.make_good(_order("make good", day))
         _work(stage, DirectLine(stage.parts.codec), advance)
         wrong = frozenset(name for name in promised if _settlements(stage, name, day) != 1)
         events.append(Event(3, "made good", f"{len(listed):,} customers; {len(wrong):,} are not settled once"))
         return SkipRehearsed(tuple(events), owed, listed, wrong, is_told)
+
+
+def _order(action: str, day: int) -> Order:
+    """Give the drill's own order about a day."""
+    return Order(action, key_of(CALLER, action), action.encode(), CALLER, NAME, day)
 
 
 def _promised(stage: Stage, day: int) -> frozenset[str]:

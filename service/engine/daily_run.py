@@ -8,19 +8,16 @@ day has one key, whichever worker sends it. Whoever waits for the budget comes b
 from collections.abc import Sequence
 from typing import Final
 
-from service.domain.account import DAYS_BACK_MAX
 from service.domain.book import Answered
 from service.domain.daily_run import (
     LAST_ID,
     QUEUE_SHARD,
     Closing,
-    ClosingReport,
     ClosingState,
     Discrepancy,
     DiscrepancyKind,
     Line,
     Run,
-    RunReport,
     RunState,
     Shard,
     added,
@@ -28,17 +25,12 @@ from service.domain.daily_run import (
 )
 from service.domain.days import iso
 from service.domain.decision import APPROVED, RAISE, Criticality, DecideCommand, Decided, Decision
-from service.domain.entitlement import RUN_CALLER, Entitlement, run_key
+from service.domain.entitlement import RUN_CALLER, run_key
 from service.domain.errors import (
     AccountClosed,
     AccountNotFound,
-    DayClosed,
-    DayOpen,
     HoldlineError,
-    InvalidRequest,
     NoLimitAssigned,
-    RunNotFound,
-    Violation,
 )
 from service.domain.policy import PORTFOLIO
 from service.engine import alerts
@@ -46,12 +38,11 @@ from service.engine.brake import Brake
 from service.engine.control import Control
 from service.engine.execute import execute_beside, transaction
 from service.engine.left_short import count_left_short, enter_left_short
-from service.engine.ports import Calendar, ControlRow, RunStore, Store
+from service.engine.ports import Calendar, ControlRow, Store
 from service.engine.reports import Tally
+from service.engine.run_orders import RunOrders
 from service.engine.run_work import Ask, Chunk, Reply, Task, TaskKind
 
-LAST_DAY: Final = 1 << 31
-"""Above every business day."""
 SEAL: Final = b"holdline:run"
 _APART: Final = (AccountClosed, AccountNotFound, NoLimitAssigned)
 """What rules out one account's raise and no other's."""
@@ -61,132 +52,19 @@ class TaskLost(Exception):
     """The task is somebody else's by now, or over."""
 
 
-class RunDesk:
-    """Starts, watches and closes days, and gives workers their tasks."""
+class RunDesk(RunOrders):
+    """Takes orders about days, tells of them, and gives workers their tasks."""
 
     def __init__(
         self, store: Store, control: Control, calendar: Calendar, brake: Brake, tally: Tally, shard_accounts: int,
         lease_us: int,
     ) -> None:  # fmt: skip
         """`lease_us`: a worker that is silent for so long, in microseconds, has lost its task."""
-        self._store = store
-        self._control = control
-        self._calendar = calendar
+        super().__init__(store, control, calendar)
         self._brake = brake
         self._tally = tally
         self._shard_accounts = shard_accounts
         self._lease_us = lease_us
-
-    @property
-    def _runs(self) -> RunStore:
-        return self._store.runs
-
-    def start(self, business_day: int, caller: str) -> RunReport:
-        """Start a day's run, or take a cancelled one up again; once a day. Raises InvalidRequest or DayClosed."""
-        with transaction(self._store, self._control) as row:
-            today = self._calendar.business_day(row.now_us)
-            if self._runs.closing(business_day) is not None:
-                raise DayClosed(business_date=iso(business_day))
-            if not today - DAYS_BACK_MAX <= business_day <= today:
-                days = f"{iso(today)} or one of the {DAYS_BACK_MAX} days before"
-                what = f"{iso(business_day)} is out of range; send {days}"
-                raise InvalidRequest((Violation("business_date", what),))
-            run = self._runs.run(business_day)
-            if run is None:
-                self._runs.enter_run(Run(business_day, RunState.RUNNING, caller, row.now_us, 0, 0, "", is_cut=False))
-            elif run.state is RunState.CANCELLED:
-                self._runs.enter_run(run._replace(state=RunState.RUNNING, ended_us=0))
-        return self.report(business_day)
-
-    def cancel(self, business_day: int) -> RunReport:
-        """Stop a run after the chunk in hand; what was raised stays raised. Raises RunNotFound."""
-        with transaction(self._store, self._control) as row:
-            run = self._run(business_day)
-            if run.state is RunState.RUNNING:
-                self._runs.enter_run(run._replace(state=RunState.CANCELLED, ended_us=row.now_us))
-        return self.report(business_day)
-
-    def report(self, business_day: int) -> RunReport:
-        """Read a run; raises RunNotFound."""
-        run = self._run(business_day)
-        waits_for = self._waits_for(business_day) if run.state is RunState.RUNNING else 0
-        return RunReport(
-            run, tuple(self._runs.shards(business_day)), count_left_short(self._runs, business_day), waits_for
-        )
-
-    def _waits_for(self, business_day: int) -> int:
-        """Give the earlier day that an open one waits for, 0 where it is its turn."""
-        return first_day if (first_day := self._first_open_day()) < business_day else 0
-
-    def _run(self, business_day: int) -> Run:
-        run = self._runs.run(business_day)
-        if run is None:
-            raise RunNotFound(business_date=iso(business_day))
-        return run
-
-    def close(self, business_day: int, caller: str) -> ClosingReport:
-        """Hold a day that is over against the decision log, once; raises DayOpen or InvalidRequest."""
-        with transaction(self._store, self._control) as row:
-            if self._runs.closing(business_day) is None:
-                self._refuse_open(business_day, self._calendar.business_day(row.now_us))
-                self._runs.enter_closing(
-                    Closing(business_day, ClosingState.CLOSING, caller, row.now_us, 0, "", "", 0, 0, (), "")
-                )
-        return self.closing(business_day, "", 0)
-
-    def _refuse_open(self, business_day: int, today: int) -> None:
-        if business_day < today - DAYS_BACK_MAX:
-            what = f"{iso(business_day)} lies more than {DAYS_BACK_MAX} days back"
-            raise InvalidRequest((Violation("business_date", what),))
-        if business_day >= today:
-            raise DayOpen("the business date is not over yet", business_date=iso(business_day))
-        run = self._runs.run(business_day)
-        if run is not None and run.state is RunState.RUNNING:
-            raise DayOpen("the day's run is still at work; wait for it or cancel it", business_date=iso(business_day))
-
-    def make_good(self, business_day: int) -> ClosingReport:
-        """Raise those for whom a closed day is missing a raise; raises RunNotFound or DayOpen."""
-        with transaction(self._store, self._control):
-            closing = self._closing(business_day)
-            if closing.state is ClosingState.CLOSING:
-                raise DayOpen("the day is still being closed", business_date=iso(business_day))
-            if closing.state is ClosingState.CLOSED and closing.incident:
-                self._runs.enter_closing(
-                    closing._replace(state=ClosingState.MAKING_GOOD, done_id="", holder="", lease_us=0, ended_us=0)
-                )
-        return self.closing(business_day, "", 0)
-
-    def closing(self, business_day: int, after_id: str, count: int) -> ClosingReport:
-        """Read a closing with a page of its discrepancies; raises RunNotFound."""
-        counts = tuple(self._runs.discrepancy_counts(business_day))
-        found = self._runs.discrepancies(business_day, after_id, count) if count else []
-        closing = self._closing(business_day)
-        waits_for = 0 if closing.ended_us else self._waits_for(business_day)
-        return ClosingReport(closing, counts, tuple(found), waits_for)
-
-    def discrepancies(self, business_day: int, after_id: str, count: int) -> list[Discrepancy]:
-        """Read a page of what does not add up on a day that was run or closed; raises RunNotFound."""
-        if self._runs.run(business_day) is None:
-            self._closing(business_day)
-        return self._runs.discrepancies(business_day, after_id, count)
-
-    def _closing(self, business_day: int) -> Closing:
-        closing = self._runs.closing(business_day)
-        if closing is None:
-            raise RunNotFound(business_date=iso(business_day))
-        return closing
-
-    def discrepancies_of(self, account_id: str, count: int) -> list[Discrepancy]:
-        """Read an account's discrepancies, newest day first; raises AccountNotFound."""
-        if self._store.account(account_id) is None:
-            raise AccountNotFound(account_id=account_id)
-        return self._runs.discrepancies_of(account_id, count)
-
-    def entitlements(self, account_id: str, before_day: int, count: int) -> list[Entitlement]:
-        """Give an account's promises, newest first, from before a day; raises AccountNotFound."""
-        if self._store.account(account_id) is None:
-            raise AccountNotFound(account_id=account_id)
-        return self._runs.entitlements(account_id, before_day, count)
 
     def answer(self, ask: Ask) -> Reply:
         """Give a worker its task, or take its chunk; raises Unavailable."""
@@ -217,12 +95,6 @@ class RunDesk:
                 waiting_day = self._runs.waiting_day(closing.business_day) if kind is TaskKind.MAKE_GOOD else 0
                 return Task(kind, closing.business_day, 0, closing.done_id, LAST_ID, waiting_day)
         return None
-
-    def _first_open_day(self) -> int:
-        """Give the first day whose run or closing is at work, LAST_DAY where there is none."""
-        open_days = [run.business_day for run in self._runs.runs_open()]
-        open_days += [closing.business_day for closing in self._runs.closings_open()]
-        return min(open_days, default=LAST_DAY)
 
     def _refuse_turn(self, business_day: int) -> None:
         """Refuse a chunk of a day while an earlier one, started meanwhile, is open; raises TaskLost."""
@@ -333,6 +205,7 @@ class RunDesk:
         self._runs.enter_closing(
             closing._replace(
                 state=state, ended_us=now_us if chunk.is_done else 0, done_id=chunk.done_id,
+                closed_us=now_us if state is ClosingState.CLOSED else closing.closed_us,
                 lease_us=now_us + self._lease_us,
                 accounts=closing.accounts + chunk.looked * (closing.state is ClosingState.CLOSING), lines=lines,
                 incident=incident,

@@ -171,7 +171,8 @@ class FeedbackDesk:
         settled = case._replace(
             state=CaseState.OVERTURNED, resolved_by=NOBODY, resolved_us=row.now_us, suggested_minor=limit_minor
         )
-        change = CaseChange(f"{NOBODY}/{case.name}", b"", case.number, "settle", NOBODY, row.now_us)
+        key = f"{NOBODY}/{case.name}"
+        change = CaseChange(key, b"", case.number, "settle", NOBODY, row.now_us, "", limit_minor)
         return told._replace(case=self._overturned(settled, limit_minor, change, account, again))
 
     def _open(self, said: Said) -> tuple[Told, Retrial | None]:
@@ -222,7 +223,10 @@ class FeedbackDesk:
         after = resolved(
             case, word.resolution, word.limit_minor, word.caller, word.note, room, now_us, account.limit_minor
         )
-        change = CaseChange(word.key, word.fingerprint, case.number, after.state.name.lower(), word.caller, now_us)
+        action = after.state.name.lower()
+        change = CaseChange(
+            word.key, word.fingerprint, case.number, action, word.caller, now_us, word.note, word.limit_minor
+        )
         if after.state is CaseState.OVERTURNED:
             again = retry(self._store, self._control, account, case)
             made = self._overturned(after, word.limit_minor, change, account, again)
@@ -318,16 +322,23 @@ class FeedbackDesk:
         mode = self._control.recorded_mode(self._store, decided.decision.activations)
         return Told(case, decided.currency, replayed=False), decided, policy, explain(decided.decision, policy, mode)
 
-    def of_account(self, account_id: str, before: int, count: int) -> list[Told]:
-        """Give an account's cases, newest first, from before a number; raises AccountNotFound."""
-        account = self._account(account_id)
-        return [_as_listed(case, account) for case in self._store.cases.of_account(account_id, before, count)]
+    def listed(
+        self, account_id: str, states: Sequence[CaseState], before: int, count: int, *, only_overdue: bool
+    ) -> list[Told]:
+        """Give cases of some states, of an account or (empty) of all, newest first, from before a number.
 
-    def of_states(self, states: Sequence[CaseState], before: int, count: int, *, only_overdue: bool) -> list[Told]:
-        """Give cases of up to two states, newest first, from before a number."""
+        Raises AccountNotFound.
+        """
+        if account_id:
+            self._account(account_id)
         due_before_us = self.now_us() if only_overdue else FAR_US
-        found = self._store.cases.of_states(states, due_before_us, before, count)
+        found = self._store.cases.listed(account_id, states, due_before_us, before, count)
         return [_as_listed(case, self._account(case.account_id)) for case in found]
+
+    def notes(self, number: int, after: int, count: int) -> tuple[list[CaseChange], str]:
+        """Give what was said on a case, oldest first, from after so many, and its currency; raises CaseNotFound."""
+        currency = self._account(self.case(number).account_id).currency
+        return self._store.cases.words(number, after, count), currency
 
     def _account(self, account_id: str) -> Account:
         account = self._store.account(account_id)

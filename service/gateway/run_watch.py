@@ -1,22 +1,30 @@
-"""Watching a run: asked again a few times a second until it is over.
+"""Watching a run or an operation: asked again a few times a second until it is over.
 
 Promises that a lost engine doesn't end a watch.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from service.domain.errors import EngineUnavailable
 from service.engine.ports import Answer
 from service.gateway.mode_watch import Look
-from service.rpc.runs import next_watch
+from service.rpc import operations, runs
 
 POLL_SECONDS: Final = 0.25
+_NEXT: Final = {"WatchDailyRun": runs.next_watch, "WatchOperation": operations.next_watch}
+"""What gives the request that goes on watching after an answer, by the RPC's name."""
 
 
-async def answers(body: bytes, look: Look) -> AsyncIterator[Answer]:
-    """Give a watcher of a run its answers, the first at once; raises what a look raises."""
+def answers_of(path: str) -> Callable[[bytes, Look], AsyncIterator[Answer]]:
+    """Give what answers the watchers of an RPC, by its path."""
+    next_watch = _NEXT[path.rpartition("/")[2]]
+    return lambda body, look: answers(body, look, next_watch)
+
+
+async def answers(body: bytes, look: Look, next_watch: Callable[[bytes, bytes], bytes | None]) -> AsyncIterator[Answer]:
+    """Give a watcher its answers, the first at once; raises what a look raises."""
     next_body: bytes | None = body
     while next_body is not None:
         try:

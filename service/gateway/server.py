@@ -133,7 +133,7 @@ class Gateway:
         if method.shape is Shape.STREAM:
             return grpc.stream_stream_rpc_method_handler(self._stream(index, method))
         if method.shape is Shape.POLL:
-            watch = self._watch(index, method, run_watch.answers, self._run_places)
+            watch = self._watch(index, method, run_watch.answers_of(method.path), self._run_places)
             return grpc.stream_stream_rpc_method_handler(watch)
         if method.shape is Shape.WATCH:
             watch = self._watch(index, method, self._mode_answers, self._mode_places)

@@ -59,7 +59,7 @@ class AccountCalls:
             ]
         )
         found = list(self._desk.accounts_after(pages.last_shown(request.page_token), pages.SCANNED_MAX))
-        page = pages.chosen(
+        page = pages.filtered(
             found,
             lambda one: request.product in ("", one.product) and (not statuses or int(one.status) in statuses),
             request.page_size or pages.PAGE_SIZE,

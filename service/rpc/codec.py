@@ -14,6 +14,7 @@ from service.engine.clock import ClockDesk
 from service.engine.daily_run import RunDesk
 from service.engine.desk import Desk
 from service.engine.feedback_desk import FeedbackDesk
+from service.engine.operations import OperationDesk
 from service.engine.outbox_desk import OutboxDesk
 from service.engine.playbook_desk import PlaybookDesk
 from service.engine.ports import Answer, Calendar, Call, Store, Work
@@ -27,7 +28,8 @@ from service.rpc.events import EventCalls
 from service.rpc.feedback import FeedbackCalls
 from service.rpc.limits import LimitCalls
 from service.rpc.methods import METHODS, Shape
-from service.rpc.outbox import OutboxCalls
+from service.rpc.notifications import NotificationCalls
+from service.rpc.operations import OperationCalls
 from service.rpc.playbooks import PlaybookCalls
 from service.rpc.policies import PolicyCalls
 from service.rpc.runs import RunCalls
@@ -49,6 +51,7 @@ class ProtoCodec:
         feedback: FeedbackDesk,
         calendar: Calendar,
         clock: ClockDesk,
+        operations: OperationDesk,
     ) -> None:
         limits, draws, events = LimitCalls(desk), DrawCalls(desk), EventCalls(calendar)
         policies = PolicyCalls(desk)
@@ -59,8 +62,9 @@ class ProtoCodec:
             **policies.queries,
             **PlaybookCalls(playbooks, clock).queries,
             **RunCalls(runs).queries,
-            **OutboxCalls(outbox).queries,
+            **NotificationCalls(outbox).queries,
             **FeedbackCalls(feedback).queries,
+            **OperationCalls(operations).queries,
         }
         queries["Report"] = lambda call: reports.answer(call.body)
         self._names = [method.path.rpartition("/")[2] for method in METHODS]

@@ -104,7 +104,7 @@ class DrawCalls:
         )
         before = int(pages.last_shown(request.page_token) or "0", 16)
         found, currency = self._desk.holds(request.account_id, before, pages.SCANNED_MAX)
-        page = pages.chosen(
+        page = pages.filtered(
             found, lambda hold: not states or int(hold.state) in states, request.page_size or pages.PAGE_SIZE,
             is_all=len(found) < pages.SCANNED_MAX,
         )  # fmt: skip
@@ -132,7 +132,7 @@ class DrawCalls:
         size = request.page_size or pages.PAGE_SIZE
         count = pages.SCANNED_MAX if span != pages.EVER or kinds or outcomes else size
         found = self._desk.postings(request.account_id, before, count)
-        page = pages.chosen(
+        page = pages.filtered(
             found,
             lambda one: (
                 span.holds(one.posting.posted_us)

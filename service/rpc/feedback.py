@@ -5,15 +5,18 @@ Promises the four moves of an adapter: check, build, call, assemble.
 
 import re
 from collections.abc import Callable
+from itertools import chain
 from typing import Final
 
 from holdline.v1 import account_pb2, decision_pb2, money_pb2
 from holdline.v1 import feedback_service_pb2 as pb
+from holdline.v1.actor_pb2 import Actor
 
 from service.domain.book import key_of
 from service.domain.case import (
     SCORE_MAX,
     TEXT_MAX,
+    CaseChange,
     CaseState,
     Category,
     FeedbackReport,
@@ -28,7 +31,22 @@ from service.rpc import explanations, pages, texts, validation, wire
 
 _CATEGORIES: Final = frozenset(int(one) for one in Category)
 _RESOLUTIONS: Final = frozenset(int(one) for one in Resolution)
-_STATES: Final = frozenset(int(one) for one in CaseState)
+_STATES: Final[dict[int, tuple[CaseState, ...]]] = {
+    pb.CASE_STATE_OPEN: (CaseState.OPEN,),
+    pb.CASE_STATE_AWAITING_SECOND: (CaseState.AWAITING_SECOND,),
+    pb.CASE_STATE_RESOLVED: (CaseState.UPHELD, CaseState.OVERTURNED),
+}
+_STATE_OF: Final = {state: pb.CaseState.ValueType(number) for number, states in _STATES.items() for state in states}
+_RESOLUTION_OF: Final = {
+    CaseState.UPHELD: pb.RESOLUTION_UPHELD,
+    CaseState.OVERTURNED: pb.RESOLUTION_OVERTURNED,
+}
+_ACTIONS: Final = {
+    "awaiting_second": pb.CASE_ACTION_PROPOSED,
+    "upheld": pb.CASE_ACTION_UPHELD,
+    "overturned": pb.CASE_ACTION_OVERTURNED,
+    "settle": pb.CASE_ACTION_SETTLED,
+}
 is_case_id: Final = re.compile(r"C([1-9][0-9]{0,17})").fullmatch
 
 
@@ -45,6 +63,7 @@ class FeedbackCalls:
             "ResolveAppeal": self._resolve,
             "GetCase": self._get,
             "ListCases": self._list,
+            "ListCaseNotes": self._notes,
         }
 
     def _feedback(self, call: Call) -> bytes:
@@ -82,11 +101,11 @@ class FeedbackCalls:
         violations = [*validation.request_id_violations(request.request_id), *_case_id_violations(request.case_id)]
         if request.resolution not in _RESOLUTIONS:
             violations.append(Violation("resolution", "uphold the decision, or overturn it"))
-        is_overturn = request.resolution == pb.RESOLUTION_OVERTURN
+        is_overturn = request.resolution == pb.RESOLUTION_OVERTURNED
         if is_overturn:
             violations += validation.money_violations("new_limit", request.new_limit)
         elif request.HasField("new_limit"):
-            violations.append(Violation("new_limit", "goes with RESOLUTION_OVERTURN only; leave it out"))
+            violations.append(Violation("new_limit", "goes with RESOLUTION_OVERTURNED only; leave it out"))
         violations += [*_text_violations("note", request.note, 1), *texts.violations(request)]
         validation.refuse(violations)
         limit, currency = request.new_limit.minor_units, request.new_limit.currency_code
@@ -116,22 +135,32 @@ class FeedbackCalls:
 
     def _list(self, call: Call) -> bytes:
         request = pb.ListCasesRequest.FromString(call.body)
-        violations = validation.account_id_violations(request.account_id) if request.account_id else []
-        if request.state and request.state not in _STATES:
-            violations.append(Violation("state", f"{request.state} is no state"))
-        page = pages.asked(request.page_size, request.page_token, violations)
+        wrong = validation.account_id_violations(request.account_id) if request.account_id else []
+        chosen = pages.chosen("states", request.states, _STATES, wrong)
+        if request.only_overdue and pb.CASE_STATE_RESOLVED in request.states:
+            wrong.append(Violation("only_overdue", "what is resolved is never overdue; leave CASE_STATE_RESOLVED out"))
+        filters = request.account_id, chosen, request.only_overdue
+        page = pages.page_of("ListCases", filters, request.page_size, request.page_token, wrong)
+        states = OPEN_STATES if request.only_overdue and not request.states else tuple(chain.from_iterable(chosen))
         before = page.before or NUMBER_MAX
-        if request.account_id:
-            found = self._desk.of_account(request.account_id, before, page.size)
-        else:
-            states = (CaseState(request.state),) if request.state else OPEN_STATES
-            found = self._desk.of_states(states, before, page.size, only_overdue=request.only_overdue)
+        found = self._desk.listed(request.account_id, states, before, page.size, only_overdue=request.only_overdue)
         now_us = self._desk.now_us()
         shown = pages.fitting((_case(told, now_us) for told in found), pb.Case.ByteSize)
         is_cut = len(shown) < len(found) or len(found) == page.size
-        return pb.ListCasesResponse(
-            cases=shown, next_page_token=f"{found[len(shown) - 1].case.number:016x}" if is_cut else ""
-        ).SerializeToString()
+        token = pages.token("ListCases", filters, f"{found[len(shown) - 1].case.number:016x}") if is_cut else ""
+        return pb.ListCasesResponse(cases=shown, next_page_token=token).SerializeToString()
+
+    def _notes(self, call: Call) -> bytes:
+        request = pb.ListCaseNotesRequest.FromString(call.body)
+        wrong = _case_id_violations(request.case_id)
+        # Nothing is ever said before what was said: how many were shown is a place that stays.
+        page = pages.page_of("ListCaseNotes", request.case_id, request.page_size, request.page_token, wrong)
+        found, currency = self._desk.notes(_number(request.case_id), page.before, page.size)
+        shown = pages.fitting((_note(change, currency) for change in found), pb.CaseNote.ByteSize)
+        is_cut = len(shown) < len(found) or len(found) == page.size
+        last = f"{page.before + len(shown):016x}"
+        token = pages.token("ListCaseNotes", request.case_id, last) if is_cut else ""
+        return pb.ListCaseNotesResponse(notes=shown, next_page_token=token).SerializeToString()
 
 
 Request = pb.SubmitFeedbackRequest | pb.SubmitSurveyRequest | pb.SubmitAppealRequest
@@ -178,32 +207,40 @@ def _said(
 
 def _case(told: Told, now_us: int) -> pb.Case:
     case = told.case
-
-    def money(minor_units: int) -> money_pb2.Money | None:
-        return money_pb2.Money(minor_units=minor_units, currency_code=told.currency) if minor_units else None
-
     facts = account_pb2.Facts.FromString(wire.facts(merge(NOTHING_KNOWN, case.news, 0), told.currency))
-    is_open = case.state in OPEN_STATES
-    waits = case.state is CaseState.AWAITING_SECOND
     return pb.Case(
         case_id=case.name,
+        kind=pb.CASE_KIND_APPEAL,
+        state=_STATE_OF[case.state],
+        resolution=_RESOLUTION_OF.get(case.state, pb.RESOLUTION_UNSPECIFIED),
         account_id=case.account_id,
-        decision_id=f"{case.decision:016x}",
-        state=pb.CaseState.ValueType(case.state),
-        statement=case.statement,
-        corrected_facts=facts if case.news else None,
-        submitted_by=case.submitted_by,
+        submitted_by=Actor(caller=case.submitted_by),
         submitted_at=pages.timestamp(case.submitted_us),
         due_at=pages.timestamp(case.due_us),
-        is_overdue=is_open and case.due_us < now_us,
-        suggested_limit=money(case.suggested_minor),
-        proposed_limit=money(case.proposed_minor) if waits else None,
-        proposed_by=case.proposed_by if waits else "",
-        resolved_by=case.resolved_by,
+        is_overdue=case.state in OPEN_STATES and case.due_us < now_us,
         resolved_at=pages.timestamp(case.resolved_us),
-        note=case.note,
         result_decision_id=f"{case.result:016x}" if case.result else "",
+        appeal=pb.AppealSubject(
+            decision_id=f"{case.decision:016x}",
+            statement=case.statement,
+            corrected_facts=facts if case.news else None,
+            suggested_limit=_money(case.suggested_minor, told.currency),
+        ),
     )
+
+
+def _note(change: CaseChange, currency: str) -> pb.CaseNote:
+    return pb.CaseNote(
+        actor=Actor(caller=change.caller),
+        at=pages.timestamp(change.changed_us),
+        action=_ACTIONS[change.action],
+        limit=_money(change.limit_minor, currency),
+        note=change.note,
+    )
+
+
+def _money(minor_units: int, currency: str) -> money_pb2.Money | None:
+    return money_pb2.Money(minor_units=minor_units, currency_code=currency) if minor_units else None
 
 
 def report_message(report: FeedbackReport, *, is_cut_off: bool) -> pb.GetFeedbackReportResponse:
@@ -221,6 +258,6 @@ def report_message(report: FeedbackReport, *, is_cut_off: bool) -> pb.GetFeedbac
         ],
         voices=report.voices,
         complaints=report.complaints,
-        surveys=report.surveys,
+        surveys=[pb.SurveyCount(score=score, count=count) for score, count in enumerate(report.surveys, start=1)],
         is_cut_off=is_cut_off,
     )

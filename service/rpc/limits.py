@@ -137,7 +137,7 @@ class LimitCalls:
         size, languages = request.page_size or pages.PAGE_SIZE, validation.languages(request)
         count = pages.SCANNED_MAX if span != pages.EVER or kinds or outcomes else size
         found = self._desk.account_decisions(request.account_id, before, count)
-        page = pages.chosen(
+        page = pages.filtered(
             found,
             lambda one: (
                 span.holds(one.decision.decided_us)

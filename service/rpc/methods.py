@@ -68,6 +68,7 @@ _PLAYBOOKS: Final = "/holdline.v1.PlaybookService/"
 _RUNS: Final = "/holdline.v1.RunService/"
 _FEEDBACK: Final = "/holdline.v1.FeedbackService/"
 _NOTIFICATIONS: Final = "/holdline.v1.NotificationService/"
+_OPERATIONS: Final = "/holdline.v1.OperationService/"
 _INTERNAL: Final = "/holdline.internal/"
 
 _CALLERS: Final = (Role.CALLER,)
@@ -119,10 +120,14 @@ METHODS: Final = (
     Method(f"{_PLAYBOOKS}GetSignals", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
     Method(f"{_PLAYBOOKS}LearnBaseline", Shape.SENTRY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}StartDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_RUNS}ResumeDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}GetDailyRun", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_RUNS}ListRuns", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_RUNS}WatchDailyRun", Shape.POLL, UNARY_BYTES_MAX, _READERS),
     Method(f"{_RUNS}CancelDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}CloseBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{_RUNS}GetClosing", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_RUNS}ListClosings", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_RUNS}MakeGoodBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_RUNS}ListDiscrepancies", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_RUNS}ListEntitlements", Shape.READ, UNARY_BYTES_MAX, _ALL),
@@ -131,10 +136,16 @@ METHODS: Final = (
     Method(f"{_FEEDBACK}SubmitAppeal", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
     Method(f"{_FEEDBACK}ResolveAppeal", Shape.QUERY, UNARY_BYTES_MAX, (Role.REVIEWER,)),
     Method(f"{_FEEDBACK}GetCase", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_FEEDBACK}ListCaseNotes", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_FEEDBACK}ListCases", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_FEEDBACK}GetFeedbackReport", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_NOTIFICATIONS}ListMessages", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_NOTIFICATIONS}ListNotices", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{_NOTIFICATIONS}ListAlerts", Shape.READ, UNARY_BYTES_MAX, _READERS),
     Method(f"{_NOTIFICATIONS}RedriveMessages", Shape.QUERY, BATCH_BYTES_MAX, _ON_CALL),
+    Method(f"{_OPERATIONS}GetOperation", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_OPERATIONS}ListOperations", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_OPERATIONS}WatchOperation", Shape.POLL, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_OPERATIONS}CancelOperation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
     Method(f"{_INTERNAL}Glance", Shape.INTERNAL, UNARY_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Report", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
     Method(f"{_INTERNAL}Work", Shape.INTERNAL, BATCH_BYTES_MAX, ()),

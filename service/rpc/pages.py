@@ -7,7 +7,7 @@ does.
 
 import base64
 import binascii
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -50,6 +50,16 @@ SEAL_BYTES: Final = 8
 WRONG_TOKEN: Final = Violation(
     "page_token", "send next_page_token of the page before, unchanged, with the filter that it was given for"
 )
+
+
+def page_of(rpc: str, filters: object, page_size: int, page_token: str, violations: Sequence[Violation] = ()) -> Page:
+    """Read the page that is asked for, of records with numbers; raises InvalidRequest, with the violations so far."""
+    found = [*violations, *size_violations(page_size), *token_violations(rpc, filters, page_token)]
+    last = last_shown(page_token)
+    if page_token and not found and not validation.is_record_id(last):
+        found.append(WRONG_TOKEN)
+    validation.refuse(found)
+    return Page(page_size or PAGE_SIZE, int(last, 16) if page_token else 0)
 
 
 def token(rpc: str, filters: object, last: str) -> str:
@@ -120,7 +130,7 @@ def span_of(request: Message, first: str, last: str) -> tuple[Span, list[Violati
     return Span(*found), wrong
 
 
-class Chosen(NamedTuple, Generic[Record]):
+class Filtered(NamedTuple, Generic[Record]):
     """What a filter lets through of the records that were looked at, and the one after which the next page begins."""
 
     chosen: list[Record]
@@ -128,7 +138,7 @@ class Chosen(NamedTuple, Generic[Record]):
     """None where there is nothing more to look at."""
 
 
-def chosen(found: Sequence[Record], wanted: Callable[[Record], bool], size: int, *, is_all: bool) -> Chosen[Record]:
+def filtered(found: Sequence[Record], wanted: Callable[[Record], bool], size: int, *, is_all: bool) -> Filtered[Record]:
     """Take the first `size` of some records that are wanted; `is_all`: there are no others after them."""
     taken: list[Record] = []
     for place, record in enumerate(found):
@@ -136,8 +146,23 @@ def chosen(found: Sequence[Record], wanted: Callable[[Record], bool], size: int,
             taken.append(record)
             if len(taken) == size:
                 is_over = is_all and place == len(found) - 1
-                return Chosen(taken, None if is_over else record)
-    return Chosen(taken, None if is_all or not found else found[-1])
+                return Filtered(taken, None if is_over else record)
+    return Filtered(taken, None if is_all or not found else found[-1])
+
+
+Kind = TypeVar("Kind")
+
+
+def chosen(
+    field: str, numbers: Sequence[int], known: Mapping[int, Kind], violations: list[Violation]
+) -> tuple[Kind, ...]:
+    """Give what a filter of enum values lets pass, all where it is empty; what is none is added to the violations."""
+    violations += [
+        Violation(f"{field}[{place}]", f"{number} is none to be asked for")
+        for place, number in enumerate(numbers)
+        if number not in known
+    ]
+    return tuple(kind for number, kind in known.items() if number in numbers) or tuple(known.values())
 
 
 def size_violations(page_size: int) -> list[Violation]:

@@ -3,22 +3,29 @@
 Promises the four moves of an adapter: check, build, call, assemble.
 """
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from holdline.v1 import run_service_pb2 as pb
+from holdline.v1.actor_pb2 import Actor
+from holdline.v1.money_pb2 import Money
 
-from service.domain.daily_run import ClosingReport, Discrepancy, DiscrepancyKind, RunReport, RunState
+from service.domain.book import key_of
+from service.domain.daily_run import ClosingReport, ClosingState, Discrepancy, DiscrepancyKind, RunReport, RunState
 from service.domain.days import iso
 from service.domain.entitlement import Entitlement
-from service.domain.errors import Violation
+from service.domain.errors import InvalidRequest, Violation
+from service.engine.acts import Order
 from service.engine.daily_run import RunDesk
 from service.engine.ports import Call
+from service.engine.run_reads import LAST_DAY
 from service.engine.run_work import ask_of, reply_bytes
 from service.rpc import pages, validation
-from service.rpc.dates import business_day, is_date
+from service.rpc.dates import business_day
 from service.rpc.pages import timestamp
 
+_RUN_STATES: Final = {int(state): state for state in RunState}
+_CLOSING_STATES: Final = {int(state): state for state in ClosingState}
 _OVER: Final = (pb.RUN_STATE_DONE, pb.RUN_STATE_CANCELLED)
 
 
@@ -29,10 +36,14 @@ class RunCalls:
         self._desk = desk
         self.queries: dict[str, Callable[[Call], bytes]] = {
             "StartDailyRun": self._start,
+            "ResumeDailyRun": self._resume,
             "GetDailyRun": self._get,
+            "ListRuns": self._list,
             "WatchDailyRun": self._watch,
             "CancelDailyRun": self._cancel,
             "CloseBusinessDay": self._close,
+            "GetClosing": self._get_closing,
+            "ListClosings": self._list_closings,
             "MakeGoodBusinessDay": self._make_good,
             "ListDiscrepancies": self._discrepancies,
             "ListEntitlements": self._entitlements,
@@ -41,47 +52,80 @@ class RunCalls:
 
     def _start(self, call: Call) -> bytes:
         request = pb.StartDailyRunRequest.FromString(call.body)
-        report = self._desk.start(business_day(request.business_date), call.caller)
-        return pb.StartDailyRunResponse(run=_run(report)).SerializeToString()
+        report, replayed = self._desk.start(order_of("start_run", request, call))
+        return pb.StartDailyRunResponse(run=run_message(report), replayed=replayed).SerializeToString()
+
+    def _resume(self, call: Call) -> bytes:
+        request = pb.ResumeDailyRunRequest.FromString(call.body)
+        report, replayed = self._desk.resume(order_of("resume_run", request, call, request.reason))
+        return pb.ResumeDailyRunResponse(run=run_message(report), replayed=replayed).SerializeToString()
 
     def _get(self, call: Call) -> bytes:
         request = pb.GetDailyRunRequest.FromString(call.body)
         report = self._desk.report(business_day(request.business_date))
-        return pb.GetDailyRunResponse(run=_run(report)).SerializeToString()
+        return pb.GetDailyRunResponse(run=run_message(report)).SerializeToString()
 
     def _watch(self, call: Call) -> bytes:
         """Answer one look of a watch: the run, empty where nothing is new since the token."""
         request = pb.WatchDailyRunRequest.FromString(call.body)
-        run = _run(self._desk.report(business_day(request.business_date)))
+        run = run_message(self._desk.report(business_day(request.business_date)))
         token = f"{run.state}:{run.shards_done}:{run.looked}:{run.granted}:{run.withheld}:{run.waits_for}"
         if token == request.resume_token:
             return b""
         return pb.WatchDailyRunResponse(run=run, resume_token=token).SerializeToString()
 
+    def _list(self, call: Call) -> bytes:
+        request = pb.ListRunsRequest.FromString(call.body)
+        found: list[Violation] = []
+        states = pages.chosen("states", request.states, _RUN_STATES, found)
+        days = _days("ListRuns", states, request.page_size, request.page_token, found)
+        reports = self._desk.reports(states, *days)
+        shown = pages.fitting(map(run_message, reports), pb.DailyRun.ByteSize)
+        token = _next("ListRuns", states, shown, len(shown) < len(reports) or len(reports) == days.size)
+        return pb.ListRunsResponse(runs=shown, next_page_token=token).SerializeToString()
+
     def _cancel(self, call: Call) -> bytes:
         request = pb.CancelDailyRunRequest.FromString(call.body)
-        report = self._desk.cancel(business_day(request.business_date))
-        return pb.CancelDailyRunResponse(run=_run(report)).SerializeToString()
+        report, replayed = self._desk.cancel(order_of("cancel_run", request, call, request.reason))
+        return pb.CancelDailyRunResponse(run=run_message(report), replayed=replayed).SerializeToString()
 
     def _close(self, call: Call) -> bytes:
         request = pb.CloseBusinessDayRequest.FromString(call.body)
-        report = self._desk.close(business_day(request.business_date), call.caller)
-        return pb.CloseBusinessDayResponse(closing=_closing(report)).SerializeToString()
+        report, replayed = self._desk.close(order_of("close_day", request, call))
+        return pb.CloseBusinessDayResponse(closing=closing_message(report), replayed=replayed).SerializeToString()
+
+    def _get_closing(self, call: Call) -> bytes:
+        request = pb.GetClosingRequest.FromString(call.body)
+        report = self._desk.closing(business_day(request.business_date), "", 0)
+        return pb.GetClosingResponse(closing=closing_message(report)).SerializeToString()
+
+    def _list_closings(self, call: Call) -> bytes:
+        request = pb.ListClosingsRequest.FromString(call.body)
+        found: list[Violation] = []
+        states = pages.chosen("states", request.states, _CLOSING_STATES, found)
+        days = _days("ListClosings", states, request.page_size, request.page_token, found)
+        reports = self._desk.closings(states, *days)
+        shown = pages.fitting(map(closing_message, reports), pb.Closing.ByteSize)
+        token = _next("ListClosings", states, shown, len(shown) < len(reports) or len(reports) == days.size)
+        return pb.ListClosingsResponse(closings=shown, next_page_token=token).SerializeToString()
 
     def _make_good(self, call: Call) -> bytes:
         request = pb.MakeGoodBusinessDayRequest.FromString(call.body)
-        report = self._desk.make_good(business_day(request.business_date))
-        return pb.MakeGoodBusinessDayResponse(closing=_closing(report)).SerializeToString()
+        report, replayed = self._desk.make_good(order_of("make_good", request, call, request.reason))
+        return pb.MakeGoodBusinessDayResponse(closing=closing_message(report), replayed=replayed).SerializeToString()
 
     def _discrepancies(self, call: Call) -> bytes:
         request = pb.ListDiscrepanciesRequest.FromString(call.body)
-        violations = pages.size_violations(request.page_size)
-        if request.page_token and not validation.is_account_id(request.page_token):
-            violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
+        violations = [
+            *pages.size_violations(request.page_size),
+            *pages.token_violations("ListDiscrepancies", request.business_date, request.page_token),
+        ]
         if request.account_id:
             violations += validation.account_id_violations(request.account_id)
             if request.business_date:
                 violations.append(Violation("business_date", "goes without account_id only; leave one of them out"))
+            if request.page_token:
+                violations.append(Violation("page_token", "goes without account_id only; an account has one page"))
         validation.refuse(violations)
         size = request.page_size or pages.PAGE_SIZE
         if request.account_id:
@@ -89,7 +133,8 @@ class RunCalls:
             return pb.ListDiscrepanciesResponse(discrepancies=map(_discrepancy, own)).SerializeToString()
         # An account may differ in more than one way; its ways stay on one page, so as many more are asked for.
         day = business_day(request.business_date)
-        found = self._desk.discrepancies(day, request.page_token, size + len(DiscrepancyKind))
+        after_id = pages.last_shown(request.page_token)
+        found = self._desk.discrepancies(day, after_id, size + len(DiscrepancyKind))
         shown = pages.fitting(map(_discrepancy, found[:size]), pb.Discrepancy.ByteSize)
         is_cut = len(shown) < len(found)
         while is_cut and shown and shown[-1].account_id == found[len(shown)].account_id:
@@ -97,29 +142,64 @@ class RunCalls:
         if is_cut and not shown:
             shown = [_discrepancy(one) for one in found if one.account_id == found[0].account_id]
             is_cut = len(shown) < len(found)
-        response = pb.ListDiscrepanciesResponse(
-            discrepancies=shown, next_page_token=shown[-1].account_id if is_cut else ""
-        )
-        return response.SerializeToString()
+        token = pages.token("ListDiscrepancies", request.business_date, shown[-1].account_id) if is_cut else ""
+        return pb.ListDiscrepanciesResponse(discrepancies=shown, next_page_token=token).SerializeToString()
 
     def _entitlements(self, call: Call) -> bytes:
         request = pb.ListEntitlementsRequest.FromString(call.body)
-        violations = [
-            *validation.account_id_violations(request.account_id),
-            *pages.size_violations(request.page_size),
-        ]
-        if request.page_token and not is_date(request.page_token):
-            violations.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
-        validation.refuse(violations)
-        size = request.page_size or pages.PAGE_SIZE
-        before = business_day(request.page_token, "page_token") if request.page_token else 1 << 31
-        found = self._desk.entitlements(request.account_id, before, size)
-        shown = pages.fitting(map(_entitlement, found), pb.Entitlement.ByteSize)
-        is_cut = len(shown) < len(found) or len(found) == size
-        response = pb.ListEntitlementsResponse(
-            entitlements=shown, next_page_token=shown[-1].business_date if is_cut else ""
-        )
-        return response.SerializeToString()
+        wrong = validation.account_id_violations(request.account_id)
+        days = _days("ListEntitlements", request.account_id, request.page_size, request.page_token, wrong)
+        found, currency = self._desk.entitlements(request.account_id, *days)
+        shown = pages.fitting((_entitlement(one, currency) for one in found), pb.Entitlement.ByteSize)
+        is_cut = len(shown) < len(found) or len(found) == days.size
+        token = _next("ListEntitlements", request.account_id, shown, is_cut)
+        return pb.ListEntitlementsResponse(entitlements=shown, next_page_token=token).SerializeToString()
+
+
+class Days(NamedTuple):
+    """A page of days, newest first: from before which day, how many."""
+
+    before_day: int
+    size: int
+
+
+def _days(rpc: str, filters: object, page_size: int, page_token: str, violations: Sequence[Violation]) -> Days:
+    """Read the page of days that is asked for; raises InvalidRequest, with the violations found so far."""
+    found = [*violations, *pages.size_violations(page_size), *pages.token_violations(rpc, filters, page_token)]
+    validation.refuse(found)
+    before = business_day(pages.last_shown(page_token), "page_token") if page_token else LAST_DAY
+    return Days(before, page_size or pages.PAGE_SIZE)
+
+
+Dated = pb.DailyRun | pb.Closing | pb.Entitlement
+
+
+def _next(rpc: str, filters: object, shown: Sequence[Dated], is_cut: bool) -> str:
+    return pages.token(rpc, filters, shown[-1].business_date) if is_cut else ""
+
+
+Ordering = (
+    pb.StartDailyRunRequest
+    | pb.ResumeDailyRunRequest
+    | pb.CancelDailyRunRequest
+    | pb.CloseBusinessDayRequest
+    | pb.MakeGoodBusinessDayRequest
+)
+
+
+def order_of(action: str, request: Ordering, call: Call, reason: str | None = None) -> Order:
+    """Build an order about a day, with its reason where a person acts; raises InvalidRequest."""
+    violations = validation.request_id_violations(request.request_id)
+    if reason is not None:
+        violations += validation.reason_violations(reason)
+    day = 0
+    try:
+        day = business_day(request.business_date)
+    except InvalidRequest as error:
+        violations += error.violations
+    validation.refuse(violations)
+    key, seal = key_of(call.caller, request.request_id), validation.fingerprint(action, day, reason or "")
+    return Order(action, key, seal, call.caller, reason or "", day)
 
 
 def next_watch(request: bytes, answer: bytes) -> bytes | None:
@@ -132,15 +212,16 @@ def next_watch(request: bytes, answer: bytes) -> bytes | None:
     return asked.SerializeToString()
 
 
-def _run(report: RunReport) -> pb.DailyRun:
+def run_message(report: RunReport) -> pb.DailyRun:
+    """Give a run as its message."""
     run, shards, left_short, waits_for = report
     return pb.DailyRun(
         business_date=iso(run.business_day),
         state=pb.RunState.ValueType(run.state),
-        started_by=run.started_by,
+        started_by=Actor(caller=run.started_by),
         started_at=timestamp(run.started_us),
         ended_at=timestamp(run.ended_us) if run.state is not RunState.RUNNING else None,
-        accounts=run.accounts,
+        accounts=run.accounts or None,
         looked=sum(shard.looked for shard in shards),
         granted=sum(shard.granted for shard in shards),
         withheld=sum(shard.withheld for shard in shards),
@@ -152,13 +233,17 @@ def _run(report: RunReport) -> pb.DailyRun:
     )
 
 
-def _closing(report: ClosingReport) -> pb.Closing:
+def closing_message(report: ClosingReport) -> pb.Closing:
+    """Give a closing as its message."""
     closing = report.closing
     return pb.Closing(
         business_date=iso(closing.business_day),
         state=pb.ClosingState.ValueType(closing.state),
-        asked_by=closing.asked_by,
+        asked_by=Actor(caller=closing.asked_by),
         asked_at=timestamp(closing.asked_us),
+        closed_at=timestamp(closing.closed_us),
+        making_good_by=Actor(caller=closing.making_good_by) if closing.making_good_by else None,
+        making_good_at=timestamp(closing.making_good_us),
         ended_at=timestamp(closing.ended_us),
         accounts=closing.accounts,
         lines=[pb.ClosingLine(**line._asdict()) for line in closing.lines],
@@ -183,14 +268,14 @@ def _discrepancy(one: Discrepancy) -> pb.Discrepancy:
     )
 
 
-def _entitlement(one: Entitlement) -> pb.Entitlement:
+def _entitlement(one: Entitlement, currency: str) -> pb.Entitlement:
     return pb.Entitlement(
         account_id=one.account_id,
         business_date=iso(one.business_day),
         state=pb.EntitlementState.ValueType(one.state),
         reason_code=one.reason,
-        promised_minor=one.promised_minor,
-        granted_minor=one.granted_minor,
+        promised=Money(minor_units=one.promised_minor, currency_code=currency),
+        granted=Money(minor_units=one.granted_minor, currency_code=currency),
         policy_version=one.policy_version,
         segment=one.segment,
         decision_id=f"{one.decision:016x}",

@@ -273,7 +273,7 @@ class MemoryStore:
             return number in self._decisions or number in self._postings
         kept = (
             self._changes.get(key), self.playbooks.change(key), self.cases.voice(key), self.cases.change(key),
-            self.clock.change(key), self.playbooks.baseline(key),
+            self.clock.change(key), self.playbooks.baseline(key), self.runs.act(key),
         )  # fmt: skip
         return any(change is not None for change in kept)
 

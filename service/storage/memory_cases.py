@@ -41,14 +41,22 @@ class MemoryCases:
         found = [case for case in reversed(self._cases.values()) if case.account_id == account_id]
         return [case for case in found if case.number < before][:count]
 
-    def of_states(self, states: Sequence[CaseState], due_before_us: int, before: int, count: int) -> list[Case]:
-        """Read cases of up to two states that are due before a time, newest first, from before a number."""
+    def listed(
+        self, account_id: str, states: Sequence[CaseState], due_before_us: int, before: int, count: int
+    ) -> list[Case]:
+        """Read cases of some states, of an account or of all, due before a time; newest first, from a number."""
         found = [case for case in reversed(self._cases.values()) if case.state in states and case.number < before]
-        return [case for case in found if case.due_us < due_before_us][:count]
+        own = [case for case in found if account_id in ("", case.account_id)]
+        return [case for case in own if case.due_us < due_before_us][:count]
 
     def change(self, key: str) -> CaseChange | None:
         """Find the change that a key stands for."""
         return self._changes.get(key)
+
+    def words(self, number: int, after: int, count: int) -> list[CaseChange]:
+        """Read what was said on a case since it was opened, oldest first, from after so many words."""
+        said = [change for change in self._changes.values() if change.number == number and change.is_word]
+        return sorted(said, key=lambda change: (change.changed_us, change.key))[after : after + count]
 
     def enter_change(self, change: CaseChange) -> None:
         """Record a change."""

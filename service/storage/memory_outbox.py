@@ -57,10 +57,10 @@ class MemoryOutbox:
         ]
         return sorted(due, key=lambda one: (one.due_us, one.sequence))[:count]
 
-    def messages(self, topic: str, state: MessageState, before: int, count: int) -> list[Message]:
-        """Read a topic's messages of a state, newest first, from before a sequence."""
+    def messages(self, topic: str, states: Sequence[MessageState], before: int, count: int) -> list[Message]:
+        """Read a topic's messages of some states, newest first, from before a sequence."""
         earlier = (one for one in reversed(self._messages.values()) if one.sequence < before)
-        return [one for one in earlier if one.state is state and one.topic == topic][:count]
+        return [one for one in earlier if one.state in states and one.topic == topic][:count]
 
     def of_records(self, numbers: Sequence[int]) -> list[Message]:
         """Read the messages about some decisions and postings, oldest first."""

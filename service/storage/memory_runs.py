@@ -1,9 +1,10 @@
 """The promise ledger, daily runs, budgets and closings in memory, by the same rules as the durable stores."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 
 from service.domain.account import Account
+from service.domain.act import Act
 from service.domain.daily_run import (
     Closing,
     ClosingState,
@@ -32,6 +33,7 @@ class MemoryRuns:
         self._slices: dict[tuple[str, int, str], Slice] = {}
         self._closings: dict[int, Closing] = {}
         self._discrepancies: dict[tuple[int, str, DiscrepancyKind], Discrepancy] = {}
+        self._acts: dict[str, Act] = {}
 
     def snapshot(self) -> dict[str, object]:
         """Give what `restore` needs."""
@@ -93,6 +95,11 @@ class MemoryRuns:
     def runs_open(self) -> list[Run]:
         """Read the runs that are not over."""
         return [self._runs[day] for day in sorted(self._runs) if self._runs[day].state is RunState.RUNNING]
+
+    def runs_of(self, states: Sequence[RunState], before_day: int, count: int) -> list[Run]:
+        """Read runs of some states, newest first, from before a day."""
+        found = [self._runs[day] for day in sorted(self._runs, reverse=True) if day < before_day]
+        return [run for run in found if run.state in states][:count]
 
     def enter_run(self, run: Run) -> None:
         """Enter a run, or what became of it."""
@@ -157,6 +164,19 @@ class MemoryRuns:
         """Read the closings that are not over."""
         over = (ClosingState.CLOSED, ClosingState.MADE_GOOD)
         return [self._closings[day] for day in sorted(self._closings) if self._closings[day].state not in over]
+
+    def closings_of(self, states: Sequence[ClosingState], before_day: int, count: int) -> list[Closing]:
+        """Read closings of some states, newest first, from before a day."""
+        found = [self._closings[day] for day in sorted(self._closings, reverse=True) if day < before_day]
+        return [closing for closing in found if closing.state in states][:count]
+
+    def act(self, key: str) -> Act | None:
+        """Find what was done under a key."""
+        return self._acts.get(key)
+
+    def enter_act(self, act: Act) -> None:
+        """Record what somebody did."""
+        self._acts[act.key] = act
 
     def enter_closing(self, closing: Closing) -> None:
         """Enter a closing, or how far it is."""

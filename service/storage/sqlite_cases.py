@@ -8,7 +8,7 @@ from typing import Any
 
 from service.domain.case import Case, CaseChange, CaseState, Voice, VoiceKind
 from service.storage import rows
-from service.storage.statements import STATEMENTS, Execute
+from service.storage.statements import STATEMENTS, Execute, numbers_of
 
 
 class SqliteCases:
@@ -37,17 +37,25 @@ class SqliteCases:
         """Read an account's cases, newest first, from before a number."""
         return [_case(row) for row in self._run(STATEMENTS["cases_of_account"], (account_id, before, count))]
 
-    def of_states(self, states: Sequence[CaseState], due_before_us: int, before: int, count: int) -> list[Case]:
-        """Read cases of up to two states that are due before a time, newest first, from before a number."""
-        first, last = int(states[0]), int(states[-1])
-        return [
-            _case(row) for row in self._run(STATEMENTS["cases_of_states"], (first, last, due_before_us, before, count))
-        ]
+    def listed(
+        self, account_id: str, states: Sequence[CaseState], due_before_us: int, before: int, count: int
+    ) -> list[Case]:
+        """Read cases of some states, of an account or of all, due before a time; newest first, from a number."""
+        narrowed = (numbers_of(states), due_before_us, before, count)
+        if account_id:
+            found = self._run(STATEMENTS["cases_of_account_and_states"], (account_id, *narrowed))
+        else:
+            found = self._run(STATEMENTS["cases_of_states"], narrowed)
+        return [_case(row) for row in found]
 
     def change(self, key: str) -> CaseChange | None:
         """Find the change that a key stands for."""
         found = self._run(STATEMENTS["case_change"], (key,))
         return CaseChange(*found[0]) if found else None
+
+    def words(self, number: int, after: int, count: int) -> list[CaseChange]:
+        """Read what was said on a case since it was opened, oldest first, from after so many words."""
+        return [CaseChange(*row) for row in self._run(STATEMENTS["case_changes_of"], (number, count, after))]
 
     def enter_change(self, change: CaseChange) -> None:
         """Record a change."""

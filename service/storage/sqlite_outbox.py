@@ -3,15 +3,12 @@
 Promises the same transaction as the rest of the store: it runs statements through the store that owns the connection.
 """
 
-from array import array
 from collections.abc import Sequence
 from typing import Any
 
-import apsw
-
 from service.domain.notice import TOPIC, Notice
 from service.domain.watch import Message, MessageState
-from service.storage.statements import STATEMENTS, Execute, ExecuteMany
+from service.storage.statements import STATEMENTS, Execute, ExecuteMany, numbers_of
 
 
 class SqliteOutbox:
@@ -37,16 +34,17 @@ class SqliteOutbox:
         """Read messages of a topic that are due, in order; none of an account one of whose earlier ones failed."""
         return [_message(row) for row in self._run(STATEMENTS["messages_due"], (topic, now_us, count))]
 
-    def messages(self, topic: str, state: MessageState, before: int, count: int) -> list[Message]:
-        """Read a topic's messages of a state, newest first, from before a sequence."""
-        return [_message(row) for row in self._run(STATEMENTS["messages"], (topic, int(state), before, count))]
+    def messages(self, topic: str, states: Sequence[MessageState], before: int, count: int) -> list[Message]:
+        """Read a topic's messages of some states, newest first, from before a sequence."""
+        found = self._run(STATEMENTS["messages"], (topic, numbers_of(states), before, count))
+        return [_message(row) for row in found]
 
     def of_records(self, numbers: Sequence[int]) -> list[Message]:
         """Read the messages about some decisions and postings, oldest first."""
         if not numbers:
             # An array of none can't be bound.
             return []
-        return [_message(row) for row in self._run(STATEMENTS["messages_of"], (_numbers(numbers),))]
+        return [_message(row) for row in self._run(STATEMENTS["messages_of"], (numbers_of(numbers),))]
 
     def update(self, sequence: int, due_us: int, attempts: int, state: MessageState) -> None:
         """Note what became of a message."""
@@ -54,7 +52,7 @@ class SqliteOutbox:
 
     def redrive(self, sequences: Sequence[int], now_us: int) -> int:
         """Let messages that were given up be told again; gives how many there were."""
-        found = self._run(STATEMENTS["redrive"], (now_us, _numbers(sequences))) if sequences else []
+        found = self._run(STATEMENTS["redrive"], (now_us, numbers_of(sequences))) if sequences else []
         return len(found)
 
     def purge(self, states: Sequence[MessageState], before_us: int, after: int, count: int) -> int:
@@ -67,11 +65,6 @@ class SqliteOutbox:
         if old:
             self._run_many("delete_message", old)
         return int(found[-1][0]) if len(found) == count and found[-1][1] < before_us else 0
-
-
-def _numbers(numbers: Sequence[int]) -> Any:
-    # Of numbers apsw binds a buffer, of strings a tuple.
-    return apsw.carray(array("q", numbers))
 
 
 def _message(row: Sequence[Any]) -> Message:

@@ -1,4 +1,4 @@
-"""The promise ledger, daily runs, budgets and closings in SQLite: the tables of migration 4.
+"""The promise ledger, daily runs, budgets and closings in SQLite: the tables of migration 4, and acts.
 
 Promises the same transaction as the rest of the store: it runs statements through the store that owns the connection.
 """
@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from service.domain.account import Account
+from service.domain.act import Act
 from service.domain.daily_run import (
     Closing,
     ClosingState,
@@ -24,7 +25,7 @@ from service.domain.daily_run import (
 )
 from service.domain.entitlement import Entitlement
 from service.storage import rows
-from service.storage.statements import STATEMENTS, Execute
+from service.storage.statements import STATEMENTS, Execute, numbers_of
 
 _lines: Final = msgspec.json.Decoder(tuple[Line, ...]).decode
 
@@ -65,6 +66,12 @@ class SqliteRuns:
     def runs_open(self) -> list[Run]:
         """Read the runs that are not over."""
         return [_run_of(row) for row in self._run(STATEMENTS["runs_open"], ())]
+
+    def runs_of(self, states: Sequence[RunState], before_day: int, count: int) -> list[Run]:
+        """Read runs of some states, newest first, from before a day."""
+        return [
+            _run_of(row) for row in self._run(STATEMENTS["runs_of_states"], (before_day, numbers_of(states), count))
+        ]
 
     def enter_run(self, run: Run) -> None:
         """Enter a run, or what became of it."""
@@ -123,9 +130,25 @@ class SqliteRuns:
         """Read the closings that are not over."""
         return [_closing(row) for row in self._run(STATEMENTS["closings_open"], ())]
 
+    def closings_of(self, states: Sequence[ClosingState], before_day: int, count: int) -> list[Closing]:
+        """Read closings of some states, newest first, from before a day."""
+        found = self._run(STATEMENTS["closings_of_states"], (before_day, numbers_of(states), count))
+        return [_closing(row) for row in found]
+
+    def act(self, key: str) -> Act | None:
+        """Find what was done under a key."""
+        found = self._run(STATEMENTS["act"], (key,))
+        return Act(*found[0]) if found else None
+
+    def enter_act(self, act: Act) -> None:
+        """Record what somebody did."""
+        self._run(STATEMENTS["insert_act"], act)
+
     def enter_closing(self, closing: Closing) -> None:
         """Enter a closing, or how far it is."""
-        self._run(STATEMENTS["enter_closing"], (*closing[:9], msgspec.json.encode(closing.lines).decode(), closing[10]))
+        self._run(
+            STATEMENTS["enter_closing"], (*closing[:9], msgspec.json.encode(closing.lines).decode(), *closing[10:])
+        )
 
     def enter_discrepancy(self, found: Discrepancy) -> None:
         """Enter an account for which a day does not add up, or the decision that made it good."""
@@ -152,4 +175,4 @@ def _run_of(row: Sequence[Any]) -> Run:
 
 
 def _closing(row: Sequence[Any]) -> Closing:
-    return Closing._make([row[0], ClosingState(row[1]), *row[2:9], _lines(row[9]), row[10]])
+    return Closing._make([row[0], ClosingState(row[1]), *row[2:9], _lines(row[9]), *row[10:]])

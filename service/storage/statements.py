@@ -4,9 +4,12 @@ Promises that a statement is found by its name and that a missing one fails at i
 """
 
 import re
+from array import array
 from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any, Final
+
+import apsw
 
 Execute = Callable[[str, Sequence[Any]], list[Any]]
 """Runs a statement with its bindings and gives the rows: what a store lends its parts."""
@@ -22,3 +25,9 @@ def read() -> dict[str, str]:
 
 
 STATEMENTS: Final = read()
+
+
+def numbers_of(numbers: Sequence[int]) -> Any:
+    """Give numbers as what a statement binds in place of `carray(?)`; at least one."""
+    # Of numbers apsw binds a buffer, of strings a tuple.
+    return apsw.carray(array("q", numbers))

@@ -43,7 +43,7 @@ class Serving:
 
     def told(self) -> list[tuple[str, str]]:
         """Give the alerts of the clock, oldest first: severity and what."""
-        found = self.bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 1_000)
+        found = self.bench.store.outbox.messages("alert", (MessageState.WAITING,), NUMBER_MAX, 1_000)
         return [(one.severity, json.loads(one.body)["what"]) for one in reversed(found)]
 
     def decides(self, request_id: str, kind: Kind = Kind.ASSIGN) -> Decided:

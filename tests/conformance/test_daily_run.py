@@ -94,7 +94,7 @@ def test_the_budget_holds_and_who_waits_for_it_comes_first_the_next_day(office: 
     assert all(one.waiting_since == DAY for one in first if one and one.reason == "CAP_PORTFOLIO")
     (taken,) = office.bench.store.runs.slices("revolving", DAY)
     assert taken.raised_minor == raised <= taken.taken_minor <= 500_000
-    told = office.bench.store.outbox.messages("notice", MessageState.WAITING, NUMBER_MAX, 100)
+    told = office.bench.store.outbox.messages("notice", (MessageState.WAITING,), NUMBER_MAX, 100)
     waits = [one.account_id for one in told if one.body == "raise_waits"]
     assert sorted(waits) == sorted(
         {*waiting, *(one.account_id for one in second if one and one.waiting_since == DAY + 1)}
@@ -126,9 +126,9 @@ def test_a_day_without_a_run_misses_everybody_and_is_made_good_with_one_order(of
     assert [one.account_id for one in closed.discrepancies] == names[2:]
     assert {one.kind for one in closed.discrepancies} == {DiscrepancyKind.MISSING}
 
-    office.desk.make_good(DAY)
+    office.make_good(DAY)
     office.work()
-    office.desk.make_good(DAY)
+    office.make_good(DAY)
     office.work()
 
     made_good = office.desk.closing(DAY, "", 100)
@@ -143,7 +143,7 @@ def test_a_day_made_good_does_not_take_the_raise_of_the_day_after(office: Office
     office.next_day(2)
     office.run(DAY + 1)
     office.close()
-    office.desk.make_good(DAY)
+    office.make_good(DAY)
     office.work()
 
     assert (office.raises(name), office.raises(name, DAY + 1)) == (1, 1)
@@ -168,7 +168,7 @@ def test_an_account_that_became_eligible_behind_the_worker_is_no_incident(bench:
     office = Office(bench, shard_accounts=30)
     names = office.open_accounts(30, not_due=1)
     office.next_day()
-    office.desk.start(DAY, "tests")
+    office.start(DAY)
     worker = office.worker()
     # The first page is smaller than the shard, so the shard is still at work when a passed account pays.
     assert worker.turn() >= 0
@@ -189,7 +189,7 @@ def test_a_worker_lost_at_any_step_loses_and_doubles_nothing(bench: Bench, lost:
     office = Office(bench, shard_accounts=4)
     names = office.open_accounts(14)
     office.next_day()
-    office.desk.start(DAY, "tests")
+    office.start(DAY)
     for step in range(12):
         worker = office.worker(f"w-{step}")
         for _ in range(step % 3):
@@ -216,24 +216,64 @@ def test_two_workers_share_the_shards_and_a_cancelled_run_is_taken_up_again(benc
     office = Office(bench, shard_accounts=3)
     names = office.open_accounts(20)
     office.next_day()
-    office.desk.start(DAY, "tests")
+    office.start(DAY)
     first, second = office.worker("w-1"), office.worker("w-2")
     for _ in range(2):
         first.turn()
         second.turn()
     holders = {shard.holder for shard in office.desk.report(DAY).shards}
-    office.desk.cancel(DAY)
+    office.cancel(DAY)
     for _ in range(5):
         first.turn()
         second.turn()
     halfway = sum(office.raises(name) for name in names)
     assert office.desk.report(DAY).run.state is RunState.CANCELLED
     office.bench.clock.time_us += 16_000_000
-    office.run()
+    office.resume(DAY)
+    office.work()
 
     assert holders == {"w-1", "w-2"}
     assert 0 < halfway < 20
     assert [office.raises(name) for name in names] == [1] * 20
+
+
+def test_a_late_retry_neither_revives_nor_stops_a_run(office: Office) -> None:
+    office.open_accounts(1)
+    office.next_day()
+    office.start(DAY, "first")
+    office.cancel(DAY, "second")
+
+    late_start = office.start(DAY, "first").run.state
+    new_start = office.start(DAY, "another").run.state
+    resumed = office.resume(DAY, "third").run.state
+    late_cancel = office.cancel(DAY, "second").run.state
+    with pytest.raises(errors.IdempotencyKeyReused):
+        office.cancel(DAY, "first")
+
+    assert (late_start, new_start) == (RunState.CANCELLED, RunState.CANCELLED)
+    assert (resumed, late_cancel) == (RunState.RUNNING, RunState.RUNNING)
+    act = office.bench.store.runs.act("tests/second")
+    assert act is not None
+    assert (act.action, act.caller, act.reason, act.business_day) == ("cancel", "tests", "tests", DAY)
+
+
+def test_runs_and_closings_are_listed_by_state_newest_first(office: Office) -> None:
+    office.open_accounts(1)
+    office.next_day(2)
+    for day in (TODAY, DAY):
+        office.run(day)
+    office.close(TODAY)
+    office.start(DAY + 1)
+    store = office.bench.store.runs
+
+    both = (RunState.DONE, RunState.RUNNING)
+    assert [run.business_day for run in store.runs_of(both, 1 << 31, 9)] == [DAY + 1, DAY, TODAY]
+    assert [run.business_day for run in store.runs_of(both, DAY + 1, 1)] == [DAY]
+    assert [run.business_day for run in store.runs_of((RunState.RUNNING,), 1 << 31, 9)] == [DAY + 1]
+    assert store.runs_of((RunState.CANCELLED,), 1 << 31, 9) == []
+    (closing,) = store.closings_of((ClosingState.CLOSED, ClosingState.MADE_GOOD), 1 << 31, 9)
+    assert (closing.business_day, closing.closed_us) == (TODAY, closing.ended_us)
+    assert store.closings_of((ClosingState.CLOSING,), 1 << 31, 9) == []
 
 
 def test_a_run_is_refused_for_days_that_are_closed_ahead_or_long_past(office: Office) -> None:
@@ -242,12 +282,12 @@ def test_a_run_is_refused_for_days_that_are_closed_ahead_or_long_past(office: Of
     office.close()
 
     with pytest.raises(errors.DayClosed):
-        office.desk.start(DAY, "tests")
+        office.start(DAY)
     for day in (DAY + 2, DAY - 60):
         with pytest.raises(errors.InvalidRequest):
-            office.desk.start(day, "tests")
+            office.start(day)
     with pytest.raises(errors.DayOpen, match="not over"):
-        office.desk.close(DAY + 1, "tests")
+        office.ask_closing(DAY + 1)
     with pytest.raises(errors.RunNotFound):
         office.desk.report(DAY)
     with pytest.raises(errors.RunNotFound):
@@ -257,11 +297,11 @@ def test_a_run_is_refused_for_days_that_are_closed_ahead_or_long_past(office: Of
 def test_a_day_is_not_closed_while_its_run_is_at_work(office: Office) -> None:
     office.open_accounts(1)
     office.next_day()
-    office.desk.start(DAY, "tests")
+    office.start(DAY)
     office.next_day()
 
     with pytest.raises(errors.DayOpen, match="at work"):
-        office.desk.close(DAY, "tests")
+        office.ask_closing(DAY)
 
 
 @pytest.mark.parametrize("which", ["drops", "skips"])
@@ -285,6 +325,6 @@ def test_the_closing_finds_exactly_the_accounts_that_a_faulty_worker_dropped(off
 
     assert [one.account_id for one in closed.discrepancies] == names[10:15]
     assert {one.kind for one in closed.discrepancies} == {DiscrepancyKind.MISSING}
-    office.desk.make_good(DAY)
+    office.make_good(DAY)
     office.work()
     assert [office.raises(name) for name in names] == [0] * 3 + [1] * 17

@@ -82,7 +82,7 @@ def test_no_run_closing_or_making_good_of_a_date_is_for_an_account_without_a_lim
         office.run(day)
     closed = office.close(today - 1)
     missed = office.close(today - 3)
-    office.desk.make_good(today - 3)
+    office.make_good(today - 3)
     office.work()
 
     assert [_limit(office, name) for name in names] == before
@@ -124,9 +124,9 @@ def test_dates_started_together_are_run_one_after_the_other_whatever_the_order_o
     _with_budget(office.bench, 450_000)
     names = _take_over(office, 6)
     office.next_day()
-    waiting = office.desk.start(DAY, "tests")
+    waiting = office.start(DAY)
     assert waiting.waits_for == 0
-    office.desk.start(TODAY, "tests")
+    office.start(TODAY)
     assert office.desk.report(DAY).waits_for == TODAY
     assert office.desk.report(TODAY).waits_for == 0
     office.work()
@@ -153,10 +153,10 @@ def test_a_run_at_work_pauses_for_an_earlier_date_that_is_started_meanwhile(benc
     office = Office(bench, shard_accounts=100)
     names = _take_over(office, 30, 1_000_000)
     office.next_day()
-    office.desk.start(DAY, "tests")
+    office.start(DAY)
     worker = office.worker()
     assert worker.turn() >= 0
-    office.desk.start(TODAY, "tests")
+    office.start(TODAY)
     assert office.desk.report(DAY).waits_for == TODAY
     looked = office.desk.report(DAY).shards[0].looked
     assert worker.turn() < 0
@@ -171,9 +171,9 @@ def test_a_run_at_work_pauses_for_an_earlier_date_that_is_started_meanwhile(benc
 def test_a_cancelled_run_holds_nobody_up(office: Office) -> None:
     (name,) = _take_over(office, 1)
     office.next_day()
-    office.desk.start(TODAY, "tests")
-    office.desk.start(DAY, "tests")
-    office.desk.cancel(TODAY)
+    office.start(TODAY)
+    office.start(DAY)
+    office.cancel(TODAY)
     office.work()
 
     assert office.desk.report(DAY).run.state is RunState.DONE
@@ -183,17 +183,17 @@ def test_a_cancelled_run_holds_nobody_up(office: Office) -> None:
 def test_closings_and_making_good_come_before_later_dates_and_wait_for_earlier_ones(office: Office) -> None:
     (name,) = _take_over(office, 1)
     office.next_day(3)
-    office.desk.start(TODAY, "tests")
-    closing = office.desk.close(DAY, "tests")
-    office.desk.start(DAY + 1, "tests")
+    office.start(TODAY)
+    closing = office.ask_closing(DAY)
+    office.start(DAY + 1)
     assert closing.waits_for == TODAY
     assert office.desk.report(DAY + 1).waits_for == TODAY
     office.work()
     assert office.desk.closing(DAY, "", 0).closing.state is ClosingState.CLOSED
     assert sorted(_granted(office, name)) == [TODAY, DAY + 1]
 
-    office.desk.make_good(DAY)
-    office.desk.start(DAY + 2, "tests")
+    office.make_good(DAY)
+    office.start(DAY + 2)
     assert office.desk.report(DAY + 2).waits_for == DAY
     office.work()
     assert office.desk.closing(DAY, "", 0).waits_for == 0
@@ -206,7 +206,7 @@ def test_a_missed_date_is_made_good_for_those_first_who_waited_when_it_began(off
     office.run(TODAY)
     office.next_day(2)
     office.close(DAY)
-    office.desk.make_good(DAY)
+    office.make_good(DAY)
     office.work()
 
     assert [list(_granted(office, name)) for name in names] == [[TODAY], [TODAY], [DAY], [DAY], [], []]

@@ -9,6 +9,8 @@ import pytest
 from service.domain.account import UNBOUNDED, Growth, known
 from service.domain.activation import Approval
 from service.domain.behaviour import Event, EventKind
+from service.domain.case import Case, CaseChange, CaseState
+from service.domain.daily_run import Closing, ClosingState
 from service.domain.decision import Decided, Kind
 from service.domain.event import TAKEN, EventCommand
 from service.domain.facts import INDEX, Profile
@@ -24,7 +26,7 @@ FIRST_SCHEMA = 1
 LATER_TABLES = (
     "activations", "activation_changes", "outbox", "engines", "growth", "baselines", "postings", "holds",
     "entitlements", "runs", "run_shards", "budget_slices", "closings", "discrepancies", "events",
-    "cases", "case_changes", "voices", "clock", "clock_changes", "seals",
+    "cases", "case_changes", "voices", "clock", "clock_changes", "seals", "acts",
 )  # fmt: skip
 LATER_COLUMNS = (
     ("accounts", "holds"), ("accounts", "last_posting"), ("accounts", "postings_chain"),
@@ -188,4 +190,41 @@ def test_a_store_from_before_approvals_had_a_time_reads_them_from_its_log_of_cha
     ]  # fmt: skip
     assert store.playbooks.baselines() == [Baseline(1, "revolving", NOW_US, 2_000, "holdline:sentry", "{}")]
     assert verify(store).faults == ()
+
+
+def test_what_people_said_and_when_days_were_closed_survives_the_way_up(tmp_path: Path) -> None:
+    path = tmp_path / "holdline.db"
+    store = sqlite(path)
+    store.begin()
+    asked = Case(
+        0, "a", 1, CaseState.AWAITING_SECOND, "please", (), "care", 1, 2, 0, 900, "rita", note="the bank erred"
+    )
+    case = store.cases.enter(asked)
+    for at, action in enumerate(("submit F1", "awaiting_second", "awaiting_second"), start=1):
+        store.cases.enter_change(CaseChange(f"k/{at}", b"x", case.number, action, "rita", at))
+    store.runs.enter_closing(Closing(TODAY, ClosingState.CLOSED, "olga", 1, 2, "~", "", 0, 3, (), ""))
+    store.commit()
+    store.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TABLE acts; DROP INDEX case_changes_of_case")
+    for table, column in (
+        ("closings", "closed_us"), ("closings", "making_good_by"), ("closings", "making_good_us"),
+        ("case_changes", "note"), ("case_changes", "limit_minor"),
+    ):  # fmt: skip
+        connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    # By itself, so that what later migrations have made stays.
+    (script,) = (text for number, text in migrate.migrations() if number == 26)
+    connection.execute(script)
+    seals.seal_anew(connection)
+    connection.close()
+
+    store = sqlite(path)
+    words = store.cases.words(case.number, 0, 9)
+    closing = store.runs.closing(TODAY)
+
+    assert [(one.key, one.note, one.limit_minor) for one in words] == [("k/2", "", 0), ("k/3", "the bank erred", 900)]
+    assert store.cases.words(case.number, 1, 9) == words[1:]
+    assert closing is not None
+    assert (closing.closed_us, closing.making_good_by, closing.making_good_us) == (2, "", 0)
+    assert store.damage() == []
     store.close()

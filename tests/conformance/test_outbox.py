@@ -18,7 +18,7 @@ def _kinds(bench: Bench, now_us: int = NOW_US) -> list[str]:
 
 
 def _all(bench: Bench) -> list[Message]:
-    return bench.store.outbox.messages(TOPIC, WAITING, NUMBER_MAX, 100)[::-1]
+    return bench.store.outbox.messages(TOPIC, (WAITING,), NUMBER_MAX, 100)[::-1]
 
 
 def _settle(bench: Bench, message: Message, state: MessageState, due_us: int = NOW_US) -> None:
@@ -109,12 +109,12 @@ def test_old_messages_of_the_named_states_are_forgotten_a_few_at_a_time(bench: B
     with transaction(bench.store, bench.control):
         young = bench.store.outbox.purge((WAITING, DELIVERED), NOW_US, 0, 2)
         first = bench.store.outbox.purge((DELIVERED, DEAD), NOW_US + 1, 0, 2)
-        left = len(bench.store.outbox.messages(TOPIC, DELIVERED, NUMBER_MAX, 9))
+        left = len(bench.store.outbox.messages(TOPIC, (DELIVERED,), NUMBER_MAX, 9))
         second = bench.store.outbox.purge((DELIVERED, DEAD), NOW_US + 1, first, 9)
 
     assert (young, second, left) == (0, 0, 1)
     assert first > 0
-    assert bench.store.outbox.messages(TOPIC, DELIVERED, NUMBER_MAX, 9) == []
+    assert bench.store.outbox.messages(TOPIC, (DELIVERED,), NUMBER_MAX, 9) == []
     assert len(_all(bench)) == 1
 
 

@@ -140,7 +140,7 @@ def test_a_mix_of_builds_is_refused_unless_forced_and_forcing_is_loud(bench: Ben
     assert "engine-1" in caught.value.metadata["engines"]
     assert "engine-2" in caught.value.metadata["engines"]
     assert forced.activation.is_forced
-    assert [one.severity for one in bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 1)] == [
+    assert [one.severity for one in bench.store.outbox.messages("alert", (MessageState.WAITING,), NUMBER_MAX, 1)] == [
         "critical"
     ]
     bench.clock.time_us += 2 * MINUTE_US
@@ -204,7 +204,7 @@ def test_a_refused_change_leaves_no_mark(bench: Bench) -> None:
     bench.order("activate", "k", playbook="freeze_raises")
     before = (
         bench.store.playbooks.last_change(),
-        bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 9),
+        bench.store.outbox.messages("alert", (MessageState.WAITING,), NUMBER_MAX, 9),
     )
 
     for action, key, said in (
@@ -219,7 +219,7 @@ def test_a_refused_change_leaves_no_mark(bench: Bench) -> None:
 
     assert before == (
         bench.store.playbooks.last_change(),
-        bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 9),
+        bench.store.outbox.messages("alert", (MessageState.WAITING,), NUMBER_MAX, 9),
     )
 
 
@@ -246,7 +246,7 @@ def test_changes_that_roll_back_are_gone(bench: Bench) -> None:
     with pytest.raises(errors.StoreUnavailable):
         fail()
 
-    assert bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 9) == []
+    assert bench.store.outbox.messages("alert", (MessageState.WAITING,), NUMBER_MAX, 9) == []
     assert bench.store.playbooks.growth(0) == []
     assert bench.store.playbooks.baselines() == []
 
@@ -267,7 +267,7 @@ def test_messages_wait_in_order_until_they_are_delivered_or_given_up(bench: Benc
     assert first.sequence < second.sequence < third.sequence
     assert store.due("alert", NOW_US, 10) == []
     assert [one.body for one in store.due("alert", NOW_US + MINUTE_US, 10)] == ['"later"', '"1"']
-    assert [(one.body, one.attempts) for one in store.messages("alert", MessageState.DEAD, NUMBER_MAX, 10)] == [
+    assert [(one.body, one.attempts) for one in store.messages("alert", (MessageState.DEAD,), NUMBER_MAX, 10)] == [
         ('"2"', 12)
     ]
 

@@ -112,7 +112,7 @@ class World:
             return
         if step.what == MISSED:
             self.office.close(step.day)
-            self.office.desk.make_good(step.day)
+            self.office.make_good(step.day)
             self.office.work()
             return
         self.taken += 1
@@ -214,7 +214,7 @@ def test_dates_that_are_started_together_come_out_as_one_after_the_other(
     days = [TODAY + day for day in order[:count]]
     together, twin = World(rules, people), World(rules, people)
     for day in days:
-        together.office.desk.start(day, "tests")
+        together.office.start(day)
     together.office.work()
     for day in sorted(days):
         twin.office.run(day)

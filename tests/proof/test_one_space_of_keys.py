@@ -20,17 +20,22 @@ from holdline.v1 import (
     draw_service_pb2,
     feedback_service_pb2,
     limit_service_pb2,
+    notification_service_pb2,
+    operation_service_pb2,
     playbook_service_pb2,
     policy_service_pb2,
+    run_service_pb2,
 )
 from holdline.v1.money_pb2 import Money
 
 from service import bootstrap
+from service.domain.daily_run import Closing, ClosingState
+from service.domain.days import iso
 from service.engine.ports import Answer
 from service.rpc.contract import FILES
 from service.rpc.methods import METHODS
 from service.storage.verify import verify
-from tests.builders import REFERENCE, document
+from tests.builders import REFERENCE, document, settings
 from tests.conformance.conftest import STORES, Store
 from tests.in_process import Send, reason_of, sender
 from tests.service.wire import facts
@@ -98,6 +103,7 @@ def _promote(request_id: str, version: str) -> policy_service_pb2.PromotePolicyR
 
 Make = Callable[[dict[str, str]], Message]
 L, F, P, B = limit_service_pb2, feedback_service_pb2, policy_service_pb2, playbook_service_pb2
+R = run_service_pb2
 WRITES: Final[dict[str, Make]] = {
     "Decide": lambda _: _decide(KEY, "n", "ASSIGN"),
     "BatchDecide": lambda _: L.BatchDecideRequest(requests=[_decide(KEY, "b", "ASSIGN")]),
@@ -117,7 +123,7 @@ WRITES: Final[dict[str, Make]] = {
         request_id=KEY, account_id="a", decision_id=n["refusal"], statement="no"
     ),
     "ResolveAppeal": lambda n: F.ResolveAppealRequest(
-        request_id=KEY, case_id=n["case"], resolution=F.RESOLUTION_UPHOLD, note="it stands"
+        request_id=KEY, case_id=n["case"], resolution=F.RESOLUTION_UPHELD, note="it stands"
     ),
     "PublishPolicy": lambda _: P.PublishPolicyRequest(request_id=KEY, document=_renamed("new-2")),
     "PromotePolicy": lambda _: _promote(KEY, "new-1"),
@@ -132,6 +138,19 @@ WRITES: Final[dict[str, Make]] = {
     "LearnBaseline": lambda _: B.LearnBaselineRequest(request_id=KEY, product="revolving", reason="tests"),
     "EndActivation": lambda n: B.EndActivationRequest(
         request_id=KEY, activation_id=n["active"], reason="over"
+    ),
+    "CancelOperation": lambda n: operation_service_pb2.CancelOperationRequest(
+        request_id=KEY, operation_id=f"run-{n['running']}", reason="wrong"
+    ),
+    "RedriveMessages": lambda _: notification_service_pb2.RedriveMessagesRequest(
+        request_id=KEY, message_ids=["0" * 16], reason="seen"
+    ),
+    "StartDailyRun": lambda n: R.StartDailyRunRequest(request_id=KEY, business_date=n["today"]),
+    "ResumeDailyRun": lambda n: R.ResumeDailyRunRequest(request_id=KEY, business_date=n["running"], reason="go on"),
+    "CancelDailyRun": lambda n: R.CancelDailyRunRequest(request_id=KEY, business_date=n["running"], reason="wrong"),
+    "CloseBusinessDay": lambda n: R.CloseBusinessDayRequest(request_id=KEY, business_date=n["open"]),
+    "MakeGoodBusinessDay": lambda n: R.MakeGoodBusinessDayRequest(
+        request_id=KEY, business_date=n["closed"], reason="missed"
     ),
 }  # fmt: skip
 
@@ -170,7 +189,13 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         B.ActivatePlaybookResponse.FromString(before("ActivatePlaybook", _activate(name, name))).activation
         for name in ("freeze_reductions", "rollback_policy")
     ]
+    today = bootstrap.ZoneCalendar(settings().business_time_zone).business_day(bootstrap.now_us())
+    before("StartDailyRun", R.StartDailyRunRequest(request_id="run", business_date=iso(today - 1)))
+    store.begin()
+    store.runs.enter_closing(Closing(today - 3, ClosingState.CLOSED, "before", 1, 2, "", "", 0, 0, (), "day", 2))
+    store.commit()
     yield World(store, send, {
+        "today": iso(today), "running": iso(today - 1), "open": iso(today - 2), "closed": iso(today - 3),
         "hold": hold_id, "refusal": refusals[1].decision_id, "case": case.case_id,
         "active": activations[0].activation_id, "pending": activations[1].activation_id,
     })  # fmt: skip

@@ -86,7 +86,7 @@ class Machine:
 
     def alerts(self, kind: str) -> int:
         """Count alerts of a kind, on their way or told."""
-        found = [one for state in ("delivered", "waiting") for one in self.as_("olga").messages(state, topic="alert")]
+        found = list(self.as_("olga").alerts(["delivered", "waiting"]))
         # One that is told between the two looks is seen twice.
         return len({one.message_id for one in found if one.kind == kind})
 

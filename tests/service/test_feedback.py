@@ -56,16 +56,20 @@ def test_corrected_facts_settle_an_appeal_within_what_one_person_may_grant(clien
     case = client.appeal(account_id, refused.decision_id, "I paid on time.", facts={"dpd_now": 0}).case
     made = next(client.decisions(account_id))
 
-    assert case.state == pb.CASE_STATE_OVERTURNED
-    assert case.resolved_by == "holdline:corrected-facts"
+    (note,) = client.case_notes(case.case_id)
+    assert (case.kind, case.state, case.resolution) == (
+        pb.CASE_KIND_APPEAL, pb.CASE_STATE_RESOLVED, pb.RESOLUTION_OVERTURNED,
+    )  # fmt: skip
+    assert (note.actor.caller, note.action) == ("holdline:corrected-facts", pb.CASE_ACTION_SETTLED)
+    assert (note.limit, note.note) == (made.new_limit, "")
     assert made.decision_id == case.result_decision_id
     assert made.kind == decision_pb2.DECISION_KIND_APPEAL
     assert (made.caller, made.request_id) == ("holdline:appeals", f"appeal/{case.case_id}")
-    assert made.new_limit == case.suggested_limit
+    assert made.new_limit == case.appeal.suggested_limit
     assert made.new_limit.minor_units > made.old_limit.minor_units
     assert [reason.code for reason in made.reasons] == ["APPEAL_OVERTURNED"]
     assert client.account(account_id).facts.dpd_now == 0
-    kinds = [one.kind for one in client.messages(account_id=account_id)]
+    kinds = [one.kind for one in client.notices(account_id=account_id)]
     assert kinds[:3] == ["appeal_overturned", "appeal_received", "raise_declined"]
 
 
@@ -84,13 +88,20 @@ def test_above_the_threshold_two_people_must_say_the_same(client: Client, desk: 
         again = rita.resolve(opened.case_id, "agreed", new_limit=_yuan(old.minor_units - 1_000), request_id="yes")
         with pytest.raises(errors.Refused) as over:
             rob.resolve(opened.case_id, "late")
+        notes = list(rob.case_notes(opened.case_id, page_size=2))
 
-    assert (opened.state, opened.suggested_limit) == (pb.CASE_STATE_OPEN, old)
+    less = _yuan(old.minor_units - 1_000)
+    assert [(one.actor.caller, one.action, one.limit, one.note) for one in notes] == [
+        ("rita", pb.CASE_ACTION_PROPOSED, old, "the bank erred"),
+        ("rob", pb.CASE_ACTION_PROPOSED, less, "less will do"),
+        ("rita", pb.CASE_ACTION_OVERTURNED, less, "agreed"),
+    ]
+    assert (opened.state, opened.appeal.suggested_limit) == (pb.CASE_STATE_OPEN, old)
     assert shown == opened
-    assert (first.state, first.proposed_by, first.proposed_limit) == (pb.CASE_STATE_AWAITING_SECOND, "rita", old)
+    assert first.state == pb.CASE_STATE_AWAITING_SECOND
     assert own.value.reason == "APPROVAL_REFUSED"
-    assert (other.state, other.proposed_by) == (pb.CASE_STATE_AWAITING_SECOND, "rob")
-    assert (second.state, second.resolved_by) == (pb.CASE_STATE_OVERTURNED, "rita")
+    assert (other.state, other.resolution) == (pb.CASE_STATE_AWAITING_SECOND, pb.RESOLUTION_UNSPECIFIED)
+    assert (second.state, second.resolution) == (pb.CASE_STATE_RESOLVED, pb.RESOLUTION_OVERTURNED)
     assert (again.replayed, again.case) == (True, second)
     assert over.value.reason == "CASE_OVER"
     assert client.account(account_id).balances.limit.minor_units == old.minor_units - 1_000
@@ -109,10 +120,11 @@ def test_a_case_shows_its_decision_facts_and_why_and_can_be_upheld(client: Clien
     assert {one.language_code for one in found.summaries if one.text} == {"zh", "en"}
     assert found.case.due_at.seconds - found.case.submitted_at.seconds == 120 * 3_600
     assert not found.case.is_overdue
-    assert not found.case.HasField("suggested_limit")
-    assert upheld.state == pb.CASE_STATE_UPHELD
+    assert not found.case.appeal.HasField("suggested_limit")
+    assert (upheld.state, upheld.resolution) == (pb.CASE_STATE_RESOLVED, pb.RESOLUTION_UPHELD)
+    assert "the payment was late" not in str(client.case(opened.case.case_id))
     assert client.account(account_id).balances.limit == refused.old_limit
-    assert next(client.messages(account_id=account_id)).kind == "appeal_upheld"
+    assert next(client.notices(account_id=account_id)).kind == "appeal_upheld"
     assert [one.case_id for one in client.cases(account_id=account_id)] == [upheld.case_id]
 
 
@@ -197,8 +209,10 @@ def test_the_report_counts_complaints_by_reason_and_policy(client: Client) -> No
     wait_until(lambda: counted() == (before[0] + 3, before[1] + 1), 10, "the report sees it")
     report = client.feedback_report(7)
 
-    assert report.surveys[1] >= 1
-    assert report.surveys[4] >= 1
+    surveys = {one.score: one.count for one in report.surveys}
+    assert list(surveys) == [1, 2, 3, 4, 5]
+    assert surveys[2] >= 1
+    assert surveys[5] >= 1
     assert report.complaints < report.voices
 
 
@@ -216,7 +230,7 @@ def test_a_playbook_that_holds_raises_holds_an_appeal_until_it_is_over(tmp_path:
 
     assert opened.state == pb.CASE_STATE_OPEN
     assert refusal.value.reason == "APPEAL_HELD"
-    assert done.state == pb.CASE_STATE_OVERTURNED
+    assert done.resolution == pb.RESOLUTION_OVERTURNED
     assert (verified.returncode, replayed.returncode) == (0, 0), verified.stdout + replayed.stdout
 
 
@@ -228,7 +242,36 @@ def test_resolving_needs_the_role(as_: As) -> None:
 
     with pytest.raises(errors.PermissionDenied):
         caller.resolve(case.case_id, "mine")
-    assert as_("root").resolve(case.case_id, "no").case.state == pb.CASE_STATE_UPHELD
+    assert as_("root").resolve(case.case_id, "not so").case.resolution == pb.RESOLUTION_UPHELD
+    with pytest.raises(errors.PermissionDenied):
+        list(caller.case_notes(case.case_id))
+    assert [one.note for one in as_("root").case_notes(case.case_id)] == ["not so"]
+    read = str(caller.case(case.case_id))
+    assert "not so" not in read
+    assert "root" not in read
+
+
+def test_cases_are_narrowed_by_every_filter_and_none_is_ignored(client: Client, desk: Server) -> None:
+    account_id, refused = _declined(client)
+    opened = client.appeal(account_id, refused.decision_id, "Please.").case
+    states: tuple[list[str], ...] = ([], ["open"], ["resolved"], ["open", "awaiting_second"])
+    before = [[case.case_id for case in client.cases(one, account_id=account_id)] for one in states]
+    with _client(desk, "rita") as rita:
+        rita.resolve(opened.case_id, "no")
+    after = [[case.case_id for case in client.cases(one, account_id=account_id)] for one in states]
+    with pytest.raises(errors.InvalidRequest) as overdue:
+        list(client.cases(["resolved"], only_overdue=True))
+    first = client._feedback.ListCases(pb.ListCasesRequest(page_size=1))
+    narrower = pb.ListCasesRequest(page_token=first.next_page_token, only_overdue=True)
+    with pytest.raises(errors.InvalidRequest) as other:
+        client._call(client._feedback.ListCases, narrower, "")
+
+    own = [opened.case_id]
+    assert before == [own, own, [], own]
+    assert after == [own, [], own, []]
+    assert list(client.cases(account_id=account_id, only_overdue=True)) == []
+    assert [violation.field for violation in overdue.value.violations] == ["only_overdue"]
+    assert [violation.field for violation in other.value.violations] == ["page_token"]
 
 
 def test_the_command_line_takes_an_appeal_from_its_words_to_its_end(client: Client, desk: Server) -> None:
@@ -243,16 +286,18 @@ def test_the_command_line_takes_an_appeal_from_its_words_to_its_end(client: Clie
     (case,) = client.cases(account_id=account_id)
     shown = invoked("appeal", "show", case.case_id, server=desk)
     resolved = invoked("appeal", "resolve", case.case_id, "--note", "it was late", server=desk)
-    listed = invoked("appeal", "list", "--state", "upheld", server=desk)
+    listed = invoked("appeal", "list", "--state", "resolved", server=desk)
+    noted = invoked("appeal", "notes", case.case_id, server=desk)
     report = invoked("feedback", "report", server=desk)
     told = invoked("account", "story", account_id, server=desk)
 
-    for run in (sent, scored, opened, shown, resolved, listed, report, told):
+    for run in (sent, scored, opened, shown, resolved, listed, noted, report, told):
         assert run.returncode == 0, run.stderr
     assert case.case_id in opened.stdout
     assert "Please." in shown.stdout
     assert "upheld" in resolved.stdout
     assert case.case_id in listed.stdout
+    assert "it was late" in noted.stdout
     assert "PAST_DUE_NOW" in report.stdout
     for word in ("appeal, submitted", "appeal, upheld", "notice, appeal upheld"):
         assert word in told.stdout

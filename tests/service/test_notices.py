@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from holdline.client import Client, errors
+from holdline.v1 import notification_service_pb2 as pb
 from holdline.v1.money_pb2 import Money
 
 from service.cli.demonstration import Server, running_server
@@ -39,9 +40,9 @@ def test_notices_reach_a_file_in_order_with_reasons_and_advice_and_no_internals(
         with pytest.raises(errors.Refused):
             client.authorize(account_id, _yuan(10**9))
         wait_until(lambda: len(_lines(told)) == 4, 20, "four notices were written")
-        wait_until(lambda: len(list(client.messages("delivered"))) == 4, 20, "the outbox knows")
-        of_account = [one.kind for one in client.messages(account_id=account_id)]
-        shown = invoked("outbox", "list", "--account", account_id, server=server)
+        wait_until(lambda: len(list(client.notices(["delivered"]))) == 4, 20, "the outbox knows")
+        of_account = [one.kind for one in client.notices(account_id=account_id)]
+        shown = invoked("outbox", "notices", "--account", account_id, server=server)
 
     first, second, third, fourth = _lines(told)
     assert [one["kind"] for one in (first, second, third, fourth)] == [
@@ -71,11 +72,11 @@ def test_a_receiver_that_fails_gets_the_rest_later_in_order_and_dead_ones_again(
         with running_server(tmp_path, *settings) as server, Client(server.listen) as client:
             account_id = client.send(assign()).account.account_id
             client.decide(account_id, "raise")
-            wait_until(lambda: len(list(client.messages("delivered"))) == 1, 30, "the second was told")
-            dead = list(client.messages("dead"))
-            redriven = invoked("outbox", "redrive", "--all", "--json", server=server)
-            wait_until(lambda: len(list(client.messages("delivered"))) == 2, 30, "the first was told, too")
-            again = client.redrive([dead[0].message_id])
+            wait_until(lambda: len(list(client.notices(["delivered"]))) == 1, 30, "the second was told")
+            dead = list(client.notices(["dead"]))
+            redriven = invoked("outbox", "redrive", "--all", "--reason", "again", "--json", server=server)
+            wait_until(lambda: len(list(client.notices(["delivered"]))) == 2, 30, "the first was told, too")
+            again = client.redrive([dead[0].message_id], reason="tests")
 
     told = [json.loads(body)["kind"] for _, body in receiver.received]
     assert told == ["limit_assigned", "limit_assigned", "limit_raised", "limit_assigned"]
@@ -126,13 +127,41 @@ def test_kafka_out_of_reach_and_a_file_that_cannot_be_written_are_no_receipts(tm
 
 def test_the_outbox_is_for_everybody_and_redriving_for_on_call(as_: As, guarded: Server) -> None:
     account_id = as_("anna").send(assign()).account.account_id
-    seen = list(as_("ann").messages(account_id=account_id))
+    seen = list(as_("ann").notices(account_id=account_id))
 
     assert [one.kind for one in seen] == ["limit_assigned"]
     with pytest.raises(errors.PermissionDenied):
-        as_("ann").redrive(["0" * 16])
+        as_("ann").redrive(["0" * 16], reason="tests")
     with pytest.raises(errors.InvalidRequest) as refused:
-        as_("olga").redrive(["0" * 16, "what"])
+        as_("olga").redrive(["0" * 16, "what"], reason="tests")
     assert [violation.field for violation in refused.value.violations] == ["message_ids[1]"]
     with pytest.raises(errors.NotFound):
-        list(as_("ann").messages(account_id="nobody"))
+        list(as_("ann").notices(account_id="nobody"))
+
+
+def test_alerts_are_for_operators_with_what_they_tell_and_notices_by_state(as_: As) -> None:
+    account_id = as_("anna").send(assign()).account.account_id
+    with pytest.raises(errors.PermissionDenied):
+        list(as_("anna").alerts())
+    alerts = list(as_("olga").alerts())
+
+    assert [one.kind for one in as_("ann").notices(account_id=account_id)] == ["limit_assigned"]
+    assert list(as_("ann").notices(["dead"], account_id=account_id)) == []
+    assert all(one.kind and one.severity for one in alerts)
+    assert [one.message_id for one in alerts] == sorted((one.message_id for one in alerts), reverse=True)
+
+
+@pytest.mark.parametrize("states", [["waiting"], [], ["waiting", "delivered"]])
+def test_a_token_of_one_list_of_notices_is_refused_by_every_other(as_: As, states: list[str]) -> None:
+    for _ in range(2):
+        as_("anna").send(assign())
+    page = as_("ann")._notifications.ListNotices(pb.ListNoticesRequest(page_size=1), metadata=as_("ann")._metadata)
+    other = pb.ListNoticesRequest(
+        page_token=page.next_page_token,
+        account_id="" if states else page.notices[0].account_id,
+        states=[pb.MessageState.Value(f"MESSAGE_STATE_{state.upper()}") for state in states],
+    )
+    with pytest.raises(errors.InvalidRequest) as refused:
+        as_("ann")._call(as_("ann")._notifications.ListNotices, other, "")
+
+    assert [violation.field for violation in refused.value.violations] == ["page_token"]

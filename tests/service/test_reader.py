@@ -18,6 +18,8 @@ from holdline.v1 import (
     limit_service_pb2,
     notification_service_pb2,
     notification_service_pb2_grpc,
+    operation_service_pb2,
+    operation_service_pb2_grpc,
     playbook_service_pb2,
     playbook_service_pb2_grpc,
     policy_service_pb2,
@@ -56,6 +58,7 @@ def _reads(stubs: Stubs, account: str) -> dict[str, Callable[[], object]]:
     playbooks = playbook_service_pb2_grpc.PlaybookServiceStub(stubs.channel)
     runs = run_service_pb2_grpc.RunServiceStub(stubs.channel)
     feedback = feedback_service_pb2_grpc.FeedbackServiceStub(stubs.channel)
+    operations, ob = operation_service_pb2_grpc.OperationServiceStub(stubs.channel), operation_service_pb2
     outbox = notification_service_pb2_grpc.NotificationServiceStub(stubs.channel)
     pb, lb, rb, fb = policy_service_pb2, limit_service_pb2, run_service_pb2, feedback_service_pb2
     evaluated = lb.EvaluateRequest(account_id=account, kind=RAISE, facts=facts())
@@ -70,12 +73,19 @@ def _reads(stubs: Stubs, account: str) -> dict[str, Callable[[], object]]:
         "GetPolicy": (policies.GetPolicy, pb.GetPolicyRequest(version=REFERENCE)),
         "ListPolicies": (policies.ListPolicies, pb.ListPoliciesRequest()),
         "ListActivations": (playbooks.ListActivations, playbook_service_pb2.ListActivationsRequest()),
+        "GetOperation": (operations.GetOperation, ob.GetOperationRequest(operation_id="run-2020-01-01")),
+        "ListOperations": (operations.ListOperations, ob.ListOperationsRequest()),
+        "ListRuns": (runs.ListRuns, rb.ListRunsRequest()),
+        "GetClosing": (runs.GetClosing, rb.GetClosingRequest(business_date="2020-01-01")),
+        "ListClosings": (runs.ListClosings, rb.ListClosingsRequest()),
         "GetDailyRun": (runs.GetDailyRun, rb.GetDailyRunRequest(business_date="2020-01-01")),
         "ListDiscrepancies": (runs.ListDiscrepancies, rb.ListDiscrepanciesRequest(account_id=account)),
         "ListEntitlements": (runs.ListEntitlements, rb.ListEntitlementsRequest(account_id=account)),
         "GetCase": (feedback.GetCase, fb.GetCaseRequest(case_id="C999")),
+        "ListCaseNotes": (feedback.ListCaseNotes, fb.ListCaseNotesRequest(case_id="C999")),
         "ListCases": (feedback.ListCases, fb.ListCasesRequest(account_id=account)),
-        "ListMessages": (outbox.ListMessages, notification_service_pb2.ListMessagesRequest(account_id=account)),
+        "ListNotices": (outbox.ListNotices, notification_service_pb2.ListNoticesRequest(account_id=account)),
+        "ListAlerts": (outbox.ListAlerts, notification_service_pb2.ListAlertsRequest()),
     }
     return {name: partial(call, request, timeout=20) for name, (call, request) in asked.items()}
 
@@ -98,7 +108,7 @@ def test_reads_evaluations_and_checks_are_answered_while_the_engine_does_nothing
     finally:
         os.kill(engine, signal.SIGCONT)
 
-    missing = {"GetDailyRun", "GetCase"}
+    missing = {"GetDailyRun", "GetClosing", "GetCase", "GetOperation", "ListCaseNotes"}
     assert codes == {name: grpc.StatusCode.NOT_FOUND if name in missing else grpc.StatusCode.OK for name in reads}
 
 

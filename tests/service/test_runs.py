@@ -15,6 +15,7 @@ import grpc
 import pytest
 from holdline.client import Client, Retry, errors
 from holdline.v1 import account_service_pb2, run_service_pb2, run_service_pb2_grpc
+from holdline.v1 import operation_service_pb2 as ob
 from holdline.v1 import run_service_pb2 as pb
 from holdline.v1.money_pb2 import Money
 from typer.testing import CliRunner
@@ -63,8 +64,9 @@ def _is_running(client: Client, date: str) -> bool:
 
 def closed(client: Client, date: str) -> pb.Closing:
     """Close a date and wait until it is."""
-    wait_until(lambda: client.close_day(date).HasField("ended_at"), 60, "the closing ends")
-    return client.close_day(date)
+    client.close_day(date)
+    wait_until(lambda: client.closing(date).HasField("ended_at"), 60, "the closing ends")
+    return client.closing(date)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,7 @@ def test_a_day_without_a_run_is_an_incident_and_one_command_makes_it_good(ran: S
     date = day(3)
     runner = CliRunner()
     first = runner.invoke(app, ["run", "close", date, "--server", ran.listen])
-    second = runner.invoke(app, ["run", "make-good", date, "--server", ran.listen])
+    second = runner.invoke(app, ["run", "make-good", date, "--reason", "missed", "--server", ran.listen])
     (promise,) = (one for one in client.entitlements(name) if one.business_date == date)
 
     assert first.exit_code == 1, first.output
@@ -128,7 +130,8 @@ def test_a_day_without_a_run_is_an_incident_and_one_command_makes_it_good(ran: S
     told = runner.invoke(app, ["account", "story", name, "--server", ran.listen], env={"COLUMNS": "200"})
     assert "incident, a promised raise was missing: made good" in told.output
     assert promise.state == pb.ENTITLEMENT_STATE_GRANTED
-    assert promise.granted_minor == promise.promised_minor
+    assert promise.granted == promise.promised
+    assert promise.granted.currency_code == "CNY"
     with pytest.raises(errors.Refused) as refused:
         client.start_run(date)
     assert refused.value.reason == "DAY_CLOSED"
@@ -149,10 +152,120 @@ def test_a_cancelled_run_says_so_and_a_run_that_never_was_is_not_found(client: C
     with pytest.raises(errors.NotFound) as refused:
         client.run(date)
     client.start_run(date)
-    cancelled = client.cancel_run(date)
+    cancelled = client.cancel_run(date, reason="tests")
 
     assert refused.value.reason == "RUN_NOT_FOUND"
     assert cancelled.state in (pb.RUN_STATE_CANCELLED, pb.RUN_STATE_DONE)
+
+
+def test_a_cancelled_run_goes_on_when_it_is_resumed_and_not_before(client: Client) -> None:
+    date = day(6)
+    started = fresh("start")
+    client.start_run(date, request_id=started)
+    client.cancel_run(date, reason="tests")
+    late = client.start_run(date, request_id=started)
+    resumed = client.resume_run(date, reason="goes on")
+    over = list(client.watch_run(date))[-1]
+
+    if late.state != pb.RUN_STATE_DONE:
+        assert late.state == pb.RUN_STATE_CANCELLED
+        assert resumed.state == pb.RUN_STATE_RUNNING
+    assert over.state == pb.RUN_STATE_DONE
+    assert over.started_by.caller == "scheduler"
+
+
+def test_runs_closings_and_what_makes_days_good_are_operations(ran: Server, client: Client) -> None:
+    date = day(10)
+    client.start_run(date)
+    run = f"run-{date}"
+    seen = list(client.watch_operation(run))
+    (name,) = take_over(client, 1, fresh("operation"))
+    client.close_day(date)
+    closing = list(client.watch_operation(f"closing-{date}"))[-1]
+    with pytest.raises(errors.NotFound) as none:
+        client.operation(f"make-good-{date}")
+    if closing.closing.incident:
+        client.make_good(date, reason="missed")
+        made_good = list(client.watch_operation(f"make-good-{date}"))[-1]
+        assert (made_good.state, made_good.done) == (ob.OPERATION_STATE_DONE, made_good.total)
+        assert (made_good.started_by.caller, made_good.closing.state) == ("scheduler", pb.CLOSING_STATE_MADE_GOOD)
+    over = client.cancel_operation(run, reason="too late")
+    with pytest.raises(errors.Refused) as refused:
+        client.cancel_operation(f"closing-{date}", reason="no")
+    listed = [one.id for one in client.operations(page_size=1)]
+    runs = [one.id for one in client.operations(["daily_run"], ["done"], page_size=2)]
+    runner = CliRunner()
+    shown = runner.invoke(app, ["operation", "show", run, "--server", ran.listen], env={"COLUMNS": "200"})
+    told = runner.invoke(
+        app, ["operation", "list", "--kind", "closing", "--server", ran.listen], env={"COLUMNS": "200"}
+    )
+
+    assert name
+    assert (seen[-1].id, seen[-1].kind, seen[-1].state) == (run, ob.OPERATION_KIND_DAILY_RUN, ob.OPERATION_STATE_DONE)
+    assert seen[-1].done == seen[-1].total == seen[-1].daily_run.accounts
+    assert seen[-1].daily_run == client.run(date)
+    assert over == seen[-1]
+    assert (closing.state, closing.closing.closed_at) == (ob.OPERATION_STATE_DONE, closing.ended_at)
+    assert (none.value.reason, refused.value.reason) == ("OPERATION_NOT_FOUND", "OPERATION_NOT_CANCELLABLE")
+    assert len(listed) == len(set(listed))
+    assert [one[-10:] for one in listed] == sorted((one[-10:] for one in listed), reverse=True)
+    assert {run, f"closing-{date}"} <= set(listed)
+    assert run in runs
+    assert all(one.startswith("run-") for one in runs)
+    assert "done" in shown.stdout
+    assert f"closing-{date}" in told.stdout
+    assert run not in told.stdout
+
+
+@pytest.mark.parametrize("name", ["", "run", "run-2026-02-30", "run-1999-01-01", "closing-today", "what-2026-01-01"])
+def test_a_name_of_no_operation_is_refused_by_every_method(client: Client, name: str) -> None:
+    stub = client._operations
+    calls: tuple[tuple[Callable[..., object], object], ...] = (
+        (stub.GetOperation, ob.GetOperationRequest(operation_id=name)),
+        (stub.CancelOperation, ob.CancelOperationRequest(request_id="o", operation_id=name, reason="tests")),
+        (lambda *said, **more: list(stub.WatchOperation(*said, **more)), ob.WatchOperationRequest(operation_id=name)),
+    )
+    for method, request in calls:
+        assert refusal(partial(method, request, timeout=5)).fields == ("operation_id",)
+
+
+def test_runs_are_listed_page_by_page_and_a_token_is_for_its_filter_only(client: Client) -> None:
+    for back in (7, 8, 9):
+        client.start_run(day(back))
+        client.cancel_run(day(back), reason="tests")
+    stub = client._runs
+    first = stub.ListRuns(pb.ListRunsRequest(page_size=1))
+    second = stub.ListRuns(pb.ListRunsRequest(page_size=1, page_token=first.next_page_token))
+    cases: tuple[tuple[Callable[..., object], object], ...] = (
+        (stub.ListRuns, pb.ListRunsRequest(page_token=first.next_page_token, states=[pb.RUN_STATE_DONE])),
+        (stub.ListClosings, pb.ListClosingsRequest(page_token=first.next_page_token)),
+        (stub.ListRuns, pb.ListRunsRequest(page_token=second.runs[0].business_date)),
+    )
+    refused = [refusal(partial(method, request, timeout=5)).fields for method, request in cases]
+    every = [run.business_date for run in client.list_runs(page_size=2)]
+
+    assert second.runs[0].business_date < first.runs[0].business_date
+    assert refused == [("page_token",)] * 3
+    assert every == sorted(every, reverse=True)
+    assert {day(back) for back in (7, 8, 9)} <= set(every)
+    done = {run.state for run in client.list_runs(["done"])}
+    assert done <= {pb.RUN_STATE_DONE}
+    unknown = refusal(
+        partial(stub.ListRuns, pb.ListRunsRequest(states=[pb.RUN_STATE_DONE, pb.RunState.ValueType(9)]), timeout=5)
+    )
+    assert unknown.fields == ("states[1]",)
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
+def test_whoever_stops_or_mends_a_day_says_why(client: Client, reason: str) -> None:
+    stub, date = client._runs, day(1)
+    calls: tuple[tuple[Callable[..., object], object], ...] = (
+        (stub.ResumeDailyRun, pb.ResumeDailyRunRequest(request_id="w", business_date=date, reason=reason)),
+        (stub.CancelDailyRun, pb.CancelDailyRunRequest(request_id="w", business_date=date, reason=reason)),
+        (stub.MakeGoodBusinessDay, pb.MakeGoodBusinessDayRequest(request_id="w", business_date=date, reason=reason)),
+    )
+    for method, request in calls:
+        assert refusal(partial(method, request, timeout=5)).fields == ("reason",)
 
 
 @pytest.mark.parametrize("date", ["", "2026-1-1", "2026-02-30", "yesterday", "20260101"])
@@ -160,11 +273,13 @@ def test_a_date_that_is_none_is_refused_by_every_method(ran: Server, date: str) 
     with grpc.insecure_channel(ran.listen) as channel:
         stub = run_service_pb2_grpc.RunServiceStub(channel)
         calls: tuple[tuple[Callable[..., object], object], ...] = (
-            (stub.StartDailyRun, run_service_pb2.StartDailyRunRequest(business_date=date)),
-            (stub.GetDailyRun, run_service_pb2.GetDailyRunRequest(business_date=date)),
-            (stub.CancelDailyRun, run_service_pb2.CancelDailyRunRequest(business_date=date)),
-            (stub.CloseBusinessDay, run_service_pb2.CloseBusinessDayRequest(business_date=date)),
-            (stub.MakeGoodBusinessDay, run_service_pb2.MakeGoodBusinessDayRequest(business_date=date)),
+            (stub.StartDailyRun, pb.StartDailyRunRequest(request_id="d", business_date=date)),
+            (stub.ResumeDailyRun, pb.ResumeDailyRunRequest(request_id="d", business_date=date, reason="tests")),
+            (stub.GetDailyRun, pb.GetDailyRunRequest(business_date=date)),
+            (stub.CancelDailyRun, pb.CancelDailyRunRequest(request_id="d", business_date=date, reason="tests")),
+            (stub.CloseBusinessDay, pb.CloseBusinessDayRequest(request_id="d", business_date=date)),
+            (stub.GetClosing, pb.GetClosingRequest(business_date=date)),
+            (stub.MakeGoodBusinessDay, pb.MakeGoodBusinessDayRequest(request_id="d", business_date=date, reason="t")),
             (stub.ListDiscrepancies, run_service_pb2.ListDiscrepanciesRequest(business_date=date)),
         )
         for method, request in calls:

@@ -40,7 +40,7 @@ def test_the_batch_that_would_pass_the_brake_is_decided_in_the_safe_mode_and_eve
     within = _assign(bench, "a", "b")
     beyond = _assign(bench, "c", "d")
     (change,) = bench.store.playbooks.changes(0, 9)
-    (message,) = bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 9)
+    (message,) = bench.store.outbox.messages("alert", (MessageState.WAITING,), NUMBER_MAX, 9)
 
     assert _grown(within) == 2 * FIRST_LIMIT
     assert {(one.decision.outcome, one.decision.activations) for one in beyond} == {
@@ -159,7 +159,7 @@ def test_silent_guards_raise_an_alarm_and_then_the_safe_mode_once() -> None:
     assert held[0].decision.activations == ("A1@freeze_raises/v1",)
     words = [
         json.loads(one.body)["what"]
-        for one in bench.store.outbox.messages("alert", MessageState.WAITING, NUMBER_MAX, 9)
+        for one in bench.store.outbox.messages("alert", (MessageState.WAITING,), NUMBER_MAX, 9)
     ]
     assert words == ["dead_man_acted", "guards_silent"]
 

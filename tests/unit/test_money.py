@@ -118,7 +118,7 @@ def _with_amount(kind: type[Message], path: tuple[str, ...], code: str) -> Messa
         "request_id": "r", "event_id": "e", "account_id": "a", "product": "revolving", "hold_id": "0" * 15 + "1",
         "kind": decision_pb2.DECISION_KIND_TEMPORARY_RAISE if temporary else decision_pb2.DECISION_KIND_ASSIGN,
         "decision_id": "0" * 16, "statement": "no", "case_id": "C1", "note": "n",
-        "resolution": feedback_service_pb2.RESOLUTION_OVERTURN, "limit": Money(minor_units=5, currency_code="CNY"),
+        "resolution": feedback_service_pb2.RESOLUTION_OVERTURNED, "limit": Money(minor_units=5, currency_code="CNY"),
     }  # fmt: skip
     names = kind.DESCRIPTOR.fields_by_name
     request = kind(**{name: value for name, value in good.items() if name in names and "occurred_at" not in names})

@@ -13,7 +13,8 @@ from holdline.client import errors, requests
 from holdline.client.draw_client import DrawClient
 from holdline.client.event_client import EventClient
 from holdline.client.feedback_client import FeedbackClient
-from holdline.client.outbox_client import OutboxClient
+from holdline.client.notification_client import NotificationClient
+from holdline.client.operation_client import OperationClient
 from holdline.client.retry import RESUME_SECONDS, Outage
 from holdline.client.run_client import RunClient
 from holdline.v1 import account_pb2, account_service_pb2, decision_pb2
@@ -22,7 +23,7 @@ from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1 import policy_service_pb2 as policies
 
 
-class Client(DrawClient, EventClient, RunClient, OutboxClient, FeedbackClient):
+class Client(DrawClient, EventClient, RunClient, NotificationClient, FeedbackClient, OperationClient):
     """Calls Holdline over one channel; see Caller for the arguments."""
 
     def decide(self, account_id: str, kind: str | int, **arguments_of_decide: Any) -> limits.DecideResponse:

@@ -20,6 +20,7 @@ from holdline.v1 import event_service_pb2_grpc as events_grpc
 from holdline.v1 import feedback_service_pb2_grpc as feedback_grpc
 from holdline.v1 import limit_service_pb2_grpc as limits_grpc
 from holdline.v1 import notification_service_pb2_grpc as notifications_grpc
+from holdline.v1 import operation_service_pb2_grpc as operations_grpc
 from holdline.v1 import playbook_service_pb2_grpc as playbooks_grpc
 from holdline.v1 import policy_service_pb2_grpc as policies_grpc
 from holdline.v1 import run_service_pb2_grpc as runs_grpc
@@ -70,6 +71,7 @@ class Caller:
         self._runs = runs_grpc.RunServiceStub(self._channel)
         self._feedback = feedback_grpc.FeedbackServiceStub(self._channel)
         self._notifications = notifications_grpc.NotificationServiceStub(self._channel)
+        self._operations = operations_grpc.OperationServiceStub(self._channel)
         self._metadata = requests.metadata(caller, is_batch=is_batch)
         self._timeout_seconds = timeout_seconds
         self._retry = retry or Retry()

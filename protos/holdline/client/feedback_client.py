@@ -1,6 +1,6 @@
 """The synchronous client's feedback, surveys and appeals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from holdline.client import requests
 from holdline.client.caller import Caller
@@ -63,7 +63,7 @@ class FeedbackClient(Caller):
         request = pb.ResolveAppealRequest(
             request_id=request_id or requests.new_request_id(),
             case_id=case_id,
-            resolution=pb.RESOLUTION_UPHOLD if new_limit is None else pb.RESOLUTION_OVERTURN,
+            resolution=pb.RESOLUTION_UPHELD if new_limit is None else pb.RESOLUTION_OVERTURNED,
             new_limit=new_limit,
             note=note,
         )
@@ -73,13 +73,22 @@ class FeedbackClient(Caller):
         """Read a case with the decision that it appeals and why that came out so. Raises HoldlineError."""
         return self._call(self._feedback.GetCase, pb.GetCaseRequest(case_id=case_id), "")
 
+    def case_notes(self, case_id: str, page_size: int = 100) -> Iterator[pb.CaseNote]:
+        """Read what reviewers said on a case, oldest first, page by page. Raises HoldlineError."""
+        request = pb.ListCaseNotesRequest(case_id=case_id, page_size=page_size)
+        for page in self._pages(self._feedback.ListCaseNotes, request):
+            yield from page.notes
+
     def cases(
-        self, *, account_id: str = "", state: str = "", only_overdue: bool = False, page_size: int = 100
+        self, states: Sequence[str] = (), *, account_id: str = "", only_overdue: bool = False, page_size: int = 100
     ) -> Iterator[pb.Case]:
-        """Read cases, newest first: an account's, or those of a state (open and waiting ones). Raises HoldlineError."""
+        """Read cases, newest first: open, awaiting_second or resolved ones, or all; of an account or of all.
+
+        Raises HoldlineError.
+        """
         request = pb.ListCasesRequest(
             account_id=account_id,
-            state=pb.CaseState.Value(f"CASE_STATE_{state.upper() or 'UNSPECIFIED'}"),
+            states=[pb.CaseState.Value(f"CASE_STATE_{state.upper()}") for state in states],
             only_overdue=only_overdue,
             page_size=page_size,
         )

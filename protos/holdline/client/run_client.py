@@ -1,7 +1,7 @@
 """The synchronous client's daily runs, closings and promises."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import grpc
@@ -15,20 +15,39 @@ from holdline.v1 import run_service_pb2 as runs
 class RunClient(Caller):
     """Runs and closes business dates; a date is a `date` or YYYY-MM-DD."""
 
-    def start_run(self, business_date: date | str) -> runs.DailyRun:
-        """Start a business date's run of promised raises, once. Raises HoldlineError."""
-        request = runs.StartDailyRunRequest(business_date=requests.iso_date(business_date))
-        return self._call(self._runs.StartDailyRun, request, "").run
+    def start_run(self, business_date: date | str, *, request_id: str = "") -> runs.DailyRun:
+        """Start a business date's run of promised raises, once; a cancelled one stays so. Raises HoldlineError."""
+        request = runs.StartDailyRunRequest(
+            request_id=request_id or requests.new_request_id(), business_date=requests.iso_date(business_date)
+        )
+        return self._call(self._runs.StartDailyRun, request, request.request_id).run
+
+    def resume_run(self, business_date: date | str, *, reason: str, request_id: str = "") -> runs.DailyRun:
+        """Let a cancelled run go on. Raises HoldlineError."""
+        request = runs.ResumeDailyRunRequest(
+            request_id=request_id or requests.new_request_id(), business_date=requests.iso_date(business_date),
+            reason=reason,
+        )  # fmt: skip
+        return self._call(self._runs.ResumeDailyRun, request, request.request_id).run
 
     def run(self, business_date: date | str) -> runs.DailyRun:
         """Read how far a run is. Raises HoldlineError."""
         request = runs.GetDailyRunRequest(business_date=requests.iso_date(business_date))
         return self._call(self._runs.GetDailyRun, request, "").run
 
-    def cancel_run(self, business_date: date | str) -> runs.DailyRun:
+    def list_runs(self, states: Sequence[str] = (), page_size: int = 100) -> Iterator[runs.DailyRun]:
+        """Read runs, newest date first: running, done or cancelled ones, or all. Raises HoldlineError."""
+        wanted = [runs.RunState.Value(f"RUN_STATE_{state.upper()}") for state in states]
+        for page in self._pages(self._runs.ListRuns, runs.ListRunsRequest(states=wanted, page_size=page_size)):
+            yield from page.runs
+
+    def cancel_run(self, business_date: date | str, *, reason: str, request_id: str = "") -> runs.DailyRun:
         """Stop a run; what was raised stays raised. Raises HoldlineError."""
-        request = runs.CancelDailyRunRequest(business_date=requests.iso_date(business_date))
-        return self._call(self._runs.CancelDailyRun, request, "").run
+        request = runs.CancelDailyRunRequest(
+            request_id=request_id or requests.new_request_id(), business_date=requests.iso_date(business_date),
+            reason=reason,
+        )  # fmt: skip
+        return self._call(self._runs.CancelDailyRun, request, request.request_id).run
 
     def watch_run(self, business_date: date | str) -> Iterator[runs.DailyRun]:
         """Give a run now and whenever it has come further, until it is over; a broken stream is resumed.
@@ -50,15 +69,35 @@ class RunClient(Caller):
             else:
                 return
 
-    def close_day(self, business_date: date | str) -> runs.Closing:
-        """Close a business date, or read how that goes. Raises HoldlineError."""
-        request = runs.CloseBusinessDayRequest(business_date=requests.iso_date(business_date))
-        return self._call(self._runs.CloseBusinessDay, request, "").closing
+    def close_day(self, business_date: date | str, *, request_id: str = "") -> runs.Closing:
+        """Close a business date; `closing` tells how that goes. Raises HoldlineError."""
+        request = runs.CloseBusinessDayRequest(
+            request_id=request_id or requests.new_request_id(), business_date=requests.iso_date(business_date)
+        )
+        return self._call(self._runs.CloseBusinessDay, request, request.request_id).closing
 
-    def make_good(self, business_date: date | str) -> runs.Closing:
-        """Raise those for whom a closed date is missing a raise. Raises HoldlineError."""
-        request = runs.MakeGoodBusinessDayRequest(business_date=requests.iso_date(business_date))
-        return self._call(self._runs.MakeGoodBusinessDay, request, "").closing
+    def closing(self, business_date: date | str) -> runs.Closing:
+        """Read how far a closing, or the making good of its date, is. Raises HoldlineError."""
+        request = runs.GetClosingRequest(business_date=requests.iso_date(business_date))
+        return self._call(self._runs.GetClosing, request, "").closing
+
+    def closings(self, states: Sequence[str] = (), page_size: int = 100) -> Iterator[runs.Closing]:
+        """Read closings, newest date first: closing, closed, making_good or made_good ones, or all.
+
+        Raises HoldlineError.
+        """
+        wanted = [runs.ClosingState.Value(f"CLOSING_STATE_{state.upper()}") for state in states]
+        request = runs.ListClosingsRequest(states=wanted, page_size=page_size)
+        for page in self._pages(self._runs.ListClosings, request):
+            yield from page.closings
+
+    def make_good(self, business_date: date | str, *, reason: str, request_id: str = "") -> runs.Closing:
+        """Raise those for whom a closed date is missing a raise; `closing` tells on. Raises HoldlineError."""
+        request = runs.MakeGoodBusinessDayRequest(
+            request_id=request_id or requests.new_request_id(), business_date=requests.iso_date(business_date),
+            reason=reason,
+        )  # fmt: skip
+        return self._call(self._runs.MakeGoodBusinessDay, request, request.request_id).closing
 
     def discrepancies_of(self, account_id: str, count: int = 100) -> list[runs.Discrepancy]:
         """Read an account's newest discrepancies, of all dates. Raises HoldlineError."""

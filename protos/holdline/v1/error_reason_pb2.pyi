@@ -252,6 +252,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     smaller batches, with the same request ids, get the recorded answers.
     Example: {"reason": "ANSWER_TOO_LARGE", "metadata": {"bytes": "5000000", "bytes_max": "3670016"}}
     """
+    ERROR_REASON_OPERATION_NOT_FOUND: _ErrorReason.ValueType  # 48
+    """NOT_FOUND: no such operation was ever begun. Metadata: operation_id. The caller mends the id; `ListOperations` has
+    them all.
+    Example: {"reason": "OPERATION_NOT_FOUND", "metadata": {"operation_id": "run-2026-11-25"}}
+    """
+    ERROR_REASON_OPERATION_NOT_CANCELLABLE: _ErrorReason.ValueType  # 49
+    """FAILED_PRECONDITION: an operation of this kind can't be stopped. Metadata: operation_id. The caller waits for its end.
+    Example: {"reason": "OPERATION_NOT_CANCELLABLE", "metadata": {"operation_id": "closing-2026-11-25"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons in `google.rpc.ErrorInfo.reason` (without the prefix), domain "holdline". Each says its status, its
@@ -487,5 +496,14 @@ ERROR_REASON_ANSWER_TOO_LARGE: ErrorReason.ValueType  # 47
 The caller asks for less at once; retrying it unchanged fails again. What a batch wrote stays written: its items in
 smaller batches, with the same request ids, get the recorded answers.
 Example: {"reason": "ANSWER_TOO_LARGE", "metadata": {"bytes": "5000000", "bytes_max": "3670016"}}
+"""
+ERROR_REASON_OPERATION_NOT_FOUND: ErrorReason.ValueType  # 48
+"""NOT_FOUND: no such operation was ever begun. Metadata: operation_id. The caller mends the id; `ListOperations` has
+them all.
+Example: {"reason": "OPERATION_NOT_FOUND", "metadata": {"operation_id": "run-2026-11-25"}}
+"""
+ERROR_REASON_OPERATION_NOT_CANCELLABLE: ErrorReason.ValueType  # 49
+"""FAILED_PRECONDITION: an operation of this kind can't be stopped. Metadata: operation_id. The caller waits for its end.
+Example: {"reason": "OPERATION_NOT_CANCELLABLE", "metadata": {"operation_id": "closing-2026-11-25"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -24,56 +24,71 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from holdline.v1 import account_pb2 as holdline_dot_v1_dot_account__pb2
+from holdline.v1 import actor_pb2 as holdline_dot_v1_dot_actor__pb2
 from holdline.v1 import decision_pb2 as holdline_dot_v1_dot_decision__pb2
 from holdline.v1 import money_pb2 as holdline_dot_v1_dot_money__pb2
 from holdline.v1 import text_pb2 as holdline_dot_v1_dot_text__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"holdline/v1/feedback_service.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19holdline/v1/account.proto\x1a\x1aholdline/v1/decision.proto\x1a\x17holdline/v1/money.proto\x1a\x16holdline/v1/text.proto\"\x8d\x04\n\x04\x43\x61se\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x03 \x01(\t\x12%\n\x05state\x18\x04 \x01(\x0e\x32\x16.holdline.v1.CaseState\x12\x11\n\tstatement\x18\x05 \x01(\t\x12+\n\x0f\x63orrected_facts\x18\x06 \x01(\x0b\x32\x12.holdline.v1.Facts\x12\x14\n\x0csubmitted_by\x18\x07 \x01(\t\x12\x30\n\x0csubmitted_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nis_overdue\x18\n \x01(\x08\x12+\n\x0fsuggested_limit\x18\x0b \x01(\x0b\x32\x12.holdline.v1.Money\x12*\n\x0eproposed_limit\x18\x0c \x01(\x0b\x32\x12.holdline.v1.Money\x12\x13\n\x0bproposed_by\x18\r \x01(\t\x12\x13\n\x0bresolved_by\x18\x0e \x01(\t\x12/\n\x0bresolved_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x10 \x01(\t\x12\x1a\n\x12result_decision_id\x18\x11 \x01(\t\"\x93\x01\n\x15SubmitFeedbackRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x03 \x01(\t\x12/\n\x08\x63\x61tegory\x18\x04 \x01(\x0e\x32\x1d.holdline.v1.FeedbackCategory\x12\x0c\n\x04text\x18\x05 \x01(\t\"?\n\x16SubmitFeedbackResponse\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"o\n\x13SubmitSurveyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x03 \x01(\t\x12\r\n\x05score\x18\x04 \x01(\x05\x12\x0c\n\x04text\x18\x05 \x01(\t\"=\n\x14SubmitSurveyResponse\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x92\x01\n\x13SubmitAppealRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x03 \x01(\t\x12\x11\n\tstatement\x18\x04 \x01(\t\x12+\n\x0f\x63orrected_facts\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Facts\"I\n\x14SubmitAppealResponse\x12\x1f\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x11.holdline.v1.Case\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x9d\x01\n\x14ResolveAppealRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12+\n\nresolution\x18\x03 \x01(\x0e\x32\x17.holdline.v1.Resolution\x12%\n\tnew_limit\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x0c\n\x04note\x18\x05 \x01(\t\"J\n\x15ResolveAppealResponse\x12\x1f\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x11.holdline.v1.Case\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"9\n\x0eGetCaseRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x16\n\x0elanguage_codes\x18\x02 \x03(\t\"\xad\x01\n\x0fGetCaseResponse\x12\x1f\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x11.holdline.v1.Case\x12\'\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x15.holdline.v1.Decision\x12!\n\x05\x66\x61\x63ts\x18\x03 \x01(\x0b\x32\x12.holdline.v1.Facts\x12-\n\tsummaries\x18\x04 \x03(\x0b\x32\x1a.holdline.v1.LocalizedText\"\x8a\x01\n\x10ListCasesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12%\n\x05state\x18\x02 \x01(\x0e\x32\x16.holdline.v1.CaseState\x12\x14\n\x0conly_overdue\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"N\n\x11ListCasesResponse\x12 \n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x11.holdline.v1.Case\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x18GetFeedbackReportRequest\x12\x0c\n\x04\x64\x61ys\x18\x01 \x01(\x05\x12\x0f\n\x07product\x18\x02 \x01(\t\"\x8e\x01\n\x19GetFeedbackReportResponse\x12(\n\x05lines\x18\x01 \x03(\x0b\x32\x19.holdline.v1.FeedbackLine\x12\x0e\n\x06voices\x18\x02 \x01(\x03\x12\x12\n\ncomplaints\x18\x03 \x01(\x03\x12\x0f\n\x07surveys\x18\x04 \x03(\x03\x12\x12\n\nis_cut_off\x18\x05 \x01(\x08\"{\n\x0c\x46\x65\x65\x64\x62\x61\x63kLine\x12\x13\n\x0breason_code\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\t\x12\x12\n\ncomplaints\x18\x03 \x01(\x03\x12\x0f\n\x07\x61ppeals\x18\x04 \x01(\x03\x12\x19\n\x11\x63omplaints_before\x18\x05 \x01(\x03*\xcf\x01\n\x10\x46\x65\x65\x64\x62\x61\x63kCategory\x12!\n\x1d\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_UNCLEAR\x10\x01\x12\x1c\n\x18\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_UNFAIR\x10\x02\x12 \n\x1c\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_WRONG_DATA\x10\x03\x12\x1c\n\x18\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_PRAISE\x10\x04\x12\x1b\n\x17\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_OTHER\x10\x05*\x8e\x01\n\tCaseState\x12\x1a\n\x16\x43\x41SE_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41SE_STATE_OPEN\x10\x01\x12\x1e\n\x1a\x43\x41SE_STATE_AWAITING_SECOND\x10\x02\x12\x15\n\x11\x43\x41SE_STATE_UPHELD\x10\x03\x12\x19\n\x15\x43\x41SE_STATE_OVERTURNED\x10\x04*X\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x15\n\x11RESOLUTION_UPHOLD\x10\x01\x12\x17\n\x13RESOLUTION_OVERTURN\x10\x02\x32\xe4\x04\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12Y\n\x0eSubmitFeedback\x12\".holdline.v1.SubmitFeedbackRequest\x1a#.holdline.v1.SubmitFeedbackResponse\x12S\n\x0cSubmitSurvey\x12 .holdline.v1.SubmitSurveyRequest\x1a!.holdline.v1.SubmitSurveyResponse\x12S\n\x0cSubmitAppeal\x12 .holdline.v1.SubmitAppealRequest\x1a!.holdline.v1.SubmitAppealResponse\x12V\n\rResolveAppeal\x12!.holdline.v1.ResolveAppealRequest\x1a\".holdline.v1.ResolveAppealResponse\x12\x44\n\x07GetCase\x12\x1b.holdline.v1.GetCaseRequest\x1a\x1c.holdline.v1.GetCaseResponse\x12J\n\tListCases\x12\x1d.holdline.v1.ListCasesRequest\x1a\x1e.holdline.v1.ListCasesResponse\x12\x62\n\x11GetFeedbackReport\x12%.holdline.v1.GetFeedbackReportRequest\x1a&.holdline.v1.GetFeedbackReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"holdline/v1/feedback_service.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19holdline/v1/account.proto\x1a\x17holdline/v1/actor.proto\x1a\x1aholdline/v1/decision.proto\x1a\x17holdline/v1/money.proto\x1a\x16holdline/v1/text.proto\"\xc6\x03\n\x04\x43\x61se\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12#\n\x04kind\x18\x02 \x01(\x0e\x32\x15.holdline.v1.CaseKind\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.holdline.v1.CaseState\x12+\n\nresolution\x18\x04 \x01(\x0e\x32\x17.holdline.v1.Resolution\x12\x12\n\naccount_id\x18\x05 \x01(\t\x12(\n\x0csubmitted_by\x18\x06 \x01(\x0b\x32\x12.holdline.v1.Actor\x12\x30\n\x0csubmitted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nis_overdue\x18\t \x01(\x08\x12/\n\x0bresolved_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12result_decision_id\x18\x0b \x01(\t\x12,\n\x06\x61ppeal\x18\x14 \x01(\x0b\x32\x1a.holdline.v1.AppealSubjectH\x00\x42\t\n\x07subject\"\x91\x01\n\rAppealSubject\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x11\n\tstatement\x18\x02 \x01(\t\x12+\n\x0f\x63orrected_facts\x18\x03 \x01(\x0b\x32\x12.holdline.v1.Facts\x12+\n\x0fsuggested_limit\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\"\xaf\x01\n\x08\x43\x61seNote\x12!\n\x05\x61\x63tor\x18\x01 \x01(\x0b\x32\x12.holdline.v1.Actor\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32\x17.holdline.v1.CaseAction\x12!\n\x05limit\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x0c\n\x04note\x18\x05 \x01(\t\"\x93\x01\n\x15SubmitFeedbackRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x03 \x01(\t\x12/\n\x08\x63\x61tegory\x18\x04 \x01(\x0e\x32\x1d.holdline.v1.FeedbackCategory\x12\x0c\n\x04text\x18\x05 \x01(\t\"?\n\x16SubmitFeedbackResponse\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"o\n\x13SubmitSurveyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x03 \x01(\t\x12\r\n\x05score\x18\x04 \x01(\x05\x12\x0c\n\x04text\x18\x05 \x01(\t\"=\n\x14SubmitSurveyResponse\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x92\x01\n\x13SubmitAppealRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x03 \x01(\t\x12\x11\n\tstatement\x18\x04 \x01(\t\x12+\n\x0f\x63orrected_facts\x18\x05 \x01(\x0b\x32\x12.holdline.v1.Facts\"I\n\x14SubmitAppealResponse\x12\x1f\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x11.holdline.v1.Case\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\x9d\x01\n\x14ResolveAppealRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61se_id\x18\x02 \x01(\t\x12+\n\nresolution\x18\x03 \x01(\x0e\x32\x17.holdline.v1.Resolution\x12%\n\tnew_limit\x18\x04 \x01(\x0b\x32\x12.holdline.v1.Money\x12\x0c\n\x04note\x18\x05 \x01(\t\"J\n\x15ResolveAppealResponse\x12\x1f\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x11.holdline.v1.Case\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"9\n\x0eGetCaseRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x16\n\x0elanguage_codes\x18\x02 \x03(\t\"\xad\x01\n\x0fGetCaseResponse\x12\x1f\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x11.holdline.v1.Case\x12\'\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x15.holdline.v1.Decision\x12!\n\x05\x66\x61\x63ts\x18\x03 \x01(\x0b\x32\x12.holdline.v1.Facts\x12-\n\tsummaries\x18\x04 \x03(\x0b\x32\x1a.holdline.v1.LocalizedText\"N\n\x14ListCaseNotesRequest\x12\x0f\n\x07\x63\x61se_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"V\n\x15ListCaseNotesResponse\x12$\n\x05notes\x18\x01 \x03(\x0b\x32\x15.holdline.v1.CaseNote\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8b\x01\n\x10ListCasesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12&\n\x06states\x18\x02 \x03(\x0e\x32\x16.holdline.v1.CaseState\x12\x14\n\x0conly_overdue\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"N\n\x11ListCasesResponse\x12 \n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x11.holdline.v1.Case\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x18GetFeedbackReportRequest\x12\x0c\n\x04\x64\x61ys\x18\x01 \x01(\x05\x12\x0f\n\x07product\x18\x02 \x01(\t\"\xa8\x01\n\x19GetFeedbackReportResponse\x12(\n\x05lines\x18\x01 \x03(\x0b\x32\x19.holdline.v1.FeedbackLine\x12\x0e\n\x06voices\x18\x02 \x01(\x03\x12\x12\n\ncomplaints\x18\x03 \x01(\x03\x12)\n\x07surveys\x18\x04 \x03(\x0b\x32\x18.holdline.v1.SurveyCount\x12\x12\n\nis_cut_off\x18\x05 \x01(\x08\"+\n\x0bSurveyCount\x12\r\n\x05score\x18\x01 \x01(\x05\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"{\n\x0c\x46\x65\x65\x64\x62\x61\x63kLine\x12\x13\n\x0breason_code\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\t\x12\x12\n\ncomplaints\x18\x03 \x01(\x03\x12\x0f\n\x07\x61ppeals\x18\x04 \x01(\x03\x12\x19\n\x11\x63omplaints_before\x18\x05 \x01(\x03*\xcf\x01\n\x10\x46\x65\x65\x64\x62\x61\x63kCategory\x12!\n\x1d\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_UNCLEAR\x10\x01\x12\x1c\n\x18\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_UNFAIR\x10\x02\x12 \n\x1c\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_WRONG_DATA\x10\x03\x12\x1c\n\x18\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_PRAISE\x10\x04\x12\x1b\n\x17\x46\x45\x45\x44\x42\x41\x43K_CATEGORY_OTHER\x10\x05*;\n\x08\x43\x61seKind\x12\x19\n\x15\x43\x41SE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41SE_KIND_APPEAL\x10\x01*u\n\tCaseState\x12\x1a\n\x16\x43\x41SE_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41SE_STATE_OPEN\x10\x01\x12\x1e\n\x1a\x43\x41SE_STATE_AWAITING_SECOND\x10\x02\x12\x17\n\x13\x43\x41SE_STATE_RESOLVED\x10\x03*Z\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x15\n\x11RESOLUTION_UPHELD\x10\x01\x12\x19\n\x15RESOLUTION_OVERTURNED\x10\x02*\x90\x01\n\nCaseAction\x12\x1b\n\x17\x43\x41SE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41SE_ACTION_PROPOSED\x10\x01\x12\x16\n\x12\x43\x41SE_ACTION_UPHELD\x10\x02\x12\x1a\n\x16\x43\x41SE_ACTION_OVERTURNED\x10\x03\x12\x17\n\x13\x43\x41SE_ACTION_SETTLED\x10\x04\x32\xbc\x05\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12Y\n\x0eSubmitFeedback\x12\".holdline.v1.SubmitFeedbackRequest\x1a#.holdline.v1.SubmitFeedbackResponse\x12S\n\x0cSubmitSurvey\x12 .holdline.v1.SubmitSurveyRequest\x1a!.holdline.v1.SubmitSurveyResponse\x12S\n\x0cSubmitAppeal\x12 .holdline.v1.SubmitAppealRequest\x1a!.holdline.v1.SubmitAppealResponse\x12V\n\rResolveAppeal\x12!.holdline.v1.ResolveAppealRequest\x1a\".holdline.v1.ResolveAppealResponse\x12\x44\n\x07GetCase\x12\x1b.holdline.v1.GetCaseRequest\x1a\x1c.holdline.v1.GetCaseResponse\x12V\n\rListCaseNotes\x12!.holdline.v1.ListCaseNotesRequest\x1a\".holdline.v1.ListCaseNotesResponse\x12J\n\tListCases\x12\x1d.holdline.v1.ListCasesRequest\x1a\x1e.holdline.v1.ListCasesResponse\x12\x62\n\x11GetFeedbackReport\x12%.holdline.v1.GetFeedbackReportRequest\x1a&.holdline.v1.GetFeedbackReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.feedback_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FEEDBACKCATEGORY']._serialized_start=2353
-  _globals['_FEEDBACKCATEGORY']._serialized_end=2560
-  _globals['_CASESTATE']._serialized_start=2563
-  _globals['_CASESTATE']._serialized_end=2705
-  _globals['_RESOLUTION']._serialized_start=2707
-  _globals['_RESOLUTION']._serialized_end=2795
-  _globals['_CASE']._serialized_start=189
-  _globals['_CASE']._serialized_end=714
-  _globals['_SUBMITFEEDBACKREQUEST']._serialized_start=717
-  _globals['_SUBMITFEEDBACKREQUEST']._serialized_end=864
-  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_start=866
-  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_end=929
-  _globals['_SUBMITSURVEYREQUEST']._serialized_start=931
-  _globals['_SUBMITSURVEYREQUEST']._serialized_end=1042
-  _globals['_SUBMITSURVEYRESPONSE']._serialized_start=1044
-  _globals['_SUBMITSURVEYRESPONSE']._serialized_end=1105
-  _globals['_SUBMITAPPEALREQUEST']._serialized_start=1108
-  _globals['_SUBMITAPPEALREQUEST']._serialized_end=1254
-  _globals['_SUBMITAPPEALRESPONSE']._serialized_start=1256
-  _globals['_SUBMITAPPEALRESPONSE']._serialized_end=1329
-  _globals['_RESOLVEAPPEALREQUEST']._serialized_start=1332
-  _globals['_RESOLVEAPPEALREQUEST']._serialized_end=1489
-  _globals['_RESOLVEAPPEALRESPONSE']._serialized_start=1491
-  _globals['_RESOLVEAPPEALRESPONSE']._serialized_end=1565
-  _globals['_GETCASEREQUEST']._serialized_start=1567
-  _globals['_GETCASEREQUEST']._serialized_end=1624
-  _globals['_GETCASERESPONSE']._serialized_start=1627
-  _globals['_GETCASERESPONSE']._serialized_end=1800
-  _globals['_LISTCASESREQUEST']._serialized_start=1803
-  _globals['_LISTCASESREQUEST']._serialized_end=1941
-  _globals['_LISTCASESRESPONSE']._serialized_start=1943
-  _globals['_LISTCASESRESPONSE']._serialized_end=2021
-  _globals['_GETFEEDBACKREPORTREQUEST']._serialized_start=2023
-  _globals['_GETFEEDBACKREPORTREQUEST']._serialized_end=2080
-  _globals['_GETFEEDBACKREPORTRESPONSE']._serialized_start=2083
-  _globals['_GETFEEDBACKREPORTRESPONSE']._serialized_end=2225
-  _globals['_FEEDBACKLINE']._serialized_start=2227
-  _globals['_FEEDBACKLINE']._serialized_end=2350
-  _globals['_FEEDBACKSERVICE']._serialized_start=2798
-  _globals['_FEEDBACKSERVICE']._serialized_end=3410
+  _globals['_FEEDBACKCATEGORY']._serialized_start=2873
+  _globals['_FEEDBACKCATEGORY']._serialized_end=3080
+  _globals['_CASEKIND']._serialized_start=3082
+  _globals['_CASEKIND']._serialized_end=3141
+  _globals['_CASESTATE']._serialized_start=3143
+  _globals['_CASESTATE']._serialized_end=3260
+  _globals['_RESOLUTION']._serialized_start=3262
+  _globals['_RESOLUTION']._serialized_end=3352
+  _globals['_CASEACTION']._serialized_start=3355
+  _globals['_CASEACTION']._serialized_end=3499
+  _globals['_CASE']._serialized_start=214
+  _globals['_CASE']._serialized_end=668
+  _globals['_APPEALSUBJECT']._serialized_start=671
+  _globals['_APPEALSUBJECT']._serialized_end=816
+  _globals['_CASENOTE']._serialized_start=819
+  _globals['_CASENOTE']._serialized_end=994
+  _globals['_SUBMITFEEDBACKREQUEST']._serialized_start=997
+  _globals['_SUBMITFEEDBACKREQUEST']._serialized_end=1144
+  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_start=1146
+  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_end=1209
+  _globals['_SUBMITSURVEYREQUEST']._serialized_start=1211
+  _globals['_SUBMITSURVEYREQUEST']._serialized_end=1322
+  _globals['_SUBMITSURVEYRESPONSE']._serialized_start=1324
+  _globals['_SUBMITSURVEYRESPONSE']._serialized_end=1385
+  _globals['_SUBMITAPPEALREQUEST']._serialized_start=1388
+  _globals['_SUBMITAPPEALREQUEST']._serialized_end=1534
+  _globals['_SUBMITAPPEALRESPONSE']._serialized_start=1536
+  _globals['_SUBMITAPPEALRESPONSE']._serialized_end=1609
+  _globals['_RESOLVEAPPEALREQUEST']._serialized_start=1612
+  _globals['_RESOLVEAPPEALREQUEST']._serialized_end=1769
+  _globals['_RESOLVEAPPEALRESPONSE']._serialized_start=1771
+  _globals['_RESOLVEAPPEALRESPONSE']._serialized_end=1845
+  _globals['_GETCASEREQUEST']._serialized_start=1847
+  _globals['_GETCASEREQUEST']._serialized_end=1904
+  _globals['_GETCASERESPONSE']._serialized_start=1907
+  _globals['_GETCASERESPONSE']._serialized_end=2080
+  _globals['_LISTCASENOTESREQUEST']._serialized_start=2082
+  _globals['_LISTCASENOTESREQUEST']._serialized_end=2160
+  _globals['_LISTCASENOTESRESPONSE']._serialized_start=2162
+  _globals['_LISTCASENOTESRESPONSE']._serialized_end=2248
+  _globals['_LISTCASESREQUEST']._serialized_start=2251
+  _globals['_LISTCASESREQUEST']._serialized_end=2390
+  _globals['_LISTCASESRESPONSE']._serialized_start=2392
+  _globals['_LISTCASESRESPONSE']._serialized_end=2470
+  _globals['_GETFEEDBACKREPORTREQUEST']._serialized_start=2472
+  _globals['_GETFEEDBACKREPORTREQUEST']._serialized_end=2529
+  _globals['_GETFEEDBACKREPORTRESPONSE']._serialized_start=2532
+  _globals['_GETFEEDBACKREPORTRESPONSE']._serialized_end=2700
+  _globals['_SURVEYCOUNT']._serialized_start=2702
+  _globals['_SURVEYCOUNT']._serialized_end=2745
+  _globals['_FEEDBACKLINE']._serialized_start=2747
+  _globals['_FEEDBACKLINE']._serialized_end=2870
+  _globals['_FEEDBACKSERVICE']._serialized_start=3502
+  _globals['_FEEDBACKSERVICE']._serialized_end=4202
 # @@protoc_insertion_point(module_scope)

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from holdline.v1 import account_pb2 as _account_pb2
+from holdline.v1 import actor_pb2 as _actor_pb2
 from holdline.v1 import decision_pb2 as _decision_pb2
 from holdline.v1 import money_pb2 as _money_pb2
 from holdline.v1 import text_pb2 as _text_pb2
@@ -60,6 +61,30 @@ FEEDBACK_CATEGORY_OTHER: FeedbackCategory.ValueType  # 5
 """Anything else."""
 Global___FeedbackCategory: _TypeAlias = FeedbackCategory  # noqa: Y015
 
+class _CaseKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CaseKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CaseKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CASE_KIND_UNSPECIFIED: _CaseKind.ValueType  # 0
+    """Never sent."""
+    CASE_KIND_APPEAL: _CaseKind.ValueType  # 1
+    """A customer wants a decision changed: `appeal` says which.
+    2 to 9 are for what else people will look at: referrals, raises that were kept back.
+    """
+
+class CaseKind(_CaseKind, metaclass=_CaseKindEnumTypeWrapper):
+    """What a case is about."""
+
+CASE_KIND_UNSPECIFIED: CaseKind.ValueType  # 0
+"""Never sent."""
+CASE_KIND_APPEAL: CaseKind.ValueType  # 1
+"""A customer wants a decision changed: `appeal` says which.
+2 to 9 are for what else people will look at: referrals, raises that were kept back.
+"""
+Global___CaseKind: _TypeAlias = CaseKind  # noqa: Y015
+
 class _CaseState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -71,25 +96,21 @@ class _CaseStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CaseState.V
     CASE_STATE_OPEN: _CaseState.ValueType  # 1
     """Waits for a person."""
     CASE_STATE_AWAITING_SECOND: _CaseState.ValueType  # 2
-    """One person wants it overturned; another one must say the same."""
-    CASE_STATE_UPHELD: _CaseState.ValueType  # 3
-    """The decision stands."""
-    CASE_STATE_OVERTURNED: _CaseState.ValueType  # 4
-    """The decision was changed."""
+    """One person has said what should become of it; another one must say the same."""
+    CASE_STATE_RESOLVED: _CaseState.ValueType  # 3
+    """Over: `resolution` says how."""
 
 class CaseState(_CaseState, metaclass=_CaseStateEnumTypeWrapper):
-    """Where an appeal stands."""
+    """Where a case stands."""
 
 CASE_STATE_UNSPECIFIED: CaseState.ValueType  # 0
 """Never sent."""
 CASE_STATE_OPEN: CaseState.ValueType  # 1
 """Waits for a person."""
 CASE_STATE_AWAITING_SECOND: CaseState.ValueType  # 2
-"""One person wants it overturned; another one must say the same."""
-CASE_STATE_UPHELD: CaseState.ValueType  # 3
-"""The decision stands."""
-CASE_STATE_OVERTURNED: CaseState.ValueType  # 4
-"""The decision was changed."""
+"""One person has said what should become of it; another one must say the same."""
+CASE_STATE_RESOLVED: CaseState.ValueType  # 3
+"""Over: `resolution` says how."""
 Global___CaseState: _TypeAlias = CaseState  # noqa: Y015
 
 class _Resolution:
@@ -99,71 +120,94 @@ class _Resolution:
 class _ResolutionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resolution.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     RESOLUTION_UNSPECIFIED: _Resolution.ValueType  # 0
-    """Refused with `INVALID_ARGUMENT`."""
-    RESOLUTION_UPHOLD: _Resolution.ValueType  # 1
+    """Of a case: nobody has resolved it. In a request: refused with `INVALID_ARGUMENT`."""
+    RESOLUTION_UPHELD: _Resolution.ValueType  # 1
     """The decision stands."""
-    RESOLUTION_OVERTURN: _Resolution.ValueType  # 2
-    """The decision is changed: `new_limit` is given."""
+    RESOLUTION_OVERTURNED: _Resolution.ValueType  # 2
+    """The decision is changed: a limit is given.
+    3 to 9 are for what becomes of cases of other kinds.
+    """
 
 class Resolution(_Resolution, metaclass=_ResolutionEnumTypeWrapper):
-    """What becomes of an appeal."""
+    """What becomes of a case."""
 
 RESOLUTION_UNSPECIFIED: Resolution.ValueType  # 0
-"""Refused with `INVALID_ARGUMENT`."""
-RESOLUTION_UPHOLD: Resolution.ValueType  # 1
+"""Of a case: nobody has resolved it. In a request: refused with `INVALID_ARGUMENT`."""
+RESOLUTION_UPHELD: Resolution.ValueType  # 1
 """The decision stands."""
-RESOLUTION_OVERTURN: Resolution.ValueType  # 2
-"""The decision is changed: `new_limit` is given."""
+RESOLUTION_OVERTURNED: Resolution.ValueType  # 2
+"""The decision is changed: a limit is given.
+3 to 9 are for what becomes of cases of other kinds.
+"""
 Global___Resolution: _TypeAlias = Resolution  # noqa: Y015
+
+class _CaseAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CaseActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CaseAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CASE_ACTION_UNSPECIFIED: _CaseAction.ValueType  # 0
+    """Never sent."""
+    CASE_ACTION_PROPOSED: _CaseAction.ValueType  # 1
+    """One person wants the limit given; another one must say the same."""
+    CASE_ACTION_UPHELD: _CaseAction.ValueType  # 2
+    """The decision stands."""
+    CASE_ACTION_OVERTURNED: _CaseAction.ValueType  # 3
+    """The limit was given."""
+    CASE_ACTION_SETTLED: _CaseAction.ValueType  # 4
+    """Corrected facts settled it, without a person."""
+
+class CaseAction(_CaseAction, metaclass=_CaseActionEnumTypeWrapper):
+    """What somebody did about a case."""
+
+CASE_ACTION_UNSPECIFIED: CaseAction.ValueType  # 0
+"""Never sent."""
+CASE_ACTION_PROPOSED: CaseAction.ValueType  # 1
+"""One person wants the limit given; another one must say the same."""
+CASE_ACTION_UPHELD: CaseAction.ValueType  # 2
+"""The decision stands."""
+CASE_ACTION_OVERTURNED: CaseAction.ValueType  # 3
+"""The limit was given."""
+CASE_ACTION_SETTLED: CaseAction.ValueType  # 4
+"""Corrected facts settled it, without a person."""
+Global___CaseAction: _TypeAlias = CaseAction  # noqa: Y015
 
 @_typing.final
 class Case(_message.Message):
-    """One appeal."""
+    """Something that people look at. What they say about it is not in here: `ListCaseNotes` is for them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CASE_ID_FIELD_NUMBER: _builtins.int
-    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
-    DECISION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
-    STATEMENT_FIELD_NUMBER: _builtins.int
-    CORRECTED_FACTS_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     SUBMITTED_BY_FIELD_NUMBER: _builtins.int
     SUBMITTED_AT_FIELD_NUMBER: _builtins.int
     DUE_AT_FIELD_NUMBER: _builtins.int
     IS_OVERDUE_FIELD_NUMBER: _builtins.int
-    SUGGESTED_LIMIT_FIELD_NUMBER: _builtins.int
-    PROPOSED_LIMIT_FIELD_NUMBER: _builtins.int
-    PROPOSED_BY_FIELD_NUMBER: _builtins.int
-    RESOLVED_BY_FIELD_NUMBER: _builtins.int
     RESOLVED_AT_FIELD_NUMBER: _builtins.int
-    NOTE_FIELD_NUMBER: _builtins.int
     RESULT_DECISION_ID_FIELD_NUMBER: _builtins.int
+    APPEAL_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     """"C" and a number."""
-    account_id: _builtins.str
-    """The account."""
-    decision_id: _builtins.str
-    """The decision that is appealed, 16 hexadecimal digits."""
+    kind: Global___CaseKind.ValueType
+    """What it is about."""
     state: Global___CaseState.ValueType
     """Where it stands."""
-    statement: _builtins.str
-    """What the customer said, up to 2,000 characters."""
-    submitted_by: _builtins.str
-    """Who submitted it."""
+    resolution: Global___Resolution.ValueType
+    """What became of it; unspecified until it is resolved."""
+    account_id: _builtins.str
+    """The account."""
     is_overdue: _builtins.bool
     """True where it is not resolved and `due_at` has passed."""
-    proposed_by: _builtins.str
-    """With `CASE_STATE_AWAITING_SECOND`: who wants it."""
-    resolved_by: _builtins.str
-    """Who resolved it; empty while nobody has."""
-    note: _builtins.str
-    """The reviewer's note, up to 2,000 characters."""
     result_decision_id: _builtins.str
-    """The decision that gave the limit, 16 hexadecimal digits; empty where none did."""
+    """The decision that gave a limit, 16 hexadecimal digits; empty where none did."""
     @_builtins.property
-    def corrected_facts(self) -> _account_pb2.Facts:
-        """Corrected facts, as far as any were sent."""
+    def submitted_by(self) -> _actor_pb2.Actor:
+        """Who submitted it."""
 
     @_builtins.property
     def submitted_at(self) -> _timestamp_pb2.Timestamp:
@@ -174,47 +218,122 @@ class Case(_message.Message):
         """When it should be resolved by, UTC: the service level."""
 
     @_builtins.property
-    def suggested_limit(self) -> _money_pb2.Money:
-        """The limit that deciding by the corrected facts would have come to by now, all corrections of the
-        account together; absent where that is no more than the present limit. While a case is open, `GetCase` finds it anew.
-        """
-
-    @_builtins.property
-    def proposed_limit(self) -> _money_pb2.Money:
-        """With `CASE_STATE_AWAITING_SECOND`: the limit that one person wants to give."""
-
-    @_builtins.property
     def resolved_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was resolved, UTC."""
+        """When it was resolved, UTC; absent until then."""
+
+    @_builtins.property
+    def appeal(self) -> Global___AppealSubject:
+        """With `CASE_KIND_APPEAL`."""
 
     def __init__(
         self,
         *,
         case_id: _builtins.str = ...,
-        account_id: _builtins.str = ...,
-        decision_id: _builtins.str = ...,
+        kind: Global___CaseKind.ValueType = ...,
         state: Global___CaseState.ValueType = ...,
-        statement: _builtins.str = ...,
-        corrected_facts: _account_pb2.Facts | None = ...,
-        submitted_by: _builtins.str = ...,
+        resolution: Global___Resolution.ValueType = ...,
+        account_id: _builtins.str = ...,
+        submitted_by: _actor_pb2.Actor | None = ...,
         submitted_at: _timestamp_pb2.Timestamp | None = ...,
         due_at: _timestamp_pb2.Timestamp | None = ...,
         is_overdue: _builtins.bool = ...,
-        suggested_limit: _money_pb2.Money | None = ...,
-        proposed_limit: _money_pb2.Money | None = ...,
-        proposed_by: _builtins.str = ...,
-        resolved_by: _builtins.str = ...,
         resolved_at: _timestamp_pb2.Timestamp | None = ...,
-        note: _builtins.str = ...,
         result_decision_id: _builtins.str = ...,
+        appeal: Global___AppealSubject | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["corrected_facts", b"corrected_facts", "due_at", b"due_at", "proposed_limit", b"proposed_limit", "resolved_at", b"resolved_at", "submitted_at", b"submitted_at", "suggested_limit", b"suggested_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["appeal", b"appeal", "due_at", b"due_at", "resolved_at", b"resolved_at", "subject", b"subject", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "case_id", b"case_id", "corrected_facts", b"corrected_facts", "decision_id", b"decision_id", "due_at", b"due_at", "is_overdue", b"is_overdue", "note", b"note", "proposed_by", b"proposed_by", "proposed_limit", b"proposed_limit", "resolved_at", b"resolved_at", "resolved_by", b"resolved_by", "result_decision_id", b"result_decision_id", "state", b"state", "statement", b"statement", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by", "suggested_limit", b"suggested_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "appeal", b"appeal", "case_id", b"case_id", "due_at", b"due_at", "is_overdue", b"is_overdue", "kind", b"kind", "resolution", b"resolution", "resolved_at", b"resolved_at", "result_decision_id", b"result_decision_id", "state", b"state", "subject", b"subject", "submitted_at", b"submitted_at", "submitted_by", b"submitted_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["appeal"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___Case: _TypeAlias = Case  # noqa: Y015
+
+@_typing.final
+class AppealSubject(_message.Message):
+    """What an appeal is about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    CORRECTED_FACTS_FIELD_NUMBER: _builtins.int
+    SUGGESTED_LIMIT_FIELD_NUMBER: _builtins.int
+    decision_id: _builtins.str
+    """The decision that is appealed, 16 hexadecimal digits."""
+    statement: _builtins.str
+    """What the customer said, up to 2,000 characters."""
+    @_builtins.property
+    def corrected_facts(self) -> _account_pb2.Facts:
+        """Corrected facts; absent where none were sent."""
+
+    @_builtins.property
+    def suggested_limit(self) -> _money_pb2.Money:
+        """The limit that deciding by the corrected facts would have come to by now, all corrections of the
+        account together; absent where that is no more than the present limit. While a case is open, `GetCase` finds it anew.
+        """
+
+    def __init__(
+        self,
+        *,
+        decision_id: _builtins.str = ...,
+        statement: _builtins.str = ...,
+        corrected_facts: _account_pb2.Facts | None = ...,
+        suggested_limit: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["corrected_facts", b"corrected_facts", "suggested_limit", b"suggested_limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corrected_facts", b"corrected_facts", "decision_id", b"decision_id", "statement", b"statement", "suggested_limit", b"suggested_limit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Case: _TypeAlias = Case  # noqa: Y015
+Global___AppealSubject: _TypeAlias = AppealSubject  # noqa: Y015
+
+@_typing.final
+class CaseNote(_message.Message):
+    """What somebody said on a case."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    action: Global___CaseAction.ValueType
+    """What they did."""
+    note: _builtins.str
+    """Why, up to 2,000 characters; empty where no person said it."""
+    @_builtins.property
+    def actor(self) -> _actor_pb2.Actor:
+        """Who said it; `holdline:corrected-facts` where no person did."""
+
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When, UTC."""
+
+    @_builtins.property
+    def limit(self) -> _money_pb2.Money:
+        """The limit that they want or gave; absent where none."""
+
+    def __init__(
+        self,
+        *,
+        actor: _actor_pb2.Actor | None = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        action: Global___CaseAction.ValueType = ...,
+        limit: _money_pb2.Money | None = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at", b"at", "limit", b"limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "at", b"at", "limit", b"limit", "note", b"note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CaseNote: _TypeAlias = CaseNote  # noqa: Y015
 
 @_typing.final
 class SubmitFeedbackRequest(_message.Message):
@@ -430,10 +549,10 @@ class ResolveAppealRequest(_message.Message):
     resolution: Global___Resolution.ValueType
     """What becomes of it."""
     note: _builtins.str
-    """Why, 1 to 2,000 characters, for the next reviewer; the customer does not read it."""
+    """Why, 1 to 2,000 characters, for the next reviewer (`ListCaseNotes`); callers don't read it."""
     @_builtins.property
     def new_limit(self) -> _money_pb2.Money:
-        """With `RESOLUTION_OVERTURN`: the limit to give, more than the present one and within the policy's greatest."""
+        """With `RESOLUTION_OVERTURNED`: the limit to give, more than the present one and within the policy's greatest."""
 
     def __init__(
         self,
@@ -551,38 +670,98 @@ class GetCaseResponse(_message.Message):
 Global___GetCaseResponse: _TypeAlias = GetCaseResponse  # noqa: Y015
 
 @_typing.final
+class ListCaseNotesRequest(_message.Message):
+    """Which case's notes to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    case_id: _builtins.str
+    """"C" and a number."""
+    page_size: _builtins.int
+    """How many at most, 1 to 1,000; 0: 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same filter; empty: the first."""
+    def __init__(
+        self,
+        *,
+        case_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCaseNotesRequest: _TypeAlias = ListCaseNotesRequest  # noqa: Y015
+
+@_typing.final
+class ListCaseNotesResponse(_message.Message):
+    """A page of notes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty: this was the last."""
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CaseNote]:
+        """Oldest first."""
+
+    def __init__(
+        self,
+        *,
+        notes: _abc.Iterable[Global___CaseNote] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "notes", b"notes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCaseNotesResponse: _TypeAlias = ListCaseNotesResponse  # noqa: Y015
+
+@_typing.final
 class ListCasesRequest(_message.Message):
-    """Which cases to list."""
+    """Which cases to list; each part narrows it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     ONLY_OVERDUE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """The cases of this account; state and overdue are not looked at then."""
-    state: Global___CaseState.ValueType
-    """The state; unspecified: open, and those that wait for a second person."""
+    """Those of this account; empty: of all."""
     only_overdue: _builtins.bool
-    """Only those whose `due_at` has passed."""
+    """Only those that are not resolved though `due_at` has passed; refused with `CASE_STATE_RESOLVED`."""
     page_size: _builtins.int
-    """Most cases of a page, 1 to 1,000; 0 for 100."""
+    """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before, with the same filter; empty: the newest."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___CaseState.ValueType]:
+        """Those in one of these states; empty: all."""
+
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
-        state: Global___CaseState.ValueType = ...,
+        states: _abc.Iterable[Global___CaseState.ValueType] | None = ...,
         only_overdue: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "only_overdue", b"only_overdue", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "only_overdue", b"only_overdue", "page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -664,8 +843,8 @@ class GetFeedbackReportResponse(_message.Message):
         """By reason code and policy version."""
 
     @_builtins.property
-    def surveys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Surveys by score, from 1 to 5."""
+    def surveys(self) -> _containers.RepeatedCompositeFieldContainer[Global___SurveyCount]:
+        """Surveys by score, the five scores from 1 to 5."""
 
     def __init__(
         self,
@@ -673,7 +852,7 @@ class GetFeedbackReportResponse(_message.Message):
         lines: _abc.Iterable[Global___FeedbackLine] | None = ...,
         voices: _builtins.int = ...,
         complaints: _builtins.int = ...,
-        surveys: _abc.Iterable[_builtins.int] | None = ...,
+        surveys: _abc.Iterable[Global___SurveyCount] | None = ...,
         is_cut_off: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -683,6 +862,32 @@ class GetFeedbackReportResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetFeedbackReportResponse: _TypeAlias = GetFeedbackReportResponse  # noqa: Y015
+
+@_typing.final
+class SurveyCount(_message.Message):
+    """How many surveys have a score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCORE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    score: _builtins.int
+    """1 (worst) to 5 (best)."""
+    count: _builtins.int
+    """How many, 0 or more."""
+    def __init__(
+        self,
+        *,
+        score: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SurveyCount: _TypeAlias = SurveyCount  # noqa: Y015
 
 @_typing.final
 class FeedbackLine(_message.Message):

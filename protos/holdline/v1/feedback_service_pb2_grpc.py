@@ -60,6 +60,11 @@ class FeedbackServiceStub:
                 request_serializer=holdline_dot_v1_dot_feedback__service__pb2.GetCaseRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_feedback__service__pb2.GetCaseResponse.FromString,
                 _registered_method=True)
+        self.ListCaseNotes = channel.unary_unary(
+                '/holdline.v1.FeedbackService/ListCaseNotes',
+                request_serializer=holdline_dot_v1_dot_feedback__service__pb2.ListCaseNotesRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_feedback__service__pb2.ListCaseNotesResponse.FromString,
+                _registered_method=True)
         self.ListCases = channel.unary_unary(
                 '/holdline.v1.FeedbackService/ListCases',
                 request_serializer=holdline_dot_v1_dot_feedback__service__pb2.ListCasesRequest.SerializeToString,
@@ -121,6 +126,15 @@ class FeedbackServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCaseNotes(self, request, context):
+        """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+        look-up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListCases(self, request, context):
         """ListCases pages through cases, newest first.
         Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
@@ -165,6 +179,11 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
                     servicer.GetCase,
                     request_deserializer=holdline_dot_v1_dot_feedback__service__pb2.GetCaseRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_feedback__service__pb2.GetCaseResponse.SerializeToString,
+            ),
+            'ListCaseNotes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCaseNotes,
+                    request_deserializer=holdline_dot_v1_dot_feedback__service__pb2.ListCaseNotesRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_feedback__service__pb2.ListCaseNotesResponse.SerializeToString,
             ),
             'ListCases': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCases,
@@ -313,6 +332,33 @@ class FeedbackService:
             '/holdline.v1.FeedbackService/GetCase',
             holdline_dot_v1_dot_feedback__service__pb2.GetCaseRequest.SerializeToString,
             holdline_dot_v1_dot_feedback__service__pb2.GetCaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCaseNotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.FeedbackService/ListCaseNotes',
+            holdline_dot_v1_dot_feedback__service__pb2.ListCaseNotesRequest.SerializeToString,
+            holdline_dot_v1_dot_feedback__service__pb2.ListCaseNotesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,11 @@ class FeedbackServiceStub:
     """GetCase reads one case with the decision that it appeals and why that came out so.
     Roles: all. Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
     """
+    ListCaseNotes: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListCaseNotesRequest, _feedback_service_pb2.ListCaseNotesResponse]
+    """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+    look-up.
+    """
     ListCases: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListCasesRequest, _feedback_service_pb2.ListCasesResponse]
     """ListCases pages through cases, newest first.
     Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
@@ -97,6 +102,11 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     GetCase: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.GetCaseRequest, _feedback_service_pb2.GetCaseResponse]  # type: ignore[assignment]
     """GetCase reads one case with the decision that it appeals and why that came out so.
     Roles: all. Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
+    """
+    ListCaseNotes: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListCaseNotesRequest, _feedback_service_pb2.ListCaseNotesResponse]  # type: ignore[assignment]
+    """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+    look-up.
     """
     ListCases: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListCasesRequest, _feedback_service_pb2.ListCasesResponse]  # type: ignore[assignment]
     """ListCases pages through cases, newest first.
@@ -164,6 +174,17 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_feedback_service_pb2.GetCaseResponse, _abc.Awaitable[_feedback_service_pb2.GetCaseResponse]]:
         """GetCase reads one case with the decision that it appeals and why that came out so.
         Roles: all. Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
+        """
+
+    @_abc_1.abstractmethod
+    def ListCaseNotes(
+        self,
+        request: _feedback_service_pb2.ListCaseNotesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_service_pb2.ListCaseNotesResponse, _abc.Awaitable[_feedback_service_pb2.ListCaseNotesResponse]]:
+        """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+        look-up.
         """
 
     @_abc_1.abstractmethod

@@ -25,27 +25,35 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&holdline/v1/notification_service.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x02\n\rOutboxMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12(\n\x05topic\x18\x02 \x01(\x0e\x32\x19.holdline.v1.MessageTopic\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x12\n\naccount_id\x18\x04 \x01(\t\x12\x11\n\trecord_id\x18\x05 \x01(\t\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.holdline.v1.MessageState\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x01\n\x13ListMessagesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12(\n\x05topic\x18\x02 \x01(\x0e\x32\x19.holdline.v1.MessageTopic\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.holdline.v1.MessageState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"]\n\x14ListMessagesResponse\x12,\n\x08messages\x18\x01 \x03(\x0b\x32\x1a.holdline.v1.OutboxMessage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x16RedriveMessagesRequest\x12\x13\n\x0bmessage_ids\x18\x01 \x03(\t\"+\n\x17RedriveMessagesResponse\x12\x10\n\x08redriven\x18\x01 \x01(\x05*}\n\x0cMessageState\x12\x1d\n\x19MESSAGE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MESSAGE_STATE_WAITING\x10\x01\x12\x1b\n\x17MESSAGE_STATE_DELIVERED\x10\x02\x12\x16\n\x12MESSAGE_STATE_DEAD\x10\x03*`\n\x0cMessageTopic\x12\x1d\n\x19MESSAGE_TOPIC_UNSPECIFIED\x10\x00\x12\x17\n\x13MESSAGE_TOPIC_ALERT\x10\x01\x12\x18\n\x14MESSAGE_TOPIC_NOTICE\x10\x02\x32\xc8\x01\n\x13NotificationService\x12S\n\x0cListMessages\x12 .holdline.v1.ListMessagesRequest\x1a!.holdline.v1.ListMessagesResponse\x12\\\n\x0fRedriveMessages\x12#.holdline.v1.RedriveMessagesRequest\x1a$.holdline.v1.RedriveMessagesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&holdline/v1/notification_service.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x01\n\x06Notice\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x11\n\trecord_id\x18\x04 \x01(\t\x12(\n\x05state\x18\x05 \x01(\x0e\x32\x19.holdline.v1.MessageState\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"(\n\tAlertFact\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x96\x02\n\x05\x41lert\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12,\n\x08severity\x18\x03 \x01(\x0e\x32\x1a.holdline.v1.AlertSeverity\x12%\n\x05\x66\x61\x63ts\x18\x04 \x03(\x0b\x32\x16.holdline.v1.AlertFact\x12(\n\x05state\x18\x05 \x01(\x0e\x32\x19.holdline.v1.MessageState\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"z\n\x12ListNoticesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12)\n\x06states\x18\x02 \x03(\x0e\x32\x19.holdline.v1.MessageState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"T\n\x13ListNoticesResponse\x12$\n\x07notices\x18\x01 \x03(\x0b\x32\x13.holdline.v1.Notice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"e\n\x11ListAlertsRequest\x12)\n\x06states\x18\x01 \x03(\x0e\x32\x19.holdline.v1.MessageState\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Q\n\x12ListAlertsResponse\x12\"\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x12.holdline.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x16RedriveMessagesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bmessage_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"=\n\x17RedriveMessagesResponse\x12\x10\n\x08redriven\x18\x01 \x01(\x05\x12\x10\n\x08replayed\x18\x02 \x01(\x08*}\n\x0cMessageState\x12\x1d\n\x19MESSAGE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MESSAGE_STATE_WAITING\x10\x01\x12\x1b\n\x17MESSAGE_STATE_DELIVERED\x10\x02\x12\x16\n\x12MESSAGE_STATE_DEAD\x10\x03*\x81\x01\n\rAlertSeverity\x12\x1e\n\x1a\x41LERT_SEVERITY_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41LERT_SEVERITY_INFO\x10\x01\x12\x1a\n\x16\x41LERT_SEVERITY_WARNING\x10\x02\x12\x1b\n\x17\x41LERT_SEVERITY_CRITICAL\x10\x03\x32\x94\x02\n\x13NotificationService\x12P\n\x0bListNotices\x12\x1f.holdline.v1.ListNoticesRequest\x1a .holdline.v1.ListNoticesResponse\x12M\n\nListAlerts\x12\x1e.holdline.v1.ListAlertsRequest\x1a\x1f.holdline.v1.ListAlertsResponse\x12\\\n\x0fRedriveMessages\x12#.holdline.v1.RedriveMessagesRequest\x1a$.holdline.v1.RedriveMessagesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.notification_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MESSAGESTATE']._serialized_start=727
-  _globals['_MESSAGESTATE']._serialized_end=852
-  _globals['_MESSAGETOPIC']._serialized_start=854
-  _globals['_MESSAGETOPIC']._serialized_end=950
-  _globals['_OUTBOXMESSAGE']._serialized_start=89
-  _globals['_OUTBOXMESSAGE']._serialized_end=371
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=374
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=538
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=540
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=633
-  _globals['_REDRIVEMESSAGESREQUEST']._serialized_start=635
-  _globals['_REDRIVEMESSAGESREQUEST']._serialized_end=680
-  _globals['_REDRIVEMESSAGESRESPONSE']._serialized_start=682
-  _globals['_REDRIVEMESSAGESRESPONSE']._serialized_end=725
-  _globals['_NOTIFICATIONSERVICE']._serialized_start=953
-  _globals['_NOTIFICATIONSERVICE']._serialized_end=1153
+  _globals['_MESSAGESTATE']._serialized_start=1189
+  _globals['_MESSAGESTATE']._serialized_end=1314
+  _globals['_ALERTSEVERITY']._serialized_start=1317
+  _globals['_ALERTSEVERITY']._serialized_end=1446
+  _globals['_NOTICE']._serialized_start=89
+  _globals['_NOTICE']._serialized_end=322
+  _globals['_ALERTFACT']._serialized_start=324
+  _globals['_ALERTFACT']._serialized_end=364
+  _globals['_ALERT']._serialized_start=367
+  _globals['_ALERT']._serialized_end=645
+  _globals['_LISTNOTICESREQUEST']._serialized_start=647
+  _globals['_LISTNOTICESREQUEST']._serialized_end=769
+  _globals['_LISTNOTICESRESPONSE']._serialized_start=771
+  _globals['_LISTNOTICESRESPONSE']._serialized_end=855
+  _globals['_LISTALERTSREQUEST']._serialized_start=857
+  _globals['_LISTALERTSREQUEST']._serialized_end=958
+  _globals['_LISTALERTSRESPONSE']._serialized_start=960
+  _globals['_LISTALERTSRESPONSE']._serialized_end=1041
+  _globals['_REDRIVEMESSAGESREQUEST']._serialized_start=1043
+  _globals['_REDRIVEMESSAGESREQUEST']._serialized_end=1124
+  _globals['_REDRIVEMESSAGESRESPONSE']._serialized_start=1126
+  _globals['_REDRIVEMESSAGESRESPONSE']._serialized_end=1187
+  _globals['_NOTIFICATIONSERVICE']._serialized_start=1449
+  _globals['_NOTIFICATIONSERVICE']._serialized_end=1725
 # @@protoc_insertion_point(module_scope)

@@ -36,7 +36,7 @@ class _MessageStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MessageS
     """Given up after the most attempts; `RedriveMessages` starts it anew."""
 
 class MessageState(_MessageState, metaclass=_MessageStateEnumTypeWrapper):
-    """What became of a message."""
+    """What became of a notice or alert."""
 
 MESSAGE_STATE_UNSPECIFIED: MessageState.ValueType  # 0
 """Never sent."""
@@ -48,38 +48,41 @@ MESSAGE_STATE_DEAD: MessageState.ValueType  # 3
 """Given up after the most attempts; `RedriveMessages` starts it anew."""
 Global___MessageState: _TypeAlias = MessageState  # noqa: Y015
 
-class _MessageTopic:
+class _AlertSeverity:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
 
-class _MessageTopicEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MessageTopic.ValueType], _builtins.type):
+class _AlertSeverityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertSeverity.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
-    MESSAGE_TOPIC_UNSPECIFIED: _MessageTopic.ValueType  # 0
-    """Taken as `MESSAGE_TOPIC_NOTICE`."""
-    MESSAGE_TOPIC_ALERT: _MessageTopic.ValueType  # 1
-    """For on-call."""
-    MESSAGE_TOPIC_NOTICE: _MessageTopic.ValueType  # 2
-    """For a customer."""
+    ALERT_SEVERITY_UNSPECIFIED: _AlertSeverity.ValueType  # 0
+    """Never sent."""
+    ALERT_SEVERITY_INFO: _AlertSeverity.ValueType  # 1
+    """For the record."""
+    ALERT_SEVERITY_WARNING: _AlertSeverity.ValueType  # 2
+    """To be looked at in working hours."""
+    ALERT_SEVERITY_CRITICAL: _AlertSeverity.ValueType  # 3
+    """To be looked at now."""
 
-class MessageTopic(_MessageTopic, metaclass=_MessageTopicEnumTypeWrapper):
-    """What a message is."""
+class AlertSeverity(_AlertSeverity, metaclass=_AlertSeverityEnumTypeWrapper):
+    """How urgent an alert is."""
 
-MESSAGE_TOPIC_UNSPECIFIED: MessageTopic.ValueType  # 0
-"""Taken as `MESSAGE_TOPIC_NOTICE`."""
-MESSAGE_TOPIC_ALERT: MessageTopic.ValueType  # 1
-"""For on-call."""
-MESSAGE_TOPIC_NOTICE: MessageTopic.ValueType  # 2
-"""For a customer."""
-Global___MessageTopic: _TypeAlias = MessageTopic  # noqa: Y015
+ALERT_SEVERITY_UNSPECIFIED: AlertSeverity.ValueType  # 0
+"""Never sent."""
+ALERT_SEVERITY_INFO: AlertSeverity.ValueType  # 1
+"""For the record."""
+ALERT_SEVERITY_WARNING: AlertSeverity.ValueType  # 2
+"""To be looked at in working hours."""
+ALERT_SEVERITY_CRITICAL: AlertSeverity.ValueType  # 3
+"""To be looked at now."""
+Global___AlertSeverity: _TypeAlias = AlertSeverity  # noqa: Y015
 
 @_typing.final
-class OutboxMessage(_message.Message):
-    """One message."""
+class Notice(_message.Message):
+    """What a customer is told."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
-    TOPIC_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     RECORD_ID_FIELD_NUMBER: _builtins.int
@@ -89,18 +92,16 @@ class OutboxMessage(_message.Message):
     DUE_AT_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Its id for receivers, growing: 16 hexadecimal digits."""
-    topic: Global___MessageTopic.ValueType
-    """What it is."""
     kind: _builtins.str
     """What it tells, in one word, such as limit_raised or temporary_ends."""
     account_id: _builtins.str
-    """Whom a notice is for; empty for alerts."""
+    """Whom it is for."""
     record_id: _builtins.str
-    """The decision or posting that a notice is about, 16 hexadecimal digits; empty for alerts."""
+    """The decision or posting that it is about, 16 hexadecimal digits."""
     state: Global___MessageState.ValueType
     """What became of it."""
     attempts: _builtins.int
-    """How often it was tried."""
+    """How often it was tried, 0 or more."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was written, UTC."""
@@ -113,7 +114,6 @@ class OutboxMessage(_message.Message):
         self,
         *,
         message_id: _builtins.str = ...,
-        topic: Global___MessageTopic.ValueType = ...,
         kind: _builtins.str = ...,
         account_id: _builtins.str = ...,
         record_id: _builtins.str = ...,
@@ -124,99 +124,245 @@ class OutboxMessage(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "due_at", b"due_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "attempts", b"attempts", "created_at", b"created_at", "due_at", b"due_at", "kind", b"kind", "message_id", b"message_id", "record_id", b"record_id", "state", b"state", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "attempts", b"attempts", "created_at", b"created_at", "due_at", b"due_at", "kind", b"kind", "message_id", b"message_id", "record_id", b"record_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___OutboxMessage: _TypeAlias = OutboxMessage  # noqa: Y015
+Global___Notice: _TypeAlias = Notice  # noqa: Y015
 
 @_typing.final
-class ListMessagesRequest(_message.Message):
-    """Which messages to list."""
+class AlertFact(_message.Message):
+    """One fact that an alert tells."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, such as business_date."""
+    value: _builtins.str
+    """Its value, numbers in decimal digits; never an account, a customer or a secret."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlertFact: _TypeAlias = AlertFact  # noqa: Y015
+
+@_typing.final
+class Alert(_message.Message):
+    """What on-call is told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    DUE_AT_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """Its id for receivers, growing: 16 hexadecimal digits."""
+    kind: _builtins.str
+    """What happened, in one word, such as day_does_not_add_up."""
+    severity: Global___AlertSeverity.ValueType
+    """How urgent it is."""
+    state: Global___MessageState.ValueType
+    """What became of it."""
+    attempts: _builtins.int
+    """How often it was tried, 0 or more."""
+    @_builtins.property
+    def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertFact]:
+        """What it tells."""
+
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was written, UTC."""
+
+    @_builtins.property
+    def due_at(self) -> _timestamp_pb2.Timestamp:
+        """When it is told, or tried again, at the earliest, UTC."""
+
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        severity: Global___AlertSeverity.ValueType = ...,
+        facts: _abc.Iterable[Global___AlertFact] | None = ...,
+        state: Global___MessageState.ValueType = ...,
+        attempts: _builtins.int = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        due_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "due_at", b"due_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "created_at", b"created_at", "due_at", b"due_at", "facts", b"facts", "kind", b"kind", "message_id", b"message_id", "severity", b"severity", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Alert: _TypeAlias = Alert  # noqa: Y015
+
+@_typing.final
+class ListNoticesRequest(_message.Message):
+    """Which notices to list."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
-    TOPIC_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """The notices of this account; topic and state are not looked at then. Notices of its newest 1,000 decisions and
-    draws are found.
-    """
-    topic: Global___MessageTopic.ValueType
-    """The topic."""
-    state: Global___MessageState.ValueType
-    """The state; unspecified: waiting."""
+    """Those of this account: of its newest 1,000 decisions and 1,000 draws; empty: of all accounts."""
     page_size: _builtins.int
-    """Most messages of a page, 1 to 1,000; 0 for 100."""
+    """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty for the first."""
+    """`next_page_token` of the page before, with the same filter; empty: the newest."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___MessageState.ValueType]:
+        """Those in one of these states; empty: all."""
+
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
-        topic: Global___MessageTopic.ValueType = ...,
-        state: Global___MessageState.ValueType = ...,
+        states: _abc.Iterable[Global___MessageState.ValueType] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "topic", b"topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListMessagesRequest: _TypeAlias = ListMessagesRequest  # noqa: Y015
+Global___ListNoticesRequest: _TypeAlias = ListNoticesRequest  # noqa: Y015
 
 @_typing.final
-class ListMessagesResponse(_message.Message):
-    """A page of messages."""
+class ListNoticesResponse(_message.Message):
+    """A page of notices."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MESSAGES_FIELD_NUMBER: _builtins.int
+    NOTICES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Where to go on; empty at the end."""
+    """Token of the next page; empty: this was the last."""
     @_builtins.property
-    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutboxMessage]:
+    def notices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Notice]:
         """Newest first."""
 
     def __init__(
         self,
         *,
-        messages: _abc.Iterable[Global___OutboxMessage] | None = ...,
+        notices: _abc.Iterable[Global___Notice] | None = ...,
         next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "notices", b"notices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListMessagesResponse: _TypeAlias = ListMessagesResponse  # noqa: Y015
+Global___ListNoticesResponse: _TypeAlias = ListNoticesResponse  # noqa: Y015
 
 @_typing.final
-class RedriveMessagesRequest(_message.Message):
-    """Which messages to tell again."""
+class ListAlertsRequest(_message.Message):
+    """Which alerts to list."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MESSAGE_IDS_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many at most, 1 to 1,000; 0: 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same filter; empty: the newest."""
     @_builtins.property
-    def message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """1 to 1,000 ids."""
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___MessageState.ValueType]:
+        """Those in one of these states; empty: all."""
 
     def __init__(
         self,
         *,
-        message_ids: _abc.Iterable[_builtins.str] | None = ...,
+        states: _abc.Iterable[Global___MessageState.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_ids", b"message_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAlertsRequest: _TypeAlias = ListAlertsRequest  # noqa: Y015
+
+@_typing.final
+class ListAlertsResponse(_message.Message):
+    """A page of alerts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty: this was the last."""
+    @_builtins.property
+    def alerts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alert]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        alerts: _abc.Iterable[Global___Alert] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAlertsResponse: _TypeAlias = ListAlertsResponse  # noqa: Y015
+
+@_typing.final
+class RedriveMessagesRequest(_message.Message):
+    """Which notices and alerts to tell again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_IDS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
+    reason: _builtins.str
+    """Why, for the record: 1 to 500 characters."""
+    @_builtins.property
+    def message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 1,000 ids, 16 hexadecimal digits each."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        message_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_ids", b"message_ids", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -229,16 +375,20 @@ class RedriveMessagesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REDRIVEN_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
     redriven: _builtins.int
-    """The count."""
+    """The count, 0 to 1,000."""
+    replayed: _builtins.bool
+    """True where this answers a retry; the count is that of the first time."""
     def __init__(
         self,
         *,
         redriven: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["redriven", b"redriven"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["redriven", b"redriven", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

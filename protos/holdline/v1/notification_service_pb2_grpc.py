@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class NotificationServiceStub:
-    """Alerts and customers' notices on their way out: a look at them, and dead letters sent again.
+    """Customers' notices and on-call's alerts on their way out: a look at them, and dead ones sent again.
     """
 
     def __init__(self, channel):
@@ -35,10 +35,15 @@ class NotificationServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.ListMessages = channel.unary_unary(
-                '/holdline.v1.NotificationService/ListMessages',
-                request_serializer=holdline_dot_v1_dot_notification__service__pb2.ListMessagesRequest.SerializeToString,
-                response_deserializer=holdline_dot_v1_dot_notification__service__pb2.ListMessagesResponse.FromString,
+        self.ListNotices = channel.unary_unary(
+                '/holdline.v1.NotificationService/ListNotices',
+                request_serializer=holdline_dot_v1_dot_notification__service__pb2.ListNoticesRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_notification__service__pb2.ListNoticesResponse.FromString,
+                _registered_method=True)
+        self.ListAlerts = channel.unary_unary(
+                '/holdline.v1.NotificationService/ListAlerts',
+                request_serializer=holdline_dot_v1_dot_notification__service__pb2.ListAlertsRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_notification__service__pb2.ListAlertsResponse.FromString,
                 _registered_method=True)
         self.RedriveMessages = channel.unary_unary(
                 '/holdline.v1.NotificationService/RedriveMessages',
@@ -48,21 +53,30 @@ class NotificationServiceStub:
 
 
 class NotificationServiceServicer:
-    """Alerts and customers' notices on their way out: a look at them, and dead letters sent again.
+    """Customers' notices and on-call's alerts on their way out: a look at them, and dead ones sent again.
     """
 
-    def ListMessages(self, request, context):
-        """ListMessages pages through messages, newest first: of one topic and state, or the notices of one account.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
+    def ListNotices(self, request, context):
+        """ListNotices pages through customers' notices, newest first: of one account, or of all.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a notice; of an account one a record.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAlerts(self, request, context):
+        """ListAlerts pages through on-call's alerts, newest first.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+        look-up an alert.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RedriveMessages(self, request, context):
-        """RedriveMessages lets dead messages be told again, from their first attempt on.
-        Roles: on_call. Retry: safe; what is no longer dead is left alone. Order: they come after what was told since.
-        Cost: one commit.
+        """RedriveMessages lets dead notices and alerts be told again, from their first attempt on; what is not dead is left
+        alone.
+        Roles: on_call. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,10 +85,15 @@ class NotificationServiceServicer:
 
 def add_NotificationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'ListMessages': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListMessages,
-                    request_deserializer=holdline_dot_v1_dot_notification__service__pb2.ListMessagesRequest.FromString,
-                    response_serializer=holdline_dot_v1_dot_notification__service__pb2.ListMessagesResponse.SerializeToString,
+            'ListNotices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNotices,
+                    request_deserializer=holdline_dot_v1_dot_notification__service__pb2.ListNoticesRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_notification__service__pb2.ListNoticesResponse.SerializeToString,
+            ),
+            'ListAlerts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlerts,
+                    request_deserializer=holdline_dot_v1_dot_notification__service__pb2.ListAlertsRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_notification__service__pb2.ListAlertsResponse.SerializeToString,
             ),
             'RedriveMessages': grpc.unary_unary_rpc_method_handler(
                     servicer.RedriveMessages,
@@ -90,11 +109,11 @@ def add_NotificationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NotificationService:
-    """Alerts and customers' notices on their way out: a look at them, and dead letters sent again.
+    """Customers' notices and on-call's alerts on their way out: a look at them, and dead ones sent again.
     """
 
     @staticmethod
-    def ListMessages(request,
+    def ListNotices(request,
             target,
             options=(),
             channel_credentials=None,
@@ -107,9 +126,36 @@ class NotificationService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/holdline.v1.NotificationService/ListMessages',
-            holdline_dot_v1_dot_notification__service__pb2.ListMessagesRequest.SerializeToString,
-            holdline_dot_v1_dot_notification__service__pb2.ListMessagesResponse.FromString,
+            '/holdline.v1.NotificationService/ListNotices',
+            holdline_dot_v1_dot_notification__service__pb2.ListNoticesRequest.SerializeToString,
+            holdline_dot_v1_dot_notification__service__pb2.ListNoticesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.NotificationService/ListAlerts',
+            holdline_dot_v1_dot_notification__service__pb2.ListAlertsRequest.SerializeToString,
+            holdline_dot_v1_dot_notification__service__pb2.ListAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,48 +27,69 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class NotificationServiceStub:
-    """Alerts and customers' notices on their way out: a look at them, and dead letters sent again."""
+    """Customers' notices and on-call's alerts on their way out: a look at them, and dead ones sent again."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NotificationServiceAsyncStub: ...
-    ListMessages: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListMessagesRequest, _notification_service_pb2.ListMessagesResponse]
-    """ListMessages pages through messages, newest first: of one topic and state, or the notices of one account.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
+    ListNotices: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListNoticesRequest, _notification_service_pb2.ListNoticesResponse]
+    """ListNotices pages through customers' notices, newest first: of one account, or of all.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a notice; of an account one a record.
+    """
+    ListAlerts: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListAlertsRequest, _notification_service_pb2.ListAlertsResponse]
+    """ListAlerts pages through on-call's alerts, newest first.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+    look-up an alert.
     """
     RedriveMessages: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.RedriveMessagesRequest, _notification_service_pb2.RedriveMessagesResponse]
-    """RedriveMessages lets dead messages be told again, from their first attempt on.
-    Roles: on_call. Retry: safe; what is no longer dead is left alone. Order: they come after what was told since.
-    Cost: one commit.
+    """RedriveMessages lets dead notices and alerts be told again, from their first attempt on; what is not dead is left
+    alone.
+    Roles: on_call. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
     """
 
 @_typing.type_check_only
 class NotificationServiceAsyncStub(NotificationServiceStub):
-    """Alerts and customers' notices on their way out: a look at them, and dead letters sent again."""
+    """Customers' notices and on-call's alerts on their way out: a look at them, and dead ones sent again."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    ListMessages: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListMessagesRequest, _notification_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
-    """ListMessages pages through messages, newest first: of one topic and state, or the notices of one account.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
+    ListNotices: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListNoticesRequest, _notification_service_pb2.ListNoticesResponse]  # type: ignore[assignment]
+    """ListNotices pages through customers' notices, newest first: of one account, or of all.
+    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a notice; of an account one a record.
+    """
+    ListAlerts: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListAlertsRequest, _notification_service_pb2.ListAlertsResponse]  # type: ignore[assignment]
+    """ListAlerts pages through on-call's alerts, newest first.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+    look-up an alert.
     """
     RedriveMessages: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.RedriveMessagesRequest, _notification_service_pb2.RedriveMessagesResponse]  # type: ignore[assignment]
-    """RedriveMessages lets dead messages be told again, from their first attempt on.
-    Roles: on_call. Retry: safe; what is no longer dead is left alone. Order: they come after what was told since.
-    Cost: one commit.
+    """RedriveMessages lets dead notices and alerts be told again, from their first attempt on; what is not dead is left
+    alone.
+    Roles: on_call. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
     """
 
 class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Alerts and customers' notices on their way out: a look at them, and dead letters sent again."""
+    """Customers' notices and on-call's alerts on their way out: a look at them, and dead ones sent again."""
 
     @_abc_1.abstractmethod
-    def ListMessages(
+    def ListNotices(
         self,
-        request: _notification_service_pb2.ListMessagesRequest,
+        request: _notification_service_pb2.ListNoticesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_notification_service_pb2.ListMessagesResponse, _abc.Awaitable[_notification_service_pb2.ListMessagesResponse]]:
-        """ListMessages pages through messages, newest first: of one topic and state, or the notices of one account.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a message.
+    ) -> _typing.Union[_notification_service_pb2.ListNoticesResponse, _abc.Awaitable[_notification_service_pb2.ListNoticesResponse]]:
+        """ListNotices pages through customers' notices, newest first: of one account, or of all.
+        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a notice; of an account one a record.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAlerts(
+        self,
+        request: _notification_service_pb2.ListAlertsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_service_pb2.ListAlertsResponse, _abc.Awaitable[_notification_service_pb2.ListAlertsResponse]]:
+        """ListAlerts pages through on-call's alerts, newest first.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+        look-up an alert.
         """
 
     @_abc_1.abstractmethod
@@ -77,9 +98,9 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notification_service_pb2.RedriveMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.RedriveMessagesResponse, _abc.Awaitable[_notification_service_pb2.RedriveMessagesResponse]]:
-        """RedriveMessages lets dead messages be told again, from their first attempt on.
-        Roles: on_call. Retry: safe; what is no longer dead is left alone. Order: they come after what was told since.
-        Cost: one commit.
+        """RedriveMessages lets dead notices and alerts be told again, from their first attempt on; what is not dead is left
+        alone.
+        Roles: on_call. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
         """
 
 def add_NotificationServiceServicer_to_server(servicer: NotificationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

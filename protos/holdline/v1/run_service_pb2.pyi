@@ -9,6 +9,8 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from holdline.v1 import actor_pb2 as _actor_pb2
+from holdline.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -164,10 +166,8 @@ class DailyRun(_message.Message):
     """YYYY-MM-DD."""
     state: Global___RunState.ValueType
     """Where it stands."""
-    started_by: _builtins.str
-    """Who started it."""
     accounts: _builtins.int
-    """How many accounts there were at its beginning; 0 until a worker has counted."""
+    """How many accounts there were at its beginning; absent until a worker has counted."""
     looked: _builtins.int
     """Accounts looked at so far, those who waited for the budget twice."""
     granted: _builtins.int
@@ -185,6 +185,10 @@ class DailyRun(_message.Message):
     waits_for: _builtins.str
     """The earlier date at work that this one waits for, YYYY-MM-DD; empty where it is its turn or it is over."""
     @_builtins.property
+    def started_by(self) -> _actor_pb2.Actor:
+        """Who started it."""
+
+    @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When it was started, UTC."""
 
@@ -197,10 +201,10 @@ class DailyRun(_message.Message):
         *,
         business_date: _builtins.str = ...,
         state: Global___RunState.ValueType = ...,
-        started_by: _builtins.str = ...,
+        started_by: _actor_pb2.Actor | None = ...,
         started_at: _timestamp_pb2.Timestamp | None = ...,
         ended_at: _timestamp_pb2.Timestamp | None = ...,
-        accounts: _builtins.int = ...,
+        accounts: _builtins.int | None = ...,
         looked: _builtins.int = ...,
         granted: _builtins.int = ...,
         withheld: _builtins.int = ...,
@@ -210,11 +214,13 @@ class DailyRun(_message.Message):
         left_short: _builtins.int = ...,
         waits_for: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ended_at", b"ended_at", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accounts", b"_accounts", "accounts", b"accounts", "ended_at", b"ended_at", "started_at", b"started_at", "started_by", b"started_by"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "business_date", b"business_date", "ended_at", b"ended_at", "granted", b"granted", "is_cut", b"is_cut", "left_short", b"left_short", "looked", b"looked", "shards", b"shards", "shards_done", b"shards_done", "started_at", b"started_at", "started_by", b"started_by", "state", b"state", "waits_for", b"waits_for", "withheld", b"withheld"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accounts", b"_accounts", "accounts", b"accounts", "business_date", b"business_date", "ended_at", b"ended_at", "granted", b"granted", "is_cut", b"is_cut", "left_short", b"left_short", "looked", b"looked", "shards", b"shards", "shards_done", b"shards_done", "started_at", b"started_at", "started_by", b"started_by", "state", b"state", "waits_for", b"waits_for", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__accounts: _TypeAlias = _typing.Literal["accounts"]  # noqa: Y015
+    _WhichOneofArgType__accounts: _TypeAlias = _typing.Literal["_accounts", b"_accounts"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__accounts) -> _WhichOneofReturnType__accounts | None: ...
 
 Global___DailyRun: _TypeAlias = DailyRun  # noqa: Y015
 
@@ -288,7 +294,7 @@ Global___DiscrepancyCount: _TypeAlias = DiscrepancyCount  # noqa: Y015
 
 @_typing.final
 class Closing(_message.Message):
-    """How a business date was closed."""
+    """How a business date was closed, and what became of what was missing."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -296,6 +302,9 @@ class Closing(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     ASKED_BY_FIELD_NUMBER: _builtins.int
     ASKED_AT_FIELD_NUMBER: _builtins.int
+    CLOSED_AT_FIELD_NUMBER: _builtins.int
+    MAKING_GOOD_BY_FIELD_NUMBER: _builtins.int
+    MAKING_GOOD_AT_FIELD_NUMBER: _builtins.int
     ENDED_AT_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
@@ -306,8 +315,6 @@ class Closing(_message.Message):
     """YYYY-MM-DD."""
     state: Global___ClosingState.ValueType
     """Where it stands."""
-    asked_by: _builtins.str
-    """Who asked for it."""
     accounts: _builtins.int
     """Accounts looked at."""
     incident: _builtins.str
@@ -315,12 +322,28 @@ class Closing(_message.Message):
     waits_for: _builtins.str
     """The earlier date at work that this one waits for, YYYY-MM-DD; empty where it is its turn or it is over."""
     @_builtins.property
+    def asked_by(self) -> _actor_pb2.Actor:
+        """Who asked for it."""
+
+    @_builtins.property
     def asked_at(self) -> _timestamp_pb2.Timestamp:
         """When it was asked for, UTC."""
 
     @_builtins.property
+    def closed_at(self) -> _timestamp_pb2.Timestamp:
+        """When every account had been held against the log, UTC; absent until then, and where that was not kept."""
+
+    @_builtins.property
+    def making_good_by(self) -> _actor_pb2.Actor:
+        """Who had it made good; absent where nobody did."""
+
+    @_builtins.property
+    def making_good_at(self) -> _timestamp_pb2.Timestamp:
+        """When that was asked for, UTC; absent where nobody did."""
+
+    @_builtins.property
     def ended_at(self) -> _timestamp_pb2.Timestamp:
-        """When it ended, UTC; absent while workers are at it."""
+        """When it ended, UTC, the making good included; absent while workers are at it."""
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClosingLine]:
@@ -335,8 +358,11 @@ class Closing(_message.Message):
         *,
         business_date: _builtins.str = ...,
         state: Global___ClosingState.ValueType = ...,
-        asked_by: _builtins.str = ...,
+        asked_by: _actor_pb2.Actor | None = ...,
         asked_at: _timestamp_pb2.Timestamp | None = ...,
+        closed_at: _timestamp_pb2.Timestamp | None = ...,
+        making_good_by: _actor_pb2.Actor | None = ...,
+        making_good_at: _timestamp_pb2.Timestamp | None = ...,
         ended_at: _timestamp_pb2.Timestamp | None = ...,
         accounts: _builtins.int = ...,
         lines: _abc.Iterable[Global___ClosingLine] | None = ...,
@@ -344,9 +370,9 @@ class Closing(_message.Message):
         incident: _builtins.str = ...,
         waits_for: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["asked_at", b"asked_at", "ended_at", b"ended_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked_at", b"asked_at", "asked_by", b"asked_by", "closed_at", b"closed_at", "ended_at", b"ended_at", "making_good_at", b"making_good_at", "making_good_by", b"making_good_by"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "asked_at", b"asked_at", "asked_by", b"asked_by", "business_date", b"business_date", "discrepancies", b"discrepancies", "ended_at", b"ended_at", "incident", b"incident", "lines", b"lines", "state", b"state", "waits_for", b"waits_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "asked_at", b"asked_at", "asked_by", b"asked_by", "business_date", b"business_date", "closed_at", b"closed_at", "discrepancies", b"discrepancies", "ended_at", b"ended_at", "incident", b"incident", "lines", b"lines", "making_good_at", b"making_good_at", "making_good_by", b"making_good_by", "state", b"state", "waits_for", b"waits_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -400,8 +426,8 @@ class Entitlement(_message.Message):
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     REASON_CODE_FIELD_NUMBER: _builtins.int
-    PROMISED_MINOR_FIELD_NUMBER: _builtins.int
-    GRANTED_MINOR_FIELD_NUMBER: _builtins.int
+    PROMISED_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     SEGMENT_FIELD_NUMBER: _builtins.int
     DECISION_ID_FIELD_NUMBER: _builtins.int
@@ -414,10 +440,6 @@ class Entitlement(_message.Message):
     """What became of it."""
     reason_code: _builtins.str
     """The first reason code of the decision that settled it."""
-    promised_minor: _builtins.int
-    """What the rules promised, in minor units of the account's currency."""
-    granted_minor: _builtins.int
-    """What was granted, in minor units of the account's currency."""
     policy_version: _builtins.str
     """The policy version that promised."""
     segment: _builtins.str
@@ -426,6 +448,14 @@ class Entitlement(_message.Message):
     """The decision that settled it, 16 hexadecimal digits."""
     waiting_since: _builtins.str
     """First date in a row that it was withheld for the portfolio's budget, YYYY-MM-DD; empty where it is not."""
+    @_builtins.property
+    def promised(self) -> _money_pb2.Money:
+        """By how much the rules promised to raise the limit."""
+
+    @_builtins.property
+    def granted(self) -> _money_pb2.Money:
+        """By how much it was raised; 0 where the promise was withheld."""
+
     def __init__(
         self,
         *,
@@ -433,16 +463,16 @@ class Entitlement(_message.Message):
         business_date: _builtins.str = ...,
         state: Global___EntitlementState.ValueType = ...,
         reason_code: _builtins.str = ...,
-        promised_minor: _builtins.int = ...,
-        granted_minor: _builtins.int = ...,
+        promised: _money_pb2.Money | None = ...,
+        granted: _money_pb2.Money | None = ...,
         policy_version: _builtins.str = ...,
         segment: _builtins.str = ...,
         decision_id: _builtins.str = ...,
         waiting_since: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["granted", b"granted", "promised", b"promised"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "business_date", b"business_date", "decision_id", b"decision_id", "granted_minor", b"granted_minor", "policy_version", b"policy_version", "promised_minor", b"promised_minor", "reason_code", b"reason_code", "segment", b"segment", "state", b"state", "waiting_since", b"waiting_since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "business_date", b"business_date", "decision_id", b"decision_id", "granted", b"granted", "policy_version", b"policy_version", "promised", b"promised", "reason_code", b"reason_code", "segment", b"segment", "state", b"state", "waiting_since", b"waiting_since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -454,17 +484,21 @@ class StartDailyRunRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     business_date: _builtins.str
     """Today, or one of the 31 days before it that is not closed."""
     def __init__(
         self,
         *,
+        request_id: _builtins.str = ...,
         business_date: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -477,6 +511,9 @@ class StartDailyRunResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True where this answers a retry; it stands as it does now."""
     @_builtins.property
     def run(self) -> Global___DailyRun:
         """The run as it stands."""
@@ -485,14 +522,73 @@ class StartDailyRunResponse(_message.Message):
         self,
         *,
         run: Global___DailyRun | None = ...,
+        replayed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StartDailyRunResponse: _TypeAlias = StartDailyRunResponse  # noqa: Y015
+
+@_typing.final
+class ResumeDailyRunRequest(_message.Message):
+    """A cancelled run to take up again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
+    business_date: _builtins.str
+    """Today, or one of the 31 days before it that is not closed."""
+    reason: _builtins.str
+    """Why, for the record: 1 to 500 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        business_date: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeDailyRunRequest: _TypeAlias = ResumeDailyRunRequest  # noqa: Y015
+
+@_typing.final
+class ResumeDailyRunResponse(_message.Message):
+    """The run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True where this answers a retry; it stands as it does now."""
+    @_builtins.property
+    def run(self) -> Global___DailyRun:
+        """The run as it stands."""
+
+    def __init__(
+        self,
+        *,
+        run: Global___DailyRun | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeDailyRunResponse: _TypeAlias = ResumeDailyRunResponse  # noqa: Y015
 
 @_typing.final
 class GetDailyRunRequest(_message.Message):
@@ -539,6 +635,66 @@ class GetDailyRunResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetDailyRunResponse: _TypeAlias = GetDailyRunResponse  # noqa: Y015
+
+@_typing.final
+class ListRunsRequest(_message.Message):
+    """Which runs to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many at most, 1 to 1,000; 0: 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same filter; empty: the first."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___RunState.ValueType]:
+        """Those in one of these states; empty: all."""
+
+    def __init__(
+        self,
+        *,
+        states: _abc.Iterable[Global___RunState.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunsRequest: _TypeAlias = ListRunsRequest  # noqa: Y015
+
+@_typing.final
+class ListRunsResponse(_message.Message):
+    """A page of runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty: this was the last."""
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___DailyRun]:
+        """Newest date first."""
+
+    def __init__(
+        self,
+        *,
+        runs: _abc.Iterable[Global___DailyRun] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunsResponse: _TypeAlias = ListRunsResponse  # noqa: Y015
 
 @_typing.final
 class WatchDailyRunRequest(_message.Message):
@@ -600,17 +756,25 @@ class CancelDailyRunRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     business_date: _builtins.str
     """YYYY-MM-DD, from 2000-01-01 to 2199-12-31."""
+    reason: _builtins.str
+    """Why, for the record: 1 to 500 characters."""
     def __init__(
         self,
         *,
+        request_id: _builtins.str = ...,
         business_date: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -623,6 +787,9 @@ class CancelDailyRunResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RUN_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True where this answers a retry; it stands as it does now."""
     @_builtins.property
     def run(self) -> Global___DailyRun:
         """The run as it stands."""
@@ -631,10 +798,11 @@ class CancelDailyRunResponse(_message.Message):
         self,
         *,
         run: Global___DailyRun | None = ...,
+        replayed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "run", b"run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -646,17 +814,21 @@ class CloseBusinessDayRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     business_date: _builtins.str
     """One of the 31 days before today."""
     def __init__(
         self,
         *,
+        request_id: _builtins.str = ...,
         business_date: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -669,6 +841,9 @@ class CloseBusinessDayResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CLOSING_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True where this answers a retry; it stands as it does now."""
     @_builtins.property
     def closing(self) -> Global___Closing:
         """The closing as it stands."""
@@ -677,18 +852,19 @@ class CloseBusinessDayResponse(_message.Message):
         self,
         *,
         closing: Global___Closing | None = ...,
+        replayed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CloseBusinessDayResponse: _TypeAlias = CloseBusinessDayResponse  # noqa: Y015
 
 @_typing.final
-class MakeGoodBusinessDayRequest(_message.Message):
-    """A closed business date to make good."""
+class GetClosingRequest(_message.Message):
+    """A closing to read."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -706,11 +882,11 @@ class MakeGoodBusinessDayRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___MakeGoodBusinessDayRequest: _TypeAlias = MakeGoodBusinessDayRequest  # noqa: Y015
+Global___GetClosingRequest: _TypeAlias = GetClosingRequest  # noqa: Y015
 
 @_typing.final
-class MakeGoodBusinessDayResponse(_message.Message):
-    """The closing, with raises being made good."""
+class GetClosingResponse(_message.Message):
+    """The closing read."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -730,6 +906,124 @@ class MakeGoodBusinessDayResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+Global___GetClosingResponse: _TypeAlias = GetClosingResponse  # noqa: Y015
+
+@_typing.final
+class ListClosingsRequest(_message.Message):
+    """Which closings to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """How many at most, 1 to 1,000; 0: 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same filter; empty: the first."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ClosingState.ValueType]:
+        """Those in one of these states; empty: all."""
+
+    def __init__(
+        self,
+        *,
+        states: _abc.Iterable[Global___ClosingState.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListClosingsRequest: _TypeAlias = ListClosingsRequest  # noqa: Y015
+
+@_typing.final
+class ListClosingsResponse(_message.Message):
+    """A page of closings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOSINGS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty: this was the last."""
+    @_builtins.property
+    def closings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Closing]:
+        """Newest date first."""
+
+    def __init__(
+        self,
+        *,
+        closings: _abc.Iterable[Global___Closing] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closings", b"closings", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListClosingsResponse: _TypeAlias = ListClosingsResponse  # noqa: Y015
+
+@_typing.final
+class MakeGoodBusinessDayRequest(_message.Message):
+    """A closed business date to make good."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
+    business_date: _builtins.str
+    """YYYY-MM-DD, from 2000-01-01 to 2199-12-31."""
+    reason: _builtins.str
+    """Why, for the record: 1 to 500 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        business_date: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MakeGoodBusinessDayRequest: _TypeAlias = MakeGoodBusinessDayRequest  # noqa: Y015
+
+@_typing.final
+class MakeGoodBusinessDayResponse(_message.Message):
+    """The closing, with raises being made good."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLOSING_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True where this answers a retry; it stands as it does now."""
+    @_builtins.property
+    def closing(self) -> Global___Closing:
+        """The closing as it stands."""
+
+    def __init__(
+        self,
+        *,
+        closing: Global___Closing | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
 Global___MakeGoodBusinessDayResponse: _TypeAlias = MakeGoodBusinessDayResponse  # noqa: Y015
 
 @_typing.final
@@ -739,24 +1033,24 @@ class ListDiscrepanciesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     business_date: _builtins.str
     """YYYY-MM-DD, from 2000-01-01 to 2199-12-31; empty with `account_id`."""
+    account_id: _builtins.str
+    """The newest discrepancies of this account, of all dates, on one page; empty with `business_date`."""
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty: the first."""
-    account_id: _builtins.str
-    """The newest discrepancies of this account, of all dates, on one page."""
+    """`next_page_token` of the page before, with the same filter; empty: the first, and with `account_id`."""
     def __init__(
         self,
         *,
         business_date: _builtins.str = ...,
+        account_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
-        account_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -808,7 +1102,7 @@ class ListEntitlementsRequest(_message.Message):
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
-    """`next_page_token` of the page before; empty: the newest."""
+    """`next_page_token` of the page before, with the same filter; empty: the newest."""
     def __init__(
         self,
         *,

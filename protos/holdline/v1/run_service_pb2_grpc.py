@@ -43,10 +43,20 @@ class RunServiceStub:
                 request_serializer=holdline_dot_v1_dot_run__service__pb2.StartDailyRunRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_run__service__pb2.StartDailyRunResponse.FromString,
                 _registered_method=True)
+        self.ResumeDailyRun = channel.unary_unary(
+                '/holdline.v1.RunService/ResumeDailyRun',
+                request_serializer=holdline_dot_v1_dot_run__service__pb2.ResumeDailyRunRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_run__service__pb2.ResumeDailyRunResponse.FromString,
+                _registered_method=True)
         self.GetDailyRun = channel.unary_unary(
                 '/holdline.v1.RunService/GetDailyRun',
                 request_serializer=holdline_dot_v1_dot_run__service__pb2.GetDailyRunRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_run__service__pb2.GetDailyRunResponse.FromString,
+                _registered_method=True)
+        self.ListRuns = channel.unary_unary(
+                '/holdline.v1.RunService/ListRuns',
+                request_serializer=holdline_dot_v1_dot_run__service__pb2.ListRunsRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_run__service__pb2.ListRunsResponse.FromString,
                 _registered_method=True)
         self.WatchDailyRun = channel.unary_stream(
                 '/holdline.v1.RunService/WatchDailyRun',
@@ -62,6 +72,16 @@ class RunServiceStub:
                 '/holdline.v1.RunService/CloseBusinessDay',
                 request_serializer=holdline_dot_v1_dot_run__service__pb2.CloseBusinessDayRequest.SerializeToString,
                 response_deserializer=holdline_dot_v1_dot_run__service__pb2.CloseBusinessDayResponse.FromString,
+                _registered_method=True)
+        self.GetClosing = channel.unary_unary(
+                '/holdline.v1.RunService/GetClosing',
+                request_serializer=holdline_dot_v1_dot_run__service__pb2.GetClosingRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_run__service__pb2.GetClosingResponse.FromString,
+                _registered_method=True)
+        self.ListClosings = channel.unary_unary(
+                '/holdline.v1.RunService/ListClosings',
+                request_serializer=holdline_dot_v1_dot_run__service__pb2.ListClosingsRequest.SerializeToString,
+                response_deserializer=holdline_dot_v1_dot_run__service__pb2.ListClosingsResponse.FromString,
                 _registered_method=True)
         self.MakeGoodBusinessDay = channel.unary_unary(
                 '/holdline.v1.RunService/MakeGoodBusinessDay',
@@ -91,9 +111,20 @@ class RunServiceServicer:
         """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
         a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
         who is left short by that is listed (`ListDiscrepancies`).
-        Roles: on_call. Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one
-        goes on. Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits
-        for the portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
+        Roles: on_call. Retry: safe with the same request id; a date has one run, and one that was started is answered as it
+        stands: a cancelled one goes on with `ResumeDailyRun` only. Order: runs and closings of earlier dates come first,
+        `waits_for` names the one at work; then whoever waits for the portfolio's budget since the day before. Cost: one
+        commit; workers do the rest beside live traffic.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeDailyRun(self, request, context):
+        """ResumeDailyRun lets a cancelled run go on from where it was stopped; one that is at work or done is answered as it
+        stands.
+        Roles: on_call. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost:
+        one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,6 +134,15 @@ class RunServiceServicer:
         """GetDailyRun reads how far a run is.
         Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
         look-up a shard.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRuns(self, request, context):
+        """ListRuns pages through runs, newest date first.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+        GetDailyRun, for each.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,8 +158,10 @@ class RunServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelDailyRun(self, request, context):
-        """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there.
-        Roles: on_call. Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
+        """CancelDailyRun stops a run; what was raised stays raised, and `ResumeDailyRun` goes on from there. One that is done
+        is answered as it stands.
+        Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand are dropped.
+        Cost: one commit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,9 +169,28 @@ class RunServiceServicer:
 
     def CloseBusinessDay(self, request, context):
         """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-        with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`.
-        Roles: on_call. Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and
-        after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every account.
+        with a reason. A difference opens an incident. `GetClosing` tells how it goes.
+        Roles: on_call. Retry: safe with the same request id; a date is closed once, and one that was asked for is answered
+        as it stands. Order: after the date is over and its run has ended, and after the runs and closings of earlier dates
+        that are at work. Cost: one commit; workers read every account.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetClosing(self, request, context):
+        """GetClosing reads how far a closing, or the making good of its date, is.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+        look-up, and one for each account that differs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListClosings(self, request, context):
+        """ListClosings pages through closings, newest date first.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+        GetClosing, for each.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,9 +198,9 @@ class RunServiceServicer:
 
     def MakeGoodBusinessDay(self, request, context):
         """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-        for that date.
-        Roles: on_call. Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing.
-        Cost: as the run.
+        for that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands.
+        Roles: on_call. Retry: safe with the same request id; a raise of a date has one key, whoever sends it. Order: after
+        the closing. Cost: as the run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -170,10 +231,20 @@ def add_RunServiceServicer_to_server(servicer, server):
                     request_deserializer=holdline_dot_v1_dot_run__service__pb2.StartDailyRunRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_run__service__pb2.StartDailyRunResponse.SerializeToString,
             ),
+            'ResumeDailyRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeDailyRun,
+                    request_deserializer=holdline_dot_v1_dot_run__service__pb2.ResumeDailyRunRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_run__service__pb2.ResumeDailyRunResponse.SerializeToString,
+            ),
             'GetDailyRun': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDailyRun,
                     request_deserializer=holdline_dot_v1_dot_run__service__pb2.GetDailyRunRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_run__service__pb2.GetDailyRunResponse.SerializeToString,
+            ),
+            'ListRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuns,
+                    request_deserializer=holdline_dot_v1_dot_run__service__pb2.ListRunsRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_run__service__pb2.ListRunsResponse.SerializeToString,
             ),
             'WatchDailyRun': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchDailyRun,
@@ -189,6 +260,16 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.CloseBusinessDay,
                     request_deserializer=holdline_dot_v1_dot_run__service__pb2.CloseBusinessDayRequest.FromString,
                     response_serializer=holdline_dot_v1_dot_run__service__pb2.CloseBusinessDayResponse.SerializeToString,
+            ),
+            'GetClosing': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetClosing,
+                    request_deserializer=holdline_dot_v1_dot_run__service__pb2.GetClosingRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_run__service__pb2.GetClosingResponse.SerializeToString,
+            ),
+            'ListClosings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClosings,
+                    request_deserializer=holdline_dot_v1_dot_run__service__pb2.ListClosingsRequest.FromString,
+                    response_serializer=holdline_dot_v1_dot_run__service__pb2.ListClosingsResponse.SerializeToString,
             ),
             'MakeGoodBusinessDay': grpc.unary_unary_rpc_method_handler(
                     servicer.MakeGoodBusinessDay,
@@ -248,6 +329,33 @@ class RunService:
             _registered_method=True)
 
     @staticmethod
+    def ResumeDailyRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.RunService/ResumeDailyRun',
+            holdline_dot_v1_dot_run__service__pb2.ResumeDailyRunRequest.SerializeToString,
+            holdline_dot_v1_dot_run__service__pb2.ResumeDailyRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetDailyRun(request,
             target,
             options=(),
@@ -264,6 +372,33 @@ class RunService:
             '/holdline.v1.RunService/GetDailyRun',
             holdline_dot_v1_dot_run__service__pb2.GetDailyRunRequest.SerializeToString,
             holdline_dot_v1_dot_run__service__pb2.GetDailyRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.RunService/ListRuns',
+            holdline_dot_v1_dot_run__service__pb2.ListRunsRequest.SerializeToString,
+            holdline_dot_v1_dot_run__service__pb2.ListRunsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -345,6 +480,60 @@ class RunService:
             '/holdline.v1.RunService/CloseBusinessDay',
             holdline_dot_v1_dot_run__service__pb2.CloseBusinessDayRequest.SerializeToString,
             holdline_dot_v1_dot_run__service__pb2.CloseBusinessDayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetClosing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.RunService/GetClosing',
+            holdline_dot_v1_dot_run__service__pb2.GetClosingRequest.SerializeToString,
+            holdline_dot_v1_dot_run__service__pb2.GetClosingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListClosings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/holdline.v1.RunService/ListClosings',
+            holdline_dot_v1_dot_run__service__pb2.ListClosingsRequest.SerializeToString,
+            holdline_dot_v1_dot_run__service__pb2.ListClosingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,14 +41,26 @@ class RunServiceStub:
     """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
     a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
     who is left short by that is listed (`ListDiscrepancies`).
-    Roles: on_call. Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one
-    goes on. Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits
-    for the portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
+    Roles: on_call. Retry: safe with the same request id; a date has one run, and one that was started is answered as it
+    stands: a cancelled one goes on with `ResumeDailyRun` only. Order: runs and closings of earlier dates come first,
+    `waits_for` names the one at work; then whoever waits for the portfolio's budget since the day before. Cost: one
+    commit; workers do the rest beside live traffic.
+    """
+    ResumeDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ResumeDailyRunRequest, _run_service_pb2.ResumeDailyRunResponse]
+    """ResumeDailyRun lets a cancelled run go on from where it was stopped; one that is at work or done is answered as it
+    stands.
+    Roles: on_call. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost:
+    one commit.
     """
     GetDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetDailyRunRequest, _run_service_pb2.GetDailyRunResponse]
     """GetDailyRun reads how far a run is.
     Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
     look-up a shard.
+    """
+    ListRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]
+    """ListRuns pages through runs, newest date first.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+    GetDailyRun, for each.
     """
     WatchDailyRun: _grpc.UnaryStreamMultiCallable[_run_service_pb2.WatchDailyRunRequest, _run_service_pb2.WatchDailyRunResponse]
     """WatchDailyRun streams a run now and whenever it has come further, until it is over.
@@ -56,20 +68,33 @@ class RunServiceStub:
     Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
     """
     CancelDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelDailyRunRequest, _run_service_pb2.CancelDailyRunResponse]
-    """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there.
-    Roles: on_call. Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
+    """CancelDailyRun stops a run; what was raised stays raised, and `ResumeDailyRun` goes on from there. One that is done
+    is answered as it stands.
+    Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand are dropped.
+    Cost: one commit.
     """
     CloseBusinessDay: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CloseBusinessDayRequest, _run_service_pb2.CloseBusinessDayResponse]
     """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-    with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`.
-    Roles: on_call. Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and
-    after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every account.
+    with a reason. A difference opens an incident. `GetClosing` tells how it goes.
+    Roles: on_call. Retry: safe with the same request id; a date is closed once, and one that was asked for is answered
+    as it stands. Order: after the date is over and its run has ended, and after the runs and closings of earlier dates
+    that are at work. Cost: one commit; workers read every account.
+    """
+    GetClosing: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetClosingRequest, _run_service_pb2.GetClosingResponse]
+    """GetClosing reads how far a closing, or the making good of its date, is.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+    look-up, and one for each account that differs.
+    """
+    ListClosings: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListClosingsRequest, _run_service_pb2.ListClosingsResponse]
+    """ListClosings pages through closings, newest date first.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+    GetClosing, for each.
     """
     MakeGoodBusinessDay: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.MakeGoodBusinessDayRequest, _run_service_pb2.MakeGoodBusinessDayResponse]
     """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-    for that date.
-    Roles: on_call. Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing.
-    Cost: as the run.
+    for that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands.
+    Roles: on_call. Retry: safe with the same request id; a raise of a date has one key, whoever sends it. Order: after
+    the closing. Cost: as the run.
     """
     ListDiscrepancies: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListDiscrepanciesRequest, _run_service_pb2.ListDiscrepanciesResponse]
     """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
@@ -94,14 +119,26 @@ class RunServiceAsyncStub(RunServiceStub):
     """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
     a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
     who is left short by that is listed (`ListDiscrepancies`).
-    Roles: on_call. Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one
-    goes on. Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits
-    for the portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
+    Roles: on_call. Retry: safe with the same request id; a date has one run, and one that was started is answered as it
+    stands: a cancelled one goes on with `ResumeDailyRun` only. Order: runs and closings of earlier dates come first,
+    `waits_for` names the one at work; then whoever waits for the portfolio's budget since the day before. Cost: one
+    commit; workers do the rest beside live traffic.
+    """
+    ResumeDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ResumeDailyRunRequest, _run_service_pb2.ResumeDailyRunResponse]  # type: ignore[assignment]
+    """ResumeDailyRun lets a cancelled run go on from where it was stopped; one that is at work or done is answered as it
+    stands.
+    Roles: on_call. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost:
+    one commit.
     """
     GetDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetDailyRunRequest, _run_service_pb2.GetDailyRunResponse]  # type: ignore[assignment]
     """GetDailyRun reads how far a run is.
     Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
     look-up a shard.
+    """
+    ListRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]  # type: ignore[assignment]
+    """ListRuns pages through runs, newest date first.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+    GetDailyRun, for each.
     """
     WatchDailyRun: _aio.UnaryStreamMultiCallable[_run_service_pb2.WatchDailyRunRequest, _run_service_pb2.WatchDailyRunResponse]  # type: ignore[assignment]
     """WatchDailyRun streams a run now and whenever it has come further, until it is over.
@@ -109,20 +146,33 @@ class RunServiceAsyncStub(RunServiceStub):
     Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
     """
     CancelDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelDailyRunRequest, _run_service_pb2.CancelDailyRunResponse]  # type: ignore[assignment]
-    """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there.
-    Roles: on_call. Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
+    """CancelDailyRun stops a run; what was raised stays raised, and `ResumeDailyRun` goes on from there. One that is done
+    is answered as it stands.
+    Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand are dropped.
+    Cost: one commit.
     """
     CloseBusinessDay: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CloseBusinessDayRequest, _run_service_pb2.CloseBusinessDayResponse]  # type: ignore[assignment]
     """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-    with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`.
-    Roles: on_call. Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and
-    after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every account.
+    with a reason. A difference opens an incident. `GetClosing` tells how it goes.
+    Roles: on_call. Retry: safe with the same request id; a date is closed once, and one that was asked for is answered
+    as it stands. Order: after the date is over and its run has ended, and after the runs and closings of earlier dates
+    that are at work. Cost: one commit; workers read every account.
+    """
+    GetClosing: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetClosingRequest, _run_service_pb2.GetClosingResponse]  # type: ignore[assignment]
+    """GetClosing reads how far a closing, or the making good of its date, is.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+    look-up, and one for each account that differs.
+    """
+    ListClosings: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListClosingsRequest, _run_service_pb2.ListClosingsResponse]  # type: ignore[assignment]
+    """ListClosings pages through closings, newest date first.
+    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+    GetClosing, for each.
     """
     MakeGoodBusinessDay: _aio.UnaryUnaryMultiCallable[_run_service_pb2.MakeGoodBusinessDayRequest, _run_service_pb2.MakeGoodBusinessDayResponse]  # type: ignore[assignment]
     """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-    for that date.
-    Roles: on_call. Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing.
-    Cost: as the run.
+    for that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands.
+    Roles: on_call. Retry: safe with the same request id; a raise of a date has one key, whoever sends it. Order: after
+    the closing. Cost: as the run.
     """
     ListDiscrepancies: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListDiscrepanciesRequest, _run_service_pb2.ListDiscrepanciesResponse]  # type: ignore[assignment]
     """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
@@ -150,9 +200,22 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
         a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
         who is left short by that is listed (`ListDiscrepancies`).
-        Roles: on_call. Retry: always safe: a date has one run, and a started one is answered as it stands; a cancelled one
-        goes on. Order: runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits
-        for the portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
+        Roles: on_call. Retry: safe with the same request id; a date has one run, and one that was started is answered as it
+        stands: a cancelled one goes on with `ResumeDailyRun` only. Order: runs and closings of earlier dates come first,
+        `waits_for` names the one at work; then whoever waits for the portfolio's budget since the day before. Cost: one
+        commit; workers do the rest beside live traffic.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeDailyRun(
+        self,
+        request: _run_service_pb2.ResumeDailyRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ResumeDailyRunResponse, _abc.Awaitable[_run_service_pb2.ResumeDailyRunResponse]]:
+        """ResumeDailyRun lets a cancelled run go on from where it was stopped; one that is at work or done is answered as it
+        stands.
+        Roles: on_call. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost:
+        one commit.
         """
 
     @_abc_1.abstractmethod
@@ -164,6 +227,17 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetDailyRun reads how far a run is.
         Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
         look-up a shard.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRuns(
+        self,
+        request: _run_service_pb2.ListRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ListRunsResponse, _abc.Awaitable[_run_service_pb2.ListRunsResponse]]:
+        """ListRuns pages through runs, newest date first.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+        GetDailyRun, for each.
         """
 
     @_abc_1.abstractmethod
@@ -183,8 +257,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.CancelDailyRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.CancelDailyRunResponse, _abc.Awaitable[_run_service_pb2.CancelDailyRunResponse]]:
-        """CancelDailyRun stops a run; what was raised stays raised, and a new start goes on from there.
-        Roles: on_call. Retry: always safe. Order: chunks in hand are dropped. Cost: one commit.
+        """CancelDailyRun stops a run; what was raised stays raised, and `ResumeDailyRun` goes on from there. One that is done
+        is answered as it stands.
+        Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand are dropped.
+        Cost: one commit.
         """
 
     @_abc_1.abstractmethod
@@ -194,9 +270,32 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.CloseBusinessDayResponse, _abc.Awaitable[_run_service_pb2.CloseBusinessDayResponse]]:
         """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-        with a reason. A difference opens an incident. Ask again until the state is not `CLOSING_STATE_CLOSING`.
-        Roles: on_call. Retry: always safe: a date is closed once. Order: after the date is over and its run has ended, and
-        after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every account.
+        with a reason. A difference opens an incident. `GetClosing` tells how it goes.
+        Roles: on_call. Retry: safe with the same request id; a date is closed once, and one that was asked for is answered
+        as it stands. Order: after the date is over and its run has ended, and after the runs and closings of earlier dates
+        that are at work. Cost: one commit; workers read every account.
+        """
+
+    @_abc_1.abstractmethod
+    def GetClosing(
+        self,
+        request: _run_service_pb2.GetClosingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.GetClosingResponse, _abc.Awaitable[_run_service_pb2.GetClosingResponse]]:
+        """GetClosing reads how far a closing, or the making good of its date, is.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+        look-up, and one for each account that differs.
+        """
+
+    @_abc_1.abstractmethod
+    def ListClosings(
+        self,
+        request: _run_service_pb2.ListClosingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_run_service_pb2.ListClosingsResponse, _abc.Awaitable[_run_service_pb2.ListClosingsResponse]]:
+        """ListClosings pages through closings, newest date first.
+        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+        GetClosing, for each.
         """
 
     @_abc_1.abstractmethod
@@ -206,9 +305,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.MakeGoodBusinessDayResponse, _abc.Awaitable[_run_service_pb2.MakeGoodBusinessDayResponse]]:
         """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-        for that date.
-        Roles: on_call. Retry: always safe: a raise of a date has one key, whoever sends it. Order: after the closing.
-        Cost: as the run.
+        for that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands.
+        Roles: on_call. Retry: safe with the same request id; a raise of a date has one key, whoever sends it. Order: after
+        the closing. Cost: as the run.
         """
 
     @_abc_1.abstractmethod

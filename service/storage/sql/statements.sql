@@ -103,6 +103,7 @@ WHERE CASE WHEN keys.number < 0 THEN NOT (
         OR EXISTS (SELECT 1 FROM case_changes WHERE case_changes.key = keys.key)
         OR EXISTS (SELECT 1 FROM clock_changes WHERE clock_changes.key = keys.key)
         OR EXISTS (SELECT 1 FROM baselines WHERE baselines.key = keys.key AND baselines.key <> '')
+        OR EXISTS (SELECT 1 FROM acts WHERE acts.key = keys.key)
     )
     ELSE coalesce(decisions.caller || '/' || decisions.request_id, postings.caller || '/' || postings.request_id, '')
         <> keys.key
@@ -255,8 +256,9 @@ WHERE state = 0 AND topic = ? AND due_us <= ? AND NOT EXISTS (
 ORDER BY due_us, sequence LIMIT ?;
 
 -- name: messages
--- Read a topic's messages of a state, newest first. Primary key.
-SELECT * FROM outbox WHERE topic = ? AND state = ? AND sequence < ? ORDER BY sequence DESC LIMIT ?;
+-- Read a topic's messages of some states, newest first. Walks back the primary key.
+SELECT * FROM outbox WHERE topic = ? AND state IN (SELECT value FROM carray(?)) AND sequence < ?
+ORDER BY sequence DESC LIMIT ?;
 
 -- name: messages_of
 -- Read the messages about some records, oldest first. Index outbox_records.
@@ -388,6 +390,11 @@ SELECT * FROM runs WHERE business_day = ?;
 -- Read the runs that are not over: few.
 SELECT * FROM runs WHERE state = 1 ORDER BY business_day;
 
+-- name: runs_of_states
+-- Read runs of some states, newest first. Walks back the primary key.
+SELECT * FROM runs WHERE business_day < ? AND state IN (SELECT value FROM carray(?))
+ORDER BY business_day DESC LIMIT ?;
+
 -- name: enter_run
 -- Enter a run, or what became of it. Primary key.
 INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -453,12 +460,26 @@ SELECT * FROM closings WHERE business_day = ?;
 -- Read the closings that are not over: few.
 SELECT * FROM closings WHERE state IN (1, 3) ORDER BY business_day;
 
+-- name: closings_of_states
+-- Read closings of some states, newest first. Walks back the primary key.
+SELECT * FROM closings WHERE business_day < ? AND state IN (SELECT value FROM carray(?))
+ORDER BY business_day DESC LIMIT ?;
+
+-- name: act
+-- Find what was done under a key. Primary key.
+SELECT * FROM acts WHERE key = ?;
+
+-- name: insert_act
+-- Record what somebody did.
+INSERT INTO acts VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
 -- name: enter_closing
 -- Enter a closing, or how far it is. Primary key.
-INSERT INTO closings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO closings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (business_day) DO UPDATE SET state = excluded.state, ended_us = excluded.ended_us,
     done_id = excluded.done_id, holder = excluded.holder, lease_us = excluded.lease_us, accounts = excluded.accounts,
-    lines = excluded.lines, incident = excluded.incident;
+    lines = excluded.lines, incident = excluded.incident, closed_us = excluded.closed_us,
+    making_good_by = excluded.making_good_by, making_good_us = excluded.making_good_us;
 
 -- name: enter_discrepancy
 -- Enter an account for which a day does not add up, or the decision that made it good. Primary key.
@@ -498,8 +519,14 @@ SELECT * FROM cases WHERE decision = ?;
 SELECT * FROM cases WHERE account_id = ? AND number < ? ORDER BY number DESC LIMIT ?;
 
 -- name: cases_of_states
--- Read cases of one or two states that are due before a time, newest first. Primary key.
-SELECT * FROM cases WHERE state IN (?, ?) AND due_us < ? AND number < ? ORDER BY number DESC LIMIT ?;
+-- Read cases of some states that are due before a time, newest first. Walks back the primary key.
+SELECT * FROM cases WHERE state IN (SELECT value FROM carray(?)) AND due_us < ? AND number < ?
+ORDER BY number DESC LIMIT ?;
+
+-- name: cases_of_account_and_states
+-- Read an account's cases of some states that are due before a time, newest first. Index cases_of_account.
+SELECT * FROM cases WHERE account_id = ? AND state IN (SELECT value FROM carray(?)) AND due_us < ? AND number < ?
+ORDER BY number DESC LIMIT ?;
 
 -- name: case_change
 -- Find the change that a key stands for. Primary key.
@@ -507,7 +534,12 @@ SELECT * FROM case_changes WHERE key = ?;
 
 -- name: insert_case_change
 -- Record a change.
-INSERT INTO case_changes VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO case_changes VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: case_changes_of
+-- Read what people said on a case, oldest first. Index case_changes_of_case.
+SELECT * FROM case_changes WHERE number = ? AND action NOT LIKE 'submit%'
+ORDER BY changed_us, key LIMIT ? OFFSET ?;
 
 -- name: insert_voice
 -- Enter what a customer said.
