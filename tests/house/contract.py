@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 import grpc_tools
-from google.rpc import status_pb2
 from grpc_tools import protoc
 
 from playbooks import pages, registry
@@ -43,7 +42,7 @@ def main() -> int:
 
 
 def _protoc(protos: Path, *arguments: str, pattern: str = "*.proto") -> None:
-    includes = (protos, Path(grpc_tools.__file__).parent / "_proto", Path(status_pb2.__file__).parents[2])
+    includes = (protos, Path(grpc_tools.__file__).parent / "_proto", protos / "vendored")
     sources = sorted(str(path.relative_to(protos)) for path in protos.glob(f"holdline/v1/{pattern}"))
     # protoc looks for its mypy plug-ins on the PATH.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
