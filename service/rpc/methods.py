@@ -48,6 +48,12 @@ class Role(Enum):
     """May do everything."""
 
 
+_READING: Final = (
+    "BatchGet", "Describe", "Evaluate", "Explain", "Get", "List", "Preview", "Validate", "Watch",
+)  # fmt: skip
+"""How the names of RPCs begin that only read."""
+
+
 class Method(NamedTuple):
     """One RPC; `bytes_max` bounds one request message, any of the roles may call it."""
 
@@ -57,6 +63,11 @@ class Method(NamedTuple):
     roles: tuple[Role, ...]
     criticality: Criticality | None = None
     """Where the RPC alone says how critical a call is."""
+
+    @property
+    def is_read(self) -> bool:
+        """Claim that the RPC changes nothing, whatever it is sent: its name says so."""
+        return self.path.rpartition("/")[2].startswith(_READING)
 
 
 _LIMITS: Final = "/holdline.v1.LimitService/"

@@ -11,13 +11,12 @@ import tempfile
 from pathlib import Path
 
 import grpc_tools
-from google.rpc import status_pb2
 from grpc_tools import protoc
 
 from playbooks import pages, registry
 from service import settings
 from service.policies import document
-from tests.house import currencies
+from tests.house import annotations, currencies
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTOS = ROOT / "protos"
@@ -29,6 +28,8 @@ def main() -> int:
     """Run the command named on the command line and give the exit code."""
     command = sys.argv[1] if len(sys.argv) > 1 else "check"
     if command == "generate":
+        for path, text in annotated_protos().items():
+            path.write_text(text, encoding="utf-8")
         generate(PROTOS)
     elif command == "documents":
         for path, text in documents().items():
@@ -43,7 +44,7 @@ def main() -> int:
 
 
 def _protoc(protos: Path, *arguments: str, pattern: str = "*.proto") -> None:
-    includes = (protos, Path(grpc_tools.__file__).parent / "_proto", Path(status_pb2.__file__).parents[2])
+    includes = (protos, Path(grpc_tools.__file__).parent / "_proto", protos / "vendored")
     sources = sorted(str(path.relative_to(protos)) for path in protos.glob(f"holdline/v1/{pattern}"))
     # protoc looks for its mypy plug-ins on the PATH.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -84,13 +85,20 @@ def documents() -> dict[Path, str]:
         ROOT / "service" / "SETTINGS.md": settings.reference(),
         ROOT / "service" / "domain" / "currencies.py": currencies.module(),
         **pages.pages(registry.load()),
+        **annotated_protos(),
     }
+
+
+def annotated_protos() -> dict[Path, str]:
+    """Give the contract's files with what the code's tables know of each RPC."""
+    files = sorted((PROTOS / "holdline" / "v1").glob("*_service.proto"))
+    return {path: annotations.annotated(path.read_text(encoding="utf-8")) for path in files}
 
 
 def stale_documents() -> list[str]:
     """Give the generated documents that differ from their sources."""
     return [
-        f"{path.relative_to(ROOT)}: stale, run make schema"
+        f"{path.relative_to(ROOT)}: stale, run make schema, or make stubs"
         for path, text in documents().items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     ]

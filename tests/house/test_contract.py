@@ -38,6 +38,18 @@ def test_a_field_number_used_again_is_a_breaking_change(altered: Path) -> None:
     assert any("account_id" in line for line in contract.breaking(image))
 
 
+def test_an_rpc_that_is_gone_and_a_service_of_another_name_are_breaking_changes(altered: Path) -> None:
+    text = (altered / "holdline/v1/draw_service.proto").read_text(encoding="utf-8")
+    rpc = next(line for line in text.splitlines() if "rpc GetHold(" in line)
+    without = re.sub(r"  rpc GetHold\([^;{]*(;|\{[^}]*\})\n", "", text)
+    image = _replace(altered, "draw_service.proto", text, without)
+    renamed = _replace(altered, "event_service.proto", "service EventService {", "service BehaviourService {")
+
+    assert rpc.strip() not in without
+    assert any("GetHold" in line for line in contract.breaking(image))
+    assert any("EventService" in line for line in contract.breaking(renamed))
+
+
 def test_a_field_without_comment_fails_the_lint(altered: Path) -> None:
     image = _replace(altered, "money.proto", '  // ISO 4217 code, three capital letters, for example "CNY".\n', "")
 

@@ -13,7 +13,6 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
-from google.rpc import status_pb2
 
 from service.cli.demonstration import Server, running_server
 
@@ -31,10 +30,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_a_node_caller_decides_retries_and_reads_errors(server: Server, tmp_path: Path) -> None:
     shutil.copytree(NODE, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
     subprocess.run(["npm", "ci", "--no-fund", "--no-audit"], cwd=tmp_path, check=True, capture_output=True, timeout=180)
-    include = Path(status_pb2.__file__).parents[2]
-
     run = subprocess.run(
-        ["node", "call.mjs", server.listen, str(ROOT / "protos"), str(include)],
+        ["node", "call.mjs", server.listen, str(ROOT / "protos"), str(ROOT / "protos" / "vendored")],
         cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
 

@@ -1,11 +1,13 @@
 """The Python client: typed errors, retries that are safe, one key a call, a budget."""
 
 import asyncio
+import json
 import random
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent import futures
+from pathlib import Path
 
 import grpc
 import pytest
@@ -24,12 +26,14 @@ from holdline.client import (
     VersionMismatch,
     in_language,
     money,
+    requests,
 )
 from holdline.client.retry import arguments
 from holdline.v1 import limit_service_pb2, limit_service_pb2_grpc
 from holdline.v1.money_pb2 import Money
 
 from service.cli.demonstration import Server
+from service.rpc.contract import SERVICE_NAMES
 from tests.builders import GOOD_FACTS
 from tests.service.wire import fresh
 
@@ -43,9 +47,10 @@ FACTS: dict[str, "int | Money"] = {
 class Flaky(limit_service_pb2_grpc.LimitServiceServicer):
     """A server that fails so many times with a status before it answers; it notes every request it saw."""
 
-    def __init__(self, failures: int, code: grpc.StatusCode) -> None:
+    def __init__(self, failures: int, code: grpc.StatusCode, *, says_when: bool = True) -> None:
         self.failures = failures
         self.code = code
+        self.says_when = says_when
         self.seen: list[limit_service_pb2.DecideRequest] = []
 
     def Decide(  # noqa: N802 - gRPC's name
@@ -55,7 +60,8 @@ class Flaky(limit_service_pb2_grpc.LimitServiceServicer):
         if len(self.seen) <= self.failures:
             detail = any_pb2.Any()
             detail.Pack(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(nanos=1_000_000)))
-            status = status_pb2.Status(code=self.code.value[0], message="made to fail", details=[detail])
+            details = [detail] if self.says_when else []
+            status = status_pb2.Status(code=self.code.value[0], message="made to fail", details=details)
             context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
             context.abort(self.code, "made to fail")
         return limit_service_pb2.DecideResponse(replayed=True)
@@ -63,8 +69,8 @@ class Flaky(limit_service_pb2_grpc.LimitServiceServicer):
 
 @pytest.fixture
 def flaky(request: pytest.FixtureRequest) -> Iterator[tuple[Flaky, str]]:
-    failures, code = request.param
-    servicer = Flaky(failures, code)  # type: ignore[abstract]  # one method is enough.
+    failures, code, *says_when = request.param
+    servicer = Flaky(failures, code, says_when=says_when != [False])  # type: ignore[abstract]  # one method is enough.
     server = grpc.server(futures.ThreadPoolExecutor(2))
     limit_service_pb2_grpc.add_LimitServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -90,11 +96,33 @@ def test_what_is_safe_is_retried_with_the_same_key(flaky: tuple[Flaky, str]) -> 
     assert len({request.request_id for request in servicer.seen}) == 1
 
 
+@pytest.mark.parametrize("flaky", [(3, grpc.StatusCode.UNAVAILABLE)], indirect=True)
+def test_the_service_config_of_the_readme_retries_with_the_same_key(flaky: tuple[Flaky, str]) -> None:
+    servicer, target = flaky
+    readme = (Path(__file__).parents[2] / "protos" / "README.md").read_text(encoding="utf-8")
+    config = readme.partition("```json\n")[2].partition("```")[0]
+    named = {name["service"] for part in json.loads(config)["methodConfig"] for name in part["name"]}
+
+    with grpc.insecure_channel(target, options=[("grpc.service_config", config)]) as channel:
+        answer = limit_service_pb2_grpc.LimitServiceStub(channel).Decide(requests.decide("a", "raise"), timeout=10)
+
+    assert answer.replayed
+    assert len({request.request_id for request in servicer.seen}) == 1
+    assert len(servicer.seen) == servicer.failures + 1
+    assert named <= set(SERVICE_NAMES)
+
+
 @pytest.mark.parametrize(
     "flaky",
-    [(9, code) for code in (grpc.StatusCode.ABORTED, grpc.StatusCode.INTERNAL, grpc.StatusCode.FAILED_PRECONDITION)],
+    [
+        *(
+            (9, code)
+            for code in (grpc.StatusCode.ABORTED, grpc.StatusCode.INTERNAL, grpc.StatusCode.FAILED_PRECONDITION)
+        ),
+        (9, grpc.StatusCode.RESOURCE_EXHAUSTED, False),
+    ],
     indirect=True,
-    ids=["aborted", "internal", "precondition"],
+    ids=["aborted", "internal", "precondition", "exhausted without RetryInfo"],
 )
 def test_what_is_not_safe_is_tried_once(flaky: tuple[Flaky, str]) -> None:
     servicer, target = flaky

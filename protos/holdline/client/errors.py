@@ -17,7 +17,6 @@ HoldlineError
 from typing import NamedTuple, cast
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
 
@@ -112,12 +111,15 @@ def from_status(status: status_pb2.Status, request_id: str = "") -> HoldlineErro
     """Give the typed error of a google.rpc.Status."""
     info = error_details_pb2.ErrorInfo()
     bad_request = error_details_pb2.BadRequest()
-    retry = error_details_pb2.RetryInfo(retry_delay=Duration())
+    retry = error_details_pb2.RetryInfo()
     for detail in status.details:
         for message in (info, bad_request, retry):
             if detail.Is(message.DESCRIPTOR):
                 detail.Unpack(message)
     kind = _BY_CODE.get(status.code, InternalError)
+    if kind is Overloaded and not retry.HasField("retry_delay"):
+        # Whoever sheds a call says when to come back; without that it is a message that no retry makes smaller.
+        kind = InvalidRequest
     if info.reason == "IDEMPOTENCY_KEY_REUSED":
         kind = KeyReused
     return kind(
@@ -137,11 +139,4 @@ def from_rpc(error: grpc.RpcError, request_id: str = "") -> HoldlineError:
         if key == "grpc-status-details-bin":
             return from_status(status_pb2.Status.FromString(value), request_id)
     code = error.code()
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _is_too_large(error.details() or ""):
-        # The library's word for a message that neither side will ever take; a shed call has details.
-        code = grpc.StatusCode.INVALID_ARGUMENT
     return from_status(status_pb2.Status(code=code.value[0], message=error.details() or code.name), request_id)
-
-
-def _is_too_large(details: str) -> bool:
-    return "larger than max" in details or "metadata size exceeds" in details

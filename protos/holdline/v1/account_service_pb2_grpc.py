@@ -67,33 +67,41 @@ class AccountServiceServicer:
     """
 
     def GetAccount(self, request, context):
-        """GetAccount reads one account as of the last acknowledged decision.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """GetAccount reads one account as of the last acknowledged decision. Retry: always safe. Order: strongly consistent.
+        Cost: one look-up.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetAccounts(self, request, context):
-        """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment.
-        Roles: all. Retry: always safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+        """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment. Retry: always
+        safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAccounts(self, request, context):
-        """ListAccounts pages through accounts by their ids.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: by account id; accounts that come in
+        """ListAccounts pages through accounts by their ids. Retry: always safe. Order: by account id; accounts that come in
         before the place of a page are not seen. Cost: one look-up an account.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportAccounts(self, request, context):
-        """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-        Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+        """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision. Retry:
+        safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+        NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,7 +110,10 @@ class AccountServiceServicer:
     def GrantTemporaryRaise(self, request, context):
         """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
         greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY_RAISE`.
-        Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
+        Retry: safe with the same request id. Order and cost: as Decide.
+        Roles: on_call.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+        NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,26 +34,37 @@ class AccountServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
     GetAccount: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]
-    """GetAccount reads one account as of the last acknowledged decision.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """GetAccount reads one account as of the last acknowledged decision. Retry: always safe. Order: strongly consistent.
+    Cost: one look-up.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     BatchGetAccounts: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.BatchGetAccountsRequest, _account_service_pb2.BatchGetAccountsResponse]
-    """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment.
-    Roles: all. Retry: always safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+    """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment. Retry: always
+    safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListAccountsRequest, _account_service_pb2.ListAccountsResponse]
-    """ListAccounts pages through accounts by their ids.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: by account id; accounts that come in
+    """ListAccounts pages through accounts by their ids. Retry: always safe. Order: by account id; accounts that come in
     before the place of a page are not seen. Cost: one look-up an account.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     ImportAccounts: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ImportAccountsRequest, _account_service_pb2.ImportAccountsResponse]
-    """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-    Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+    """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision. Retry:
+    safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
     GrantTemporaryRaise: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.GrantTemporaryRaiseRequest, _account_service_pb2.GrantTemporaryRaiseResponse]
     """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
     greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY_RAISE`.
-    Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
+    Retry: safe with the same request id. Order and cost: as Decide.
+    Roles: on_call.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
 
 @_typing.type_check_only
@@ -62,26 +73,37 @@ class AccountServiceAsyncStub(AccountServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetAccount: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GetAccountRequest, _account_service_pb2.GetAccountResponse]  # type: ignore[assignment]
-    """GetAccount reads one account as of the last acknowledged decision.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """GetAccount reads one account as of the last acknowledged decision. Retry: always safe. Order: strongly consistent.
+    Cost: one look-up.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     BatchGetAccounts: _aio.UnaryUnaryMultiCallable[_account_service_pb2.BatchGetAccountsRequest, _account_service_pb2.BatchGetAccountsResponse]  # type: ignore[assignment]
-    """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment.
-    Roles: all. Retry: always safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+    """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment. Retry: always
+    safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     ListAccounts: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListAccountsRequest, _account_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
-    """ListAccounts pages through accounts by their ids.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: by account id; accounts that come in
+    """ListAccounts pages through accounts by their ids. Retry: always safe. Order: by account id; accounts that come in
     before the place of a page are not seen. Cost: one look-up an account.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     ImportAccounts: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ImportAccountsRequest, _account_service_pb2.ImportAccountsResponse]  # type: ignore[assignment]
-    """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-    Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+    """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision. Retry:
+    safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
     GrantTemporaryRaise: _aio.UnaryUnaryMultiCallable[_account_service_pb2.GrantTemporaryRaiseRequest, _account_service_pb2.GrantTemporaryRaiseResponse]  # type: ignore[assignment]
     """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
     greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY_RAISE`.
-    Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
+    Retry: safe with the same request id. Order and cost: as Decide.
+    Roles: on_call.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -93,8 +115,10 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.GetAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.GetAccountResponse, _abc.Awaitable[_account_service_pb2.GetAccountResponse]]:
-        """GetAccount reads one account as of the last acknowledged decision.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """GetAccount reads one account as of the last acknowledged decision. Retry: always safe. Order: strongly consistent.
+        Cost: one look-up.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -103,8 +127,10 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.BatchGetAccountsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.BatchGetAccountsResponse, _abc.Awaitable[_account_service_pb2.BatchGetAccountsResponse]]:
-        """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment.
-        Roles: all. Retry: always safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+        """BatchGetAccounts reads up to 1,000 accounts, each with its own result or error, all as of one moment. Retry: always
+        safe. Order: as listed; strongly consistent. Cost: one look-up an account.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -113,9 +139,10 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.ListAccountsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.ListAccountsResponse, _abc.Awaitable[_account_service_pb2.ListAccountsResponse]]:
-        """ListAccounts pages through accounts by their ids.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: by account id; accounts that come in
+        """ListAccounts pages through accounts by their ids. Retry: always safe. Order: by account id; accounts that come in
         before the place of a page are not seen. Cost: one look-up an account.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -124,8 +151,11 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.ImportAccountsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.ImportAccountsResponse, _abc.Awaitable[_account_service_pb2.ImportAccountsResponse]]:
-        """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision.
-        Roles: caller. Retry: safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+        """ImportAccounts takes over up to 1,000 accounts with the limits they have elsewhere, each as one decision. Retry:
+        safe with the same request ids. Order: as listed. Cost: as BatchDecide.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+          NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -136,7 +166,10 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_account_service_pb2.GrantTemporaryRaiseResponse, _abc.Awaitable[_account_service_pb2.GrantTemporaryRaiseResponse]]:
         """GrantTemporaryRaise raises what may be owed until a time by a person's order: no rule of the policy but its
         greatest limit is asked, playbooks in force are. Callers ask by `Decide` with `DECISION_KIND_TEMPORARY_RAISE`.
-        Roles: on_call. Retry: safe with the same request id. Order and cost: as Decide.
+        Retry: safe with the same request id. Order and cost: as Decide.
+        Roles: on_call.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+          NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

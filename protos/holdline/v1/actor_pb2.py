@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17holdline/v1/actor.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\'\n\x05\x41\x63tor\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x0e\n\x06person\x18\x02 \x01(\t\"c\n\x08\x41pproval\x12!\n\x05\x61\x63tor\x18\x01 \x01(\x0b\x32\x12.holdline.v1.Actor\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17holdline/v1/actor.proto\x12\x0bholdline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\'\n\x05\x41\x63tor\x12\x0e\n\x06\x63\x61ller\x18\x01 \x01(\t\x12\x0e\n\x06person\x18\x02 \x01(\t\"c\n\x08\x41pproval\x12!\n\x05\x61\x63tor\x18\x01 \x01(\x0b\x32\x12.holdline.v1.Actor\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x03 \x01(\tBF\n\x0f\x64\x65v.holdline.v1P\x01Z#holdline.dev/holdline/v1;holdlinev1\xaa\x02\x0bHoldline.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.actor_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\017dev.holdline.v1P\001Z#holdline.dev/holdline/v1;holdlinev1\252\002\013Holdline.V1'
   _globals['_ACTOR']._serialized_start=73
   _globals['_ACTOR']._serialized_end=112
   _globals['_APPROVAL']._serialized_start=114

@@ -83,68 +83,83 @@ class DrawServiceServicer:
 
     def AuthorizeDraw(self, request, context):
         """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined: an
-        answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request id
-        is told the same.
-        Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
-        after another. Cost: as Decide. Draws are shed last.
+        answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request
+        id is told the same. Retry: safe with the same request id. Order: draws and decisions of one account take effect
+        one after another. Cost: as Decide. Draws are shed last.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+        POLICY_NOT_FOUND, TOO_MANY_HOLDS, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CaptureDraw(self, request, context):
-        """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another. Retry: safe with
+        the same request id. Order and cost: as AuthorizeDraw.
+        Roles: caller.
+        Errors: ACCOUNT_NOT_FOUND, CAPTURE_EXCEEDS_HOLD, HOLD_NOT_FOUND, HOLD_OVER, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+        NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VoidDraw(self, request, context):
-        """VoidDraw releases what is left of a hold.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """VoidDraw releases what is left of a hold. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        Roles: caller.
+        Errors: ACCOUNT_NOT_FOUND, HOLD_NOT_FOUND, HOLD_OVER, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+        POLICY_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordRepayment(self, request, context):
-        """RecordRepayment takes what was paid back off what is owed.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """RecordRepayment takes what was paid back off what is owed. Retry: safe with the same request id. Order and cost: as
+        AuthorizeDraw.
+        Roles: caller.
+        Errors: ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND,
+        REPAYMENT_EXCEEDS_DEBT, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetHold(self, request, context):
-        """GetHold reads one hold, expiry included.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """GetHold reads one hold, expiry included. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, HOLD_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPosting(self, request, context):
-        """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id. Retry: always safe.
+        Order: strongly consistent. Cost: one look-up.
+        Roles: all.
+        Errors: POSTING_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListHolds(self, request, context):
-        """ListHolds pages through one account's holds as they stand now, newest first.
-        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new holds arrive. Cost: one
-        look-up a page.
+        """ListHolds pages through one account's holds as they stand now, newest first. Retry: always safe. Order: strongly
+        consistent; pages stay stable while new holds arrive. Cost: one look-up a page.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPostings(self, request, context):
-        """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
-        look-up a posting.
+        """ListPostings pages through one account's draws and repayments, newest first, declined ones included. Retry: always
+        safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up a posting.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

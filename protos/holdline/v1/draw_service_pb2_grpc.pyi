@@ -35,40 +35,55 @@ class DrawServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DrawServiceAsyncStub: ...
     AuthorizeDraw: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.AuthorizeDrawRequest, _draw_service_pb2.AuthorizeDrawResponse]
     """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined: an
-    answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request id
-    is told the same.
-    Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
-    after another. Cost: as Decide. Draws are shed last.
+    answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request
+    id is told the same. Retry: safe with the same request id. Order: draws and decisions of one account take effect
+    one after another. Cost: as Decide. Draws are shed last.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+      POLICY_NOT_FOUND, TOO_MANY_HOLDS, and those of every call.
     """
     CaptureDraw: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.CaptureDrawRequest, _draw_service_pb2.CaptureDrawResponse]
-    """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another. Retry: safe with
+    the same request id. Order and cost: as AuthorizeDraw.
+    Roles: caller.
+    Errors: ACCOUNT_NOT_FOUND, CAPTURE_EXCEEDS_HOLD, HOLD_NOT_FOUND, HOLD_OVER, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
     """
     VoidDraw: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.VoidDrawRequest, _draw_service_pb2.VoidDrawResponse]
-    """VoidDraw releases what is left of a hold.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """VoidDraw releases what is left of a hold. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    Roles: caller.
+    Errors: ACCOUNT_NOT_FOUND, HOLD_NOT_FOUND, HOLD_OVER, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+      POLICY_NOT_FOUND, and those of every call.
     """
     RecordRepayment: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.RecordRepaymentRequest, _draw_service_pb2.RecordRepaymentResponse]
-    """RecordRepayment takes what was paid back off what is owed.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """RecordRepayment takes what was paid back off what is owed. Retry: safe with the same request id. Order and cost: as
+    AuthorizeDraw.
+    Roles: caller.
+    Errors: ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND,
+      REPAYMENT_EXCEEDS_DEBT, and those of every call.
     """
     GetHold: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.GetHoldRequest, _draw_service_pb2.GetHoldResponse]
-    """GetHold reads one hold, expiry included.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """GetHold reads one hold, expiry included. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, HOLD_NOT_FOUND, and those of every call.
     """
     GetPosting: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.GetPostingRequest, _draw_service_pb2.GetPostingResponse]
-    """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id. Retry: always safe.
+    Order: strongly consistent. Cost: one look-up.
+    Roles: all.
+    Errors: POSTING_NOT_FOUND, and those of every call.
     """
     ListHolds: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.ListHoldsRequest, _draw_service_pb2.ListHoldsResponse]
-    """ListHolds pages through one account's holds as they stand now, newest first.
-    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new holds arrive. Cost: one
-    look-up a page.
+    """ListHolds pages through one account's holds as they stand now, newest first. Retry: always safe. Order: strongly
+    consistent; pages stay stable while new holds arrive. Cost: one look-up a page.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     ListPostings: _grpc.UnaryUnaryMultiCallable[_draw_service_pb2.ListPostingsRequest, _draw_service_pb2.ListPostingsResponse]
-    """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
-    look-up a posting.
+    """ListPostings pages through one account's draws and repayments, newest first, declined ones included. Retry: always
+    safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up a posting.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
 
 @_typing.type_check_only
@@ -78,40 +93,55 @@ class DrawServiceAsyncStub(DrawServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     AuthorizeDraw: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.AuthorizeDrawRequest, _draw_service_pb2.AuthorizeDrawResponse]  # type: ignore[assignment]
     """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined: an
-    answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request id
-    is told the same.
-    Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
-    after another. Cost: as Decide. Draws are shed last.
+    answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request
+    id is told the same. Retry: safe with the same request id. Order: draws and decisions of one account take effect
+    one after another. Cost: as Decide. Draws are shed last.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+      POLICY_NOT_FOUND, TOO_MANY_HOLDS, and those of every call.
     """
     CaptureDraw: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.CaptureDrawRequest, _draw_service_pb2.CaptureDrawResponse]  # type: ignore[assignment]
-    """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another. Retry: safe with
+    the same request id. Order and cost: as AuthorizeDraw.
+    Roles: caller.
+    Errors: ACCOUNT_NOT_FOUND, CAPTURE_EXCEEDS_HOLD, HOLD_NOT_FOUND, HOLD_OVER, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
     """
     VoidDraw: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.VoidDrawRequest, _draw_service_pb2.VoidDrawResponse]  # type: ignore[assignment]
-    """VoidDraw releases what is left of a hold.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """VoidDraw releases what is left of a hold. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    Roles: caller.
+    Errors: ACCOUNT_NOT_FOUND, HOLD_NOT_FOUND, HOLD_OVER, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+      POLICY_NOT_FOUND, and those of every call.
     """
     RecordRepayment: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.RecordRepaymentRequest, _draw_service_pb2.RecordRepaymentResponse]  # type: ignore[assignment]
-    """RecordRepayment takes what was paid back off what is owed.
-    Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+    """RecordRepayment takes what was paid back off what is owed. Retry: safe with the same request id. Order and cost: as
+    AuthorizeDraw.
+    Roles: caller.
+    Errors: ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND,
+      REPAYMENT_EXCEEDS_DEBT, and those of every call.
     """
     GetHold: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.GetHoldRequest, _draw_service_pb2.GetHoldResponse]  # type: ignore[assignment]
-    """GetHold reads one hold, expiry included.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """GetHold reads one hold, expiry included. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, HOLD_NOT_FOUND, and those of every call.
     """
     GetPosting: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.GetPostingRequest, _draw_service_pb2.GetPostingResponse]  # type: ignore[assignment]
-    """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id. Retry: always safe.
+    Order: strongly consistent. Cost: one look-up.
+    Roles: all.
+    Errors: POSTING_NOT_FOUND, and those of every call.
     """
     ListHolds: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.ListHoldsRequest, _draw_service_pb2.ListHoldsResponse]  # type: ignore[assignment]
-    """ListHolds pages through one account's holds as they stand now, newest first.
-    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new holds arrive. Cost: one
-    look-up a page.
+    """ListHolds pages through one account's holds as they stand now, newest first. Retry: always safe. Order: strongly
+    consistent; pages stay stable while new holds arrive. Cost: one look-up a page.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     ListPostings: _aio.UnaryUnaryMultiCallable[_draw_service_pb2.ListPostingsRequest, _draw_service_pb2.ListPostingsResponse]  # type: ignore[assignment]
-    """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
-    look-up a posting.
+    """ListPostings pages through one account's draws and repayments, newest first, declined ones included. Retry: always
+    safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up a posting.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
 
 class DrawServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -124,10 +154,12 @@ class DrawServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_draw_service_pb2.AuthorizeDrawResponse, _abc.Awaitable[_draw_service_pb2.AuthorizeDrawResponse]]:
         """AuthorizeDraw holds an amount against the limit, for some time. Where too little is available it is declined: an
-        answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request id
-        is told the same.
-        Roles: caller. Retry: safe with the same request id. Order: draws and decisions of one account take effect one
-        after another. Cost: as Decide. Draws are shed last.
+        answer like any other, with `OUTCOME_DECLINED` and its reasons, recorded and final; a retry with the same request
+        id is told the same. Retry: safe with the same request id. Order: draws and decisions of one account take effect
+        one after another. Cost: as Decide. Draws are shed last.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+          POLICY_NOT_FOUND, TOO_MANY_HOLDS, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -136,8 +168,11 @@ class DrawServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _draw_service_pb2.CaptureDrawRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_draw_service_pb2.CaptureDrawResponse, _abc.Awaitable[_draw_service_pb2.CaptureDrawResponse]]:
-        """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """CaptureDraw moves all or part of a hold to what is owed; several captures may follow one another. Retry: safe with
+        the same request id. Order and cost: as AuthorizeDraw.
+        Roles: caller.
+        Errors: ACCOUNT_NOT_FOUND, CAPTURE_EXCEEDS_HOLD, HOLD_NOT_FOUND, HOLD_OVER, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+          NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -146,8 +181,10 @@ class DrawServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _draw_service_pb2.VoidDrawRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_draw_service_pb2.VoidDrawResponse, _abc.Awaitable[_draw_service_pb2.VoidDrawResponse]]:
-        """VoidDraw releases what is left of a hold.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """VoidDraw releases what is left of a hold. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        Roles: caller.
+        Errors: ACCOUNT_NOT_FOUND, HOLD_NOT_FOUND, HOLD_OVER, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+          POLICY_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -156,8 +193,11 @@ class DrawServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _draw_service_pb2.RecordRepaymentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_draw_service_pb2.RecordRepaymentResponse, _abc.Awaitable[_draw_service_pb2.RecordRepaymentResponse]]:
-        """RecordRepayment takes what was paid back off what is owed.
-        Roles: caller. Retry: safe with the same request id. Order and cost: as AuthorizeDraw.
+        """RecordRepayment takes what was paid back off what is owed. Retry: safe with the same request id. Order and cost: as
+        AuthorizeDraw.
+        Roles: caller.
+        Errors: ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND,
+          REPAYMENT_EXCEEDS_DEBT, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -166,8 +206,9 @@ class DrawServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _draw_service_pb2.GetHoldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_draw_service_pb2.GetHoldResponse, _abc.Awaitable[_draw_service_pb2.GetHoldResponse]]:
-        """GetHold reads one hold, expiry included.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """GetHold reads one hold, expiry included. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, HOLD_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -176,8 +217,10 @@ class DrawServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _draw_service_pb2.GetPostingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_draw_service_pb2.GetPostingResponse, _abc.Awaitable[_draw_service_pb2.GetPostingResponse]]:
-        """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """GetPosting reads one posting, by its id or, while that is kept, by the caller's own request id. Retry: always safe.
+        Order: strongly consistent. Cost: one look-up.
+        Roles: all.
+        Errors: POSTING_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -186,9 +229,10 @@ class DrawServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _draw_service_pb2.ListHoldsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_draw_service_pb2.ListHoldsResponse, _abc.Awaitable[_draw_service_pb2.ListHoldsResponse]]:
-        """ListHolds pages through one account's holds as they stand now, newest first.
-        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new holds arrive. Cost: one
-        look-up a page.
+        """ListHolds pages through one account's holds as they stand now, newest first. Retry: always safe. Order: strongly
+        consistent; pages stay stable while new holds arrive. Cost: one look-up a page.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -197,9 +241,10 @@ class DrawServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _draw_service_pb2.ListPostingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_draw_service_pb2.ListPostingsResponse, _abc.Awaitable[_draw_service_pb2.ListPostingsResponse]]:
-        """ListPostings pages through one account's draws and repayments, newest first, declined ones included.
-        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one
-        look-up a posting.
+        """ListPostings pages through one account's draws and repayments, newest first, declined ones included. Retry: always
+        safe. Order: strongly consistent; pages stay stable while new postings arrive. Cost: one look-up a posting.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
 
 def add_DrawServiceServicer_to_server(servicer: DrawServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from holdline.v1 import event_pb2 as holdline_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdline/v1/event_service.proto\x12\x0bholdline.v1\x1a\x17holdline/v1/event.proto\"9\n\x13RecordEventsRequest\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.holdline.v1.Event\"A\n\x14RecordEventsResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.holdline.v1.EventResult\"9\n\x13StreamEventsRequest\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.holdline.v1.Event\"A\n\x14StreamEventsResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.holdline.v1.EventResult2\xbc\x01\n\x0c\x45ventService\x12S\n\x0cRecordEvents\x12 .holdline.v1.RecordEventsRequest\x1a!.holdline.v1.RecordEventsResponse\x12W\n\x0cStreamEvents\x12 .holdline.v1.StreamEventsRequest\x1a!.holdline.v1.StreamEventsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fholdline/v1/event_service.proto\x12\x0bholdline.v1\x1a\x17holdline/v1/event.proto\"9\n\x13RecordEventsRequest\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.holdline.v1.Event\"A\n\x14RecordEventsResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.holdline.v1.EventResult\"9\n\x13StreamEventsRequest\x12\"\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x12.holdline.v1.Event\"A\n\x14StreamEventsResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.holdline.v1.EventResult2\xbc\x01\n\x0c\x45ventService\x12S\n\x0cRecordEvents\x12 .holdline.v1.RecordEventsRequest\x1a!.holdline.v1.RecordEventsResponse\x12W\n\x0cStreamEvents\x12 .holdline.v1.StreamEventsRequest\x1a!.holdline.v1.StreamEventsResponse(\x01\x30\x01\x42\x46\n\x0f\x64\x65v.holdline.v1P\x01Z#holdline.dev/holdline/v1;holdlinev1\xaa\x02\x0bHoldline.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.event_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\017dev.holdline.v1P\001Z#holdline.dev/holdline/v1;holdlinev1\252\002\013Holdline.V1'
   _globals['_RECORDEVENTSREQUEST']._serialized_start=73
   _globals['_RECORDEVENTSREQUEST']._serialized_end=130
   _globals['_RECORDEVENTSRESPONSE']._serialized_start=132

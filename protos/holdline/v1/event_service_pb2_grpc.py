@@ -53,17 +53,22 @@ class EventServiceServicer:
 
     def RecordEvents(self, request, context):
         """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
-        see the facts that follow, computed for the day they are made on.
-        Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
-        facts. Cost: a fraction of as many decisions.
+        see the facts that follow, computed for the day they are made on. Retry: safe; an event counts once by its id.
+        Order: free, late and repeated events give the same facts. Cost: a fraction of as many decisions.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, BEHAVIOUR_FULL, EVENT_TOO_OLD, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+        and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamEvents(self, request_iterator, context):
-        """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-        Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+        """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait. Retry
+        and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, BEHAVIOUR_FULL, EVENT_TOO_OLD, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+        and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,13 +35,18 @@ class EventServiceStub:
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     RecordEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.RecordEventsRequest, _event_service_pb2.RecordEventsResponse]
     """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
-    see the facts that follow, computed for the day they are made on.
-    Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
-    facts. Cost: a fraction of as many decisions.
+    see the facts that follow, computed for the day they are made on. Retry: safe; an event counts once by its id.
+    Order: free, late and repeated events give the same facts. Cost: a fraction of as many decisions.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, BEHAVIOUR_FULL, EVENT_TOO_OLD, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      and those of every call.
     """
     StreamEvents: _grpc.StreamStreamMultiCallable[_event_service_pb2.StreamEventsRequest, _event_service_pb2.StreamEventsResponse]
-    """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-    Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+    """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait. Retry
+    and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, BEHAVIOUR_FULL, EVENT_TOO_OLD, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      and those of every call.
     """
 
 @_typing.type_check_only
@@ -51,13 +56,18 @@ class EventServiceAsyncStub(EventServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     RecordEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.RecordEventsRequest, _event_service_pb2.RecordEventsResponse]  # type: ignore[assignment]
     """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
-    see the facts that follow, computed for the day they are made on.
-    Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
-    facts. Cost: a fraction of as many decisions.
+    see the facts that follow, computed for the day they are made on. Retry: safe; an event counts once by its id.
+    Order: free, late and repeated events give the same facts. Cost: a fraction of as many decisions.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, BEHAVIOUR_FULL, EVENT_TOO_OLD, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      and those of every call.
     """
     StreamEvents: _aio.StreamStreamMultiCallable[_event_service_pb2.StreamEventsRequest, _event_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
-    """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-    Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+    """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait. Retry
+    and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, BEHAVIOUR_FULL, EVENT_TOO_OLD, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      and those of every call.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -70,9 +80,11 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.RecordEventsResponse, _abc.Awaitable[_event_service_pb2.RecordEventsResponse]]:
         """RecordEvents takes up to 1,000 behaviour events with one commit, each with its own result. Decisions from then on
-        see the facts that follow, computed for the day they are made on.
-        Roles: caller. Retry: safe; an event counts once by its id. Order: free, late and repeated events give the same
-        facts. Cost: a fraction of as many decisions.
+        see the facts that follow, computed for the day they are made on. Retry: safe; an event counts once by its id.
+        Order: free, late and repeated events give the same facts. Cost: a fraction of as many decisions.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, BEHAVIOUR_FULL, EVENT_TOO_OLD, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+          and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -81,8 +93,11 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_event_service_pb2.StreamEventsRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_service_pb2.StreamEventsResponse], _abc.AsyncIterator[_event_service_pb2.StreamEventsResponse]]:
-        """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait.
-        Roles: caller. Retry and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+        """StreamEvents takes events over one stream; the client keeps up to 16 messages in flight, further ones wait. Retry
+        and order: as RecordEvents, on a new stream. Cost: as RecordEvents.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, BEHAVIOUR_FULL, EVENT_TOO_OLD, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+          and those of every call.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -82,16 +82,19 @@ class FeedbackServiceServicer:
     """
 
     def SubmitFeedback(self, request, context):
-        """SubmitFeedback records what a customer said, about a decision or in general.
-        Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
+        """SubmitFeedback records what a customer said, about a decision or in general. Retry: safe with the same request id.
+        Order: free. Cost: one commit.
+        Roles: caller.
+        Errors: ACCOUNT_NOT_FOUND, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SubmitSurvey(self, request, context):
-        """SubmitSurvey records a score and words.
-        Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
+        """SubmitSurvey records a score and words. Retry: safe with the same request id. Order: free. Cost: one commit.
+        Roles: caller.
+        Errors: ACCOUNT_NOT_FOUND, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,11 +102,14 @@ class FeedbackServiceServicer:
 
     def SubmitAppeal(self, request, context):
         """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-        corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
-        rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
-        raise, it is granted at once; else a person decides, with that limit as a suggestion.
-        Roles: caller. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision
-        at most, and up to a thousand evaluations.
+        corrected facts the account's decisions since are judged again, with the corrections of other appeals: where
+        deciding rightly would have come to more by now, one person might grant that alone, and nothing known today speaks
+        against a raise, it is granted at once; else a person decides, with that limit as a suggestion. Retry: safe with
+        the same request id. Order: strongly consistent. Cost: one commit and one decision at most, and up to a thousand
+        evaluations.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, APPEAL_EXISTS, APPEAL_HELD, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
+        MODE_READ_ONLY, NOTHING_TO_APPEAL, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,33 +117,41 @@ class FeedbackServiceServicer:
 
     def ResolveAppeal(self, request, context):
         """ResolveAppeal upholds the decision or overturns it: then the limit is given by an ordinary decision whose request
-        id names the case. Above the four-eyes threshold two people must say the same.
-        Roles: reviewer. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
+        id names the case. Above the four-eyes threshold two people must say the same. Retry: safe with the same request
+        id. Order: strongly consistent. Cost: one commit.
+        Roles: reviewer.
+        Errors: ACCOUNT_CLOSED, APPEAL_HELD, APPROVAL_REFUSED, CASE_NOT_FOUND, CASE_OVER, IDEMPOTENCY_KEY_REUSED,
+        MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCase(self, request, context):
-        """GetCase reads one case with the decision that it appeals and why that came out so.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
+        """GetCase reads one case with the decision that it appeals and why that came out so. Retry: always safe. Order:
+        strongly consistent. Cost: some hundred evaluations.
+        Roles: all.
+        Errors: CASE_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCaseNotes(self, request, context):
-        """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-        look-up.
+        """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first. Retry: always
+        safe. Order: strongly consistent. Cost: one look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: CASE_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCases(self, request, context):
-        """ListCases pages through cases, newest first.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
+        """ListCases pages through cases, newest first. Retry: always safe. Order: strongly consistent. Cost: one look-up a
+        case.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,8 +159,9 @@ class FeedbackServiceServicer:
 
     def GetFeedbackReport(self, request, context):
         """GetFeedbackReport counts complaints and appeals by reason code and policy version, against the period before.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: a snapshot. Cost: reads every
-        voice of both periods, beside the decisions.
+        Retry: always safe. Order: a snapshot. Cost: reads every voice of both periods, beside the decisions.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

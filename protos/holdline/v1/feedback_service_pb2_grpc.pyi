@@ -34,43 +34,58 @@ class FeedbackServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FeedbackServiceAsyncStub: ...
     SubmitFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitFeedbackRequest, _feedback_service_pb2.SubmitFeedbackResponse]
-    """SubmitFeedback records what a customer said, about a decision or in general.
-    Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
+    """SubmitFeedback records what a customer said, about a decision or in general. Retry: safe with the same request id.
+    Order: free. Cost: one commit.
+    Roles: caller.
+    Errors: ACCOUNT_NOT_FOUND, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, and those of every call.
     """
     SubmitSurvey: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitSurveyRequest, _feedback_service_pb2.SubmitSurveyResponse]
-    """SubmitSurvey records a score and words.
-    Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
+    """SubmitSurvey records a score and words. Retry: safe with the same request id. Order: free. Cost: one commit.
+    Roles: caller.
+    Errors: ACCOUNT_NOT_FOUND, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, and those of every call.
     """
     SubmitAppeal: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitAppealRequest, _feedback_service_pb2.SubmitAppealResponse]
     """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-    corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
-    rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
-    raise, it is granted at once; else a person decides, with that limit as a suggestion.
-    Roles: caller. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision
-    at most, and up to a thousand evaluations.
+    corrected facts the account's decisions since are judged again, with the corrections of other appeals: where
+    deciding rightly would have come to more by now, one person might grant that alone, and nothing known today speaks
+    against a raise, it is granted at once; else a person decides, with that limit as a suggestion. Retry: safe with
+    the same request id. Order: strongly consistent. Cost: one commit and one decision at most, and up to a thousand
+    evaluations.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, APPEAL_EXISTS, APPEAL_HELD, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
+      MODE_READ_ONLY, NOTHING_TO_APPEAL, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
     """
     ResolveAppeal: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ResolveAppealRequest, _feedback_service_pb2.ResolveAppealResponse]
     """ResolveAppeal upholds the decision or overturns it: then the limit is given by an ordinary decision whose request
-    id names the case. Above the four-eyes threshold two people must say the same.
-    Roles: reviewer. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
+    id names the case. Above the four-eyes threshold two people must say the same. Retry: safe with the same request
+    id. Order: strongly consistent. Cost: one commit.
+    Roles: reviewer.
+    Errors: ACCOUNT_CLOSED, APPEAL_HELD, APPROVAL_REFUSED, CASE_NOT_FOUND, CASE_OVER, IDEMPOTENCY_KEY_REUSED,
+      MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
     """
     GetCase: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.GetCaseRequest, _feedback_service_pb2.GetCaseResponse]
-    """GetCase reads one case with the decision that it appeals and why that came out so.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
+    """GetCase reads one case with the decision that it appeals and why that came out so. Retry: always safe. Order:
+    strongly consistent. Cost: some hundred evaluations.
+    Roles: all.
+    Errors: CASE_NOT_FOUND, and those of every call.
     """
     ListCaseNotes: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListCaseNotesRequest, _feedback_service_pb2.ListCaseNotesResponse]
-    """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-    look-up.
+    """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first. Retry: always
+    safe. Order: strongly consistent. Cost: one look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: CASE_NOT_FOUND, and those of every call.
     """
     ListCases: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.ListCasesRequest, _feedback_service_pb2.ListCasesResponse]
-    """ListCases pages through cases, newest first.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
+    """ListCases pages through cases, newest first. Retry: always safe. Order: strongly consistent. Cost: one look-up a
+    case.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     GetFeedbackReport: _grpc.UnaryUnaryMultiCallable[_feedback_service_pb2.GetFeedbackReportRequest, _feedback_service_pb2.GetFeedbackReportResponse]
     """GetFeedbackReport counts complaints and appeals by reason code and policy version, against the period before.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: a snapshot. Cost: reads every
-    voice of both periods, beside the decisions.
+    Retry: always safe. Order: a snapshot. Cost: reads every voice of both periods, beside the decisions.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
 
 @_typing.type_check_only
@@ -79,43 +94,58 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SubmitFeedback: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitFeedbackRequest, _feedback_service_pb2.SubmitFeedbackResponse]  # type: ignore[assignment]
-    """SubmitFeedback records what a customer said, about a decision or in general.
-    Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
+    """SubmitFeedback records what a customer said, about a decision or in general. Retry: safe with the same request id.
+    Order: free. Cost: one commit.
+    Roles: caller.
+    Errors: ACCOUNT_NOT_FOUND, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, and those of every call.
     """
     SubmitSurvey: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitSurveyRequest, _feedback_service_pb2.SubmitSurveyResponse]  # type: ignore[assignment]
-    """SubmitSurvey records a score and words.
-    Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
+    """SubmitSurvey records a score and words. Retry: safe with the same request id. Order: free. Cost: one commit.
+    Roles: caller.
+    Errors: ACCOUNT_NOT_FOUND, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, and those of every call.
     """
     SubmitAppeal: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.SubmitAppealRequest, _feedback_service_pb2.SubmitAppealResponse]  # type: ignore[assignment]
     """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-    corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
-    rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
-    raise, it is granted at once; else a person decides, with that limit as a suggestion.
-    Roles: caller. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision
-    at most, and up to a thousand evaluations.
+    corrected facts the account's decisions since are judged again, with the corrections of other appeals: where
+    deciding rightly would have come to more by now, one person might grant that alone, and nothing known today speaks
+    against a raise, it is granted at once; else a person decides, with that limit as a suggestion. Retry: safe with
+    the same request id. Order: strongly consistent. Cost: one commit and one decision at most, and up to a thousand
+    evaluations.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, APPEAL_EXISTS, APPEAL_HELD, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
+      MODE_READ_ONLY, NOTHING_TO_APPEAL, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
     """
     ResolveAppeal: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ResolveAppealRequest, _feedback_service_pb2.ResolveAppealResponse]  # type: ignore[assignment]
     """ResolveAppeal upholds the decision or overturns it: then the limit is given by an ordinary decision whose request
-    id names the case. Above the four-eyes threshold two people must say the same.
-    Roles: reviewer. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
+    id names the case. Above the four-eyes threshold two people must say the same. Retry: safe with the same request
+    id. Order: strongly consistent. Cost: one commit.
+    Roles: reviewer.
+    Errors: ACCOUNT_CLOSED, APPEAL_HELD, APPROVAL_REFUSED, CASE_NOT_FOUND, CASE_OVER, IDEMPOTENCY_KEY_REUSED,
+      MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
     """
     GetCase: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.GetCaseRequest, _feedback_service_pb2.GetCaseResponse]  # type: ignore[assignment]
-    """GetCase reads one case with the decision that it appeals and why that came out so.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
+    """GetCase reads one case with the decision that it appeals and why that came out so. Retry: always safe. Order:
+    strongly consistent. Cost: some hundred evaluations.
+    Roles: all.
+    Errors: CASE_NOT_FOUND, and those of every call.
     """
     ListCaseNotes: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListCaseNotesRequest, _feedback_service_pb2.ListCaseNotesResponse]  # type: ignore[assignment]
-    """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-    look-up.
+    """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first. Retry: always
+    safe. Order: strongly consistent. Cost: one look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: CASE_NOT_FOUND, and those of every call.
     """
     ListCases: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.ListCasesRequest, _feedback_service_pb2.ListCasesResponse]  # type: ignore[assignment]
-    """ListCases pages through cases, newest first.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
+    """ListCases pages through cases, newest first. Retry: always safe. Order: strongly consistent. Cost: one look-up a
+    case.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     GetFeedbackReport: _aio.UnaryUnaryMultiCallable[_feedback_service_pb2.GetFeedbackReportRequest, _feedback_service_pb2.GetFeedbackReportResponse]  # type: ignore[assignment]
     """GetFeedbackReport counts complaints and appeals by reason code and policy version, against the period before.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: a snapshot. Cost: reads every
-    voice of both periods, beside the decisions.
+    Retry: always safe. Order: a snapshot. Cost: reads every voice of both periods, beside the decisions.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
 
 class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -127,8 +157,10 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_service_pb2.SubmitFeedbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.SubmitFeedbackResponse, _abc.Awaitable[_feedback_service_pb2.SubmitFeedbackResponse]]:
-        """SubmitFeedback records what a customer said, about a decision or in general.
-        Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
+        """SubmitFeedback records what a customer said, about a decision or in general. Retry: safe with the same request id.
+        Order: free. Cost: one commit.
+        Roles: caller.
+        Errors: ACCOUNT_NOT_FOUND, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -137,8 +169,9 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_service_pb2.SubmitSurveyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.SubmitSurveyResponse, _abc.Awaitable[_feedback_service_pb2.SubmitSurveyResponse]]:
-        """SubmitSurvey records a score and words.
-        Roles: caller. Retry: safe with the same request id. Order: free. Cost: one commit.
+        """SubmitSurvey records a score and words. Retry: safe with the same request id. Order: free. Cost: one commit.
+        Roles: caller.
+        Errors: ACCOUNT_NOT_FOUND, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -148,11 +181,14 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.SubmitAppealResponse, _abc.Awaitable[_feedback_service_pb2.SubmitAppealResponse]]:
         """SubmitAppeal opens a case against a decision that refused or cut something; a decision is appealed once. With
-        corrected facts the account's decisions since are judged again, with the corrections of other appeals: where deciding
-        rightly would have come to more by now, one person might grant that alone, and nothing known today speaks against a
-        raise, it is granted at once; else a person decides, with that limit as a suggestion.
-        Roles: caller. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit and one decision
-        at most, and up to a thousand evaluations.
+        corrected facts the account's decisions since are judged again, with the corrections of other appeals: where
+        deciding rightly would have come to more by now, one person might grant that alone, and nothing known today speaks
+        against a raise, it is granted at once; else a person decides, with that limit as a suggestion. Retry: safe with
+        the same request id. Order: strongly consistent. Cost: one commit and one decision at most, and up to a thousand
+        evaluations.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_NOT_FOUND, APPEAL_EXISTS, APPEAL_HELD, DECISION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
+          MODE_READ_ONLY, NOTHING_TO_APPEAL, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -162,8 +198,11 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.ResolveAppealResponse, _abc.Awaitable[_feedback_service_pb2.ResolveAppealResponse]]:
         """ResolveAppeal upholds the decision or overturns it: then the limit is given by an ordinary decision whose request
-        id names the case. Above the four-eyes threshold two people must say the same.
-        Roles: reviewer. Retry: safe with the same request id. Order: strongly consistent. Cost: one commit.
+        id names the case. Above the four-eyes threshold two people must say the same. Retry: safe with the same request
+        id. Order: strongly consistent. Cost: one commit.
+        Roles: reviewer.
+        Errors: ACCOUNT_CLOSED, APPEAL_HELD, APPROVAL_REFUSED, CASE_NOT_FOUND, CASE_OVER, IDEMPOTENCY_KEY_REUSED,
+          MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -172,8 +211,10 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_service_pb2.GetCaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.GetCaseResponse, _abc.Awaitable[_feedback_service_pb2.GetCaseResponse]]:
-        """GetCase reads one case with the decision that it appeals and why that came out so.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: some hundred evaluations.
+        """GetCase reads one case with the decision that it appeals and why that came out so. Retry: always safe. Order:
+        strongly consistent. Cost: some hundred evaluations.
+        Roles: all.
+        Errors: CASE_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -182,9 +223,10 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_service_pb2.ListCaseNotesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.ListCaseNotesResponse, _abc.Awaitable[_feedback_service_pb2.ListCaseNotesResponse]]:
-        """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-        look-up.
+        """ListCaseNotes pages through what was said and done about a case since it was opened, oldest first. Retry: always
+        safe. Order: strongly consistent. Cost: one look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: CASE_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -193,8 +235,10 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_service_pb2.ListCasesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.ListCasesResponse, _abc.Awaitable[_feedback_service_pb2.ListCasesResponse]]:
-        """ListCases pages through cases, newest first.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a case.
+        """ListCases pages through cases, newest first. Retry: always safe. Order: strongly consistent. Cost: one look-up a
+        case.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -204,8 +248,9 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_service_pb2.GetFeedbackReportResponse, _abc.Awaitable[_feedback_service_pb2.GetFeedbackReportResponse]]:
         """GetFeedbackReport counts complaints and appeals by reason code and policy version, against the period before.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: a snapshot. Cost: reads every
-        voice of both periods, beside the decisions.
+        Retry: always safe. Order: a snapshot. Cost: reads every voice of both periods, beside the decisions.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
 
 def add_FeedbackServiceServicer_to_server(servicer: FeedbackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -87,18 +87,23 @@ class LimitServiceServicer:
     """
 
     def Decide(self, request, context):
-        """Decide makes one durable decision: when the answer arrives it is on disk.
-        Roles: caller. Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and
-        broken connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with
-        the calls that arrive together.
+        """Decide makes one durable decision: when the answer arrives it is on disk. Retry: safe with the same request id, on
+        UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken connections. Order: decisions of one account take
+        effect one after another. Cost: one commit, shared with the calls that arrive together.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+        NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Evaluate(self, request, context):
-        """Evaluate computes what Decide would answer and writes nothing.
-        Roles: all. Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
+        """Evaluate computes what Decide would answer and writes nothing. Retry: always safe. Order: sees every decision
+        acknowledged before. Cost: no commit.
+        Roles: all.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
+        MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,43 +111,53 @@ class LimitServiceServicer:
 
     def BatchDecide(self, request, context):
         """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error. An answer keeps within
-        3.5 MiB: of larger ones texts of reasons are left out, see `Reason`.
-        Roles: caller. Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed.
-        Cost: about a fifth of as many single calls.
+        3.5 MiB: of larger ones texts of reasons are left out, see `Reason`. Retry: safe with the same request ids; what
+        was decided is answered as recorded. Order: as listed. Cost: about a fifth of as many single calls.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+        NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamDecisions(self, request_iterator, context):
-        """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait.
-        Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
-        requests on one account take effect as sent. Cost: as BatchDecide.
+        """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait. Retry: as
+        Decide, on a new stream. Order: answers come as they are made and carry the request id; requests on one account
+        take effect as sent. Cost: as BatchDecide.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+        NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDecision(self, request, context):
-        """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id. Retry: always
+        safe. Order: strongly consistent. Cost: one look-up.
+        Roles: all.
+        Errors: DECISION_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDecisions(self, request, context):
-        """ListDecisions pages through one account's decisions, newest first.
-        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
-        look-up a decision.
+        """ListDecisions pages through one account's decisions, newest first. Retry: always safe. Order: strongly consistent;
+        pages stay stable while new decisions arrive. Cost: one look-up a decision.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExplainDecision(self, request, context):
-        """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
-        Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+        """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy. Retry:
+        always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+        Roles: all.
+        Errors: DECISION_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

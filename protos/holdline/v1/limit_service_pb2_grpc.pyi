@@ -40,38 +40,53 @@ class LimitServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LimitServiceAsyncStub: ...
     Decide: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.DecideRequest, _limit_service_pb2.DecideResponse]
-    """Decide makes one durable decision: when the answer arrives it is on disk.
-    Roles: caller. Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and
-    broken connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with
-    the calls that arrive together.
+    """Decide makes one durable decision: when the answer arrives it is on disk. Retry: safe with the same request id, on
+    UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken connections. Order: decisions of one account take
+    effect one after another. Cost: one commit, shared with the calls that arrive together.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
     Evaluate: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.EvaluateRequest, _limit_service_pb2.EvaluateResponse]
-    """Evaluate computes what Decide would answer and writes nothing.
-    Roles: all. Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
+    """Evaluate computes what Decide would answer and writes nothing. Retry: always safe. Order: sees every decision
+    acknowledged before. Cost: no commit.
+    Roles: all.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
+      MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
     BatchDecide: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.BatchDecideRequest, _limit_service_pb2.BatchDecideResponse]
     """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error. An answer keeps within
-    3.5 MiB: of larger ones texts of reasons are left out, see `Reason`.
-    Roles: caller. Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed.
-    Cost: about a fifth of as many single calls.
+    3.5 MiB: of larger ones texts of reasons are left out, see `Reason`. Retry: safe with the same request ids; what
+    was decided is answered as recorded. Order: as listed. Cost: about a fifth of as many single calls.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
     StreamDecisions: _grpc.StreamStreamMultiCallable[_limit_service_pb2.StreamDecisionsRequest, _limit_service_pb2.StreamDecisionsResponse]
-    """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait.
-    Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
-    requests on one account take effect as sent. Cost: as BatchDecide.
+    """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait. Retry: as
+    Decide, on a new stream. Order: answers come as they are made and carry the request id; requests on one account
+    take effect as sent. Cost: as BatchDecide.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
     GetDecision: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.GetDecisionRequest, _limit_service_pb2.GetDecisionResponse]
-    """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id. Retry: always
+    safe. Order: strongly consistent. Cost: one look-up.
+    Roles: all.
+    Errors: DECISION_NOT_FOUND, and those of every call.
     """
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ListDecisionsRequest, _limit_service_pb2.ListDecisionsResponse]
-    """ListDecisions pages through one account's decisions, newest first.
-    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
-    look-up a decision.
+    """ListDecisions pages through one account's decisions, newest first. Retry: always safe. Order: strongly consistent;
+    pages stay stable while new decisions arrive. Cost: one look-up a decision.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     ExplainDecision: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.ExplainDecisionRequest, _limit_service_pb2.ExplainDecisionResponse]
-    """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
-    Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+    """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy. Retry:
+    always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+    Roles: all.
+    Errors: DECISION_NOT_FOUND, and those of every call.
     """
 
 @_typing.type_check_only
@@ -86,38 +101,53 @@ class LimitServiceAsyncStub(LimitServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Decide: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.DecideRequest, _limit_service_pb2.DecideResponse]  # type: ignore[assignment]
-    """Decide makes one durable decision: when the answer arrives it is on disk.
-    Roles: caller. Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and
-    broken connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with
-    the calls that arrive together.
+    """Decide makes one durable decision: when the answer arrives it is on disk. Retry: safe with the same request id, on
+    UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken connections. Order: decisions of one account take
+    effect one after another. Cost: one commit, shared with the calls that arrive together.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
     Evaluate: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.EvaluateRequest, _limit_service_pb2.EvaluateResponse]  # type: ignore[assignment]
-    """Evaluate computes what Decide would answer and writes nothing.
-    Roles: all. Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
+    """Evaluate computes what Decide would answer and writes nothing. Retry: always safe. Order: sees every decision
+    acknowledged before. Cost: no commit.
+    Roles: all.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
+      MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
     BatchDecide: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.BatchDecideRequest, _limit_service_pb2.BatchDecideResponse]  # type: ignore[assignment]
     """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error. An answer keeps within
-    3.5 MiB: of larger ones texts of reasons are left out, see `Reason`.
-    Roles: caller. Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed.
-    Cost: about a fifth of as many single calls.
+    3.5 MiB: of larger ones texts of reasons are left out, see `Reason`. Retry: safe with the same request ids; what
+    was decided is answered as recorded. Order: as listed. Cost: about a fifth of as many single calls.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
     StreamDecisions: _aio.StreamStreamMultiCallable[_limit_service_pb2.StreamDecisionsRequest, _limit_service_pb2.StreamDecisionsResponse]  # type: ignore[assignment]
-    """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait.
-    Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
-    requests on one account take effect as sent. Cost: as BatchDecide.
+    """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait. Retry: as
+    Decide, on a new stream. Order: answers come as they are made and carry the request id; requests on one account
+    take effect as sent. Cost: as BatchDecide.
+    Roles: caller.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+      NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
     """
     GetDecision: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.GetDecisionRequest, _limit_service_pb2.GetDecisionResponse]  # type: ignore[assignment]
-    """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id. Retry: always
+    safe. Order: strongly consistent. Cost: one look-up.
+    Roles: all.
+    Errors: DECISION_NOT_FOUND, and those of every call.
     """
     ListDecisions: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ListDecisionsRequest, _limit_service_pb2.ListDecisionsResponse]  # type: ignore[assignment]
-    """ListDecisions pages through one account's decisions, newest first.
-    Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
-    look-up a decision.
+    """ListDecisions pages through one account's decisions, newest first. Retry: always safe. Order: strongly consistent;
+    pages stay stable while new decisions arrive. Cost: one look-up a decision.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     ExplainDecision: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.ExplainDecisionRequest, _limit_service_pb2.ExplainDecisionResponse]  # type: ignore[assignment]
-    """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
-    Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+    """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy. Retry:
+    always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+    Roles: all.
+    Errors: DECISION_NOT_FOUND, and those of every call.
     """
 
 class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -135,10 +165,12 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _limit_service_pb2.DecideRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.DecideResponse, _abc.Awaitable[_limit_service_pb2.DecideResponse]]:
-        """Decide makes one durable decision: when the answer arrives it is on disk.
-        Roles: caller. Retry: safe with the same request id, on UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and
-        broken connections. Order: decisions of one account take effect one after another. Cost: one commit, shared with
-        the calls that arrive together.
+        """Decide makes one durable decision: when the answer arrives it is on disk. Retry: safe with the same request id, on
+        UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken connections. Order: decisions of one account take
+        effect one after another. Cost: one commit, shared with the calls that arrive together.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+          NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -147,8 +179,11 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _limit_service_pb2.EvaluateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.EvaluateResponse, _abc.Awaitable[_limit_service_pb2.EvaluateResponse]]:
-        """Evaluate computes what Decide would answer and writes nothing.
-        Roles: all. Retry: always safe. Order: sees every decision acknowledged before. Cost: no commit.
+        """Evaluate computes what Decide would answer and writes nothing. Retry: always safe. Order: sees every decision
+        acknowledged before. Cost: no commit.
+        Roles: all.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
+          MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -158,9 +193,11 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.BatchDecideResponse, _abc.Awaitable[_limit_service_pb2.BatchDecideResponse]]:
         """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error. An answer keeps within
-        3.5 MiB: of larger ones texts of reasons are left out, see `Reason`.
-        Roles: caller. Retry: safe with the same request ids; what was decided is answered as recorded. Order: as listed.
-        Cost: about a fifth of as many single calls.
+        3.5 MiB: of larger ones texts of reasons are left out, see `Reason`. Retry: safe with the same request ids; what
+        was decided is answered as recorded. Order: as listed. Cost: about a fifth of as many single calls.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+          NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -169,9 +206,12 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_limit_service_pb2.StreamDecisionsRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_limit_service_pb2.StreamDecisionsResponse], _abc.AsyncIterator[_limit_service_pb2.StreamDecisionsResponse]]:
-        """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait.
-        Roles: caller. Retry: as Decide, on a new stream. Order: answers come as they are made and carry the request id;
-        requests on one account take effect as sent. Cost: as BatchDecide.
+        """StreamDecisions decides over one stream; the client keeps up to 16 messages in flight, further ones wait. Retry: as
+        Decide, on a new stream. Order: answers come as they are made and carry the request id; requests on one account
+        take effect as sent. Cost: as BatchDecide.
+        Roles: caller.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
+          NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -180,8 +220,10 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _limit_service_pb2.GetDecisionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.GetDecisionResponse, _abc.Awaitable[_limit_service_pb2.GetDecisionResponse]]:
-        """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """GetDecision reads one decision, by its id or, while that is kept, by the caller's own request id. Retry: always
+        safe. Order: strongly consistent. Cost: one look-up.
+        Roles: all.
+        Errors: DECISION_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -190,9 +232,10 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _limit_service_pb2.ListDecisionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.ListDecisionsResponse, _abc.Awaitable[_limit_service_pb2.ListDecisionsResponse]]:
-        """ListDecisions pages through one account's decisions, newest first.
-        Roles: all. Retry: always safe. Order: strongly consistent; pages stay stable while new decisions arrive. Cost: one
-        look-up a decision.
+        """ListDecisions pages through one account's decisions, newest first. Retry: always safe. Order: strongly consistent;
+        pages stay stable while new decisions arrive. Cost: one look-up a decision.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -201,8 +244,10 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _limit_service_pb2.ExplainDecisionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.ExplainDecisionResponse, _abc.Awaitable[_limit_service_pb2.ExplainDecisionResponse]]:
-        """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy.
-        Roles: all. Retry: always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+        """ExplainDecision tells why: contributions, rules, texts, and advice checked against the recorded policy. Retry:
+        always safe. Order: any recorded decision. Cost: some hundred evaluations, no commit.
+        Roles: all.
+        Errors: DECISION_NOT_FOUND, and those of every call.
         """
 
 def add_LimitServiceServicer_to_server(servicer: LimitServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17holdline/v1/money.proto\x12\x0bholdline.v1\"3\n\x05Money\x12\x13\n\x0bminor_units\x18\x01 \x01(\x03\x12\x15\n\rcurrency_code\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17holdline/v1/money.proto\x12\x0bholdline.v1\"3\n\x05Money\x12\x13\n\x0bminor_units\x18\x01 \x01(\x03\x12\x15\n\rcurrency_code\x18\x02 \x01(\tBF\n\x0f\x64\x65v.holdline.v1P\x01Z#holdline.dev/holdline/v1;holdlinev1\xaa\x02\x0bHoldline.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.money_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\017dev.holdline.v1P\001Z#holdline.dev/holdline/v1;holdlinev1\252\002\013Holdline.V1'
   _globals['_MONEY']._serialized_start=40
   _globals['_MONEY']._serialized_end=91
 # @@protoc_insertion_point(module_scope)

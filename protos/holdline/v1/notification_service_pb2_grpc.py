@@ -57,17 +57,20 @@ class NotificationServiceServicer:
     """
 
     def ListNotices(self, request, context):
-        """ListNotices pages through customers' notices, newest first: of one account, or of all.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a notice; of an account one a record.
+        """ListNotices pages through customers' notices, newest first: of one account, or of all. Retry: always safe. Order:
+        strongly consistent. Cost: one look-up a notice; of an account one a record.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAlerts(self, request, context):
-        """ListAlerts pages through on-call's alerts, newest first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+        """ListAlerts pages through on-call's alerts, newest first. Retry: always safe. Order: strongly consistent. Cost: one
         look-up an alert.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,8 +78,9 @@ class NotificationServiceServicer:
 
     def RedriveMessages(self, request, context):
         """RedriveMessages lets dead notices and alerts be told again, from their first attempt on; what is not dead is left
-        alone.
-        Roles: on_call. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
+        alone. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
+        Roles: on_call.
+        Errors: IDEMPOTENCY_KEY_REUSED, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,18 +34,22 @@ class NotificationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NotificationServiceAsyncStub: ...
     ListNotices: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListNoticesRequest, _notification_service_pb2.ListNoticesResponse]
-    """ListNotices pages through customers' notices, newest first: of one account, or of all.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a notice; of an account one a record.
+    """ListNotices pages through customers' notices, newest first: of one account, or of all. Retry: always safe. Order:
+    strongly consistent. Cost: one look-up a notice; of an account one a record.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListAlertsRequest, _notification_service_pb2.ListAlertsResponse]
-    """ListAlerts pages through on-call's alerts, newest first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+    """ListAlerts pages through on-call's alerts, newest first. Retry: always safe. Order: strongly consistent. Cost: one
     look-up an alert.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     RedriveMessages: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.RedriveMessagesRequest, _notification_service_pb2.RedriveMessagesResponse]
     """RedriveMessages lets dead notices and alerts be told again, from their first attempt on; what is not dead is left
-    alone.
-    Roles: on_call. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
+    alone. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
+    Roles: on_call.
+    Errors: IDEMPOTENCY_KEY_REUSED, and those of every call.
     """
 
 @_typing.type_check_only
@@ -54,18 +58,22 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListNotices: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListNoticesRequest, _notification_service_pb2.ListNoticesResponse]  # type: ignore[assignment]
-    """ListNotices pages through customers' notices, newest first: of one account, or of all.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a notice; of an account one a record.
+    """ListNotices pages through customers' notices, newest first: of one account, or of all. Retry: always safe. Order:
+    strongly consistent. Cost: one look-up a notice; of an account one a record.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
     ListAlerts: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListAlertsRequest, _notification_service_pb2.ListAlertsResponse]  # type: ignore[assignment]
-    """ListAlerts pages through on-call's alerts, newest first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+    """ListAlerts pages through on-call's alerts, newest first. Retry: always safe. Order: strongly consistent. Cost: one
     look-up an alert.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     RedriveMessages: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.RedriveMessagesRequest, _notification_service_pb2.RedriveMessagesResponse]  # type: ignore[assignment]
     """RedriveMessages lets dead notices and alerts be told again, from their first attempt on; what is not dead is left
-    alone.
-    Roles: on_call. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
+    alone. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
+    Roles: on_call.
+    Errors: IDEMPOTENCY_KEY_REUSED, and those of every call.
     """
 
 class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -77,8 +85,10 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notification_service_pb2.ListNoticesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.ListNoticesResponse, _abc.Awaitable[_notification_service_pb2.ListNoticesResponse]]:
-        """ListNotices pages through customers' notices, newest first: of one account, or of all.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up a notice; of an account one a record.
+        """ListNotices pages through customers' notices, newest first: of one account, or of all. Retry: always safe. Order:
+        strongly consistent. Cost: one look-up a notice; of an account one a record.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -87,9 +97,10 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notification_service_pb2.ListAlertsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.ListAlertsResponse, _abc.Awaitable[_notification_service_pb2.ListAlertsResponse]]:
-        """ListAlerts pages through on-call's alerts, newest first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
+        """ListAlerts pages through on-call's alerts, newest first. Retry: always safe. Order: strongly consistent. Cost: one
         look-up an alert.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -99,8 +110,9 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.RedriveMessagesResponse, _abc.Awaitable[_notification_service_pb2.RedriveMessagesResponse]]:
         """RedriveMessages lets dead notices and alerts be told again, from their first attempt on; what is not dead is left
-        alone.
-        Roles: on_call. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
+        alone. Retry: safe with the same request id. Order: they come after what was told since. Cost: one commit.
+        Roles: on_call.
+        Errors: IDEMPOTENCY_KEY_REUSED, and those of every call.
         """
 
 def add_NotificationServiceServicer_to_server(servicer: NotificationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -62,37 +62,42 @@ class OperationServiceServicer:
     """
 
     def GetOperation(self, request, context):
-        """GetOperation reads how far an operation is.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
-        `GetDailyRun` or `GetClosing`.
+        """GetOperation reads how far an operation is. Retry: always safe. Order: strongly consistent. Cost: as `GetDailyRun`
+        or `GetClosing`.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: OPERATION_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListOperations(self, request, context):
-        """ListOperations pages through operations, newest business date first, of one date the latest kind first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
-        GetOperation, for each that is shown or passed over.
+        """ListOperations pages through operations, newest business date first, of one date the latest kind first. Retry:
+        always safe. Order: strongly consistent. Cost: as GetOperation, for each that is shown or passed over.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchOperation(self, request, context):
-        """WatchOperation streams an operation now and whenever it has come further, until it is over.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
-        Order: progress never goes back, but where a cancelled one was resumed. Cost: as GetOperation, a few times a second.
+        """WatchOperation streams an operation now and whenever it has come further, until it is over. Retry: always safe; the
+        stream begins with the present. Order: progress never goes back, but where a cancelled one was resumed. Cost: as
+        GetOperation, a few times a second.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: OPERATION_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelOperation(self, request, context):
-        """CancelOperation stops a daily run, as `CancelDailyRun` does; one that is over is answered as it stands. A closing, or
-        what makes its date good, is not to be stopped: `OPERATION_NOT_CANCELLABLE`.
-        Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: as `CancelDailyRun`. Cost:
-        one commit.
+        """CancelOperation stops a daily run, as `CancelDailyRun` does; one that is over is answered as it stands. A closing,
+        or what makes its date good, is not to be stopped: `OPERATION_NOT_CANCELLABLE`. Retry: safe with the same request
+        id, also after it was resumed. Order: as `CancelDailyRun`. Cost: one commit.
+        Roles: on_call.
+        Errors: IDEMPOTENCY_KEY_REUSED, OPERATION_NOT_CANCELLABLE, OPERATION_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,25 +34,30 @@ class OperationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OperationServiceAsyncStub: ...
     GetOperation: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.GetOperationRequest, _operation_service_pb2.GetOperationResponse]
-    """GetOperation reads how far an operation is.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
-    `GetDailyRun` or `GetClosing`.
+    """GetOperation reads how far an operation is. Retry: always safe. Order: strongly consistent. Cost: as `GetDailyRun`
+    or `GetClosing`.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: OPERATION_NOT_FOUND, and those of every call.
     """
     ListOperations: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationsRequest, _operation_service_pb2.ListOperationsResponse]
-    """ListOperations pages through operations, newest business date first, of one date the latest kind first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
-    GetOperation, for each that is shown or passed over.
+    """ListOperations pages through operations, newest business date first, of one date the latest kind first. Retry:
+    always safe. Order: strongly consistent. Cost: as GetOperation, for each that is shown or passed over.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     WatchOperation: _grpc.UnaryStreamMultiCallable[_operation_service_pb2.WatchOperationRequest, _operation_service_pb2.WatchOperationResponse]
-    """WatchOperation streams an operation now and whenever it has come further, until it is over.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
-    Order: progress never goes back, but where a cancelled one was resumed. Cost: as GetOperation, a few times a second.
+    """WatchOperation streams an operation now and whenever it has come further, until it is over. Retry: always safe; the
+    stream begins with the present. Order: progress never goes back, but where a cancelled one was resumed. Cost: as
+    GetOperation, a few times a second.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: OPERATION_NOT_FOUND, and those of every call.
     """
     CancelOperation: _grpc.UnaryUnaryMultiCallable[_operation_service_pb2.CancelOperationRequest, _operation_service_pb2.CancelOperationResponse]
-    """CancelOperation stops a daily run, as `CancelDailyRun` does; one that is over is answered as it stands. A closing, or
-    what makes its date good, is not to be stopped: `OPERATION_NOT_CANCELLABLE`.
-    Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: as `CancelDailyRun`. Cost:
-    one commit.
+    """CancelOperation stops a daily run, as `CancelDailyRun` does; one that is over is answered as it stands. A closing,
+    or what makes its date good, is not to be stopped: `OPERATION_NOT_CANCELLABLE`. Retry: safe with the same request
+    id, also after it was resumed. Order: as `CancelDailyRun`. Cost: one commit.
+    Roles: on_call.
+    Errors: IDEMPOTENCY_KEY_REUSED, OPERATION_NOT_CANCELLABLE, OPERATION_NOT_FOUND, and those of every call.
     """
 
 @_typing.type_check_only
@@ -61,25 +66,30 @@ class OperationServiceAsyncStub(OperationServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.GetOperationRequest, _operation_service_pb2.GetOperationResponse]  # type: ignore[assignment]
-    """GetOperation reads how far an operation is.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
-    `GetDailyRun` or `GetClosing`.
+    """GetOperation reads how far an operation is. Retry: always safe. Order: strongly consistent. Cost: as `GetDailyRun`
+    or `GetClosing`.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: OPERATION_NOT_FOUND, and those of every call.
     """
     ListOperations: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationsRequest, _operation_service_pb2.ListOperationsResponse]  # type: ignore[assignment]
-    """ListOperations pages through operations, newest business date first, of one date the latest kind first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
-    GetOperation, for each that is shown or passed over.
+    """ListOperations pages through operations, newest business date first, of one date the latest kind first. Retry:
+    always safe. Order: strongly consistent. Cost: as GetOperation, for each that is shown or passed over.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     WatchOperation: _aio.UnaryStreamMultiCallable[_operation_service_pb2.WatchOperationRequest, _operation_service_pb2.WatchOperationResponse]  # type: ignore[assignment]
-    """WatchOperation streams an operation now and whenever it has come further, until it is over.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
-    Order: progress never goes back, but where a cancelled one was resumed. Cost: as GetOperation, a few times a second.
+    """WatchOperation streams an operation now and whenever it has come further, until it is over. Retry: always safe; the
+    stream begins with the present. Order: progress never goes back, but where a cancelled one was resumed. Cost: as
+    GetOperation, a few times a second.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: OPERATION_NOT_FOUND, and those of every call.
     """
     CancelOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.CancelOperationRequest, _operation_service_pb2.CancelOperationResponse]  # type: ignore[assignment]
-    """CancelOperation stops a daily run, as `CancelDailyRun` does; one that is over is answered as it stands. A closing, or
-    what makes its date good, is not to be stopped: `OPERATION_NOT_CANCELLABLE`.
-    Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: as `CancelDailyRun`. Cost:
-    one commit.
+    """CancelOperation stops a daily run, as `CancelDailyRun` does; one that is over is answered as it stands. A closing,
+    or what makes its date good, is not to be stopped: `OPERATION_NOT_CANCELLABLE`. Retry: safe with the same request
+    id, also after it was resumed. Order: as `CancelDailyRun`. Cost: one commit.
+    Roles: on_call.
+    Errors: IDEMPOTENCY_KEY_REUSED, OPERATION_NOT_CANCELLABLE, OPERATION_NOT_FOUND, and those of every call.
     """
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -91,9 +101,10 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.GetOperationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_service_pb2.GetOperationResponse, _abc.Awaitable[_operation_service_pb2.GetOperationResponse]]:
-        """GetOperation reads how far an operation is.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
-        `GetDailyRun` or `GetClosing`.
+        """GetOperation reads how far an operation is. Retry: always safe. Order: strongly consistent. Cost: as `GetDailyRun`
+        or `GetClosing`.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: OPERATION_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -102,9 +113,10 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.ListOperationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_service_pb2.ListOperationsResponse, _abc.Awaitable[_operation_service_pb2.ListOperationsResponse]]:
-        """ListOperations pages through operations, newest business date first, of one date the latest kind first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
-        GetOperation, for each that is shown or passed over.
+        """ListOperations pages through operations, newest business date first, of one date the latest kind first. Retry:
+        always safe. Order: strongly consistent. Cost: as GetOperation, for each that is shown or passed over.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -113,9 +125,11 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.WatchOperationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_operation_service_pb2.WatchOperationResponse], _abc.AsyncIterator[_operation_service_pb2.WatchOperationResponse]]:
-        """WatchOperation streams an operation now and whenever it has come further, until it is over.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
-        Order: progress never goes back, but where a cancelled one was resumed. Cost: as GetOperation, a few times a second.
+        """WatchOperation streams an operation now and whenever it has come further, until it is over. Retry: always safe; the
+        stream begins with the present. Order: progress never goes back, but where a cancelled one was resumed. Cost: as
+        GetOperation, a few times a second.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: OPERATION_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -124,10 +138,11 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.CancelOperationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operation_service_pb2.CancelOperationResponse, _abc.Awaitable[_operation_service_pb2.CancelOperationResponse]]:
-        """CancelOperation stops a daily run, as `CancelDailyRun` does; one that is over is answered as it stands. A closing, or
-        what makes its date good, is not to be stopped: `OPERATION_NOT_CANCELLABLE`.
-        Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: as `CancelDailyRun`. Cost:
-        one commit.
+        """CancelOperation stops a daily run, as `CancelDailyRun` does; one that is over is answered as it stands. A closing,
+        or what makes its date good, is not to be stopped: `OPERATION_NOT_CANCELLABLE`. Retry: safe with the same request
+        id, also after it was resumed. Order: as `CancelDailyRun`. Cost: one commit.
+        Roles: on_call.
+        Errors: IDEMPOTENCY_KEY_REUSED, OPERATION_NOT_CANCELLABLE, OPERATION_NOT_FOUND, and those of every call.
         """
 
 def add_OperationServiceServicer_to_server(servicer: OperationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -115,16 +115,19 @@ class PlaybookServiceServicer:
     """
 
     def ListPlaybooks(self, request, context):
-        """ListPlaybooks lists every version of this build, retired ones included.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+        """ListPlaybooks lists every version of this build, retired ones included. Retry: always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DescribePlaybook(self, request, context):
-        """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+        """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave. Retry:
+        always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: PLAYBOOK_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,57 +135,71 @@ class PlaybookServiceServicer:
 
     def PreviewPlaybook(self, request, context):
         """PreviewPlaybook replays the newest recorded decisions as if the playbook had been in force, and writes nothing.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: a process beside the engine reads
-        the log; decisions don't wait for it.
+        Retry: always safe. Cost: a process beside the engine reads the log; decisions don't wait for it.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: ACTIVATION_NOT_FOUND, PLAYBOOK_NOT_FOUND, POLICY_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ActivatePlaybook(self, request, context):
-        """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs.
-        Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs. Retry: safe with the same
+        request id. Order: the next decision obeys. Cost: one commit.
+        Roles: on_call.
+        Errors: ACTIVATION_EXISTS, BUILD_MIX, IDEMPOTENCY_KEY_REUSED, PLAYBOOK_CONFLICT, PLAYBOOK_NOT_FOUND,
+        PLAYBOOK_RETIRED, POLICY_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApproveActivation(self, request, context):
-        """ApproveActivation approves a pending activation; the last approval that is needed puts it in force.
-        Roles: approver; never the activator. Retry: safe with the same request id. Cost: one commit.
+        """ApproveActivation approves a pending activation; the last approval that is needed puts it in force. Never the
+        activator. Retry: safe with the same request id. Cost: one commit.
+        Roles: approver.
+        Errors: ACTIVATION_EXISTS, ACTIVATION_NOT_FOUND, ACTIVATION_OVER, APPROVAL_REFUSED, BUILD_MIX,
+        IDEMPOTENCY_KEY_REUSED, PLAYBOOK_CONFLICT, PLAYBOOK_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExtendActivation(self, request, context):
-        """ExtendActivation lets an activation in force last longer, counted from now.
-        Roles: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id. Cost:
-        one commit.
+        """ExtendActivation lets an activation in force last longer, counted from now. Where the playbook needs approval, not
+        the activator. Retry: safe with the same request id. Cost: one commit.
+        Roles: on_call.
+        Errors: ACTIVATION_NOT_FOUND, ACTIVATION_OVER, APPROVAL_REFUSED, IDEMPOTENCY_KEY_REUSED, PLAYBOOK_NOT_FOUND, and
+        those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EndActivation(self, request, context):
-        """EndActivation ends an activation, pending or in force.
-        Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        """EndActivation ends an activation, pending or in force. Retry: safe with the same request id. Order: the next
+        decision obeys. Cost: one commit.
+        Roles: on_call.
+        Errors: ACTIVATION_NOT_FOUND, ACTIVATION_OVER, IDEMPOTENCY_KEY_REUSED, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListActivations(self, request, context):
-        """ListActivations pages through the activations, all or those in some states, newest first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
+        """ListActivations pages through the activations, all or those in some states, newest first. Retry: always safe. Cost:
+        one look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetMode(self, request, context):
-        """GetMode reads what is in force now, and which engines serve.
-        Roles: all. Retry: always safe. Cost: one look-up.
+        """GetMode reads what is in force now, and which engines serve. Retry: always safe. Cost: one look-up.
+        Roles: all.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,34 +207,41 @@ class PlaybookServiceServicer:
 
     def ConfirmClock(self, request, context):
         """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
-        time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
-        time goes on by the time that passes, and no step purges, lapses or stops anything.
-        Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+        time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the
+        store's time goes on by the time that passes, and no step purges, lapses or stops anything. Retry: safe with the
+        same request id. Order: the next decision sees it. Cost: one commit.
+        Roles: on_call.
+        Errors: CLOCK_NOT_CONFIRMED, IDEMPOTENCY_KEY_REUSED, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchMode(self, request, context):
-        """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
-        Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than a
-        second.
+        """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too. Retry: connect
+        again with the last resume token; no change is missed. A change is seen in less than a second.
+        Roles: all.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSignals(self, request, context):
-        """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+        """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends. Retry:
+        always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LearnBaseline(self, request, context):
-        """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-        Roles: on_call. Retry: safe with the same request id; another learns anew. Cost: one commit.
+        """LearnBaseline takes the newest decisions of a product as what is normal, as a new version. Retry: safe with the
+        same request id; another learns anew. Cost: one commit.
+        Roles: on_call.
+        Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

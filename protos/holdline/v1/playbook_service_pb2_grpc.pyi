@@ -39,61 +39,85 @@ class PlaybookServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PlaybookServiceAsyncStub: ...
     ListPlaybooks: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ListPlaybooksRequest, _playbook_service_pb2.ListPlaybooksResponse]
-    """ListPlaybooks lists every version of this build, retired ones included.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+    """ListPlaybooks lists every version of this build, retired ones included. Retry: always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     DescribePlaybook: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.DescribePlaybookRequest, _playbook_service_pb2.DescribePlaybookResponse]
-    """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+    """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave. Retry:
+    always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: PLAYBOOK_NOT_FOUND, and those of every call.
     """
     PreviewPlaybook: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.PreviewPlaybookRequest, _playbook_service_pb2.PreviewPlaybookResponse]
     """PreviewPlaybook replays the newest recorded decisions as if the playbook had been in force, and writes nothing.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: a process beside the engine reads
-    the log; decisions don't wait for it.
+    Retry: always safe. Cost: a process beside the engine reads the log; decisions don't wait for it.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: ACTIVATION_NOT_FOUND, PLAYBOOK_NOT_FOUND, POLICY_NOT_FOUND, and those of every call.
     """
     ActivatePlaybook: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ActivatePlaybookRequest, _playbook_service_pb2.ActivatePlaybookResponse]
-    """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs.
-    Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs. Retry: safe with the same
+    request id. Order: the next decision obeys. Cost: one commit.
+    Roles: on_call.
+    Errors: ACTIVATION_EXISTS, BUILD_MIX, IDEMPOTENCY_KEY_REUSED, PLAYBOOK_CONFLICT, PLAYBOOK_NOT_FOUND,
+      PLAYBOOK_RETIRED, POLICY_NOT_FOUND, and those of every call.
     """
     ApproveActivation: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ApproveActivationRequest, _playbook_service_pb2.ApproveActivationResponse]
-    """ApproveActivation approves a pending activation; the last approval that is needed puts it in force.
-    Roles: approver; never the activator. Retry: safe with the same request id. Cost: one commit.
+    """ApproveActivation approves a pending activation; the last approval that is needed puts it in force. Never the
+    activator. Retry: safe with the same request id. Cost: one commit.
+    Roles: approver.
+    Errors: ACTIVATION_EXISTS, ACTIVATION_NOT_FOUND, ACTIVATION_OVER, APPROVAL_REFUSED, BUILD_MIX,
+      IDEMPOTENCY_KEY_REUSED, PLAYBOOK_CONFLICT, PLAYBOOK_NOT_FOUND, and those of every call.
     """
     ExtendActivation: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ExtendActivationRequest, _playbook_service_pb2.ExtendActivationResponse]
-    """ExtendActivation lets an activation in force last longer, counted from now.
-    Roles: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id. Cost:
-    one commit.
+    """ExtendActivation lets an activation in force last longer, counted from now. Where the playbook needs approval, not
+    the activator. Retry: safe with the same request id. Cost: one commit.
+    Roles: on_call.
+    Errors: ACTIVATION_NOT_FOUND, ACTIVATION_OVER, APPROVAL_REFUSED, IDEMPOTENCY_KEY_REUSED, PLAYBOOK_NOT_FOUND, and
+      those of every call.
     """
     EndActivation: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.EndActivationRequest, _playbook_service_pb2.EndActivationResponse]
-    """EndActivation ends an activation, pending or in force.
-    Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    """EndActivation ends an activation, pending or in force. Retry: safe with the same request id. Order: the next
+    decision obeys. Cost: one commit.
+    Roles: on_call.
+    Errors: ACTIVATION_NOT_FOUND, ACTIVATION_OVER, IDEMPOTENCY_KEY_REUSED, and those of every call.
     """
     ListActivations: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ListActivationsRequest, _playbook_service_pb2.ListActivationsResponse]
-    """ListActivations pages through the activations, all or those in some states, newest first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
+    """ListActivations pages through the activations, all or those in some states, newest first. Retry: always safe. Cost:
+    one look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     GetMode: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.GetModeRequest, _playbook_service_pb2.GetModeResponse]
-    """GetMode reads what is in force now, and which engines serve.
-    Roles: all. Retry: always safe. Cost: one look-up.
+    """GetMode reads what is in force now, and which engines serve. Retry: always safe. Cost: one look-up.
+    Roles: all.
+    Errors: those of every call.
     """
     ConfirmClock: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.ConfirmClockRequest, _playbook_service_pb2.ConfirmClockResponse]
     """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
-    time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
-    time goes on by the time that passes, and no step purges, lapses or stops anything.
-    Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+    time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the
+    store's time goes on by the time that passes, and no step purges, lapses or stops anything. Retry: safe with the
+    same request id. Order: the next decision sees it. Cost: one commit.
+    Roles: on_call.
+    Errors: CLOCK_NOT_CONFIRMED, IDEMPOTENCY_KEY_REUSED, and those of every call.
     """
     WatchMode: _grpc.UnaryStreamMultiCallable[_playbook_service_pb2.WatchModeRequest, _playbook_service_pb2.WatchModeResponse]
-    """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
-    Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than a
-    second.
+    """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too. Retry: connect
+    again with the last resume token; no change is missed. A change is seen in less than a second.
+    Roles: all.
+    Errors: those of every call.
     """
     GetSignals: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.GetSignalsRequest, _playbook_service_pb2.GetSignalsResponse]
-    """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+    """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends. Retry:
+    always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     LearnBaseline: _grpc.UnaryUnaryMultiCallable[_playbook_service_pb2.LearnBaselineRequest, _playbook_service_pb2.LearnBaselineResponse]
-    """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-    Roles: on_call. Retry: safe with the same request id; another learns anew. Cost: one commit.
+    """LearnBaseline takes the newest decisions of a product as what is normal, as a new version. Retry: safe with the
+    same request id; another learns anew. Cost: one commit.
+    Roles: on_call.
+    Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, and those of every call.
     """
 
 @_typing.type_check_only
@@ -107,61 +131,85 @@ class PlaybookServiceAsyncStub(PlaybookServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListPlaybooks: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ListPlaybooksRequest, _playbook_service_pb2.ListPlaybooksResponse]  # type: ignore[assignment]
-    """ListPlaybooks lists every version of this build, retired ones included.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+    """ListPlaybooks lists every version of this build, retired ones included. Retry: always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     DescribePlaybook: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.DescribePlaybookRequest, _playbook_service_pb2.DescribePlaybookResponse]  # type: ignore[assignment]
-    """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+    """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave. Retry:
+    always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: PLAYBOOK_NOT_FOUND, and those of every call.
     """
     PreviewPlaybook: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.PreviewPlaybookRequest, _playbook_service_pb2.PreviewPlaybookResponse]  # type: ignore[assignment]
     """PreviewPlaybook replays the newest recorded decisions as if the playbook had been in force, and writes nothing.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: a process beside the engine reads
-    the log; decisions don't wait for it.
+    Retry: always safe. Cost: a process beside the engine reads the log; decisions don't wait for it.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: ACTIVATION_NOT_FOUND, PLAYBOOK_NOT_FOUND, POLICY_NOT_FOUND, and those of every call.
     """
     ActivatePlaybook: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ActivatePlaybookRequest, _playbook_service_pb2.ActivatePlaybookResponse]  # type: ignore[assignment]
-    """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs.
-    Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs. Retry: safe with the same
+    request id. Order: the next decision obeys. Cost: one commit.
+    Roles: on_call.
+    Errors: ACTIVATION_EXISTS, BUILD_MIX, IDEMPOTENCY_KEY_REUSED, PLAYBOOK_CONFLICT, PLAYBOOK_NOT_FOUND,
+      PLAYBOOK_RETIRED, POLICY_NOT_FOUND, and those of every call.
     """
     ApproveActivation: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ApproveActivationRequest, _playbook_service_pb2.ApproveActivationResponse]  # type: ignore[assignment]
-    """ApproveActivation approves a pending activation; the last approval that is needed puts it in force.
-    Roles: approver; never the activator. Retry: safe with the same request id. Cost: one commit.
+    """ApproveActivation approves a pending activation; the last approval that is needed puts it in force. Never the
+    activator. Retry: safe with the same request id. Cost: one commit.
+    Roles: approver.
+    Errors: ACTIVATION_EXISTS, ACTIVATION_NOT_FOUND, ACTIVATION_OVER, APPROVAL_REFUSED, BUILD_MIX,
+      IDEMPOTENCY_KEY_REUSED, PLAYBOOK_CONFLICT, PLAYBOOK_NOT_FOUND, and those of every call.
     """
     ExtendActivation: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ExtendActivationRequest, _playbook_service_pb2.ExtendActivationResponse]  # type: ignore[assignment]
-    """ExtendActivation lets an activation in force last longer, counted from now.
-    Roles: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id. Cost:
-    one commit.
+    """ExtendActivation lets an activation in force last longer, counted from now. Where the playbook needs approval, not
+    the activator. Retry: safe with the same request id. Cost: one commit.
+    Roles: on_call.
+    Errors: ACTIVATION_NOT_FOUND, ACTIVATION_OVER, APPROVAL_REFUSED, IDEMPOTENCY_KEY_REUSED, PLAYBOOK_NOT_FOUND, and
+      those of every call.
     """
     EndActivation: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.EndActivationRequest, _playbook_service_pb2.EndActivationResponse]  # type: ignore[assignment]
-    """EndActivation ends an activation, pending or in force.
-    Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    """EndActivation ends an activation, pending or in force. Retry: safe with the same request id. Order: the next
+    decision obeys. Cost: one commit.
+    Roles: on_call.
+    Errors: ACTIVATION_NOT_FOUND, ACTIVATION_OVER, IDEMPOTENCY_KEY_REUSED, and those of every call.
     """
     ListActivations: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ListActivationsRequest, _playbook_service_pb2.ListActivationsResponse]  # type: ignore[assignment]
-    """ListActivations pages through the activations, all or those in some states, newest first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
+    """ListActivations pages through the activations, all or those in some states, newest first. Retry: always safe. Cost:
+    one look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     GetMode: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.GetModeRequest, _playbook_service_pb2.GetModeResponse]  # type: ignore[assignment]
-    """GetMode reads what is in force now, and which engines serve.
-    Roles: all. Retry: always safe. Cost: one look-up.
+    """GetMode reads what is in force now, and which engines serve. Retry: always safe. Cost: one look-up.
+    Roles: all.
+    Errors: those of every call.
     """
     ConfirmClock: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.ConfirmClockRequest, _playbook_service_pb2.ConfirmClockResponse]  # type: ignore[assignment]
     """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
-    time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
-    time goes on by the time that passes, and no step purges, lapses or stops anything.
-    Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+    time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the
+    store's time goes on by the time that passes, and no step purges, lapses or stops anything. Retry: safe with the
+    same request id. Order: the next decision sees it. Cost: one commit.
+    Roles: on_call.
+    Errors: CLOCK_NOT_CONFIRMED, IDEMPOTENCY_KEY_REUSED, and those of every call.
     """
     WatchMode: _aio.UnaryStreamMultiCallable[_playbook_service_pb2.WatchModeRequest, _playbook_service_pb2.WatchModeResponse]  # type: ignore[assignment]
-    """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
-    Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than a
-    second.
+    """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too. Retry: connect
+    again with the last resume token; no change is missed. A change is seen in less than a second.
+    Roles: all.
+    Errors: those of every call.
     """
     GetSignals: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.GetSignalsRequest, _playbook_service_pb2.GetSignalsResponse]  # type: ignore[assignment]
-    """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+    """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends. Retry:
+    always safe. Cost: no look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     LearnBaseline: _aio.UnaryUnaryMultiCallable[_playbook_service_pb2.LearnBaselineRequest, _playbook_service_pb2.LearnBaselineResponse]  # type: ignore[assignment]
-    """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-    Roles: on_call. Retry: safe with the same request id; another learns anew. Cost: one commit.
+    """LearnBaseline takes the newest decisions of a product as what is normal, as a new version. Retry: safe with the
+    same request id; another learns anew. Cost: one commit.
+    Roles: on_call.
+    Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, and those of every call.
     """
 
 class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -178,8 +226,9 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.ListPlaybooksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ListPlaybooksResponse, _abc.Awaitable[_playbook_service_pb2.ListPlaybooksResponse]]:
-        """ListPlaybooks lists every version of this build, retired ones included.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+        """ListPlaybooks lists every version of this build, retired ones included. Retry: always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -188,8 +237,10 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.DescribePlaybookRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.DescribePlaybookResponse, _abc.Awaitable[_playbook_service_pb2.DescribePlaybookResponse]]:
-        """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+        """DescribePlaybook reads one version's page: symptoms, when to use it, what customers see, how to leave. Retry:
+        always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: PLAYBOOK_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -199,8 +250,9 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.PreviewPlaybookResponse, _abc.Awaitable[_playbook_service_pb2.PreviewPlaybookResponse]]:
         """PreviewPlaybook replays the newest recorded decisions as if the playbook had been in force, and writes nothing.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: a process beside the engine reads
-        the log; decisions don't wait for it.
+        Retry: always safe. Cost: a process beside the engine reads the log; decisions don't wait for it.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: ACTIVATION_NOT_FOUND, PLAYBOOK_NOT_FOUND, POLICY_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -209,8 +261,11 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.ActivatePlaybookRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ActivatePlaybookResponse, _abc.Awaitable[_playbook_service_pb2.ActivatePlaybookResponse]]:
-        """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs.
-        Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        """ActivatePlaybook puts a playbook in force, or asks for the approvals that it needs. Retry: safe with the same
+        request id. Order: the next decision obeys. Cost: one commit.
+        Roles: on_call.
+        Errors: ACTIVATION_EXISTS, BUILD_MIX, IDEMPOTENCY_KEY_REUSED, PLAYBOOK_CONFLICT, PLAYBOOK_NOT_FOUND,
+          PLAYBOOK_RETIRED, POLICY_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -219,8 +274,11 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.ApproveActivationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ApproveActivationResponse, _abc.Awaitable[_playbook_service_pb2.ApproveActivationResponse]]:
-        """ApproveActivation approves a pending activation; the last approval that is needed puts it in force.
-        Roles: approver; never the activator. Retry: safe with the same request id. Cost: one commit.
+        """ApproveActivation approves a pending activation; the last approval that is needed puts it in force. Never the
+        activator. Retry: safe with the same request id. Cost: one commit.
+        Roles: approver.
+        Errors: ACTIVATION_EXISTS, ACTIVATION_NOT_FOUND, ACTIVATION_OVER, APPROVAL_REFUSED, BUILD_MIX,
+          IDEMPOTENCY_KEY_REUSED, PLAYBOOK_CONFLICT, PLAYBOOK_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -229,9 +287,11 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.ExtendActivationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ExtendActivationResponse, _abc.Awaitable[_playbook_service_pb2.ExtendActivationResponse]]:
-        """ExtendActivation lets an activation in force last longer, counted from now.
-        Roles: on_call; where the playbook needs approval, not the activator. Retry: safe with the same request id. Cost:
-        one commit.
+        """ExtendActivation lets an activation in force last longer, counted from now. Where the playbook needs approval, not
+        the activator. Retry: safe with the same request id. Cost: one commit.
+        Roles: on_call.
+        Errors: ACTIVATION_NOT_FOUND, ACTIVATION_OVER, APPROVAL_REFUSED, IDEMPOTENCY_KEY_REUSED, PLAYBOOK_NOT_FOUND, and
+          those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -240,8 +300,10 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.EndActivationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.EndActivationResponse, _abc.Awaitable[_playbook_service_pb2.EndActivationResponse]]:
-        """EndActivation ends an activation, pending or in force.
-        Roles: on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        """EndActivation ends an activation, pending or in force. Retry: safe with the same request id. Order: the next
+        decision obeys. Cost: one commit.
+        Roles: on_call.
+        Errors: ACTIVATION_NOT_FOUND, ACTIVATION_OVER, IDEMPOTENCY_KEY_REUSED, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -250,8 +312,10 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.ListActivationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ListActivationsResponse, _abc.Awaitable[_playbook_service_pb2.ListActivationsResponse]]:
-        """ListActivations pages through the activations, all or those in some states, newest first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
+        """ListActivations pages through the activations, all or those in some states, newest first. Retry: always safe. Cost:
+        one look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -260,8 +324,9 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.GetModeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.GetModeResponse, _abc.Awaitable[_playbook_service_pb2.GetModeResponse]]:
-        """GetMode reads what is in force now, and which engines serve.
-        Roles: all. Retry: always safe. Cost: one look-up.
+        """GetMode reads what is in force now, and which engines serve. Retry: always safe. Cost: one look-up.
+        Roles: all.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -271,9 +336,11 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.ConfirmClockResponse, _abc.Awaitable[_playbook_service_pb2.ConfirmClockResponse]]:
         """ConfirmClock takes a person's word that the engine's machine clock is right, though it stepped: ahead, the store's
-        time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the store's
-        time goes on by the time that passes, and no step purges, lapses or stops anything.
-        Roles: on_call. Retry: safe with the same request id. Order: the next decision sees it. Cost: one commit.
+        time is set to it; behind, the store's time goes half as fast until that clock has caught up. Without it the
+        store's time goes on by the time that passes, and no step purges, lapses or stops anything. Retry: safe with the
+        same request id. Order: the next decision sees it. Cost: one commit.
+        Roles: on_call.
+        Errors: CLOCK_NOT_CONFIRMED, IDEMPOTENCY_KEY_REUSED, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -282,9 +349,10 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.WatchModeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_playbook_service_pb2.WatchModeResponse], _abc.AsyncIterator[_playbook_service_pb2.WatchModeResponse]]:
-        """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too.
-        Roles: all. Retry: connect again with the last resume token; no change is missed. A change is seen in less than a
-        second.
+        """WatchMode streams the mode now and whenever it changes, with the changes that led there; lapses too. Retry: connect
+        again with the last resume token; no change is missed. A change is seen in less than a second.
+        Roles: all.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -293,8 +361,10 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.GetSignalsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.GetSignalsResponse, _abc.Awaitable[_playbook_service_pb2.GetSignalsResponse]]:
-        """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no look-up.
+        """GetSignals reads what the guards see: each signal, its baseline, whether it alarms, what it recommends. Retry:
+        always safe. Cost: no look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -303,8 +373,10 @@ class PlaybookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _playbook_service_pb2.LearnBaselineRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_playbook_service_pb2.LearnBaselineResponse, _abc.Awaitable[_playbook_service_pb2.LearnBaselineResponse]]:
-        """LearnBaseline takes the newest decisions of a product as what is normal, as a new version.
-        Roles: on_call. Retry: safe with the same request id; another learns anew. Cost: one commit.
+        """LearnBaseline takes the newest decisions of a product as what is normal, as a new version. Retry: safe with the
+        same request id; another learns anew. Cost: one commit.
+        Roles: on_call.
+        Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, and those of every call.
         """
 
 def add_PlaybookServiceServicer_to_server(servicer: PlaybookServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -78,50 +78,61 @@ class PolicyServiceServicer:
     """
 
     def ValidatePolicy(self, request, context):
-        """ValidatePolicy checks a document and reports every violation at once; nothing is written.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no commit.
+        """ValidatePolicy checks a document and reports every violation at once; nothing is written. Retry: always safe. Cost:
+        no commit.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PublishPolicy(self, request, context):
-        """PublishPolicy stores a document as a draft, immutable and content-hashed.
-        Roles: analyst. Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
+        """PublishPolicy stores a document as a draft, immutable and content-hashed. Retry: safe; publishing the same content
+        again answers `replayed`. Cost: one commit.
+        Roles: analyst.
+        Errors: IDEMPOTENCY_KEY_REUSED, POLICY_VERSION_EXISTS, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPolicy(self, request, context):
-        """GetPolicy reads one version with its document.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
+        """GetPolicy reads one version with its document. Retry: always safe. Cost: one look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: POLICY_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPolicies(self, request, context):
-        """ListPolicies pages through the versions, newest first, without their documents.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one scan of a small table.
+        """ListPolicies pages through the versions, newest first, without their documents. Retry: always safe. Cost: one scan
+        of a small table.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PromotePolicy(self, request, context):
-        """PromotePolicy moves a version to the stage that the request names: today from draft to active.
-        Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        """PromotePolicy moves a version to the stage that the request names: today from draft to active. Retry: safe with the
+        same request id. Order: the next decision obeys. Cost: one commit.
+        Roles: analyst.
+        Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, POLICY_STATE, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackPolicy(self, request, context):
-        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the version
-        to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
-        `validate_only` says beforehand which they would be.
-        Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the
+        version to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
+        `validate_only` says beforehand which they would be. Retry: safe with the same request id. Order: the next decision
+        obeys. Cost: one commit.
+        Roles: analyst, on_call.
+        Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, POLICY_STATE, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

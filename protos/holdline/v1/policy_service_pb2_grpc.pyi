@@ -38,30 +38,41 @@ class PolicyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PolicyServiceAsyncStub: ...
     ValidatePolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ValidatePolicyRequest, _policy_service_pb2.ValidatePolicyResponse]
-    """ValidatePolicy checks a document and reports every violation at once; nothing is written.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no commit.
+    """ValidatePolicy checks a document and reports every violation at once; nothing is written. Retry: always safe. Cost:
+    no commit.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     PublishPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.PublishPolicyRequest, _policy_service_pb2.PublishPolicyResponse]
-    """PublishPolicy stores a document as a draft, immutable and content-hashed.
-    Roles: analyst. Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
+    """PublishPolicy stores a document as a draft, immutable and content-hashed. Retry: safe; publishing the same content
+    again answers `replayed`. Cost: one commit.
+    Roles: analyst.
+    Errors: IDEMPOTENCY_KEY_REUSED, POLICY_VERSION_EXISTS, and those of every call.
     """
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]
-    """GetPolicy reads one version with its document.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
+    """GetPolicy reads one version with its document. Retry: always safe. Cost: one look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: POLICY_NOT_FOUND, and those of every call.
     """
     ListPolicies: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListPoliciesRequest, _policy_service_pb2.ListPoliciesResponse]
-    """ListPolicies pages through the versions, newest first, without their documents.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one scan of a small table.
+    """ListPolicies pages through the versions, newest first, without their documents. Retry: always safe. Cost: one scan
+    of a small table.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     PromotePolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.PromotePolicyRequest, _policy_service_pb2.PromotePolicyResponse]
-    """PromotePolicy moves a version to the stage that the request names: today from draft to active.
-    Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    """PromotePolicy moves a version to the stage that the request names: today from draft to active. Retry: safe with the
+    same request id. Order: the next decision obeys. Cost: one commit.
+    Roles: analyst.
+    Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, POLICY_STATE, and those of every call.
     """
     RollbackPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.RollbackPolicyRequest, _policy_service_pb2.RollbackPolicyResponse]
-    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the version
-    to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
-    `validate_only` says beforehand which they would be.
-    Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the
+    version to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
+    `validate_only` says beforehand which they would be. Retry: safe with the same request id. Order: the next decision
+    obeys. Cost: one commit.
+    Roles: analyst, on_call.
+    Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, POLICY_STATE, and those of every call.
     """
 
 @_typing.type_check_only
@@ -74,30 +85,41 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ValidatePolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ValidatePolicyRequest, _policy_service_pb2.ValidatePolicyResponse]  # type: ignore[assignment]
-    """ValidatePolicy checks a document and reports every violation at once; nothing is written.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no commit.
+    """ValidatePolicy checks a document and reports every violation at once; nothing is written. Retry: always safe. Cost:
+    no commit.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     PublishPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.PublishPolicyRequest, _policy_service_pb2.PublishPolicyResponse]  # type: ignore[assignment]
-    """PublishPolicy stores a document as a draft, immutable and content-hashed.
-    Roles: analyst. Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
+    """PublishPolicy stores a document as a draft, immutable and content-hashed. Retry: safe; publishing the same content
+    again answers `replayed`. Cost: one commit.
+    Roles: analyst.
+    Errors: IDEMPOTENCY_KEY_REUSED, POLICY_VERSION_EXISTS, and those of every call.
     """
     GetPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]  # type: ignore[assignment]
-    """GetPolicy reads one version with its document.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
+    """GetPolicy reads one version with its document. Retry: always safe. Cost: one look-up.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: POLICY_NOT_FOUND, and those of every call.
     """
     ListPolicies: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListPoliciesRequest, _policy_service_pb2.ListPoliciesResponse]  # type: ignore[assignment]
-    """ListPolicies pages through the versions, newest first, without their documents.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one scan of a small table.
+    """ListPolicies pages through the versions, newest first, without their documents. Retry: always safe. Cost: one scan
+    of a small table.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     PromotePolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.PromotePolicyRequest, _policy_service_pb2.PromotePolicyResponse]  # type: ignore[assignment]
-    """PromotePolicy moves a version to the stage that the request names: today from draft to active.
-    Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    """PromotePolicy moves a version to the stage that the request names: today from draft to active. Retry: safe with the
+    same request id. Order: the next decision obeys. Cost: one commit.
+    Roles: analyst.
+    Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, POLICY_STATE, and those of every call.
     """
     RollbackPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.RollbackPolicyRequest, _policy_service_pb2.RollbackPolicyResponse]  # type: ignore[assignment]
-    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the version
-    to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
-    `validate_only` says beforehand which they would be.
-    Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+    """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the
+    version to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
+    `validate_only` says beforehand which they would be. Retry: safe with the same request id. Order: the next decision
+    obeys. Cost: one commit.
+    Roles: analyst, on_call.
+    Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, POLICY_STATE, and those of every call.
     """
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -113,8 +135,10 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.ValidatePolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.ValidatePolicyResponse, _abc.Awaitable[_policy_service_pb2.ValidatePolicyResponse]]:
-        """ValidatePolicy checks a document and reports every violation at once; nothing is written.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: no commit.
+        """ValidatePolicy checks a document and reports every violation at once; nothing is written. Retry: always safe. Cost:
+        no commit.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -123,8 +147,10 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.PublishPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.PublishPolicyResponse, _abc.Awaitable[_policy_service_pb2.PublishPolicyResponse]]:
-        """PublishPolicy stores a document as a draft, immutable and content-hashed.
-        Roles: analyst. Retry: safe; publishing the same content again answers `replayed`. Cost: one commit.
+        """PublishPolicy stores a document as a draft, immutable and content-hashed. Retry: safe; publishing the same content
+        again answers `replayed`. Cost: one commit.
+        Roles: analyst.
+        Errors: IDEMPOTENCY_KEY_REUSED, POLICY_VERSION_EXISTS, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -133,8 +159,9 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.GetPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.GetPolicyResponse, _abc.Awaitable[_policy_service_pb2.GetPolicyResponse]]:
-        """GetPolicy reads one version with its document.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one look-up.
+        """GetPolicy reads one version with its document. Retry: always safe. Cost: one look-up.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: POLICY_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -143,8 +170,10 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.ListPoliciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.ListPoliciesResponse, _abc.Awaitable[_policy_service_pb2.ListPoliciesResponse]]:
-        """ListPolicies pages through the versions, newest first, without their documents.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Cost: one scan of a small table.
+        """ListPolicies pages through the versions, newest first, without their documents. Retry: always safe. Cost: one scan
+        of a small table.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -153,8 +182,10 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.PromotePolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.PromotePolicyResponse, _abc.Awaitable[_policy_service_pb2.PromotePolicyResponse]]:
-        """PromotePolicy moves a version to the stage that the request names: today from draft to active.
-        Roles: analyst. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        """PromotePolicy moves a version to the stage that the request names: today from draft to active. Retry: safe with the
+        same request id. Order: the next decision obeys. Cost: one commit.
+        Roles: analyst.
+        Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, POLICY_STATE, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -163,10 +194,12 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.RollbackPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.RollbackPolicyResponse, _abc.Awaitable[_policy_service_pb2.RollbackPolicyResponse]]:
-        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the version
-        to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
-        `validate_only` says beforehand which they would be.
-        Roles: analyst, on_call. Retry: safe with the same request id. Order: the next decision obeys. Cost: one commit.
+        """RollbackPolicy makes an earlier version decide again, in one call that nothing blocks. The request names the
+        version to leave and the one to return to, so that a repetition is refused and can't toggle between two versions;
+        `validate_only` says beforehand which they would be. Retry: safe with the same request id. Order: the next decision
+        obeys. Cost: one commit.
+        Roles: analyst, on_call.
+        Errors: IDEMPOTENCY_KEY_REUSED, POLICY_NOT_FOUND, POLICY_STATE, and those of every call.
         """
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

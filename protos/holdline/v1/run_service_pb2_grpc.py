@@ -110,11 +110,12 @@ class RunServiceServicer:
     def StartDailyRun(self, request, context):
         """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
         a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
-        who is left short by that is listed (`ListDiscrepancies`).
-        Roles: on_call. Retry: safe with the same request id; a date has one run, and one that was started is answered as it
-        stands: a cancelled one goes on with `ResumeDailyRun` only. Order: runs and closings of earlier dates come first,
-        `waits_for` names the one at work; then whoever waits for the portfolio's budget since the day before. Cost: one
-        commit; workers do the rest beside live traffic.
+        who is left short by that is listed (`ListDiscrepancies`). Retry: safe with the same request id; a date has one
+        run, and one that was started is answered as it stands: a cancelled one goes on with `ResumeDailyRun` only. Order:
+        runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits for the
+        portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
+        Roles: on_call.
+        Errors: DAY_CLOSED, IDEMPOTENCY_KEY_REUSED, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,36 +123,39 @@ class RunServiceServicer:
 
     def ResumeDailyRun(self, request, context):
         """ResumeDailyRun lets a cancelled run go on from where it was stopped; one that is at work or done is answered as it
-        stands.
-        Roles: on_call. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost:
-        one commit.
+        stands. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost: one
+        commit.
+        Roles: on_call.
+        Errors: DAY_CLOSED, IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDailyRun(self, request, context):
-        """GetDailyRun reads how far a run is.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-        look-up a shard.
+        """GetDailyRun reads how far a run is. Retry: always safe. Order: strongly consistent. Cost: one look-up a shard.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: RUN_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRuns(self, request, context):
-        """ListRuns pages through runs, newest date first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+        """ListRuns pages through runs, newest date first. Retry: always safe. Order: strongly consistent. Cost: as
         GetDailyRun, for each.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchDailyRun(self, request, context):
-        """WatchDailyRun streams a run now and whenever it has come further, until it is over.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
-        Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
+        """WatchDailyRun streams a run now and whenever it has come further, until it is over. Retry: always safe; the stream
+        begins with the present. Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: RUN_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,48 +163,54 @@ class RunServiceServicer:
 
     def CancelDailyRun(self, request, context):
         """CancelDailyRun stops a run; what was raised stays raised, and `ResumeDailyRun` goes on from there. One that is done
-        is answered as it stands.
-        Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand are dropped.
-        Cost: one commit.
+        is answered as it stands. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand
+        are dropped. Cost: one commit.
+        Roles: on_call.
+        Errors: IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CloseBusinessDay(self, request, context):
-        """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-        with a reason. A difference opens an incident. `GetClosing` tells how it goes.
-        Roles: on_call. Retry: safe with the same request id; a date is closed once, and one that was asked for is answered
-        as it stands. Order: after the date is over and its run has ended, and after the runs and closings of earlier dates
-        that are at work. Cost: one commit; workers read every account.
+        """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld with a
+        reason. A difference opens an incident. `GetClosing` tells how it goes. Retry: safe with the same request id; a
+        date is closed once, and one that was asked for is answered as it stands. Order: after the date is over and its run
+        has ended, and after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every
+        account.
+        Roles: on_call.
+        Errors: DAY_OPEN, IDEMPOTENCY_KEY_REUSED, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetClosing(self, request, context):
-        """GetClosing reads how far a closing, or the making good of its date, is.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-        look-up, and one for each account that differs.
+        """GetClosing reads how far a closing, or the making good of its date, is. Retry: always safe. Order: strongly
+        consistent. Cost: one look-up, and one for each account that differs.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: RUN_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListClosings(self, request, context):
-        """ListClosings pages through closings, newest date first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+        """ListClosings pages through closings, newest date first. Retry: always safe. Order: strongly consistent. Cost: as
         GetClosing, for each.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MakeGoodBusinessDay(self, request, context):
-        """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-        for that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands.
-        Roles: on_call. Retry: safe with the same request id; a raise of a date has one key, whoever sends it. Order: after
-        the closing. Cost: as the run.
+        """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted for
+        that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands. Retry: safe with the same
+        request id; a raise of a date has one key, whoever sends it. Order: after the closing. Cost: as the run.
+        Roles: on_call.
+        Errors: DAY_OPEN, IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,16 +218,19 @@ class RunServiceServicer:
 
     def ListDiscrepancies(self, request, context):
         """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
-        after a later one has left short, closed or not.
-        Roles: all. Retry: always safe. Order: by account id. Cost: one look-up.
+        after a later one has left short, closed or not. Retry: always safe. Order: by account id. Cost: one look-up.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, RUN_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListEntitlements(self, request, context):
-        """ListEntitlements pages through one account's promises, newest first.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """ListEntitlements pages through one account's promises, newest first. Retry: always safe. Order: strongly
+        consistent. Cost: one look-up.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,70 +40,83 @@ class RunServiceStub:
     StartDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.StartDailyRunRequest, _run_service_pb2.StartDailyRunResponse]
     """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
     a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
-    who is left short by that is listed (`ListDiscrepancies`).
-    Roles: on_call. Retry: safe with the same request id; a date has one run, and one that was started is answered as it
-    stands: a cancelled one goes on with `ResumeDailyRun` only. Order: runs and closings of earlier dates come first,
-    `waits_for` names the one at work; then whoever waits for the portfolio's budget since the day before. Cost: one
-    commit; workers do the rest beside live traffic.
+    who is left short by that is listed (`ListDiscrepancies`). Retry: safe with the same request id; a date has one
+    run, and one that was started is answered as it stands: a cancelled one goes on with `ResumeDailyRun` only. Order:
+    runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits for the
+    portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
+    Roles: on_call.
+    Errors: DAY_CLOSED, IDEMPOTENCY_KEY_REUSED, and those of every call.
     """
     ResumeDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ResumeDailyRunRequest, _run_service_pb2.ResumeDailyRunResponse]
     """ResumeDailyRun lets a cancelled run go on from where it was stopped; one that is at work or done is answered as it
-    stands.
-    Roles: on_call. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost:
-    one commit.
+    stands. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost: one
+    commit.
+    Roles: on_call.
+    Errors: DAY_CLOSED, IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
     """
     GetDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetDailyRunRequest, _run_service_pb2.GetDailyRunResponse]
-    """GetDailyRun reads how far a run is.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-    look-up a shard.
+    """GetDailyRun reads how far a run is. Retry: always safe. Order: strongly consistent. Cost: one look-up a shard.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: RUN_NOT_FOUND, and those of every call.
     """
     ListRuns: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]
-    """ListRuns pages through runs, newest date first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+    """ListRuns pages through runs, newest date first. Retry: always safe. Order: strongly consistent. Cost: as
     GetDailyRun, for each.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     WatchDailyRun: _grpc.UnaryStreamMultiCallable[_run_service_pb2.WatchDailyRunRequest, _run_service_pb2.WatchDailyRunResponse]
-    """WatchDailyRun streams a run now and whenever it has come further, until it is over.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
-    Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
+    """WatchDailyRun streams a run now and whenever it has come further, until it is over. Retry: always safe; the stream
+    begins with the present. Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: RUN_NOT_FOUND, and those of every call.
     """
     CancelDailyRun: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CancelDailyRunRequest, _run_service_pb2.CancelDailyRunResponse]
     """CancelDailyRun stops a run; what was raised stays raised, and `ResumeDailyRun` goes on from there. One that is done
-    is answered as it stands.
-    Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand are dropped.
-    Cost: one commit.
+    is answered as it stands. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand
+    are dropped. Cost: one commit.
+    Roles: on_call.
+    Errors: IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
     """
     CloseBusinessDay: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.CloseBusinessDayRequest, _run_service_pb2.CloseBusinessDayResponse]
-    """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-    with a reason. A difference opens an incident. `GetClosing` tells how it goes.
-    Roles: on_call. Retry: safe with the same request id; a date is closed once, and one that was asked for is answered
-    as it stands. Order: after the date is over and its run has ended, and after the runs and closings of earlier dates
-    that are at work. Cost: one commit; workers read every account.
+    """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld with a
+    reason. A difference opens an incident. `GetClosing` tells how it goes. Retry: safe with the same request id; a
+    date is closed once, and one that was asked for is answered as it stands. Order: after the date is over and its run
+    has ended, and after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every
+    account.
+    Roles: on_call.
+    Errors: DAY_OPEN, IDEMPOTENCY_KEY_REUSED, and those of every call.
     """
     GetClosing: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.GetClosingRequest, _run_service_pb2.GetClosingResponse]
-    """GetClosing reads how far a closing, or the making good of its date, is.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-    look-up, and one for each account that differs.
+    """GetClosing reads how far a closing, or the making good of its date, is. Retry: always safe. Order: strongly
+    consistent. Cost: one look-up, and one for each account that differs.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: RUN_NOT_FOUND, and those of every call.
     """
     ListClosings: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListClosingsRequest, _run_service_pb2.ListClosingsResponse]
-    """ListClosings pages through closings, newest date first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+    """ListClosings pages through closings, newest date first. Retry: always safe. Order: strongly consistent. Cost: as
     GetClosing, for each.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     MakeGoodBusinessDay: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.MakeGoodBusinessDayRequest, _run_service_pb2.MakeGoodBusinessDayResponse]
-    """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-    for that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands.
-    Roles: on_call. Retry: safe with the same request id; a raise of a date has one key, whoever sends it. Order: after
-    the closing. Cost: as the run.
+    """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted for
+    that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands. Retry: safe with the same
+    request id; a raise of a date has one key, whoever sends it. Order: after the closing. Cost: as the run.
+    Roles: on_call.
+    Errors: DAY_OPEN, IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
     """
     ListDiscrepancies: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListDiscrepanciesRequest, _run_service_pb2.ListDiscrepanciesResponse]
     """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
-    after a later one has left short, closed or not.
-    Roles: all. Retry: always safe. Order: by account id. Cost: one look-up.
+    after a later one has left short, closed or not. Retry: always safe. Order: by account id. Cost: one look-up.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, RUN_NOT_FOUND, and those of every call.
     """
     ListEntitlements: _grpc.UnaryUnaryMultiCallable[_run_service_pb2.ListEntitlementsRequest, _run_service_pb2.ListEntitlementsResponse]
-    """ListEntitlements pages through one account's promises, newest first.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """ListEntitlements pages through one account's promises, newest first. Retry: always safe. Order: strongly
+    consistent. Cost: one look-up.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
 
 @_typing.type_check_only
@@ -118,70 +131,83 @@ class RunServiceAsyncStub(RunServiceStub):
     StartDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.StartDailyRunRequest, _run_service_pb2.StartDailyRunResponse]  # type: ignore[assignment]
     """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
     a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
-    who is left short by that is listed (`ListDiscrepancies`).
-    Roles: on_call. Retry: safe with the same request id; a date has one run, and one that was started is answered as it
-    stands: a cancelled one goes on with `ResumeDailyRun` only. Order: runs and closings of earlier dates come first,
-    `waits_for` names the one at work; then whoever waits for the portfolio's budget since the day before. Cost: one
-    commit; workers do the rest beside live traffic.
+    who is left short by that is listed (`ListDiscrepancies`). Retry: safe with the same request id; a date has one
+    run, and one that was started is answered as it stands: a cancelled one goes on with `ResumeDailyRun` only. Order:
+    runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits for the
+    portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
+    Roles: on_call.
+    Errors: DAY_CLOSED, IDEMPOTENCY_KEY_REUSED, and those of every call.
     """
     ResumeDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ResumeDailyRunRequest, _run_service_pb2.ResumeDailyRunResponse]  # type: ignore[assignment]
     """ResumeDailyRun lets a cancelled run go on from where it was stopped; one that is at work or done is answered as it
-    stands.
-    Roles: on_call. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost:
-    one commit.
+    stands. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost: one
+    commit.
+    Roles: on_call.
+    Errors: DAY_CLOSED, IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
     """
     GetDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetDailyRunRequest, _run_service_pb2.GetDailyRunResponse]  # type: ignore[assignment]
-    """GetDailyRun reads how far a run is.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-    look-up a shard.
+    """GetDailyRun reads how far a run is. Retry: always safe. Order: strongly consistent. Cost: one look-up a shard.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: RUN_NOT_FOUND, and those of every call.
     """
     ListRuns: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListRunsRequest, _run_service_pb2.ListRunsResponse]  # type: ignore[assignment]
-    """ListRuns pages through runs, newest date first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+    """ListRuns pages through runs, newest date first. Retry: always safe. Order: strongly consistent. Cost: as
     GetDailyRun, for each.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     WatchDailyRun: _aio.UnaryStreamMultiCallable[_run_service_pb2.WatchDailyRunRequest, _run_service_pb2.WatchDailyRunResponse]  # type: ignore[assignment]
-    """WatchDailyRun streams a run now and whenever it has come further, until it is over.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
-    Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
+    """WatchDailyRun streams a run now and whenever it has come further, until it is over. Retry: always safe; the stream
+    begins with the present. Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: RUN_NOT_FOUND, and those of every call.
     """
     CancelDailyRun: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CancelDailyRunRequest, _run_service_pb2.CancelDailyRunResponse]  # type: ignore[assignment]
     """CancelDailyRun stops a run; what was raised stays raised, and `ResumeDailyRun` goes on from there. One that is done
-    is answered as it stands.
-    Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand are dropped.
-    Cost: one commit.
+    is answered as it stands. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand
+    are dropped. Cost: one commit.
+    Roles: on_call.
+    Errors: IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
     """
     CloseBusinessDay: _aio.UnaryUnaryMultiCallable[_run_service_pb2.CloseBusinessDayRequest, _run_service_pb2.CloseBusinessDayResponse]  # type: ignore[assignment]
-    """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-    with a reason. A difference opens an incident. `GetClosing` tells how it goes.
-    Roles: on_call. Retry: safe with the same request id; a date is closed once, and one that was asked for is answered
-    as it stands. Order: after the date is over and its run has ended, and after the runs and closings of earlier dates
-    that are at work. Cost: one commit; workers read every account.
+    """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld with a
+    reason. A difference opens an incident. `GetClosing` tells how it goes. Retry: safe with the same request id; a
+    date is closed once, and one that was asked for is answered as it stands. Order: after the date is over and its run
+    has ended, and after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every
+    account.
+    Roles: on_call.
+    Errors: DAY_OPEN, IDEMPOTENCY_KEY_REUSED, and those of every call.
     """
     GetClosing: _aio.UnaryUnaryMultiCallable[_run_service_pb2.GetClosingRequest, _run_service_pb2.GetClosingResponse]  # type: ignore[assignment]
-    """GetClosing reads how far a closing, or the making good of its date, is.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-    look-up, and one for each account that differs.
+    """GetClosing reads how far a closing, or the making good of its date, is. Retry: always safe. Order: strongly
+    consistent. Cost: one look-up, and one for each account that differs.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: RUN_NOT_FOUND, and those of every call.
     """
     ListClosings: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListClosingsRequest, _run_service_pb2.ListClosingsResponse]  # type: ignore[assignment]
-    """ListClosings pages through closings, newest date first.
-    Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+    """ListClosings pages through closings, newest date first. Retry: always safe. Order: strongly consistent. Cost: as
     GetClosing, for each.
+    Roles: analyst, on_call, approver, auditor, reviewer.
+    Errors: those of every call.
     """
     MakeGoodBusinessDay: _aio.UnaryUnaryMultiCallable[_run_service_pb2.MakeGoodBusinessDayRequest, _run_service_pb2.MakeGoodBusinessDayResponse]  # type: ignore[assignment]
-    """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-    for that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands.
-    Roles: on_call. Retry: safe with the same request id; a raise of a date has one key, whoever sends it. Order: after
-    the closing. Cost: as the run.
+    """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted for
+    that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands. Retry: safe with the same
+    request id; a raise of a date has one key, whoever sends it. Order: after the closing. Cost: as the run.
+    Roles: on_call.
+    Errors: DAY_OPEN, IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
     """
     ListDiscrepancies: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListDiscrepanciesRequest, _run_service_pb2.ListDiscrepanciesResponse]  # type: ignore[assignment]
     """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
-    after a later one has left short, closed or not.
-    Roles: all. Retry: always safe. Order: by account id. Cost: one look-up.
+    after a later one has left short, closed or not. Retry: always safe. Order: by account id. Cost: one look-up.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, RUN_NOT_FOUND, and those of every call.
     """
     ListEntitlements: _aio.UnaryUnaryMultiCallable[_run_service_pb2.ListEntitlementsRequest, _run_service_pb2.ListEntitlementsResponse]  # type: ignore[assignment]
-    """ListEntitlements pages through one account's promises, newest first.
-    Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+    """ListEntitlements pages through one account's promises, newest first. Retry: always safe. Order: strongly
+    consistent. Cost: one look-up.
+    Roles: all.
+    Errors: ACCOUNT_NOT_FOUND, and those of every call.
     """
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -199,11 +225,12 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_run_service_pb2.StartDailyRunResponse, _abc.Awaitable[_run_service_pb2.StartDailyRunResponse]]:
         """StartDailyRun raises whoever the active policies promise a raise on a business date, once, of the accounts that had
         a limit on it. A date that is run after a later one never gives anybody more than the dates in order would have;
-        who is left short by that is listed (`ListDiscrepancies`).
-        Roles: on_call. Retry: safe with the same request id; a date has one run, and one that was started is answered as it
-        stands: a cancelled one goes on with `ResumeDailyRun` only. Order: runs and closings of earlier dates come first,
-        `waits_for` names the one at work; then whoever waits for the portfolio's budget since the day before. Cost: one
-        commit; workers do the rest beside live traffic.
+        who is left short by that is listed (`ListDiscrepancies`). Retry: safe with the same request id; a date has one
+        run, and one that was started is answered as it stands: a cancelled one goes on with `ResumeDailyRun` only. Order:
+        runs and closings of earlier dates come first, `waits_for` names the one at work; then whoever waits for the
+        portfolio's budget since the day before. Cost: one commit; workers do the rest beside live traffic.
+        Roles: on_call.
+        Errors: DAY_CLOSED, IDEMPOTENCY_KEY_REUSED, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -213,9 +240,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ResumeDailyRunResponse, _abc.Awaitable[_run_service_pb2.ResumeDailyRunResponse]]:
         """ResumeDailyRun lets a cancelled run go on from where it was stopped; one that is at work or done is answered as it
-        stands.
-        Roles: on_call. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost:
-        one commit.
+        stands. Retry: safe with the same request id, also after it was cancelled again. Order: as a start. Cost: one
+        commit.
+        Roles: on_call.
+        Errors: DAY_CLOSED, IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -224,9 +252,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.GetDailyRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.GetDailyRunResponse, _abc.Awaitable[_run_service_pb2.GetDailyRunResponse]]:
-        """GetDailyRun reads how far a run is.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-        look-up a shard.
+        """GetDailyRun reads how far a run is. Retry: always safe. Order: strongly consistent. Cost: one look-up a shard.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: RUN_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -235,9 +263,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ListRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListRunsResponse, _abc.Awaitable[_run_service_pb2.ListRunsResponse]]:
-        """ListRuns pages through runs, newest date first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+        """ListRuns pages through runs, newest date first. Retry: always safe. Order: strongly consistent. Cost: as
         GetDailyRun, for each.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -246,9 +275,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.WatchDailyRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_run_service_pb2.WatchDailyRunResponse], _abc.AsyncIterator[_run_service_pb2.WatchDailyRunResponse]]:
-        """WatchDailyRun streams a run now and whenever it has come further, until it is over.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe; the stream begins with the present.
-        Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
+        """WatchDailyRun streams a run now and whenever it has come further, until it is over. Retry: always safe; the stream
+        begins with the present. Order: progress never goes back. Cost: as GetDailyRun, a few times a second.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: RUN_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -258,9 +288,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.CancelDailyRunResponse, _abc.Awaitable[_run_service_pb2.CancelDailyRunResponse]]:
         """CancelDailyRun stops a run; what was raised stays raised, and `ResumeDailyRun` goes on from there. One that is done
-        is answered as it stands.
-        Roles: on_call. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand are dropped.
-        Cost: one commit.
+        is answered as it stands. Retry: safe with the same request id, also after it was resumed. Order: chunks in hand
+        are dropped. Cost: one commit.
+        Roles: on_call.
+        Errors: IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -269,11 +300,13 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.CloseBusinessDayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.CloseBusinessDayResponse, _abc.Awaitable[_run_service_pb2.CloseBusinessDayResponse]]:
-        """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld
-        with a reason. A difference opens an incident. `GetClosing` tells how it goes.
-        Roles: on_call. Retry: safe with the same request id; a date is closed once, and one that was asked for is answered
-        as it stands. Order: after the date is over and its run has ended, and after the runs and closings of earlier dates
-        that are at work. Cost: one commit; workers read every account.
+        """CloseBusinessDay holds every account against the decision log: what was promised must be granted or withheld with a
+        reason. A difference opens an incident. `GetClosing` tells how it goes. Retry: safe with the same request id; a
+        date is closed once, and one that was asked for is answered as it stands. Order: after the date is over and its run
+        has ended, and after the runs and closings of earlier dates that are at work. Cost: one commit; workers read every
+        account.
+        Roles: on_call.
+        Errors: DAY_OPEN, IDEMPOTENCY_KEY_REUSED, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -282,9 +315,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.GetClosingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.GetClosingResponse, _abc.Awaitable[_run_service_pb2.GetClosingResponse]]:
-        """GetClosing reads how far a closing, or the making good of its date, is.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: one
-        look-up, and one for each account that differs.
+        """GetClosing reads how far a closing, or the making good of its date, is. Retry: always safe. Order: strongly
+        consistent. Cost: one look-up, and one for each account that differs.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: RUN_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -293,9 +327,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ListClosingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListClosingsResponse, _abc.Awaitable[_run_service_pb2.ListClosingsResponse]]:
-        """ListClosings pages through closings, newest date first.
-        Roles: analyst, on_call, approver, auditor, reviewer. Retry: always safe. Order: strongly consistent. Cost: as
+        """ListClosings pages through closings, newest date first. Retry: always safe. Order: strongly consistent. Cost: as
         GetClosing, for each.
+        Roles: analyst, on_call, approver, auditor, reviewer.
+        Errors: those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -304,10 +339,11 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.MakeGoodBusinessDayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.MakeGoodBusinessDayResponse, _abc.Awaitable[_run_service_pb2.MakeGoodBusinessDayResponse]]:
-        """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted
-        for that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands.
-        Roles: on_call. Retry: safe with the same request id; a raise of a date has one key, whoever sends it. Order: after
-        the closing. Cost: as the run.
+        """MakeGoodBusinessDay raises those for whom a closed date is missing a raise, by the rules in force now, counted for
+        that date. `GetClosing` tells how it goes; a date that adds up is answered as it stands. Retry: safe with the same
+        request id; a raise of a date has one key, whoever sends it. Order: after the closing. Cost: as the run.
+        Roles: on_call.
+        Errors: DAY_OPEN, IDEMPOTENCY_KEY_REUSED, RUN_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -317,8 +353,9 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListDiscrepanciesResponse, _abc.Awaitable[_run_service_pb2.ListDiscrepanciesResponse]]:
         """ListDiscrepancies pages through the accounts for which a closed date does not add up, and those that a date run
-        after a later one has left short, closed or not.
-        Roles: all. Retry: always safe. Order: by account id. Cost: one look-up.
+        after a later one has left short, closed or not. Retry: always safe. Order: by account id. Cost: one look-up.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, RUN_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
@@ -327,8 +364,10 @@ class RunServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _run_service_pb2.ListEntitlementsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_run_service_pb2.ListEntitlementsResponse, _abc.Awaitable[_run_service_pb2.ListEntitlementsResponse]]:
-        """ListEntitlements pages through one account's promises, newest first.
-        Roles: all. Retry: always safe. Order: strongly consistent. Cost: one look-up.
+        """ListEntitlements pages through one account's promises, newest first. Retry: always safe. Order: strongly
+        consistent. Cost: one look-up.
+        Roles: all.
+        Errors: ACCOUNT_NOT_FOUND, and those of every call.
         """
 
 def add_RunServiceServicer_to_server(servicer: RunServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

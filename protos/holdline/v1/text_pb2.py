@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16holdline/v1/text.proto\x12\x0bholdline.v1\"4\n\rLocalizedText\x12\x15\n\rlanguage_code\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16holdline/v1/text.proto\x12\x0bholdline.v1\"4\n\rLocalizedText\x12\x15\n\rlanguage_code\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\tBF\n\x0f\x64\x65v.holdline.v1P\x01Z#holdline.dev/holdline/v1;holdlinev1\xaa\x02\x0bHoldline.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'holdline.v1.text_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\017dev.holdline.v1P\001Z#holdline.dev/holdline/v1;holdlinev1\252\002\013Holdline.V1'
   _globals['_LOCALIZEDTEXT']._serialized_start=39
   _globals['_LOCALIZEDTEXT']._serialized_end=91
 # @@protoc_insertion_point(module_scope)
