@@ -14,6 +14,7 @@ from service.rpc.methods import INDEX_OF, METHODS, Shape
 from service.rpc.sentry import SentryCodec
 from service.sentry.notices import NoticeStore
 from tests.builders import read_policy, settings
+from tests.stated import is_named
 
 LATER: Final = 1 << 62
 Send = Callable[[str, Message, str], Answer]
@@ -34,9 +35,10 @@ def sender(store: NoticeStore) -> Send:
 
     def send(name: str, request: Message, caller: str) -> Answer:
         call = Call(index[name], caller, LATER, "", request.SerializeToString())
-        if METHODS[call.method].shape is Shape.SENTRY:
-            return beside.query(call)
-        return dict(engine.answers([call], 0))[0]
+        is_sentrys = METHODS[call.method].shape is Shape.SENTRY
+        answer = beside.query(call) if is_sentrys else dict(engine.answers([call], 0))[0]
+        assert not answer.code or is_named(call.method, answer.body), (name, answer)
+        return answer
 
     return send
 

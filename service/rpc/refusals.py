@@ -32,7 +32,7 @@ _VOICE: Final = (*_WRITE, e.AccountNotFound, e.DecisionNotFound)
 _RAISES_BY_APPEAL: Final = (e.AppealHeld, e.AccountClosed, e.NoLimitAssigned, e.PolicyNotFound)
 _OF_ACCOUNT: Final = (e.AccountNotFound,)
 
-_REFUSALS: Final[dict[str, Kinds]] = {
+TABLE: Final[dict[str, Kinds]] = {
     "LimitService/Decide": _DECIDE,
     "LimitService/BatchDecide": _DECIDE,
     "LimitService/StreamDecisions": _DECIDE,
@@ -94,6 +94,7 @@ _REFUSALS: Final[dict[str, Kinds]] = {
     "OperationService/WatchOperation": (OperationNotFound,),
     "OperationService/CancelOperation": (*_KEY, OperationNotFound, OperationNotCancellable),
 }  # fmt: skip
+"""By service and RPC; one that is not here meets what every call may."""
 
 
 def is_stated(method: Method, reason: str) -> bool:
@@ -103,4 +104,4 @@ def is_stated(method: Method, reason: str) -> bool:
 
 def refusals_of(method: Method) -> frozenset[type[e.HoldlineError]]:
     """Give what an RPC may be refused with, beside what every call may meet."""
-    return frozenset(_REFUSALS.get(method.path.removeprefix("/holdline.v1."), ()))
+    return frozenset(TABLE.get(method.path.removeprefix("/holdline.v1."), ()))

@@ -56,9 +56,9 @@ def _ordinary() -> dict[str, dict[str, Any]]:
     """Give what a message needs besides, so that the checks come to the field in question."""
     moment = timestamp_pb2.Timestamp(seconds=bootstrap.now_us() // 1_000_000)
     return {
-        "DecideRequest": {"kind": decision_pb2.DECISION_KIND_TEMPORARY},
-        "EvaluateRequest": {"kind": decision_pb2.DECISION_KIND_TEMPORARY},
-        "ResolveAppealRequest": {"resolution": feedback_service_pb2.RESOLUTION_OVERTURN},
+        "DecideRequest": {"kind": decision_pb2.DECISION_KIND_TEMPORARY_RAISE},
+        "EvaluateRequest": {"kind": decision_pb2.DECISION_KIND_TEMPORARY_RAISE},
+        "ResolveAppealRequest": {"resolution": feedback_service_pb2.RESOLUTION_OVERTURNED},
         "Event": {"event_id": "e", "account_id": "a", "occurred_at": moment},
         "Money": {"currency_code": "CNY"},
     }

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from google.protobuf import descriptor_pb2
 
+from service.rpc import refusals
+from service.rpc.contract import FILES
 from service.rpc.methods import INDEX_OF, METHODS, Role
 from tests.house import contract
 
@@ -94,6 +96,31 @@ def test_each_rpcs_comment_names_the_roles_that_may_call_it() -> None:
         for path, index in INDEX_OF.items()
         if path.startswith("/holdline.v1.")
     }
+
+
+def test_the_tables_of_refusals_and_of_methods_are_about_the_same_rpcs() -> None:
+    paths = {method.path.removeprefix("/holdline.v1.") for method in METHODS}
+
+    assert set(refusals.TABLE) <= paths
+
+
+def test_reads_and_no_others_say_that_they_have_no_side_effects() -> None:
+    level = descriptor_pb2.MethodOptions.IdempotencyLevel
+    said = {
+        f"/{file.package}.{service.name}/{method.name}": level.Name(method.options.idempotency_level)
+        for file in descriptor_pb2.FileDescriptorSet.FromString(contract.image()).file
+        for service in file.service
+        for method in service.method
+    }
+    keyed = {
+        f"/{file.DESCRIPTOR.package}.{service.name}/{method.name}"
+        for file in FILES
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if {"request_id", "requests", "accounts", "events"} & set(method.input_type.fields_by_name)
+    } - {"/holdline.v1.DrawService/GetPosting", "/holdline.v1.LimitService/GetDecision"}
+
+    assert {path for path, what in said.items() if what == "NO_SIDE_EFFECTS"} == set(said) - keyed
 
 
 def test_a_comment_that_names_another_role_is_found(altered: Path) -> None:

@@ -24,6 +24,7 @@ from service.storage.sqlite import SqliteStore
 from service.storage.verify import verify
 from tests.builders import StillClock, settings
 from tests.proof.fuzzing import Fuzzer, requests_of
+from tests.stated import is_named
 
 TOGETHER = 200
 SPAN_US = 60_000_000
@@ -91,6 +92,7 @@ def test_random_bodies_are_answered_and_break_nothing(tmp_path: Path, seed: int,
         ]
         for call, answer in service.answers(calls):
             assert answer.code in ALLOWED, (METHODS[call.method].path, call.body.hex(), answer)
+            assert not answer.code or is_named(call.method, answer.body), (METHODS[call.method].path, answer)
             codes[answer.code] += 1
             if not answer.code:
                 reached.add(call.method)
