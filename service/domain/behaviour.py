@@ -8,7 +8,6 @@ How a payment counts: it goes to the open statements oldest due first, never to 
 revolving account's least payment works; what is left over lowers the next balance and pays no later statement.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -22,6 +21,7 @@ MONTH_DAYS: Final = 30
 KEPT_DAYS: Final = 400
 """How far back an event may lie, in business days: twelve months and one of grace for late news."""
 
+_DAY_US: Final = 86_400_000_000
 _ENQUIRIES: Final = INDEX["enquiries_30d"]
 _STREAK: Final = INDEX["on_time_streak_months"]
 _RATIO: Final = INDEX["payment_ratio_bp"]
@@ -112,14 +112,14 @@ def effective(profile: Profile, behaviour: Behaviour | None, today: int) -> Prof
     """Give a profile with the facts that events maintain, as they are on a business day (days since 1970-01-01).
 
     Of facts that events maintain, the events count as soon as there is one of their kind. While they reach back less
-    far than a window, a stated value stands for the time before them: the worse of the two counts. What an update
-    tells counts where it is newer than what was stated.
+    far than a window, a value stated within it stands for the time before them: the worse of the two counts. What an
+    update tells counts where it is newer than what was stated.
     """
     if behaviour is None:
         return profile
     values, observed = list(profile.values), list(profile.observed_us)
     newest_us = behaviour.newest_us
-    for fact, value in _maintained(behaviour, profile.values, today):
+    for fact, value in _maintained(behaviour, profile, today):
         values[fact], observed[fact] = value, newest_us
     for fact, occurred_us, value in behaviour.told:
         if values[fact] is None or observed[fact] <= occurred_us:
@@ -127,7 +127,7 @@ def effective(profile: Profile, behaviour: Behaviour | None, today: int) -> Prof
     return Profile(tuple(values), tuple(observed))
 
 
-def _maintained(behaviour: Behaviour, stated: Sequence[int | None], today: int) -> list[tuple[int, int]]:
+def _maintained(behaviour: Behaviour, stated: Profile, today: int) -> list[tuple[int, int]]:
     """Give pairs of fact index and value, of the facts that the events tell anything of."""
     found: list[tuple[int, int]] = []
     outside = today - MONTH_DAYS
@@ -135,12 +135,12 @@ def _maintained(behaviour: Behaviour, stated: Sequence[int | None], today: int) 
     if behaviour.has_enquiries:
         enquiries = sum(count for day, count, _ in behaviour.enquiries if outside < day <= today)
         enquiries = _in_range(_ENQUIRIES, enquiries)
-        found.append((_ENQUIRIES, max(enquiries, stated[_ENQUIRIES] or 0) if is_young else enquiries))
+        found.append((_ENQUIRIES, max(enquiries, _since(outside, stated, _ENQUIRIES)) if is_young else enquiries))
     if behaviour.has_transactions:
         rows = [row for row in behaviour.transactions if outside < row[0] <= today]
         counted = sum(row[1] for row in rows)
         count = _in_range(_TRANSACTIONS, counted)
-        found.append((_TRANSACTIONS, max(count, stated[_TRANSACTIONS] or 0) if is_young else count))
+        found.append((_TRANSACTIONS, max(count, _since(outside, stated, _TRANSACTIONS)) if is_young else count))
         if counted:
             found.append((_MEAN, sum(row[2] for row in rows) // counted))
     if behaviour.flags:
@@ -150,7 +150,16 @@ def _maintained(behaviour: Behaviour, stated: Sequence[int | None], today: int) 
     return found
 
 
-def _payment_facts(behaviour: Behaviour, stated: Sequence[int | None], today: int) -> list[tuple[int, int]]:
+def _since(outside: int, stated: Profile, fact: int) -> int:
+    """Give what was stated of a window that still reaches behind a day (days since 1970-01-01), 0 where none does.
+
+    A statement whose window is over says nothing of the present one. A business day is within one of UTC's.
+    """
+    value = stated.values[fact]
+    return value if value is not None and stated.observed_us[fact] // _DAY_US + 1 > outside else 0
+
+
+def _payment_facts(behaviour: Behaviour, stated: Profile, today: int) -> list[tuple[int, int]]:
     """Give days past due, late months, the streak and the ratio of paid to billed, as of a business day."""
     folded = Folded(behaviour.folded_streak, behaviour.folded_month, behaviour.has_folded_late)
     found = conduct(behaviour.statements, behaviour.payments, folded, today)
@@ -158,9 +167,11 @@ def _payment_facts(behaviour: Behaviour, stated: Sequence[int | None], today: in
         return []
     streak, dpd_max, late_months = found.streak, found.dpd_max, found.late_months
     if found.is_unbroken:
-        streak = max(streak, stated[_STREAK] or 0)
-    if behaviour.since_day > year_before(today) + 1:
-        dpd_max, late_months = max(dpd_max, stated[_DPD_MAX] or 0), max(late_months, stated[_LATE_MONTHS] or 0)
+        streak = max(streak, stated.values[_STREAK] or 0)
+    outside = year_before(today)
+    if behaviour.since_day > outside + 1:
+        dpd_max = max(dpd_max, _since(outside, stated, _DPD_MAX))
+        late_months = max(late_months, _since(outside, stated, _LATE_MONTHS))
     facts = [
         (_DPD_NOW, _in_range(_DPD_NOW, found.dpd_now)), (_DPD_MAX, _in_range(_DPD_MAX, dpd_max)),
         (_LATE_MONTHS, _in_range(_LATE_MONTHS, late_months)), (_STREAK, _in_range(_STREAK, streak)),

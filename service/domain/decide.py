@@ -79,11 +79,12 @@ def decide(
     """
     check(command, account, moment.now_us)
     account = settled(account, moment.now_us)
-    stated = merge(account.profile, command.news, moment.now_us)
+    news_us = command.news_us or moment.now_us
+    stated = merge(account.profile, command.news, news_us)
     profile = stated
     if account.behaviour is not None:
         # What comes with the decision counts for it, whatever events tell.
-        profile = merge(known(account, moment.today or moment.business_day), command.news, moment.now_us)
+        profile = merge(known(account, moment.today or moment.business_day), command.news, news_us)
     before = (growth_then if command.business_day else growth)(account, moment.business_day)
     if moment.is_budget_spent:
         before = late.without_budget(before)

@@ -116,6 +116,8 @@ class DecideCommand(NamedTuple):
     asked: Ask | None = None
     """With `Kind.TEMPORARY` and `Kind.APPEAL`."""
     asked_currency: str = ""
+    news_us: int = 0
+    """When the news was observed, in microseconds since the epoch UTC; 0 for the time when it is decided."""
 
 
 class Standing(NamedTuple):

@@ -82,13 +82,13 @@ class Profile(NamedTuple):
 NOTHING_KNOWN: Final = Profile((None,) * len(FACTS), (NEVER_OBSERVED,) * len(FACTS))
 
 
-def merge(profile: Profile, news: tuple[tuple[int, int], ...], now_us: int) -> Profile:
-    """Merge news, pairs of fact index and value, over a profile; each counts as observed now (microseconds UTC)."""
+def merge(profile: Profile, news: tuple[tuple[int, int], ...], observed_us: int) -> Profile:
+    """Merge news, pairs of fact index and value, over a profile; each counts as observed then (microseconds UTC)."""
     if not news:
         return profile
     values = list(profile.values)
     observed = list(profile.observed_us)
     for index, value in news:
         values[index] = value
-        observed[index] = now_us
+        observed[index] = observed_us
     return Profile(tuple(values), tuple(observed))

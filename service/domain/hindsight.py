@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from service.domain import late
 from service.domain.account import (
+    ACTIVE,
     APPLICANT,
     CLOSED,
     Account,
@@ -125,7 +126,8 @@ def _moved(account: Account, decision: Decision, limit_minor: int) -> Account:
     moving = decision._replace(old_limit_minor=account.limit_minor, new_limit_minor=limit_minor)
     last_raise_day, last_cut_day, movements = moves_after(account, moving)
     return account._replace(
-        status=decision.status if limit_minor else account.status,
+        # The record of a first limit that was refused still says applicant.
+        status=ACTIVE if limit_minor else account.status,
         limit_minor=limit_minor, last_raise_day=last_raise_day, last_cut_day=last_cut_day, movements=movements,
     )  # fmt: skip
 

@@ -16,8 +16,9 @@ from service.domain.money import SUM_MAX
 
 NONE_FOLDED: Final = -1
 """The streak before the first statement has left the window."""
-PAYMENTS_A_DAY: Final = 8
-"""So many times of a day are told apart; a day with more payments counts as one payment at its end."""
+PAYMENTS_A_DAY: Final = 24
+"""So many times of a day are told apart; where there are more, each payment counts from the end of its hour."""
+HOUR_US: Final = 3_600_000_000
 DAY_END_US: Final = 1 << 62
 """The time of what is known to have happened on a day, but not when: after everything else of the day."""
 DAY_START_US: Final = 0
@@ -181,9 +182,32 @@ def enter_payment(payments: list[Payment], day: int, paid_us: int, amount_minor:
     total = amount_minor + sum(payment[2] for payment in payments[start:end])
     if total > SUM_MAX:
         raise BehaviourFull(field="repayment.amount", what="payments of a business day", most=str(SUM_MAX))
+    if payments[start][1] == DAY_END_US:
+        # Kept by day only, before times counted.
+        payments[start:end] = [(day, DAY_END_US, total)]
+        return
+    is_by_hour = payments[end - 1][1] == DAY_END_US
+    if is_by_hour:
+        paid_us = hour_end_us(paid_us)
+        place = bisect_left(payments, (day, paid_us), start, end)
     if place < end and payments[place][1] == paid_us:
         payments[place] = (day, paid_us, payments[place][2] + amount_minor)
-    elif end - start == PAYMENTS_A_DAY or payments[start][1] == DAY_END_US:
-        payments[start:end] = [(day, DAY_END_US, total)]
-    else:
-        payments.insert(place, (day, paid_us, amount_minor))
+        return
+    payments.insert(place, (day, paid_us, amount_minor))
+    if not is_by_hour and end - start == PAYMENTS_A_DAY:
+        payments[start : end + 1] = _by_hour(payments[start : end + 1])
+
+
+def hour_end_us(paid_us: int) -> int:
+    """Give the last microsecond of a time's hour (UTC)."""
+    return paid_us - paid_us % HOUR_US + HOUR_US - 1
+
+
+def _by_hour(payments: Sequence[Payment]) -> list[Payment]:
+    """Put the payments of one day together by their hours; nothing, paid at the day's end, says that it was done."""
+    sums: dict[int, int] = {}
+    for _, paid_us, amount_minor in payments:
+        hour_us = hour_end_us(paid_us)
+        sums[hour_us] = sums.get(hour_us, 0) + amount_minor
+    day = payments[0][0]
+    return [*((day, hour_us, total) for hour_us, total in sums.items()), (day, DAY_END_US, 0)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.domain.behaviour import KEPT_DAYS, MONTH_DAYS, Behaviour, Event, EventKind
 from service.domain.facts import FACTS, INDEX
 from service.domain.growing import Growing
-from service.domain.statements import PAYMENTS_A_DAY
+from service.domain.statements import PAYMENTS_A_DAY, hour_end_us
 from tests.builders import DAY_US, TODAY
 
 AMOUNTS = st.integers(1, 500)
@@ -77,8 +77,9 @@ def _settled(events: Sequence[Event], today: int) -> list[tuple[Event, int | Non
     for payment in payments:
         received = payment.amount_minor
         for place, statement in enumerate(statements):
-            is_too_many = times[payment.day] > PAYMENTS_A_DAY and statement.day == payment.day
-            if left[place] and (statement.occurred_us <= payment.occurred_us or is_too_many):
+            is_by_hour = times[payment.day] > PAYMENTS_A_DAY
+            paid_us = hour_end_us(payment.occurred_us) if is_by_hour else payment.occurred_us
+            if left[place] and statement.occurred_us <= paid_us:
                 part = min(received, left[place])
                 received, left[place] = received - part, left[place] - part
                 if not left[place]:

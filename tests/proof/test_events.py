@@ -11,6 +11,7 @@ from service.domain.behaviour import KEPT_DAYS, Behaviour, Event, EventKind, eff
 from service.domain.errors import BehaviourFull
 from service.domain.facts import NOTHING_KNOWN
 from service.domain.growing import STATEMENTS_MAX, Growing
+from service.domain.statements import PAYMENTS_A_DAY
 from tests.builders import DAY_US, TODAY
 from tests.proof.counted import BILLS, EVENTS, PAID, counted, drawn_events, named, paid_facts, taken
 from tests.proof.strategies import examples
@@ -100,6 +101,29 @@ def test_facts_are_those_that_counting_by_hand_gives(events: list[Event]) -> Non
 
     by_hand = counted(events, TODAY)
     assert named(facts, by_hand) == by_hand
+
+
+@examples(60)
+@given(
+    st.lists(st.integers(0, 24 * 60 - 1), min_size=PAYMENTS_A_DAY - 2, max_size=60),
+    st.lists(st.tuples(st.integers(0, 24 * 60 - 1), st.integers(1, 20)), min_size=1, max_size=5),
+    st.data(),
+)
+def test_many_payments_of_one_day_count_by_their_times_whatever_came_first(
+    paid: list[int], billed: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    day = TODAY - 40
+    events = [Event(EventKind.REPAYMENT, day * DAY_US + minute * 60_000_000, day, 1) for minute in paid]
+    events += [
+        Event(EventKind.STATEMENT, day * DAY_US + minute * 60_000_000, day, amount, TODAY - 20)
+        for minute, amount in billed
+    ]
+
+    behaviours = [taken(None, data.draw(st.permutations(events)), TODAY) for _ in range(2)]
+
+    by_hand = counted(events, TODAY)
+    assert behaviours[0] == behaviours[1]
+    assert named(effective(NOTHING_KNOWN, behaviours[0], TODAY).values, by_hand) == by_hand
 
 
 @examples(150)

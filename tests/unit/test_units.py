@@ -8,12 +8,12 @@ import pytest
 from service.domain.behaviour import Event, EventKind, effective
 from service.domain.days import month_of, year_before
 from service.domain.errors import BehaviourFull
-from service.domain.facts import INDEX, NOTHING_KNOWN
+from service.domain.facts import INDEX, NOTHING_KNOWN, merge
 from service.domain.growing import Growing
 from service.domain.money import MINOR_MAX, SUM_MAX
 from service.domain.statements import PAYMENTS_A_DAY
 from service.storage.behaviours import behaviour_bytes, behaviour_of
-from tests.builders import DAY_US, TODAY
+from tests.builders import DAY_US, TODAY, news
 from tests.proof.counted import DAY, EPOCH, HOUR_US, named, taken
 
 
@@ -105,17 +105,33 @@ def test_a_payment_pays_a_statement_of_its_day_from_the_moment_of_issue_on(hour:
         assert facts[INDEX["dpd_now"]] == dpd
 
 
-def test_a_day_of_more_payments_than_times_are_kept_counts_as_one_payment_at_its_end() -> None:
-    statement = _at(EventKind.STATEMENT, 23, PAYMENTS_A_DAY + 1, TODAY - 20)
-    payments = [_at(EventKind.REPAYMENT, hour, 1) for hour in range(PAYMENTS_A_DAY + 1)]
+@pytest.mark.parametrize("count", [2, PAYMENTS_A_DAY, PAYMENTS_A_DAY + 1, 40, 700])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_payments_of_a_morning_pay_no_statement_of_noon_however_many_they_are(count: int, *, is_first: bool) -> None:
+    statement = _at(EventKind.STATEMENT, 12, count, TODAY - 20)
+    payments = [
+        Event(EventKind.REPAYMENT, (TODAY - 40) * DAY_US + place * 12 * HOUR_US // count, TODAY - 40, 1)
+        for place in range(count)
+    ]
 
-    few = effective(NOTHING_KNOWN, taken(None, [statement, *payments[1:]], TODAY), TODAY).values
-    many = taken(None, [*payments, statement], TODAY)
+    behaviour = taken(None, [statement, *payments] if is_first else [*payments, statement], TODAY)
 
-    assert few[INDEX["dpd_now"]] == 20
-    assert many is not None
-    assert len(many.payments) == 1
-    assert effective(NOTHING_KNOWN, many, TODAY).values[INDEX["dpd_now"]] == 0
+    assert behaviour is not None
+    assert sum(amount for _, _, amount in behaviour.payments) == count
+    assert len(behaviour.payments) <= PAYMENTS_A_DAY
+    assert effective(NOTHING_KNOWN, behaviour, TODAY).values[INDEX["dpd_now"]] == 20
+
+
+def test_more_payments_of_a_day_than_times_are_kept_count_from_the_end_of_their_hours() -> None:
+    statement = _at(EventKind.STATEMENT, 12, 60, TODAY - 20)
+    payments = [
+        Event(EventKind.REPAYMENT, (TODAY - 40) * DAY_US + 12 * HOUR_US + minute * 60_000_000 - 1, TODAY - 40, 1)
+        for minute in range(1, 61)
+    ]
+
+    for events in ([statement, *payments], [*payments[::-1], statement]):
+        facts = effective(NOTHING_KNOWN, taken(None, events, TODAY), TODAY).values
+        assert (facts[INDEX["dpd_now"]], facts[INDEX["payment_ratio_bp"]]) == (0, 10_000)
 
 
 @pytest.mark.parametrize(
@@ -182,3 +198,28 @@ def test_months_and_years_are_those_of_the_calendar() -> None:
         assert month_of(day) == here.year * 12 + here.month - 1
         assert (before.year, before.month) == (here.year - 1, here.month)
         assert before.day == here.day or (here.month, here.day, before.day) == (2, 29, 28)
+
+
+@pytest.mark.parametrize(
+    ("fact", "days"), [("enquiries_30d", 30), ("transactions_30d", 30), ("dpd_max_12m", 365), ("late_months_12m", 365)]
+)
+def test_what_was_stated_of_a_window_counts_beside_events_until_that_window_is_over(fact: str, days: int) -> None:
+    day = TODAY - 2
+    heard = taken(
+        None,
+        [
+            Event(EventKind.ENQUIRY, day * DAY_US, day),
+            Event(EventKind.TRANSACTION, day * DAY_US, day, 100),
+            Event(EventKind.STATEMENT, (day - 1) * DAY_US, day - 1, 100, TODAY - 1),
+            Event(EventKind.REPAYMENT, day * DAY_US, day, 100),
+        ],
+        TODAY,
+    )
+
+    def told(days_ago: int) -> int | None:
+        stated = merge(NOTHING_KNOWN, news(**{fact: 9}), (TODAY - days_ago) * DAY_US)
+        return named(effective(stated, heard, TODAY).values, [fact])[fact]
+
+    alone = named(effective(NOTHING_KNOWN, heard, TODAY).values, [fact])[fact]
+    assert alone in (0, 1)
+    assert [told(ago) for ago in (0, days - 1, days + 1, 800)] == [9, 9, alone, alone]

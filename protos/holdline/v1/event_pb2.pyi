@@ -74,8 +74,8 @@ class Event(_message.Message):
     @_builtins.property
     def repayment(self) -> Global___Repayment:
         """A payment came in. It goes to the open statements, oldest due first, never to one that is not issued yet, be it
-        on the same day; on the due date it is on time until the day is over. Up to 8 times of a day are told apart; more
-        payments of one day count as one at the day's end. It moves no money here: `RecordRepayment` does that.
+        on the same day; on the due date it is on time until the day is over. Up to 24 times of a day are told apart; of
+        more, each payment counts from the end of its hour. It moves no money here: `RecordRepayment` does that.
         """
 
     def __init__(
