@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from service.domain import notice
-from service.domain.account import UNBOUNDED, WINDOW_DAYS, Account, known
+from service.domain.account import APPLICANT, UNBOUNDED, WINDOW_DAYS, Account, known, limit_in_force, settled
 from service.domain.book import Answered
 from service.domain.case import (
     Case,
@@ -35,6 +35,7 @@ from service.domain.errors import (
 from service.domain.explain import Explanation, explain
 from service.domain.hindsight import corrected_profile, is_for_a_person, news_that_stand
 from service.domain.mode import admit
+from service.domain.money import round_down
 from service.domain.notice import Notice
 from service.domain.playbook import Request
 from service.domain.policy import DAY_US, PORTFOLIO, Policy
@@ -158,22 +159,23 @@ class FeedbackDesk:
         case, account = told.case, self._account(told.case.account_id)
         row = self._store.control()
         policy = self._control.active(account.product)
-        limit_minor = _suggestion(again, account, case, policy)
+        limit_minor = _suggestion(again, settled(account, row.now_us), case, policy)
         today = self._calendar.business_day(row.now_us)
-        profile = corrected_profile(known(account, today), again.corrections if again else ())
+        profile = corrected_profile(known(account, today), again.corrections if again is not None else ())
         if (
-            not limit_minor
+            again is None
+            or not limit_minor
             or limit_minor - account.limit_minor > self._rooms_minor.get(account.currency, 0)
             or limit_minor > policy.caps.automatic.bound
             or is_for_a_person(account, profile, policy, row.now_us)
         ):
             return told
-        settled = case._replace(
+        overturned = case._replace(
             state=CaseState.OVERTURNED, resolved_by=NOBODY, resolved_us=row.now_us, suggested_minor=limit_minor
         )
         key = f"{NOBODY}/{case.name}"
         change = CaseChange(key, b"", case.number, "settle", NOBODY, row.now_us, "", limit_minor)
-        return told._replace(case=self._overturned(settled, limit_minor, change, account, again))
+        return told._replace(case=self._overturned(overturned, again.course.limit_minor, change, account, again))
 
     def _open(self, said: Said) -> tuple[Told, Retrial | None]:
         """Open a case, and judge the past again with what it corrects; not where the case was opened before."""
@@ -193,7 +195,8 @@ class FeedbackDesk:
                 row.now_us + self._appeal_us, 0,
             )  # fmt: skip
             again = self._retried(opened, account)
-            suggested_minor = _suggestion(again, account, opened, self._control.active(account.product))
+            policy = self._control.active(account.product)
+            suggested_minor = _suggestion(again, settled(account, row.now_us), opened, policy)
             case = self._store.cases.enter(opened._replace(suggested_minor=suggested_minor))
             change = CaseChange(said.key, said.fingerprint, case.number, f"submit F{number}", said.caller, row.now_us)
             self._store.cases.enter_change(change)
@@ -316,6 +319,7 @@ class FeedbackDesk:
             self._control.refresh(self._store)
             account = self._account(case.account_id)
             policy = self._control.active(account.product)
+            account = settled(account, self.now_us())
             case = case._replace(suggested_minor=_suggestion(self._retried(case, account), account, case, policy))
         decided = self._decision(case.account_id, case.decision)
         policy = self._control.version(self._store, decided.decision.policy_version)
@@ -382,10 +386,16 @@ def _refuse_limit(word: Word, account: Account) -> None:
 
 
 def _suggestion(again: Retrial | None, account: Account, case: Case, policy: Policy) -> int:
-    """Give the limit that a case's corrected facts give by now, in minor units; 0 where they give no more."""
+    """Give the limit that a case's corrected facts give a settled account by now, in minor units; 0 where no more.
+
+    No more than may be given today: the greatest limits of now hold, with a temporary raise in force counted in.
+    """
     if again is None or again.corrections[0].decision.number != case.decision:
         return 0
-    limit_minor = min(again.course.limit_minor, policy.caps.absolute.bound)
+    top_minor = policy.caps.absolute.bound - (limit_in_force(account) - account.limit_minor)
+    if account.status is APPLICANT:
+        top_minor = min(top_minor, policy.base_limit.maximum_minor)
+    limit_minor = round_down(min(again.course.limit_minor, top_minor), policy.unit_minor)
     is_more = limit_minor > account.limit_minor and again.corrections[0].decision.kind is not Kind.TEMPORARY
     return limit_minor if is_more else 0
 

@@ -4,11 +4,12 @@ Goal: correcting facts gives what deciding rightly would have given by now, and 
 stores, in one with a wrong fact whose refusals and cuts are appealed at random moments, in the other without it.
 """
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.case import CaseState, Resolution, VoiceKind
-from service.domain.decision import Decided, Decision, Kind, Outcome
+from service.domain.decision import Ask, Decided, Decision, Kind, Outcome
 from service.domain.errors import HoldlineError
 from service.engine.desk import PolicyOrder
 from service.engine.feedback_desk import FeedbackDesk, Said, Told, Word
@@ -34,15 +35,19 @@ class World:
             self.bench.store, self.bench.control, self.bench.clock, self.bench.brake, DAY_US, {"CNY": room_minor}
         )
         if policy_changes:
-            text = document().replace("policy: reference", "policy: changed")
-            for old, new in policy_changes:
-                assert old in text
-                text = text.replace(old, new)
-            version = text.partition("policy: ")[2].partition("\n")[0]
-            for action in ("publish", "promote"):
-                self.bench.desk.change(PolicyOrder(action, f"tests/{action}", b"", "tests", version, document=text))
+            self.promote(*policy_changes)
         self.calls = 0
         self.adverse: list[Decision] = []
+
+    def promote(self, *policy_changes: tuple[str, str]) -> None:
+        """Put a policy in force that differs from the reference."""
+        text = document().replace("policy: reference", "policy: changed")
+        for old, new in policy_changes:
+            assert old in text
+            text = text.replace(old, new)
+        version = text.partition("policy: ")[2].partition("\n")[0]
+        for action in ("publish", "promote"):
+            self.bench.desk.change(PolicyOrder(action, f"tests/{action}", b"", "tests", version, document=text))
 
     def decide(self, kind: Kind, **facts: int) -> Decision | HoldlineError:
         self.calls += 1
@@ -90,6 +95,11 @@ KINDS = st.sampled_from((Kind.RAISE, Kind.RAISE, Kind.REVIEW, Kind.REDUCE))
 STEPS = st.lists(st.one_of(st.tuples(st.just("decide"), KINDS), st.tuples(st.just("days"), st.integers(1, 12)), st.just(("appeal", None))), max_size=25)  # fmt: skip
 
 
+def _is_for_age(decision: Decision) -> bool:
+    """Claim that a fact was too old: then the twin is refused as well, and fresh facts are news to both."""
+    return any(reason.endswith("_OLD") for reason in decision.reasons)
+
+
 @given(st.sampled_from(sorted(WRONG)), STEPS, st.data())
 @examples(60)
 def test_whenever_one_wrong_fact_is_appealed_nobody_has_more_than_in_the_twin(
@@ -115,9 +125,10 @@ def test_whenever_one_wrong_fact_is_appealed_nobody_has_more_than_in_the_twin(
         elif step == "decide":
             for world in (wrong, twin):
                 world.decide(said)  # type: ignore[arg-type]  # decisions come with a kind.
-        elif wrong.adverse:
-            at = data.draw(st.integers(0, len(wrong.adverse) - 1))
-            wrong.appeal(wrong.adverse.pop(at), **right)
+        elif found := [one for one in wrong.adverse if not _is_for_age(one)]:
+            refused = data.draw(st.sampled_from(found))
+            wrong.adverse.remove(refused)
+            wrong.appeal(refused, **right)
         assert wrong.limit <= twin.limit
 
 
@@ -245,6 +256,35 @@ def test_a_fact_that_was_put_right_grows_stale_as_if_it_had_been_right_at_once()
 
     assert all(isinstance(one, Decision) for one in raised)
     assert (wrong.limit, raised[0].reasons) == (twin.limit, raised[1].reasons)  # type: ignore[union-attr]  # see above.
+
+
+@pytest.mark.parametrize("room_minor", [0, 10**12])
+def test_what_is_suggested_and_given_keeps_within_the_greatest_limits_of_today(room_minor: int) -> None:
+    first, temporary = World(room_minor=room_minor), World(room_minor=room_minor)
+    refused_first = first.decide(Kind.ASSIGN, dpd_now=5)
+    first.promote(("  maximum_minor: 20000000", "  maximum_minor: 3000000"))
+    temporary.decide(Kind.ASSIGN)
+    refused_raise = temporary.decide(Kind.RAISE, dpd_now=5)
+    temporary.promote(
+        ("absolute_minor: 50000000", "absolute_minor: 3640000"),
+        ("  maximum_minor: 20000000", "  maximum_minor: 3640000"),
+    )
+    asked = Ask(10_000, temporary.bench.clock.time_us + DAY_US, is_ordered=True)
+    temporary.bench.execute(command(Kind.TEMPORARY, request_id="t", asked=asked, asked_currency="CNY"))
+    assert isinstance(refused_first, Decision)
+    assert isinstance(refused_raise, Decision)
+
+    told = [first.appeal(refused_first, dpd_now=0), temporary.appeal(refused_raise, dpd_now=0)]
+
+    assert [one.case.suggested_minor for one in told] == [3_000_000, 3_630_000]
+    if room_minor:
+        assert [first.limit, temporary.limit] == [3_000_000, 3_630_000]
+        made = [world.bench.store.account_decisions("a-1", 0, 1)[0].decision for world in (first, temporary)]
+        assert [one.reasons for one in made] == [
+            ("APPEAL_OVERTURNED", "GREATEST_FIRST_LIMIT"), ("APPEAL_OVERTURNED", "CAP_ABSOLUTE")
+        ]  # fmt: skip
+    else:
+        assert {one.case.state for one in told} == {CaseState.OPEN}
 
 
 def test_many_small_words_of_one_person_are_one_big_one() -> None:
