@@ -245,7 +245,7 @@ class DecideResult(_message.Message):
     RESPONSE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Which request this answers."""
+    """Which request this answers; one that was refused for being far too long is cut to 256 bytes."""
     @_builtins.property
     def response(self) -> Global___DecideResponse:
         """The decision and the account after it."""
