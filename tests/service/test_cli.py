@@ -171,8 +171,8 @@ def test_card_clients_are_imported_once_with_facts_and_the_rest_aside(server: Se
     account = json.loads(invoked("account", "show", "ccc-1", "--json", server=server).stdout)
 
     assert (first["imported"], again["imported"], again["imported_before"]) == (2, 0, 2)
-    assert account["limit"]["minor_units"] == "500000"
-    assert account["outstanding"]["minor_units"] == str(3913 * 25)
+    assert account["balances"]["limit"]["minor_units"] == "500000"
+    assert account["balances"]["outstanding"]["minor_units"] == str(3913 * 25)
     assert (account["facts"]["dpd_now"], account["facts"]["late_months_12m"]) == (60, 2)
     assert "sex" not in json.dumps(account).lower()
     assert aside.read_text(encoding="utf-8").splitlines()[1] == "ccc-1,2,2,1,24,1,develop"
