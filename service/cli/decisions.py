@@ -1,4 +1,4 @@
-"""`holdline decide | evaluate | explain | decisions`."""
+"""`holdline decide | evaluate | explain | decision | decisions`."""
 
 from __future__ import annotations
 
@@ -164,17 +164,52 @@ def _advice(advice: decision_pb2.Advice) -> None:
         output.table(title, ("fact", "now", "then", "limit"), rows)
 
 
+def decision(
+    decision_id: Annotated[str, typer.Argument(help="The decision's id, 16 hexadecimal digits.")] = "",
+    request_id: Annotated[str, typer.Option(help="In its place: the request id that this caller made it with.")] = "",
+    server: Server = SERVER,
+    caller: Caller = CALLER,
+    as_json: Json = False,
+) -> None:
+    """Show one decision as it was recorded."""
+    if bool(decision_id) == bool(request_id):
+        raise output.wrong("say which decision: its id, or --request-id with the one that it was made with")
+    with output.connected(server, caller) as client:
+        found = client.decision(decision_id, request_id=request_id)
+    if as_json:
+        output.print_json(found)
+    else:
+        output.show_decision(found, replayed=False)
+
+
+def _chosen(names: list[str] | None, enum: str) -> list[int]:
+    """Give the numbers of an enum of the contract by their short names, such as "raise"."""
+    from holdline.v1 import decision_pb2
+
+    prefix, values = (
+        ("OUTCOME_", decision_pb2.Outcome) if enum == "outcome" else ("DECISION_KIND_", decision_pb2.DecisionKind)
+    )
+    known = {name.removeprefix(prefix).lower(): number for name, number in values.items() if number}
+    for name in names or []:
+        if name not in known:
+            raise output.wrong(f"{name} is no {enum} of decisions; choose from {', '.join(known)}")
+    return [known[name] for name in names or []]
+
+
 def decisions(
     account_id: Account,
     count: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 20,
+    kind: Annotated[list[str] | None, typer.Option(help="Only of this kind, such as raise; repeat for more.")] = None,
+    outcome: Annotated[list[str] | None, typer.Option(help="Only with this outcome; repeat for more.")] = None,
     server: Server = SERVER,
     caller: Caller = CALLER,
     as_json: Json = False,
 ) -> None:
     """List an account's decisions, newest first."""
     found = []
+    kinds, outcomes = _chosen(kind, "kind"), _chosen(outcome, "outcome")
     with output.connected(server, caller) as client:
-        for decision in client.decisions(account_id, page_size=min(count, 1_000)):
+        for decision in client.decisions(account_id, page_size=min(count, 1_000), kinds=kinds, outcomes=outcomes):
             found.append(decision)
             if len(found) == count:
                 break

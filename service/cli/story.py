@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 
 WORDS: Final = {
     "assign": ("首次额度", "first limit"), "raise": ("提额", "raise"), "reduce": ("降额", "cut"),
-    "temporary": ("临时提额", "temporary raise"), "until": ("至", "until"),
+    "temporary_raise": ("临时提额", "temporary raise"), "until": ("至", "until"),
     "review": ("例行检视", "review"), "import": ("额度迁入", "taken over"),
     "approved": ("已调整", "changed"), "unchanged": ("保持不变", "left as it is"),
     "declined": ("未批准", "declined"), "referred": ("转人工审批", "passed to a person"),

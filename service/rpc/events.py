@@ -18,7 +18,7 @@ from service.domain.money import MINOR_MAX, is_currency
 from service.engine.ports import Calendar, Call, Work
 from service.rpc import validation, wire
 from service.rpc.dates import FIRST_SECOND, LAST_SECOND, NANOS_MAX, business_day, time_violations
-from service.rpc.status import ITEM_STATUS_BYTES_MAX, status_of
+from service.rpc.status import ITEM_STATUS_BYTES_MAX, named, status_of
 from service.rpc.validation import fingerprint, is_account_id, is_request_id
 
 QUARTER_US: Final = 900_000_000
@@ -127,7 +127,7 @@ def _taken(event_id: bytes, account_id: bytes) -> bytes:
 
 def _result(event_id: str, account_id: str, answer: Answered | HoldlineError) -> bytes:
     """Write an EventResult by hand, with tag and length: from generated classes it takes three times as long."""
-    content = wire.field(b"\x0a", event_id.encode()) + wire.field(b"\x12", account_id.encode())
+    content = wire.field(b"\x0a", named(event_id)) + wire.field(b"\x12", named(account_id))
     if isinstance(answer, HoldlineError):
         content += wire.field(b"\x22", status_of(answer, ITEM_STATUS_BYTES_MAX).SerializeToString())
     else:

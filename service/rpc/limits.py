@@ -16,7 +16,7 @@ from service.domain.errors import HoldlineError, Violation
 from service.engine.desk import Desk
 from service.engine.ports import Call, Work
 from service.rpc import explanations, pages, validation, wire
-from service.rpc.status import ITEM_STATUS_BYTES_MAX, status_of
+from service.rpc.status import ITEM_STATUS_BYTES_MAX, named, status_of
 
 TEXTS_BYTES_MAX: Final = 1 << 20
 """Most bytes of customers' texts in a batch's answer that would be too large with all of them."""
@@ -81,9 +81,10 @@ class LimitCalls:
     def _result(
         self, request_id: str, answer: Answered | HoldlineError, reasons: wire.WritesReasons, languages: wire.Languages
     ) -> bytes:
-        which = wire.field(b"\x0a", request_id.encode())
         if isinstance(answer, HoldlineError):
+            which = wire.field(b"\x0a", named(request_id))
             return which + wire.field(b"\x1a", status_of(answer, ITEM_STATUS_BYTES_MAX).SerializeToString())
+        which = wire.field(b"\x0a", request_id.encode())
         return which + wire.field(b"\x12", self._decided(answer, reasons, languages))
 
     def _decided(self, decided: Answered, reasons: wire.WritesReasons, languages: wire.Languages) -> bytes:
@@ -175,7 +176,7 @@ def _which_violations(request: limit_service_pb2.GetDecisionRequest) -> list[Vio
     which = request.WhichOneof("which")
     if which == "decision_id":
         wrong = "send the 16 hexadecimal digits of the decision"
-        return [] if validation.is_record_id(request.decision_id) else [Violation("decision_id", wrong)]
+        return [] if validation.is_decision_id(request.decision_id) else [Violation("decision_id", wrong)]
     if which == "request_id":
         return validation.request_id_violations(request.request_id)
     return [Violation("which", "send decision_id or request_id")]

@@ -92,6 +92,11 @@ def clipped(text: str, bytes_max: int) -> str:
 _CUT: Final = "…".encode()
 
 
+def named(name: str) -> bytes:
+    """Give an id as an item's result repeats it; one that is far too long is cut, so that it can't fill the answer."""
+    return clipped(name, FIELD_BYTES_MAX).encode()
+
+
 def unreadable() -> errors.InvalidRequest:
     """Give the error for bytes that are no message."""
     what = "the message is not readable as this request; compare the protos"

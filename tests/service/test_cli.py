@@ -28,6 +28,7 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
         "decide",
         "evaluate",
         "explain",
+        "decision",
         "decisions",
         "account",
         "verify",
@@ -40,13 +41,29 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["serve", "decide", "evaluate", "explain", "decisions", "account", "verify", "replay", "demo"]
+    "name", ["serve", "decide", "evaluate", "explain", "decision", "decisions", "account", "verify", "replay", "demo"]
 )
 def test_every_command_has_help_that_starts_with_a_sentence(name: str) -> None:
     run = invoked(name, "--help")
 
     assert run.returncode == 0
     assert "." in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (("decision",), "say which decision"),
+        (("decision", "f" * 16, "--request-id", "r"), "say which decision"),
+        (("decisions", "a", "--kind", "rise"), "rise is no kind of decisions; choose from assign, raise"),
+        (("decisions", "a", "--outcome", "won"), "won is no outcome of decisions; choose from approved"),
+    ],
+)
+def test_which_decisions_to_show_is_said_in_words_that_are_known(said: tuple[str, ...], sentence: str) -> None:
+    run = invoked(*said)
+
+    assert run.returncode == 2
+    assert sentence in " ".join(run.stderr.split())
 
 
 def test_a_decision_is_made_listed_explained_and_shown(server: Server) -> None:
@@ -58,12 +75,15 @@ def test_a_decision_is_made_listed_explained_and_shown(server: Server) -> None:
     decision_id = made["decision"]["decision_id"]
     shown = invoked("account", "show", account, server=server)
     listed = json.loads(invoked("decisions", account, "--json", server=server).stdout)
+    kept = json.loads(invoked("decision", decision_id, "--json", server=server).stdout)
+    raises = json.loads(invoked("decisions", account, "--kind", "raise", "--json", server=server).stdout)
     explained = invoked("explain", decision_id, server=server)
     evaluated = invoked("evaluate", account, "raise", server=server)
 
     assert made["decision"]["outcome"] == "OUTCOME_APPROVED"
     assert "CNY 36,000.00" in shown.stdout
     assert [decision["decision_id"] for decision in listed] == [decision_id]
+    assert (kept, raises) == (made["decision"], [])
     assert "首次额度已批准" in explained.stdout
     assert "first limit has been approved" in explained.stdout
     assert "(not written)" in evaluated.stdout
@@ -156,8 +176,8 @@ def test_card_clients_are_imported_once_with_facts_and_the_rest_aside(server: Se
     account = json.loads(invoked("account", "show", "ccc-1", "--json", server=server).stdout)
 
     assert (first["imported"], again["imported"], again["imported_before"]) == (2, 0, 2)
-    assert account["limit"]["minor_units"] == "500000"
-    assert account["outstanding"]["minor_units"] == str(3913 * 25)
+    assert account["balances"]["limit"]["minor_units"] == "500000"
+    assert account["balances"]["outstanding"]["minor_units"] == str(3913 * 25)
     assert (account["facts"]["dpd_now"], account["facts"]["late_months_12m"]) == (60, 2)
     assert "sex" not in json.dumps(account).lower()
     assert aside.read_text(encoding="utf-8").splitlines()[1] == "ccc-1,2,2,1,24,1,develop"

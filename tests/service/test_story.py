@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from holdline.client import Client, errors, money
+from holdline.client import Client, is_declined, money
+from holdline.v1 import decision_pb2
 from typer.testing import CliRunner
 
 from service.cli.demonstration import Server
@@ -22,11 +23,17 @@ def account_id(stubs: Stubs, server: Server) -> str:
         client.decide(name, "raise")
         held = client.authorize(name, money(20_000, "CNY"))
         client.capture(name, held.hold.hold_id, money(20_000, "CNY"))
-        with pytest.raises(errors.Refused):
-            client.authorize(name, money(10**12, "CNY"))
+        assert is_declined(client.authorize(name, money(10**12, "CNY")))
         client.repay(name, money(5_000, "CNY"))
         client.decide(name, "raise", facts={"dpd_now": 3})
     return name
+
+
+def test_every_kind_and_outcome_of_a_decision_has_its_words() -> None:
+    kinds = [name.removeprefix("DECISION_KIND_").lower() for name in decision_pb2.DecisionKind.keys()[1:]]
+    outcomes = [name.removeprefix("OUTCOME_").lower() for name in decision_pb2.Outcome.keys()[1:]]
+
+    assert set(kinds + outcomes) <= set(WORDS)
 
 
 def _told(server: Server, *arguments: str) -> str:

@@ -131,7 +131,7 @@ def test_bad_input_names_its_field(client: Client, account_id: str) -> None:
         ("temporary_raise", raise_until(_yuan(1_000), _in(days=-1)), "temporary_raise.until"),
         ("temporary_raise", raise_until(_yuan(1_000), _in(days=400)), "temporary_raise.until"),
         (
-            "temporary",
+            "temporary_raise",
             raise_until(Money(minor_units=5, currency_code="EUR"), _in(days=1)),
             "temporary_raise.extra.currency_code",
         ),

@@ -22,6 +22,7 @@ from service.engine.ports import Answer, Call
 from service.engine.process import Engine
 from service.rpc.methods import INDEX_OF, PUBLISH
 from service.rpc.pages import ANSWER_BYTES_MAX, PAGE_BYTES_MAX
+from service.rpc.status import ITEM_STATUS_BYTES_MAX
 from service.rpc.validation import BATCH_ITEMS_MAX
 from service.storage.sqlite import SqliteStore
 from service.storage.verify import verify
@@ -94,7 +95,7 @@ def test_a_batch_whose_texts_would_make_it_too_large_gives_each_of_them_once(
     answer = ask(engine, f"LimitService/{path}", request.SerializeToString())
     results = response_kind.FromString(answer.body).results
     reasons = [reason for result in results for reason in result.response.decision.reasons]
-    told = {reason.code for reason in reasons if reason.texts and reason.text_en}
+    told = {reason.code for reason in reasons if len(reason.texts) == 2}
 
     assert (answer.code, len(results)) == (0, BATCH_ITEMS_MAX)
     assert len(answer.body) <= ANSWER_BYTES_MAX < CLIENT_BYTES_MAX
@@ -112,6 +113,23 @@ def test_a_batch_of_ordinary_answers_has_all_its_texts(engine: Engine) -> None:
 
     assert len(answer.body) <= ANSWER_BYTES_MAX
     assert all(reason.texts for result in results for reason in result.response.decision.reasons)
+
+
+@pytest.mark.parametrize("path", ["BatchDecide", "StreamDecisions", "ImportAccounts", "RecordEvents"])
+def test_ids_that_are_far_too_long_do_not_make_an_answer_too_large(engine: Engine, path: str) -> None:
+    too_long = "x" * ANSWER_BYTES_MAX
+    items: Any = [{"request_id": too_long, "account_id": "a"}, {"request_id": "r", "account_id": "?"}]
+    if path == "RecordEvents":
+        items = [{"event_id": "e", "account_id": too_long}, {"event_id": too_long, "account_id": "a"}]
+    field = {"ImportAccounts": "accounts", "RecordEvents": "events"}.get(path, "requests")
+    request = getattr(MODULES[path], f"{path}Request")(**{field: items})
+
+    answer = ask(engine, f"{SERVICES[path]}/{path}", request.SerializeToString())
+    results = getattr(MODULES[path], f"{path}Response").FromString(answer.body).results
+
+    assert answer.code == 0
+    assert [result.error.code for result in results] == [grpc.StatusCode.INVALID_ARGUMENT.value[0]] * 2
+    assert len(answer.body) < 2 * ITEM_STATUS_BYTES_MAX + 2_048
 
 
 @pytest.mark.parametrize("path", ["BatchDecide", "StreamDecisions", "ImportAccounts", "RecordEvents"])

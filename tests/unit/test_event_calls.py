@@ -67,7 +67,8 @@ def test_an_accounts_id_with_a_slash_is_refused_and_never_read_as_another_accoun
 
 def test_results_parse_to_what_was_answered_whatever_the_length_of_the_id() -> None:
     event_ids = ["e" * length for length in range(1, 65)]
-    work = Work([], [*event_ids, "before", "unknown"])
+    account_ids = ["a" * (65 - len(event_id)) for event_id in event_ids] + ["acc-0", "acc-1"]
+    work = Work([], [*event_ids, "before", "unknown"], account_ids)
     answers: list[Answered | HoldlineError] = [
         *[TAKEN] * len(event_ids),
         TAKEN_BEFORE,
@@ -77,5 +78,6 @@ def test_results_parse_to_what_was_answered_whatever_the_length_of_the_id() -> N
     results = event_service_pb2.RecordEventsResponse.FromString(CALLS.response("", work, answers)).results
 
     assert [result.event_id for result in results] == work.request_ids
+    assert [result.account_id for result in results] == account_ids
     assert [result.replayed for result in results] == [False] * len(event_ids) + [True, False]
     assert [result.error.code for result in results] == [0] * len(event_ids) + [0, 5]

@@ -120,11 +120,19 @@ class AsyncClient:
         request = account_service_pb2.GetAccountRequest(account_id=account_id)
         return (await self._call(self._accounts.GetAccount, request, "")).account
 
-    async def decisions(self, account_id: str, page_size: int = 100) -> AsyncIterator[decision_pb2.Decision]:
-        """Read an account's decisions, newest first, page by page. Raises HoldlineError."""
+    async def decision(self, decision_id: str = "", *, request_id: str = "") -> decision_pb2.Decision:
+        """Read a decision by its id, or by the request id it was made with. Raises HoldlineError."""
+        return (await self._call(self._limits.GetDecision, requests.get_decision(decision_id, request_id), "")).decision
+
+    async def decisions(
+        self, account_id: str, page_size: int = 100, **filters: Any
+    ) -> AsyncIterator[decision_pb2.Decision]:
+        """Read an account's decisions, newest first; filters of ListDecisionsRequest. Raises HoldlineError."""
         token = ""
         while True:
-            request = limits.ListDecisionsRequest(account_id=account_id, page_size=page_size, page_token=token)
+            request = limits.ListDecisionsRequest(
+                account_id=account_id, page_size=page_size, page_token=token, **filters
+            )
             page = await self._call(self._limits.ListDecisions, request, "")
             for decision in page.decisions:
                 yield decision
@@ -132,9 +140,9 @@ class AsyncClient:
             if not token:
                 return
 
-    async def explain(self, decision_id: str) -> limits.ExplainDecisionResponse:
-        """Explain a decision. Raises HoldlineError."""
-        request = limits.ExplainDecisionRequest(decision_id=decision_id)
+    async def explain(self, decision_id: str, language_codes: Sequence[str] = ()) -> limits.ExplainDecisionResponse:
+        """Explain a decision, in the languages named ("zh", "en"; none: all). Raises HoldlineError."""
+        request = limits.ExplainDecisionRequest(decision_id=decision_id, language_codes=language_codes)
         return await self._call(self._limits.ExplainDecision, request, "")
 
     async def authorize(self, account_id: str, amount: money_pb2.Money, **said: Any) -> draw_pb2.Posting:

@@ -76,15 +76,20 @@ class Client(DrawClient, EventClient, RunClient, NotificationClient, FeedbackCli
             self._accounts.GetAccount, account_service_pb2.GetAccountRequest(account_id=account_id), ""
         ).account
 
-    def decisions(self, account_id: str, page_size: int = 100) -> Iterator[decision_pb2.Decision]:
-        """Read an account's decisions, newest first, page by page. Raises HoldlineError."""
-        request = limits.ListDecisionsRequest(account_id=account_id, page_size=page_size)
+    def decision(self, decision_id: str = "", *, request_id: str = "") -> decision_pb2.Decision:
+        """Read a decision by its id, or by the request id it was made with. Raises HoldlineError."""
+        return self._call(self._limits.GetDecision, requests.get_decision(decision_id, request_id), "").decision
+
+    def decisions(self, account_id: str, page_size: int = 100, **filters: Any) -> Iterator[decision_pb2.Decision]:
+        """Read an account's decisions, newest first; filters of ListDecisionsRequest. Raises HoldlineError."""
+        request = limits.ListDecisionsRequest(account_id=account_id, page_size=page_size, **filters)
         for page in self._pages(self._limits.ListDecisions, request):
             yield from page.decisions
 
-    def explain(self, decision_id: str) -> limits.ExplainDecisionResponse:
-        """Explain a decision. Raises HoldlineError."""
-        return self._call(self._limits.ExplainDecision, limits.ExplainDecisionRequest(decision_id=decision_id), "")
+    def explain(self, decision_id: str, language_codes: Sequence[str] = ()) -> limits.ExplainDecisionResponse:
+        """Explain a decision, in the languages named ("zh", "en"; none: all). Raises HoldlineError."""
+        request = limits.ExplainDecisionRequest(decision_id=decision_id, language_codes=language_codes)
+        return self._call(self._limits.ExplainDecision, request, "")
 
     def validate_policy(self, document: str) -> policies.ValidatePolicyResponse:
         """Check a policy document. Raises HoldlineError."""

@@ -4,7 +4,7 @@ Promises that both clients send the same messages.
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 
@@ -98,11 +98,13 @@ def decide(
     facts: "FactValues | account_pb2.Facts | None" = None,
     expected_version: int = 0,
     temporary_raise: account_pb2.TemporaryRaise | None = None,
+    language_codes: Sequence[str] = (),
     request_id: str = "",
 ) -> limit_service_pb2.DecideRequest:
     """Make a request for one decision, with a new request id where none is given.
 
-    With the kind "temporary_raise" goes `temporary_raise`, as `raise_until` makes it.
+    With the kind "temporary_raise" goes `temporary_raise`, as `raise_until` makes it. `language_codes` ("zh", "en") are
+    those of the texts in the answer; none: all.
     """
     return limit_service_pb2.DecideRequest(
         request_id=request_id or new_request_id(),
@@ -112,7 +114,15 @@ def decide(
         facts=facts_of(facts),
         expected_version=expected_version,
         temporary_raise=temporary_raise,
+        language_codes=language_codes,
     )
+
+
+def get_decision(decision_id: str, request_id: str) -> limit_service_pb2.GetDecisionRequest:
+    """Make a request to read a decision by its id or, where there is none, by the request id it was made with."""
+    if decision_id:
+        return limit_service_pb2.GetDecisionRequest(decision_id=decision_id)
+    return limit_service_pb2.GetDecisionRequest(request_id=request_id)
 
 
 def raise_until(extra: money_pb2.Money, until: datetime) -> account_pb2.TemporaryRaise:
@@ -132,6 +142,7 @@ def evaluate(
     facts: "FactValues | account_pb2.Facts | None" = None,
     policy_version: str = "",
     temporary_raise: account_pb2.TemporaryRaise | None = None,
+    language_codes: Sequence[str] = (),
 ) -> limit_service_pb2.EvaluateRequest:
     """Make a request to compute a decision."""
     return limit_service_pb2.EvaluateRequest(
@@ -141,6 +152,7 @@ def evaluate(
         facts=facts_of(facts),
         policy_version=policy_version,
         temporary_raise=temporary_raise,
+        language_codes=language_codes,
     )
 
 

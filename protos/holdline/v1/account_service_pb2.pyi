@@ -144,7 +144,7 @@ class ImportAccountResult(_message.Message):
     RESPONSE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Which request this answers."""
+    """Which request this answers; one that was refused for being far too long is cut to 256 bytes."""
     @_builtins.property
     def response(self) -> Global___ImportedAccount:
         """The decision and the account after it."""

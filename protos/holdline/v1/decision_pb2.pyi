@@ -500,7 +500,7 @@ class ChangeTogether(_message.Message):
 
     @_builtins.property
     def limit_then(self) -> _money_pb2.Money:
-        """The limit that follows from all changes together."""
+        """The limit that follows from all changes together; of a temporary raise, what may be owed then."""
 
     @_builtins.property
     def temporary_until(self) -> _timestamp_pb2.Timestamp:
@@ -542,7 +542,7 @@ class AskAgain(_message.Message):
 
     @_builtins.property
     def limit_then(self) -> _money_pb2.Money:
-        """The limit that follows then."""
+        """The limit that follows then; of a temporary raise, what may be owed then."""
 
     def __init__(
         self,

@@ -261,9 +261,9 @@ class EventResult(_message.Message):
     REPLAYED_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
-    """The event."""
+    """The event; an id that was refused for being far too long is cut to 256 bytes."""
     account_id: _builtins.str
-    """The account that it was sent for."""
+    """The account that it was sent for, cut likewise."""
     replayed: _builtins.bool
     """True where the event had been taken before; it counts once."""
     @_builtins.property

@@ -153,7 +153,7 @@ class EvaluateRequest(_message.Message):
 
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all."""
 
     def __init__(
         self,
@@ -245,7 +245,7 @@ class DecideResult(_message.Message):
     RESPONSE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Which request this answers."""
+    """Which request this answers; one that was refused for being far too long is cut to 256 bytes."""
     @_builtins.property
     def response(self) -> Global___DecideResponse:
         """The decision and the account after it."""
@@ -358,7 +358,7 @@ class GetDecisionRequest(_message.Message):
     """The request id that the caller made it with, 1 to 64 printable ASCII characters; found while the key is kept."""
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all."""
 
     def __init__(
         self,
@@ -439,7 +439,7 @@ class ListDecisionsRequest(_message.Message):
 
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all."""
 
     def __init__(
         self,
@@ -501,7 +501,7 @@ class ExplainDecisionRequest(_message.Message):
     """The decision's id, 16 hexadecimal digits."""
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all."""
 
     def __init__(
         self,
