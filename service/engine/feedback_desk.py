@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from service.domain import notice
-from service.domain.account import APPLICANT, UNBOUNDED, WINDOW_DAYS, Account, known, limit_in_force, settled
+from service.domain.account import UNBOUNDED, WINDOW_DAYS, Account, known, settled
 from service.domain.book import Answered
 from service.domain.case import (
     Case,
@@ -35,7 +35,6 @@ from service.domain.errors import (
 from service.domain.explain import Explanation, explain
 from service.domain.hindsight import corrected_profile, is_for_a_person, news_that_stand
 from service.domain.mode import admit
-from service.domain.money import round_down
 from service.domain.notice import Notice
 from service.domain.playbook import Request
 from service.domain.policy import DAY_US, PORTFOLIO, Policy
@@ -45,7 +44,7 @@ from service.engine.budget import Purse
 from service.engine.control import Control
 from service.engine.execute import execute_beside, transaction
 from service.engine.ports import NUMBER_MAX, Calendar, ControlRow, Store
-from service.engine.retrial import CASES_MAX, Retrial, retry
+from service.engine.retrial import CASES_MAX, Retrial, retry, suggestion_minor
 
 APPEALS_CALLER: Final = "holdline:appeals"
 NOBODY: Final = "holdline:corrected-facts"
@@ -159,7 +158,7 @@ class FeedbackDesk:
         case, account = told.case, self._account(told.case.account_id)
         row = self._store.control()
         policy = self._control.active(account.product)
-        limit_minor = _suggestion(again, settled(account, row.now_us), case, policy)
+        limit_minor = suggestion_minor(again, settled(account, row.now_us), case, policy)
         today = self._calendar.business_day(row.now_us)
         profile = corrected_profile(known(account, today), again.corrections if again is not None else ())
         if (
@@ -196,7 +195,7 @@ class FeedbackDesk:
             )  # fmt: skip
             again = self._retried(opened, account)
             policy = self._control.active(account.product)
-            suggested_minor = _suggestion(again, settled(account, row.now_us), opened, policy)
+            suggested_minor = suggestion_minor(again, settled(account, row.now_us), opened, policy)
             case = self._store.cases.enter(opened._replace(suggested_minor=suggested_minor))
             change = CaseChange(said.key, said.fingerprint, case.number, f"submit F{number}", said.caller, row.now_us)
             self._store.cases.enter_change(change)
@@ -320,7 +319,7 @@ class FeedbackDesk:
             account = self._account(case.account_id)
             policy = self._control.active(account.product)
             account = settled(account, self.now_us())
-            case = case._replace(suggested_minor=_suggestion(self._retried(case, account), account, case, policy))
+            case = case._replace(suggested_minor=suggestion_minor(self._retried(case, account), account, case, policy))
         decided = self._decision(case.account_id, case.decision)
         policy = self._control.version(self._store, decided.decision.policy_version)
         mode = self._control.recorded_mode(self._store, decided.decision.activations)
@@ -383,21 +382,6 @@ def _refuse_limit(word: Word, account: Account) -> None:
         violations.append(Violation("new_limit.minor_units", what))
     if violations:
         raise InvalidRequest(tuple(violations))
-
-
-def _suggestion(again: Retrial | None, account: Account, case: Case, policy: Policy) -> int:
-    """Give the limit that a case's corrected facts give a settled account by now, in minor units; 0 where no more.
-
-    No more than may be given today: the greatest limits of now hold, with a temporary raise in force counted in.
-    """
-    if again is None or again.corrections[0].decision.number != case.decision:
-        return 0
-    top_minor = policy.caps.absolute.bound - (limit_in_force(account) - account.limit_minor)
-    if account.status is APPLICANT:
-        top_minor = min(top_minor, policy.base_limit.maximum_minor)
-    limit_minor = round_down(min(again.course.limit_minor, top_minor), policy.unit_minor)
-    is_more = limit_minor > account.limit_minor and again.corrections[0].decision.kind is not Kind.TEMPORARY
-    return limit_minor if is_more else 0
 
 
 def _as_listed(case: Case, account: Account) -> Told:

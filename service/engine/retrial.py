@@ -7,14 +7,15 @@ can't be told: a past too long to read, a policy or playbook that is not to be h
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from service.domain.account import DAYS_BACK_MAX, WINDOW_DAYS, Account, Course
+from service.domain.account import APPLICANT, DAYS_BACK_MAX, WINDOW_DAYS, Account, Course, limit_in_force
 from service.domain.book import Book
 from service.domain.case import Case, CaseState
 from service.domain.decide import judge_in
-from service.domain.decision import Decision, Moment, Standing, Verdict, is_cut
+from service.domain.decision import Decision, Kind, Moment, Standing, Verdict, is_cut
 from service.domain.errors import ActivationNotFound, BuildLacksPlaybook, PolicyNotFound
 from service.domain.hindsight import Correction, right_course
-from service.domain.policy import DAY_US
+from service.domain.money import round_down
+from service.domain.policy import DAY_US, Policy
 from service.engine.control import Control
 from service.engine.ports import NUMBER_MAX, Store
 
@@ -99,3 +100,18 @@ def _history(store: Store, account_id: str, since: int) -> list[Decision] | None
 
 def _stands(case: Case) -> bool:
     return case.state is CaseState.OVERTURNED or (case.state is CaseState.OPEN and bool(case.news))
+
+
+def suggestion_minor(again: Retrial | None, account: Account, case: Case, policy: Policy) -> int:
+    """Give the limit that a case's corrected facts give a settled account by now, in minor units; 0 where no more.
+
+    No more than may be given today: the greatest limits of now hold, with a temporary raise in force counted in.
+    """
+    if again is None or again.corrections[0].decision.number != case.decision:
+        return 0
+    top_minor = policy.caps.absolute.bound - (limit_in_force(account) - account.limit_minor)
+    if account.status is APPLICANT:
+        top_minor = min(top_minor, policy.base_limit.maximum_minor)
+    limit_minor = round_down(min(again.course.limit_minor, top_minor), policy.unit_minor)
+    is_more = limit_minor > account.limit_minor and again.corrections[0].decision.kind is not Kind.TEMPORARY
+    return limit_minor if is_more else 0
