@@ -122,9 +122,7 @@ class PlaybookCalls:
         ttl_seconds: int = 0,
     ) -> ActivationOrder:
         number, violations = messages.activation_number(request.activation_id)
-        validation.refuse(
-            [*validation.request_id_violations(request.request_id), *violations, *wrong, *texts.violations(request)]
-        )
+        validation.refuse([*validation.request_id_violations(request.request_id), *violations, *wrong])
         seal = validation.fingerprint(action, number, reason, ttl_seconds)
         key = key_of(call.caller, request.request_id)
         return ActivationOrder(action, key, seal, call.caller, reason, number, ttl_seconds=ttl_seconds)
@@ -185,7 +183,6 @@ class PlaybookCalls:
         violations = [
             *validation.request_id_violations(request.request_id),
             *validation.reason_violations(request.reason),
-            *texts.violations(request),
         ]
         if not 0 < abs(request.ahead_micros) <= AHEAD_US_MAX:
             violations.append(Violation("ahead_micros", f"send what GetMode gives, at most {AHEAD_US_MAX} either way"))

@@ -14,7 +14,7 @@ from service.domain.errors import InvalidRequest, Violation
 from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.engine.desk import CheckedPolicy, Desk, PolicyOrder
 from service.engine.ports import Call
-from service.rpc import pages, texts, validation
+from service.rpc import pages, validation
 from service.rpc.actors import actor
 from service.rpc.dates import micros, time_violations
 from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
@@ -112,7 +112,6 @@ class PolicyCalls:
                 *_version_violations(request.version, "version"),
                 *_stage_violations(request),
                 *validation.reason_violations(request.reason),
-                *texts.violations(request),
             ]
         )
         # What the contract of before could not say is no part of the seal unless it is said.
@@ -141,7 +140,6 @@ class PolicyCalls:
             *([] if is_tried else validation.request_id_violations(request.request_id)),
             *validation.product_violations(request.product, needed=True),
             *validation.reason_violations(request.reason, needed=not is_tried),
-            *texts.violations(request),
         ]
         for field, version in (("from_version", request.from_version), ("to_version", request.to_version)):
             if version or not is_tried:

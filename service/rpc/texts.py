@@ -21,16 +21,13 @@ FREE_TEXTS: Final = {
     "holdline.v1.SubmitSurveyRequest": {"text": _SEVERAL_LINES},
     "holdline.v1.SubmitAppealRequest": {"statement": _SEVERAL_LINES},
     "holdline.v1.ResolveAppealRequest": {"note": _SEVERAL_LINES},
-    # Reasons and references stand in one line of the audit trail, where a line break would forge another.
-    "holdline.v1.ActivatePlaybookRequest": {"reason": _ONE_LINE, "incident": _ONE_LINE},
-    "holdline.v1.ApproveActivationRequest": {"reason": _ONE_LINE},
-    "holdline.v1.ExtendActivationRequest": {"reason": _ONE_LINE},
-    "holdline.v1.DeactivatePlaybookRequest": {"reason": _ONE_LINE},
-    "holdline.v1.ConfirmClockRequest": {"reason": _ONE_LINE},
-    "holdline.v1.PromotePolicyRequest": {"reason": _ONE_LINE},
-    "holdline.v1.RollbackPolicyRequest": {"reason": _ONE_LINE},
+    # A reference stands in one line of the audit trail, where a line break would forge another.
+    "holdline.v1.ActivatePlaybookRequest": {"incident": _ONE_LINE},
 }
-"""The free texts of each request, and whether they may have several lines. Other texts have patterns."""
+"""The free texts of each request, and whether they may have several lines.
+
+Other texts have patterns, and why a person acts is checked by `validation.reason_violations`, in one line as well.
+"""
 
 
 def violations(request: Message) -> Iterator[Violation]:

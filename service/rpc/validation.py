@@ -18,6 +18,7 @@ from service.domain.facts import FACTS, MONEY_FACTS
 from service.domain.money import MINOR_MAX, currency_fault, is_currency
 from service.engine.ports import Call, Work
 from service.rpc.dates import micros, time_violations
+from service.rpc.texts import written_violations
 from service.rpc.wire import ALL_LANGUAGES
 
 BATCH_ITEMS_MAX: Final = 1_000
@@ -325,7 +326,8 @@ def reason_violations(reason: str, field: str = "reason", *, needed: bool = True
         return [Violation(field, f"say why, for the record: 1 to {REASON_LENGTH_MAX} characters")]
     if len(reason) > REASON_LENGTH_MAX:
         return [Violation(field, f"{len(reason)} characters; send at most {REASON_LENGTH_MAX}")]
-    return []
+    # It stands in one line of the audit trail, where a line break would forge another.
+    return [*written_violations(field, reason)]
 
 
 def account_id_violations(account_id: str) -> list[Violation]:

@@ -32,7 +32,7 @@ UNSEEN = (
     "\ufeff",
     "\U000e0041",
 )
-COMPARED_ONLY = {"WatchDailyRunRequest.resume_token"}
+COMPARED_ONLY = {"WatchDailyRunRequest.resume_token", "WatchOperationRequest.resume_token"}
 """A token that is held against another and never kept or shown."""
 
 
