@@ -16,7 +16,7 @@ _LENGTH: Final = re.compile(
 )
 _RANGE: Final = re.compile(rf"(?<![\d-])({_NUMBER}) to ({_NUMBER})(?! characters| printable)")
 _FORMAT: Final = re.compile(
-    r"YYYY-MM-DD|hexadecimal|page_token|resume_token|field name in `Facts`|\bcode\b|for example|parameter's|KiB|minor unit"
+    r"YYYY-MM-DD|hexadecimal|page_token|resume_token|field name in `Facts`|each \"zh\" or \"en\"|\bcode\b|for example|parameter's|KiB|minor unit"
 )
 _BOUNDED: Final = frozenset(
     {FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_STRING}

@@ -205,8 +205,8 @@ class Facts(_message.Message):
     MISUSE_FLAGS_FIELD_NUMBER: _builtins.int
     AGE_YEARS_FIELD_NUMBER: _builtins.int
     identity_level: _builtins.int
-    """How well the customer's identity is proven: 0 not at all, 1 by name and number, 2 by document, 3 in person or
-    by equal means.
+    """How well the customer's identity is proven, 0 to 3: 0 not at all, 1 by name and number, 2 by document, 3 in person
+    or by equal means.
     """
     bureau_score: _builtins.int
     """Credit bureau score, 300 to 900 points, higher is better."""

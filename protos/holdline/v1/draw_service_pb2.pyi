@@ -367,7 +367,7 @@ class GetPostingRequest(_message.Message):
     """The request id that the caller made it with, 1 to 64 printable ASCII characters; found while the key is kept."""
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all."""
 
     def __init__(
         self,
@@ -512,7 +512,7 @@ class ListPostingsRequest(_message.Message):
 
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all."""
 
     def __init__(
         self,

@@ -192,7 +192,7 @@ class Case(_message.Message):
     RESULT_DECISION_ID_FIELD_NUMBER: _builtins.int
     APPEAL_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
-    """"C" and a number."""
+    """The case: "C" and a number, for example "C17"."""
     kind: Global___CaseKind.ValueType
     """What it is about."""
     state: Global___CaseState.ValueType
@@ -351,11 +351,11 @@ class SubmitFeedbackRequest(_message.Message):
     account_id: _builtins.str
     """The account: 1 to 64 characters of [A-Za-z0-9._:-]."""
     decision_id: _builtins.str
-    """The decision that it is about, one of the account's; empty where none."""
+    """The decision that it is about, one of the account's, 16 hexadecimal digits; empty where none."""
     category: Global___FeedbackCategory.ValueType
     """What it is about."""
     text: _builtins.str
-    """The customer's words, up to 2,000 characters; never logged."""
+    """The customer's words, 0 to 2,000 characters; never logged."""
     def __init__(
         self,
         *,
@@ -415,11 +415,11 @@ class SubmitSurveyRequest(_message.Message):
     account_id: _builtins.str
     """The account: 1 to 64 characters of [A-Za-z0-9._:-]."""
     decision_id: _builtins.str
-    """The decision that it is about, one of the account's; empty where none."""
+    """The decision that it is about, one of the account's, 16 hexadecimal digits; empty where none."""
     score: _builtins.int
-    """1 (worst) to 5 (best)."""
+    """From 1 to 5, the worst to the best."""
     text: _builtins.str
-    """The customer's words, up to 2,000 characters; never logged."""
+    """The customer's words, 0 to 2,000 characters; never logged."""
     def __init__(
         self,
         *,
@@ -545,7 +545,7 @@ class ResolveAppealRequest(_message.Message):
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     case_id: _builtins.str
-    """"C" and a number."""
+    """The case: "C" and a number, for example "C17"."""
     resolution: Global___Resolution.ValueType
     """What becomes of it."""
     note: _builtins.str
@@ -608,10 +608,10 @@ class GetCaseRequest(_message.Message):
     CASE_ID_FIELD_NUMBER: _builtins.int
     LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
-    """"C" and a number."""
+    """The case: "C" and a number, for example "C17"."""
     @_builtins.property
     def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all. A retry may ask for others."""
+        """The languages of texts in the answer, each "zh" or "en", at most 8; empty: all."""
 
     def __init__(
         self,
@@ -679,7 +679,7 @@ class ListCaseNotesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
-    """"C" and a number."""
+    """The case: "C" and a number, for example "C17"."""
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
@@ -739,7 +739,7 @@ class ListCasesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """Those of this account; empty: of all."""
+    """Those of this account, 1 to 64 characters of [A-Za-z0-9._:-]; empty: of all."""
     only_overdue: _builtins.bool
     """Only those that are not resolved though `due_at` has passed; refused with `CASE_STATE_RESOLVED`."""
     page_size: _builtins.int
@@ -806,7 +806,7 @@ class GetFeedbackReportRequest(_message.Message):
     days: _builtins.int
     """Days up to now, 1 to 366; the as many before them are the period before. 0 for 30."""
     product: _builtins.str
-    """The product; empty for all."""
+    """The product, 1 to 32 characters of [a-z0-9_-]; empty for all."""
     def __init__(
         self,
         *,
@@ -872,7 +872,7 @@ class SurveyCount(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     score: _builtins.int
-    """1 (worst) to 5 (best)."""
+    """From 1 to 5, the worst to the best."""
     count: _builtins.int
     """How many, 0 or more."""
     def __init__(

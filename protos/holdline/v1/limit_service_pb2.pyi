@@ -49,7 +49,7 @@ class DecideRequest(_message.Message):
     """What to do."""
     expected_version: _builtins.int
     """The account version that the caller has seen; any other is refused with `VERSION_MISMATCH`.
-    1 or more; 0: none.
+    1 to 4,611,686,018,427,387,904; 0: none.
     """
     @_builtins.property
     def facts(self) -> _account_pb2.Facts:

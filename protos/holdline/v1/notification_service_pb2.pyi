@@ -223,7 +223,9 @@ class ListNoticesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """Those of this account: of its newest 1,000 decisions and 1,000 draws; empty: of all accounts."""
+    """Those of this account, 1 to 64 characters of [A-Za-z0-9._:-]: of its newest 1,000 decisions and 1,000 draws; empty: of
+    all accounts.
+    """
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str

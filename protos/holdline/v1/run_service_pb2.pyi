@@ -489,7 +489,7 @@ class StartDailyRunRequest(_message.Message):
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     business_date: _builtins.str
-    """Today, or one of the 31 days before it that is not closed."""
+    """Today, or one of the 31 days before it that is not closed, YYYY-MM-DD."""
     def __init__(
         self,
         *,
@@ -544,7 +544,7 @@ class ResumeDailyRunRequest(_message.Message):
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     business_date: _builtins.str
-    """Today, or one of the 31 days before it that is not closed."""
+    """Today, or one of the 31 days before it that is not closed, YYYY-MM-DD."""
     reason: _builtins.str
     """Why, for the record: 1 to 500 characters."""
     def __init__(
@@ -819,7 +819,7 @@ class CloseBusinessDayRequest(_message.Message):
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     business_date: _builtins.str
-    """One of the 31 days before today."""
+    """One of the 31 days before today, YYYY-MM-DD."""
     def __init__(
         self,
         *,
@@ -1039,7 +1039,9 @@ class ListDiscrepanciesRequest(_message.Message):
     business_date: _builtins.str
     """YYYY-MM-DD, from 2000-01-01 to 2199-12-31; empty with `account_id`."""
     account_id: _builtins.str
-    """The newest discrepancies of this account, of all dates, on one page; empty with `business_date`."""
+    """The newest discrepancies of this account, of all dates, on one page: 1 to 64 characters of [A-Za-z0-9._:-]; empty
+    with `business_date`.
+    """
     page_size: _builtins.int
     """How many at most, 1 to 1,000; 0: 100."""
     page_token: _builtins.str
