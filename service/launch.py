@@ -265,6 +265,7 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
     from service.gateway.link import Link
     from service.gateway.mode_watch import ModeWatch
     from service.gateway.server import Gateway
+    from service.gateway.turns import FairQueue
     from service.rpc.contract import SERVICE_NAMES
     from service.rpc.methods import GLANCE
 
@@ -280,13 +281,13 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
         path, queue, settings.batch_calls_max, settings.frames_in_flight, meters,
         lambda is_there: gateway.engine_changed(is_there=is_there),
     )  # fmt: skip
-    # Previews take long and are few: each waits for the one before, none waits with decisions.
-    slow = Queue(SENTRY_CALLS_MAX, settings.queue_bytes_max, settings.deadline_ms_default)
+    # Previews take long and are few: callers take turns, none waits with decisions.
+    slow = FairQueue(SENTRY_CALLS_MAX, settings.queue_bytes_max, settings.deadline_ms_default)
     unmeasured = telemetry.gateway_meters(None)
     gateway.sentry_link = Link(sentry_path(path), slow, 1, 1, unmeasured, lambda _: None)
 
-    # Reads take their turns one by one; whoever reads much waits for himself, and no decision for him.
-    reads = Queue(settings.queue_calls_max, settings.queue_bytes_max, READS_WAIT_MS_MAX)
+    # Reads are answered one by one, callers in turns: whoever reads much waits for himself.
+    reads = FairQueue(settings.queue_calls_max, settings.queue_bytes_max, READS_WAIT_MS_MAX)
     gateway.reader_link = Link(reader_path(path), reads, 1, 1, unmeasured, lambda _: None)
 
     # The gateway's own looks at the mode take no caller's place in the queue.
