@@ -41,7 +41,6 @@ GARBAGE_MAX: Final = 50_000
 """New objects after which the collector looks, in processes whose records hold no cycles."""
 CLOCK_SECONDS: Final = 0.5
 PURGE_SECONDS: Final = 1.0
-SENTRY_TURN_SECONDS: Final = 0.2
 SENTRY_NICENESS: Final = 10
 SENTRY_CALLS_MAX: Final = 16
 READER_NICENESS: Final = 5
@@ -148,6 +147,7 @@ def run_sentry(orders: dict[str, Any]) -> int:
     """Run the sentry process until SIGTERM or until the supervisor is gone."""
     from service.engine.line import Line
     from service.rpc.sentry import SentryCodec
+    from service.sentry.process import TURN_SECONDS
 
     settings = Settings.model_validate(orders["settings"])
     listener = telemetry.start_logs(settings.log_level)
@@ -170,7 +170,7 @@ def run_sentry(orders: dict[str, Any]) -> int:
         # Looks and previews make many records and no cycles.
         spare_the_collector(GARBAGE_MAX)
         report({})
-        loop.run([Chore(CLOCK_SECONDS, clock.look), Chore(SENTRY_TURN_SECONDS, sentry.turn)])
+        loop.run([Chore(CLOCK_SECONDS, clock.look), Chore(TURN_SECONDS, sentry.turn)])
     for deliverer in deliverers:
         deliverer.stop()
     line.close()
