@@ -44,6 +44,7 @@ PURGE_SECONDS: Final = 1.0
 SENTRY_NICENESS: Final = 10
 SENTRY_CALLS_MAX: Final = 16
 READER_NICENESS: Final = 5
+PREPARE_SECONDS: Final = 1.0
 READS_WAIT_MS_MAX: Final = 60_000
 """A read waits as long as its caller does, but no longer than this; nobody else waits with it."""
 WORKER_IDLE_SECONDS: Final = 0.5
@@ -78,7 +79,8 @@ def run_engine(orders: dict[str, Any]) -> int:
     checkpointer.start()
     place = Place(store)
     with listening(orders["socket"]) as server:
-        engine = bootstrap.make_engine(store, settings, telemetry.engine_meters(meter), bootstrap.read_clocks)
+        policies = bootstrap.handed_over(policies_folder(orders["socket"]), gives=False)
+        engine = bootstrap.make_engine(store, settings, telemetry.engine_meters(meter), bootstrap.read_clocks, policies)
         # What a restart has to go on from is durable before the first answer.
         engine.mind_clock()
         loop = Loop(engine, server, sys.stdin.fileno())
@@ -184,6 +186,11 @@ def reader_path(engine_path: str) -> str:
     return f"{engine_path}-reader"
 
 
+def policies_folder(engine_path: str) -> Path:
+    """Give where the reader lays what it compiled for the engine, beside the sockets."""
+    return Path(engine_path).with_name("policies")
+
+
 def run_reader(orders: dict[str, Any]) -> int:
     """Run the reader process until SIGTERM or until the supervisor is gone."""
     settings = Settings.model_validate(orders["settings"])
@@ -193,13 +200,15 @@ def run_reader(orders: dict[str, Any]) -> int:
         listener.stop()
         return 1
     with listening(reader_path(orders["socket"])) as server:
-        loop = Loop(Answerer(bootstrap.make_reader(store, settings)), server, sys.stdin.fileno())
+        policies = bootstrap.handed_over(policies_folder(orders["socket"]), gives=True)
+        codec, preparation = bootstrap.make_reader(store, settings, policies)
+        loop = Loop(Answerer(codec), server, sys.stdin.fileno())
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         # Decisions come first where cores are short.
         os.nice(READER_NICENESS)
         spare_the_collector(GARBAGE_MAX)
         report({})
-        loop.run([])
+        loop.run([Chore(PREPARE_SECONDS, preparation.step)])
     store.close()
     listener.stop()
     return 0
