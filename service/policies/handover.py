@@ -23,6 +23,9 @@ from service.policies import codegen
 KEPT_MAX: Final = 128
 """Most that the folder keeps, some 30 KiB each; the engine itself keeps 64."""
 
+BROKEN: Final = (pickle.UnpicklingError, EOFError, ImportError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading a broken one raises; it is compiled anew then."""
+
 Read = tuple[Policy, str]
 """A compiled policy and its content hash in hexadecimal."""
 
@@ -62,7 +65,7 @@ class Handover:
             return None
         try:
             found: Read = pickle.loads(content)  # noqa: S301 - written by our own process, in a folder of its owner's.
-        except Exception as error:  # noqa: BLE001 - a broken one is compiled anew, whatever breaks.
+        except BROKEN as error:
             log.warning("compiled policy not taken", why=repr(error))
             return None
         return found

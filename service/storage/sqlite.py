@@ -24,14 +24,14 @@ from service.domain.draw import Hold, Posted, Posting
 from service.domain.errors import StoreUnavailable
 from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.domain.watch import Look
-from service.engine.ports import ControlRow
+from service.engine.ports import ControlRow, Unreadable
 from service.storage import rows
 from service.storage.custody import Custody, copy
 from service.storage.migrate import StoreRefused
 from service.storage.sqlite_cases import SqliteCases
 from service.storage.sqlite_clock import SqliteClock
 from service.storage.sqlite_events import SqliteEvents
-from service.storage.sqlite_ledger import SqliteLedger, read_record
+from service.storage.sqlite_ledger import NO_TEXT, SqliteLedger, read_record
 from service.storage.sqlite_outbox import SqliteOutbox
 from service.storage.sqlite_playbooks import SqlitePlaybooks
 from service.storage.sqlite_runs import SqliteRuns
@@ -165,6 +165,8 @@ class SqliteStore(SqliteLedger):
             return self._connection.execute(sql, bindings).fetchall()
         except apsw.Error as error:
             raise self._failed(error) from error
+        except UnicodeDecodeError as error:
+            raise Unreadable(NO_TEXT) from error
 
     def _run_many(self, name: str, many: Sequence[Sequence[Any]]) -> None:
         try:
