@@ -28,6 +28,7 @@ from service.domain.playbook import Playbook
 from service.domain.policy import Policy
 from service.domain.policy_life import PolicyState
 from service.domain.watch import EngineSeen, MessageState
+from service.engine.beside import Preparation
 from service.engine.brake import Brake, BrakeLimit
 from service.engine.clock import ClockDesk, FollowedClock, StoreClock
 from service.engine.control import Control
@@ -231,22 +232,37 @@ def own_clock(store: Store) -> Callable[[], Reading]:
     return read
 
 
+def handed_over(folder: Path, *, gives: bool) -> PolicyReader:
+    """Give what reads policies as they were compiled in another process of this server; `gives`: this is that one."""
+    from service.policies.handover import HandedOver, Handover
+
+    made_of = build.this(registry.load().content_hash)
+    return HandedOver(read_policy, Handover(folder, "/".join(made_of)), gives=gives)
+
+
 def make_engine(
-    store: Store, settings: Settings, meters: telemetry.EngineMeters, read: Callable[[], Reading] | None = None
+    store: Store,
+    settings: Settings,
+    meters: telemetry.EngineMeters,
+    read: Callable[[], Reading] | None = None,
+    reader: PolicyReader = read_policy,
 ) -> Engine:
-    """Wire an engine over a store; `read` reads the machine's clocks."""
-    parts = make_parts(store, settings, read_policy, read)
+    """Wire an engine over a store; `read` reads the machine's clocks, `reader` policies."""
+    parts = make_parts(store, settings, reader, read)
     return Engine(
         store, parts.control, parts.calendar, parts.codec, meters, settings.commands_per_commit_max, parts.brake,
         parts.tally, parts.dead_man, parts.clock,
     )  # fmt: skip
 
 
-def make_reader(store: Store, settings: Settings) -> ReadingCodec:
-    """Wire what answers reads over a store that is only read."""
+def make_reader(
+    store: Store, settings: Settings, reader: PolicyReader = read_policy
+) -> tuple[ReadingCodec, Preparation]:
+    """Wire what answers reads over a store that is only read, and what compiles policies beforehand."""
     from service.rpc.codec import ReadingCodec
 
-    return ReadingCodec(make_parts(store, settings, read_policy).codec, store)
+    parts = make_parts(store, settings, reader)
+    return ReadingCodec(parts.codec, store), Preparation(parts.desk.unprepared)
 
 
 ALERTS_IN_HAND_MAX: Final = 64

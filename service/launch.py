@@ -41,10 +41,10 @@ GARBAGE_MAX: Final = 50_000
 """New objects after which the collector looks, in processes whose records hold no cycles."""
 CLOCK_SECONDS: Final = 0.5
 PURGE_SECONDS: Final = 1.0
-SENTRY_TURN_SECONDS: Final = 0.2
 SENTRY_NICENESS: Final = 10
 SENTRY_CALLS_MAX: Final = 16
 READER_NICENESS: Final = 5
+PREPARE_SECONDS: Final = 1.0
 READS_WAIT_MS_MAX: Final = 60_000
 """A read waits as long as its caller does, but no longer than this; nobody else waits with it."""
 WORKER_IDLE_SECONDS: Final = 0.5
@@ -79,7 +79,8 @@ def run_engine(orders: dict[str, Any]) -> int:
     checkpointer.start()
     place = Place(store)
     with listening(orders["socket"]) as server:
-        engine = bootstrap.make_engine(store, settings, telemetry.engine_meters(meter), bootstrap.read_clocks)
+        policies = bootstrap.handed_over(policies_folder(orders["socket"]), gives=False)
+        engine = bootstrap.make_engine(store, settings, telemetry.engine_meters(meter), bootstrap.read_clocks, policies)
         # What a restart has to go on from is durable before the first answer.
         engine.mind_clock()
         loop = Loop(engine, server, sys.stdin.fileno())
@@ -148,6 +149,7 @@ def run_sentry(orders: dict[str, Any]) -> int:
     """Run the sentry process until SIGTERM or until the supervisor is gone."""
     from service.engine.line import Line
     from service.rpc.sentry import SentryCodec
+    from service.sentry.process import TURN_SECONDS
 
     settings = Settings.model_validate(orders["settings"])
     listener = telemetry.start_logs(settings.log_level)
@@ -170,7 +172,7 @@ def run_sentry(orders: dict[str, Any]) -> int:
         # Looks and previews make many records and no cycles.
         spare_the_collector(GARBAGE_MAX)
         report({})
-        loop.run([Chore(CLOCK_SECONDS, clock.look), Chore(SENTRY_TURN_SECONDS, sentry.turn)])
+        loop.run([Chore(CLOCK_SECONDS, clock.look), Chore(TURN_SECONDS, sentry.turn)])
     for deliverer in deliverers:
         deliverer.stop()
     line.close()
@@ -184,6 +186,11 @@ def reader_path(engine_path: str) -> str:
     return f"{engine_path}-reader"
 
 
+def policies_folder(engine_path: str) -> Path:
+    """Give where the reader lays what it compiled for the engine, beside the sockets."""
+    return Path(engine_path).with_name("policies")
+
+
 def run_reader(orders: dict[str, Any]) -> int:
     """Run the reader process until SIGTERM or until the supervisor is gone."""
     settings = Settings.model_validate(orders["settings"])
@@ -193,13 +200,15 @@ def run_reader(orders: dict[str, Any]) -> int:
         listener.stop()
         return 1
     with listening(reader_path(orders["socket"])) as server:
-        loop = Loop(Answerer(bootstrap.make_reader(store, settings)), server, sys.stdin.fileno())
+        policies = bootstrap.handed_over(policies_folder(orders["socket"]), gives=True)
+        codec, preparation = bootstrap.make_reader(store, settings, policies)
+        loop = Loop(Answerer(codec), server, sys.stdin.fileno())
         signal.signal(signal.SIGTERM, lambda *_: loop.stop())
         # Decisions come first where cores are short.
         os.nice(READER_NICENESS)
         spare_the_collector(GARBAGE_MAX)
         report({})
-        loop.run([])
+        loop.run([Chore(PREPARE_SECONDS, preparation.step)])
     store.close()
     listener.stop()
     return 0
@@ -265,6 +274,7 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
     from service.gateway.link import Link
     from service.gateway.mode_watch import ModeWatch
     from service.gateway.server import Gateway
+    from service.gateway.turns import FairQueue
     from service.rpc.contract import SERVICE_NAMES
     from service.rpc.methods import GLANCE
 
@@ -280,13 +290,13 @@ async def _serve(settings: Settings, path: str, number: int) -> None:
         path, queue, settings.batch_calls_max, settings.frames_in_flight, meters,
         lambda is_there: gateway.engine_changed(is_there=is_there),
     )  # fmt: skip
-    # Previews take long and are few: each waits for the one before, none waits with decisions.
-    slow = Queue(SENTRY_CALLS_MAX, settings.queue_bytes_max, settings.deadline_ms_default)
+    # Previews take long and are few: callers take turns, none waits with decisions.
+    slow = FairQueue(SENTRY_CALLS_MAX, settings.queue_bytes_max, settings.deadline_ms_default)
     unmeasured = telemetry.gateway_meters(None)
     gateway.sentry_link = Link(sentry_path(path), slow, 1, 1, unmeasured, lambda _: None)
 
-    # Reads take their turns one by one; whoever reads much waits for himself, and no decision for him.
-    reads = Queue(settings.queue_calls_max, settings.queue_bytes_max, READS_WAIT_MS_MAX)
+    # Reads are answered one by one, callers in turns: whoever reads much waits for himself.
+    reads = FairQueue(settings.queue_calls_max, settings.queue_bytes_max, READS_WAIT_MS_MAX)
     gateway.reader_link = Link(reader_path(path), reads, 1, 1, unmeasured, lambda _: None)
 
     # The gateway's own looks at the mode take no caller's place in the queue.

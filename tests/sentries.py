@@ -19,11 +19,14 @@ class Engine:
         self.kept: list[Baseline] = []
         self.alarms: list[Alarm] = []
         self.is_away = False
+        self.reports = 0
+        """How often the sentry reported."""
 
     def report(self, report: Report) -> Pulse:
         """Keep a report's baseline and alarms."""
         if self.is_away:
             raise EngineUnavailable
+        self.reports += 1
         self.alarms += report.alarms
         if report.baseline is not None:
             self.kept.append(report.baseline)

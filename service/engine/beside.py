@@ -5,7 +5,7 @@ nothing.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import structlog
@@ -44,3 +44,24 @@ class Answerer:
         except Exception:  # The outermost edge of a query.
             log.exception("query failed", method=call.method, trace_id=call.trace_id)
             return self._codec.error(InternalError(trace_id=call.trace_id))
+
+
+class Preparation:
+    """Compiles the versions that may be put in force again, one a turn, so that the engine finds them compiled."""
+
+    def __init__(self, unprepared: Callable[[], Iterator[Callable[[], None]]]) -> None:
+        self._unprepared = unprepared
+        self._left: Iterator[Callable[[], None]] | None = None
+
+    def step(self) -> bool:
+        """Compile the next one, as a chore; claims that there may be more."""
+        try:
+            if self._left is None:
+                self._left = self._unprepared()
+            prepare = next(self._left, None)
+            if prepare is None:
+                return False
+            prepare()
+        except HoldlineError as error:
+            log.warning("policy not prepared", reason=error.reason)
+        return True

@@ -4,7 +4,8 @@ Promises strongly consistent reads (the engine has made every acknowledged decis
 before it is answered. Reads work while the store takes no writes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from service.domain.account import Account, known, settled
@@ -37,7 +38,7 @@ from service.domain.policy_life import (
     rolled_back,
 )
 from service.engine import once
-from service.engine.control import Control
+from service.engine.control import COMPILED_MAX, Control
 from service.engine.execute import moment_of, newcomer, transaction
 from service.engine.ports import Calendar, PolicyReader, Store
 
@@ -228,6 +229,15 @@ class Desk:
             if existing is None:
                 raise
             return CheckedPolicy(existing.version, existing.product, existing.currency, existing.content_hash)
+
+    def prepare(self, document: str) -> None:
+        """Compile a document that passed its checks, so that the engine finds it compiled; raises InvalidRequest."""
+        self._read_policy(document)
+
+    def unprepared(self) -> Iterator[Callable[[], None]]:
+        """Give what prepares each version that may be put in force again, the one used last first."""
+        used = sorted(self._store.policies(), key=lambda one: max(one.activated_us, one.published_us), reverse=True)
+        return (partial(self.prepare, record.document) for record in used[:COMPILED_MAX])
 
     def policy_record(self, version: str) -> PolicyRecord:
         """Give a published version; raises PolicyNotFound."""

@@ -55,6 +55,8 @@ def difference_of(decision: Decision, ledger: Ledger, control: Control) -> str:
         mode = control.recorded_mode(ledger, decision.activations)
     except PolicyNotFound:
         return f"policy {decision.policy_version} is missing"
+    except Unreadable as error:
+        return f"its policy or mode: {error}"
     except (ActivationNotFound, BuildLacksPlaybook) as error:
         return f"{error.reason.lower()}: {error.metadata['activation_id']}"
     if decision.kind is Kind.IMPORT:

@@ -7,7 +7,8 @@ no fixed number: while calls keep waiting, only as many are let in as are answer
 
 import asyncio
 from collections import deque
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
 
 from service.domain.decision import BATCH, DRAW, Criticality
 from service.domain.errors import Overloaded
@@ -20,6 +21,16 @@ class Waiting(NamedTuple):
     call: Call
     answer: asyncio.Future[Answer]
     since_us: int
+
+
+class Line(Protocol):
+    """Calls of one criticality in the order in which they are taken; only the next one can be looked at, at 0."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: int, /) -> Waiting: ...
+    def append(self, waiting: Waiting, /) -> None: ...  # noqa: D102
+    def popleft(self) -> Waiting: ...  # noqa: D102
+    def pop(self) -> Waiting: ...  # noqa: D102
 
 
 class Pace:
@@ -108,12 +119,19 @@ class Pace:
 class Queue:
     """Calls that wait for the engine, the more critical first."""
 
-    def __init__(self, calls_max: int, bytes_max: int, wait_ms_max: int, target_ms: int = 60_000) -> None:
+    def __init__(
+        self,
+        calls_max: int,
+        bytes_max: int,
+        wait_ms_max: int,
+        target_ms: int = 60_000,
+        line: Callable[[], Line] = deque,
+    ) -> None:
         self._calls_max = calls_max
         self._bytes_max = bytes_max
         self._bytes = 0
         self._wait_us_max = wait_ms_max * 1_000
-        self._lines: tuple[deque[Waiting], ...] = tuple(deque() for _ in Criticality)
+        self._lines = tuple(line() for _ in Criticality)
         self.pace = Pace(target_ms)
 
     def __len__(self) -> int:

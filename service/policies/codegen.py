@@ -5,7 +5,8 @@ source is made of validated integers only; nothing of a document's text gets int
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from types import FunctionType
+from typing import Any, Final, TypeVar
 
 from service.domain.facts import CHARACTERISTICS
 from service.domain.policy import Absence, Characteristic, FactRule, Points, Rule, Sift, Treatment, Unmet, Usable
@@ -13,10 +14,18 @@ from service.domain.policy import Absence, Characteristic, FactRule, Points, Rul
 Found = TypeVar("Found")
 
 
+_FILE: Final = "<policy "
+
+
+def is_generated(function: FunctionType) -> bool:
+    """Claim that a function was made here."""
+    return function.__code__.co_filename.startswith(_FILE)
+
+
 def _made(name: str, lines: Sequence[str], constants: dict[str, object]) -> Any:
     source = "\n".join(lines)
     scope: dict[str, Any] = dict(constants)
-    exec(compile(source, f"<policy {name}>", "exec"), scope)  # noqa: S102 - made of validated integers above.
+    exec(compile(source, f"{_FILE}{name}>", "exec"), scope)  # noqa: S102 - made of validated integers above.
     return scope[name]
 
 

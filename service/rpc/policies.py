@@ -48,7 +48,9 @@ class PolicyCalls:
     def _check(self, call: Call) -> bytes:
         """Check a request to publish; gives what the engine is asked in its place."""
         request = _publish_request(call.body)
-        return _encode((call.body, self._desk.check_to_publish(request.document)))
+        checked = self._desk.check_to_publish(request.document)
+        self._desk.prepare(request.document)
+        return _encode((call.body, checked))
 
     def _publish_checked(self, call: Call) -> bytes:
         body, checked = _decode(call.body)

@@ -4,7 +4,7 @@ Promises the four moves of an adapter: check, build, call, assemble.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
@@ -16,6 +16,7 @@ from holdline.v1.feedback_service_pb2 import GetFeedbackReportRequest
 from service.domain.activation import requested
 from service.domain.book import key_of
 from service.domain.case import report_of
+from service.domain.decision import Decided
 from service.domain.errors import AnswerTooLarge, HoldlineError, Refused, Violation
 from service.domain.mode import Mode
 from service.domain.playbook import completed
@@ -36,6 +37,8 @@ from service.sentry.guards import CALLER, Guards, Signal
 
 PREVIEW_DECISIONS: Final = 10_000
 PREVIEW_DECISIONS_MAX: Final = 100_000
+BREATH_DECISIONS: Final = 100
+"""Some 10 ms of a preview."""
 REPORT_DAYS: Final = 30
 REPORT_DAYS_MAX: Final = 366
 VOICES_MAX: Final = 100_000
@@ -53,6 +56,7 @@ class Watcher(Protocol):
 
     def learn(self, product: str, count: int, by: str) -> Baseline: ...  # noqa: D102 - the sentry says it.
     def keep(self, baseline: Baseline) -> tuple[int, bool]: ...  # noqa: D102 - the same.
+    def breathe(self) -> None: ...  # noqa: D102 - the same.
 
 
 class SentryCodec:
@@ -105,10 +109,17 @@ class SentryCodec:
             return self._control.recorded_mode(self._store, names, candidate)
 
         started = time.perf_counter()
-        decided = newest(self._store, count)
+        decided = self._breathing(newest(self._store, count))
         found = preview(decided, playbook, scope, mode_of, lambda version: self._control.version(self._store, version))
         took_micros = int((time.perf_counter() - started) * 1e6)
         return _preview_message(found, took_micros).SerializeToString()
+
+    def _breathing(self, decided: Iterable[Decided]) -> Iterator[Decided]:
+        """Pass decisions on, and let the sentry take its turns in between."""
+        for place, one in enumerate(decided):
+            if place % BREATH_DECISIONS == 0:
+                self._watcher.breathe()
+            yield one
 
     def _signals(self, call: Call) -> bytes:
         pb.GetSignalsRequest.FromString(call.body)

@@ -24,6 +24,7 @@ from service.sentry.pulse import PulseGuards
 from service.sentry.run_guard import RUNS_READ, missing_raises
 from service.telemetry import SentryMeters
 
+TURN_SECONDS: Final = 0.2
 LOOKS_MAX: Final = 2_000
 """Most decisions looked at in one turn."""
 WARM_UP: Final = 2_000
@@ -83,6 +84,7 @@ class Sentry:
         self._untold: list[Alarm] = []
         self._lapses_told: set[int] = set()
         self.looked_us = 0
+        self._turned_at = 0.0
 
     def turn(self) -> bool:
         """Follow the log and report once; gives whether there is more to look at right away."""
@@ -92,7 +94,14 @@ class Sentry:
         except HoldlineError as error:
             log.warning("sentry waits", reason=error.reason)
             return False
+        finally:
+            self._turned_at = time.monotonic()
         return more
+
+    def breathe(self) -> None:
+        """Take the turn that is due, in the midst of what is long to answer: guards and alerts wait for nobody."""
+        if time.monotonic() >= self._turned_at + TURN_SECONDS:
+            self.turn()
 
     def _follow(self) -> bool:
         self.guards.learn(self._store.playbooks.baselines())
@@ -228,7 +237,11 @@ class Sentry:
 
     def learn(self, product: str, count: int, by: str) -> Baseline:
         """Learn a baseline from the newest decisions; it counts once the engine has kept it."""
-        return next(found for found in self._steps(product, count, by) if found is not None)
+        for found in self._steps(product, count, by):
+            if found is not None:
+                return found
+            self.breathe()
+        raise AssertionError("the last step gives what was learned")
 
     def keep(self, baseline: Baseline) -> tuple[int, bool]:
         """Have a baseline kept, once for its key; gives its version, and whether that was kept before.

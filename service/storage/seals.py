@@ -90,11 +90,18 @@ def seal_anew(connection: apsw.Connection) -> None:
 
 def broken(connection: apsw.Connection) -> list[str]:
     """Name the tables that hold something else than their seals say; reads every row, holds none."""
-    kept = _kept(connection)
+    try:
+        kept = _kept(connection)
+    except UnicodeDecodeError:
+        return ["seals: a row was altered after it was written: a text in it is none"]
     names = sealed_tables(connection)
     faults = [f"{name}: a seal without a table" for name in kept if name not in names]
     for name in names:
-        rows, total = summed(connection, name)
+        try:
+            rows, total = summed(connection, name)
+        except UnicodeDecodeError:
+            faults.append(f"{name}: a row was altered after it was written: a text in it is none")
+            continue
         if name not in kept:
             faults.append(f"{name}: its seal is missing")
         elif kept[name][0] != rows:

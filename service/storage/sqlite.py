@@ -23,7 +23,7 @@ from service.domain.decision import Decided
 from service.domain.errors import StoreUnavailable
 from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.domain.watch import Look
-from service.engine.ports import ControlRow
+from service.engine.ports import ControlRow, Unreadable
 from service.storage import rows
 from service.storage.custody import Custody, copy
 from service.storage.migrate import StoreRefused
@@ -31,7 +31,7 @@ from service.storage.sqlite_cases import SqliteCases
 from service.storage.sqlite_clock import SqliteClock
 from service.storage.sqlite_draws import SqliteDraws, walked
 from service.storage.sqlite_events import SqliteEvents
-from service.storage.sqlite_ledger import SqliteLedger
+from service.storage.sqlite_ledger import NO_TEXT, SqliteLedger
 from service.storage.sqlite_outbox import SqliteOutbox
 from service.storage.sqlite_playbooks import SqlitePlaybooks
 from service.storage.sqlite_runs import SqliteRuns
@@ -163,6 +163,8 @@ class SqliteStore(SqliteDraws, SqliteLedger):
             return self._connection.execute(sql, bindings).fetchall()
         except apsw.Error as error:
             raise self._failed(error) from error
+        except UnicodeDecodeError as error:
+            raise Unreadable(NO_TEXT) from error
 
     def _run_many(self, name: str, many: Sequence[Sequence[Any]]) -> None:
         try:

@@ -11,10 +11,13 @@ import msgspec
 import structlog
 
 from service.domain.clock import ClockChange, ConfirmedTime, Jump
+from service.engine.ports import Unreadable
 from service.storage.statements import STATEMENTS, Execute
 
 _jumps: Final = msgspec.json.Decoder(tuple[Jump, ...]).decode
 
+UNREADABLE: Final = ("what is kept", b"")
+"""In place of a row with a text that is none; no seal agrees with it."""
 
 log = structlog.get_logger("holdline.storage")
 
@@ -47,7 +50,10 @@ class SqliteClock:
         return [f"clock: {row[0]} does not agree with its seal" for *row, seal in self._rows() if seal != _seal(row)]
 
     def _rows(self) -> list[Any]:
-        return self._run(STATEMENTS["clock"], ())
+        try:
+            return self._run(STATEMENTS["clock"], ())
+        except Unreadable:
+            return [UNREADABLE]
 
     def keep(self, time: ConfirmedTime) -> None:
         """Keep confirmed time."""

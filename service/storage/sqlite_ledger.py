@@ -5,7 +5,7 @@ Promises to read what is written and nothing of what is kept in memory.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import apsw
 import msgspec
@@ -19,6 +19,7 @@ from service.storage.sqlite_clock import SqliteClock
 from service.storage.statements import STATEMENTS
 
 Read = TypeVar("Read")
+NO_TEXT: Final = "a record can't be read: a text in it is none, it was altered after it was written"
 
 
 class SqliteLedger(ABC):
@@ -40,6 +41,8 @@ class SqliteLedger(ABC):
             yield from self._connection.execute(sql)
         except apsw.Error as error:
             raise StoreUnavailable(kind=type(error).__name__) from error
+        except UnicodeDecodeError as error:
+            raise Unreadable(NO_TEXT) from error
 
     def sealed(self, number: int) -> Sealed | None:
         """Find one decision with the verdict on its seal."""

@@ -36,6 +36,8 @@ def verify(ledger: Ledger) -> Verification:
         if not damage:
             raise
         found = Verification(0, 0, 0, ("file: the rest could not be read",))
+    except Unreadable as error:
+        found = Verification(0, 0, 0, (f"file: {error}; the rest was not looked at",))
     return found._replace(faults=(*damage, *found.faults)[:FAULTS_MAX])
 
 

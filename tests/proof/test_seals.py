@@ -13,8 +13,10 @@ from typing import Any
 import apsw
 import pytest
 
+from service import bootstrap
 from service.domain.decision import Kind
 from service.domain.draw import DrawKind, Posted
+from service.engine.replay import replay
 from service.storage import seals
 from service.storage.verify import verify
 from tests.builders import Bench, command, draw, sqlite
@@ -134,6 +136,29 @@ def test_a_change_of_any_column_of_any_table_is_named(path: Path, copy: Path) ->
             passed_over.append((table, column))
 
     assert set(passed_over) <= set(HARMLESS)
+
+
+def test_a_text_that_is_none_any_more_is_named_wherever_it_stands(path: Path, copy: Path) -> None:
+    whole = copy.read_bytes()
+    missed, replayed = [], 0
+    for table, column, kind in _alterations(path):
+        if kind != "TEXT" or table in ("sqlite_sequence", "sqlite_schema"):
+            continue
+        copy.write_bytes(whole)
+        connection = _beside(copy)
+        connection.execute("PRAGMA ignore_check_constraints = 1")
+        key = " AND ".join(f'"{name}" IS ?' for name, _ in _columns(connection, table))
+        row = connection.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchall()[0]
+        connection.execute(f'UPDATE "{table}" SET "{column}" = CAST(x\'78ff\' AS TEXT) WHERE {key}', row)
+        connection.close()
+        if not any(table in fault or "text" in fault for fault in _faults(copy)):
+            missed.append((table, column))
+        store = sqlite(copy, read_only=True)
+        replayed += bool(replay(store, bootstrap.make_control()).differences)
+        store.close()
+
+    assert missed == []
+    assert replayed
 
 
 def _alter(path: Path, table: str, column: str, kind: str) -> None:

@@ -239,7 +239,7 @@ def test_a_refused_publication_lists_the_first_violations(engine: Engine) -> Non
 
 def test_the_engine_stores_what_the_reader_checked_and_reads_no_document(tmp_path: Path, engine: Engine) -> None:
     reading = SqliteStore(tmp_path / "holdline.db", bootstrap.now_us, read_only=True)
-    reader = bootstrap.make_reader(reading, settings())
+    reader, _ = bootstrap.make_reader(reading, settings())
     tree = {**yaml.safe_load(document()), "policy": "checked-1"}
     request = policy_service_pb2.PublishPolicyRequest(
         request_id="p-1", document=yaml.safe_dump(tree, allow_unicode=True)

@@ -3,11 +3,16 @@
 import json
 
 import pytest
+from holdline.v1 import playbook_service_pb2
 
-from service.domain.decision import Kind
+from service.bootstrap import make_control
+from service.domain.decision import Criticality, Kind
 from service.domain.errors import StoreUnavailable
 from service.domain.facts import FACTS
 from service.domain.watch import Look
+from service.engine.ports import Call
+from service.rpc.methods import INDEX_OF
+from service.rpc.sentry import BREATH_DECISIONS, SentryCodec
 from service.sentry import process
 from service.sentry.process import LEARNED_AT_ONCE, Sentry
 from service.storage.memory import MemoryStore
@@ -127,3 +132,37 @@ def test_a_baseline_asked_for_reaches_past_an_import_and_none_is_made_of_it(stor
 
     assert sentry.learn("revolving", DECISIONS, "olga").decisions == DECISIONS
     assert sentry.learn("instalment", DECISIONS, "olga").decisions == 0
+
+
+def test_guards_take_their_turns_in_the_midst_of_a_long_preview(
+    store: MemoryStore, sentry: Sentry, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "TURN_SECONDS", 0.0)
+    request = playbook_service_pb2.PreviewPlaybookRequest(name="freeze_raises", decisions=100_000)
+    method = INDEX_OF["/holdline.v1.PlaybookService/PreviewPlaybook"]
+    call = Call(method, "olga", 0, "", request.SerializeToString(), Criticality.INTERACTIVE)
+
+    answer = SentryCodec(store, make_control(), sentry).query(call)
+
+    found = playbook_service_pb2.PreviewPlaybookResponse.FromString(answer.body)
+    assert (answer.code, found.decisions) == (0, DECISIONS)
+    assert engine.reports == DECISIONS // BREATH_DECISIONS
+
+
+def test_guards_take_their_turns_in_the_midst_of_learning_that_was_asked_for(
+    sentry: Sentry, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "TURN_SECONDS", 0.0)
+
+    sentry.learn("revolving", DECISIONS, "olga")
+
+    assert engine.reports >= STEPS
+
+
+def test_no_turn_is_taken_before_it_is_due(sentry: Sentry, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "TURN_SECONDS", 3_600.0)
+    sentry.turn()
+
+    sentry.learn("revolving", DECISIONS, "olga")
+
+    assert engine.reports == 1
