@@ -349,14 +349,19 @@ def report(content: dict[str, int]) -> None:
     sys.stdout.flush()
 
 
-def main() -> int:
-    """Run the role that the command line names; whatever it writes is its owner's."""
+def load(role: str) -> None:
+    """Load the code of a role."""
+    bootstrap.assert_fast_protobuf()
+    for module in CODE[role]:
+        importlib.import_module(module)
+
+
+def main(role: str) -> int:
+    """Run a role; whatever it writes is its owner's."""
     os.umask(0o077)
     # The supervisor blocks signals to wait for them, and children inherit that.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
-    bootstrap.assert_fast_protobuf()
-    for module in CODE[sys.argv[1]]:
-        importlib.import_module(module)
+    load(role)
     line = sys.stdin.readline()
     if not line:
         # A spare that was never needed: its supervisor is gone.
@@ -369,7 +374,7 @@ def main() -> int:
         "sentry": run_sentry,
         "worker": run_worker,
     }
-    code = roles[sys.argv[1]](orders)
+    code = roles[role](orders)
     if select.select([sys.stdin], [], [], 0)[0]:
         # The supervisor is gone and can't remove the sockets' folder; whoever comes later finds it gone.
         shutil.rmtree(Path(orders["socket"]).parent, ignore_errors=True)
@@ -377,4 +382,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1]))

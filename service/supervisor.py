@@ -23,6 +23,7 @@ import structlog
 
 from service import held_port
 from service.exit_codes import NOT_HERE
+from service.forked import Forked
 from service.run_folder import RunFolder
 from service.settings import Settings
 
@@ -55,9 +56,9 @@ def hold_signals() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
 
 
-LAUNCH: Final = "import sys; sys.modules['rich'] = None; from service.launch import main; sys.exit(main())"
-"""What a child runs. structlog loads rich wherever it is installed, for tracebacks on a terminal: a third of a second
-that no server process has when it is started again."""
+LAUNCH: Final = "import sys; sys.modules['rich'] = None; from service.launch import main; sys.exit(main(sys.argv[1]))"
+"""What a child runs that starts from nothing. structlog loads rich wherever it is installed, for tracebacks on a
+terminal: a third of a second that no server process has when it is started again."""
 
 
 class Child:
@@ -66,7 +67,7 @@ class Child:
     def __init__(self, role: str, number: int) -> None:
         self.role = role
         self.number = number
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.started_at = 0.0
         self.failures = 0
         self.start_at = 0.0
@@ -78,6 +79,10 @@ class Child:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self.started_at = time.monotonic()
+
+    def adopt(self, process: Forked) -> None:
+        """Take a process that was forked for this role and waits for orders."""
+        self.process, self.started_at = process, time.monotonic()
 
     def order(self, orders: dict[str, object]) -> None:
         """Give the process its orders on standard input; it reports on standard output when ready."""
@@ -173,7 +178,7 @@ def refuse_ports(settings: Settings) -> None:
 class Supervisor:
     """Starts, watches and stops one engine and its gateways."""
 
-    def __init__(self, settings: Settings, ready_file: Path | None) -> None:
+    def __init__(self, settings: Settings, ready_file: Path | None, forked: Sequence[tuple[str, Forked]] = ()) -> None:
         self._settings = settings
         self._ready_file = ready_file
         self._folder = RunFolder()
@@ -188,6 +193,11 @@ class Supervisor:
         self._gateways = [Child("gateway", number) for number in range(settings.gateways)]
         self._port = settings.port
         self._held: Sequence[socket.socket] = ()
+        waiting = [*self._children(), self._spare, *self._workers]
+        for role, process in forked:
+            child = next(child for child in waiting if child.role == role)
+            child.adopt(process)
+            waiting.remove(child)
         self._signals = Signals()
 
     def run(self) -> int:
@@ -197,6 +207,10 @@ class Supervisor:
                 return NOT_HERE
             if not self._start_all():
                 return NOT_HERE
+            # Those that are there already need not wait.
+            for worker in self._workers:
+                if worker.is_alive:
+                    worker.order(self._orders())
             self._announce()
             self._spare_at = time.monotonic() + SPARE_SECONDS
             for worker in self._workers:
@@ -235,7 +249,8 @@ class Supervisor:
     def _start_all(self) -> bool:
         # All load their code at once, on whatever cores there are; then each in its turn becomes ready.
         for child in self._children():
-            child.spawn()
+            if child.process is None:
+                child.spawn()
         for child in self._children():
             child.order(self._orders())
             report = child.await_report(START_SECONDS_MAX)

@@ -35,6 +35,7 @@ def serve(
 
     from service import bootstrap, telemetry, ulimits
     from service.exit_codes import NOT_HERE
+    from service.forked import fork_children
     from service.settings import Settings
     from service.supervisor import Supervisor, hold_signals, refuse_ports
 
@@ -61,11 +62,12 @@ def serve(
     except OSError as error:
         output.fail(str(error), NOT_HERE)
     hold_signals()
+    forked = fork_children(settings)
     listener = telemetry.start_logs(settings.log_level)
     for shortage in ulimits.shortages(settings, bootstrap.store_path(settings.store)):
         log.warning("low limit", what=shortage)
     try:
-        code = Supervisor(settings, ready_file).run()
+        code = Supervisor(settings, ready_file, forked).run()
     finally:
         listener.stop()
     raise typer.Exit(code)

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from hypothesis import settings
@@ -33,6 +34,7 @@ CAPS = st.integers(0, 6_000) | AMOUNTS
 """Small enough, half of the time, to bind on the steps drawn below."""
 
 
+@cache
 def _values(fact: Definition) -> st.SearchStrategy[int]:
     highest = 3_000_000 if fact.unit == "minor units" else fact.highest
     return st.integers(fact.lowest, highest) | st.integers(fact.lowest, min(fact.lowest + 70, highest))
@@ -142,11 +144,13 @@ def _reasons(node: Any) -> Iterator[str]:
             yield from _reasons(part)
 
 
+TREATMENTS = st.sampled_from(("score", "refer", "decline"))
+
+
 def _fact_part(draw: st.DrawFn, name: str) -> dict[str, Any]:
-    treatments = st.sampled_from(("score", "refer", "decline"))
-    when_stale = draw(treatments if name in PASSING else treatments | st.just("use"))
+    when_stale = draw(TREATMENTS if name in PASSING else TREATMENTS | st.just("use"))
     return {
-        "max_age_days": draw(st.just(3_650) | st.integers(0, 60)), "when_missing": draw(treatments),
+        "max_age_days": draw(st.just(3_650) | st.integers(0, 60)), "when_missing": draw(TREATMENTS),
         "when_stale": when_stale, "missing_reason": f"NO_{name.upper()}",
         **({} if when_stale == "use" else {"stale_reason": f"OLD_{name.upper()}"}),
     }  # fmt: skip
@@ -189,10 +193,18 @@ def that_only_growth_caps_hold(rules: Policy) -> Policy:
     )  # fmt: skip
 
 
+@cache
 def _fact(fact: Definition, best: int, *, is_good: bool) -> st.SearchStrategy[int | None]:
     """Draw a fact, missing among others; mostly at its best for a good customer, so that raises are reached."""
     drawn = _values(fact) | _values(fact) | st.none()
     return st.just(best) | st.just(best) | st.just(best) | drawn if is_good else drawn
+
+
+# A strategy that is put together anew for each draw is validated anew, which takes as long as the draw.
+AGES = st.just(0) | st.integers(0, 70)
+RAISED_TODAY = st.just(0) | st.integers(0, 5_000)
+TEMPORARY = st.just(0) | AMOUNTS
+DAYS = st.just(NEVER) | st.integers(TODAY - 40, TODAY)
 
 
 @st.composite
@@ -203,16 +215,13 @@ def standings(draw: st.DrawFn) -> Standing:
     values: tuple[int | None, ...] = tuple(
         draw(_fact(fact, best[index], is_good=is_good)) for index, fact in enumerate(FACTS)
     )
-    observed = tuple(
-        NEVER_OBSERVED if value is None else NOW_US - draw(st.just(0) | st.integers(0, 70)) * DAY_US for value in values
-    )
+    observed = tuple(NEVER_OBSERVED if value is None else NOW_US - draw(AGES) * DAY_US for value in values)
     limit = draw(AMOUNTS)
     owed = draw(st.integers(0, 5_000_000) | st.integers(0, limit) | st.just(limit - limit // 10))
-    raised_today = draw(st.just(0) | st.integers(0, 5_000))
-    day = st.just(NEVER) | st.integers(TODAY - 40, TODAY)
-    extra = draw(st.just(0) | AMOUNTS)
+    raised_today = draw(RAISED_TODAY)
+    extra = draw(TEMPORARY)
     window = raised_today + draw(st.integers(0, 6_000))
-    growth = Growth(raised_today, window, 0, draw(day), draw(day), temporary_minor=extra)
+    growth = Growth(raised_today, window, 0, draw(DAYS), draw(DAYS), temporary_minor=extra)
     return Standing(limit, owed, Profile(values, observed), growth)
 
 
@@ -229,3 +238,7 @@ def news(draw: st.DrawFn) -> tuple[tuple[int, int], ...]:
     """Draw news about a few facts."""
     indices = draw(st.lists(st.integers(0, len(FACTS) - 1), max_size=5, unique=True))
     return tuple((index, draw(_values(FACTS[index]))) for index in sorted(indices))
+
+
+class AllReached(Exception):
+    """Nothing is left that drawn cases are to reach: ends a run whose draws take long."""

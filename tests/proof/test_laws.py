@@ -1,5 +1,7 @@
 """The laws of DESIGN 5, over random policies, standings and sequences of decisions."""
 
+from contextlib import suppress
+
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +26,15 @@ from service.domain.mode import NORMAL
 from service.domain.money import share
 from service.domain.policy import REASONS_MAX, Policy
 from tests.builders import DAY_US, NOW, NOW_US, TODAY, command, policy
-from tests.proof.strategies import best_news, examples, news, policies, standings, that_only_growth_caps_hold
+from tests.proof.strategies import (
+    AllReached,
+    best_news,
+    examples,
+    news,
+    policies,
+    standings,
+    that_only_growth_caps_hold,
+)
 
 LAWS = examples(150)
 KINDS = st.sampled_from((Kind.ASSIGN, Kind.RAISE, Kind.REDUCE, Kind.REVIEW))
@@ -60,9 +70,10 @@ def _reached(kind: Kind, verdict: Verdict) -> str:
 
 
 def test_the_drawn_world_reaches_what_the_laws_are_about() -> None:
+    wanted = {"raise referred", "raise cut short by a cap", "assign approved", "reduce approved"}
     reached: set[str] = set()
 
-    @settings(max_examples=100, phases=[Phase.generate], derandomize=True, database=None)
+    @settings(max_examples=100, phases=[Phase.generate], derandomize=True, database=None, report_multiple_bugs=False)
     @given(policies(), st.lists(standings(), min_size=5, max_size=5), st.integers(10_000, 1_000_000))
     def draw(rules: Policy, drawn: list[Standing], limit: int) -> None:
         # A policy takes far longer to draw than a standing; one is of a customer whom only caps can hold.
@@ -72,10 +83,13 @@ def test_the_drawn_world_reaches_what_the_laws_are_about() -> None:
             for kind in (Kind.ASSIGN, Kind.RAISE, Kind.REDUCE)
             for standing in (*drawn, best)
         )
+        if reached >= wanted:
+            raise AllReached
 
-    draw()
+    with suppress(AllReached):
+        draw()
 
-    assert reached >= {"raise referred", "raise cut short by a cap", "assign approved", "reduce approved"}
+    assert reached >= wanted
 
 
 @LAWS
