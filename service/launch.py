@@ -29,7 +29,7 @@ from service import bootstrap, telemetry
 from service.domain.decision import Criticality
 from service.engine.beside import Answerer
 from service.engine.loop import Chore, Loop
-from service.engine.ports import Answer, Call
+from service.engine.ports import Answer, Call, Unreadable
 from service.exit_codes import NOT_HERE
 from service.settings import Settings
 
@@ -80,7 +80,14 @@ def run_engine(orders: dict[str, Any]) -> int:
     place = Place(store)
     with listening(orders["socket"]) as server:
         policies = bootstrap.handed_over(policies_folder(orders["socket"]), gives=False)
-        engine = bootstrap.make_engine(store, settings, telemetry.engine_meters(meter), bootstrap.read_clocks, policies)
+        try:
+            engine = bootstrap.make_engine(
+                store, settings, telemetry.engine_meters(meter), bootstrap.read_clocks, policies
+            )
+        except Unreadable as error:
+            log.error("store refused", why=f"{error}; holdline verify says where")
+            listener.stop()
+            return NOT_HERE
         # What a restart has to go on from is durable before the first answer.
         engine.mind_clock()
         loop = Loop(engine, server, sys.stdin.fileno())

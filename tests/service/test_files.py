@@ -144,6 +144,24 @@ def test_a_file_that_is_taken_away_while_nobody_calls_ends_the_server_too(tmp_pa
     assert _stored(tmp_path / "holdline.db") == set(made)
 
 
+def test_a_policy_that_is_no_text_any_more_lets_no_server_start_and_is_told_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "holdline.db"
+    with running_server(tmp_path) as server:
+        _acknowledged(server, 1)
+    connection = apsw.Connection(str(path))
+    for (trigger,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {trigger}")
+    connection.execute("UPDATE policies SET document = CAST(x'78ff' AS TEXT)")
+    connection.close()
+
+    started = _serve(path)
+    said = started.stdout + started.stderr
+
+    assert started.returncode == NOT_HERE
+    assert "holdline verify says where" in said
+    assert "Traceback" not in said
+
+
 def test_a_damaged_log_lets_no_server_start_and_verify_says_so(tmp_path: Path) -> None:
     path, log = tmp_path / "holdline.db", tmp_path / "holdline.db-wal"
     with running_server(tmp_path) as server:
