@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from holdline.client import Client
 
 from service.cli.demonstration import Server, running_server
-from service.client import Client
 from tests.proof.journal import wait_until
 
 COMPLETE: Final = "import sys; from service import forked; sys.exit(not forked.can_fork())"
