@@ -176,7 +176,7 @@ class GetOperationRequest(_message.Message):
 
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
-    """The operation's id, for example "run/2026-11-27"."""
+    """The operation's id, for example "run-2026-11-27"."""
     def __init__(
         self,
         *,
@@ -289,7 +289,7 @@ class WatchOperationRequest(_message.Message):
     OPERATION_ID_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     operation_id: _builtins.str
-    """The operation's id, for example "run/2026-11-27"."""
+    """The operation's id, for example "run-2026-11-27"."""
     resume_token: _builtins.str
     """`resume_token` of the last answer, to hear only of what is new; empty: begin with the present."""
     def __init__(
@@ -346,7 +346,7 @@ class CancelOperationRequest(_message.Message):
     request_id: _builtins.str
     """Idempotency key, unique per caller: 1 to 64 printable ASCII characters."""
     operation_id: _builtins.str
-    """The operation's id, for example "run/2026-11-27"."""
+    """The operation's id, for example "run-2026-11-27"."""
     reason: _builtins.str
     """Why, for the record: 1 to 500 characters."""
     def __init__(
