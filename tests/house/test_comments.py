@@ -114,8 +114,6 @@ def _samples(place: Place, said: Stated) -> tuple[list[int | str], list[int | st
     ("place", "said"), BOUNDED, ids=[f"{place.request.name}-{place.path}" for place, _ in BOUNDED]
 )  # fmt: skip
 def test_a_range_that_a_comment_states_is_the_one_that_is_checked(send: Send, place: Place, said: Stated) -> None:
-    if METHOD_OF[place.request.full_name].shape is Shape.SENTRY:
-        pytest.skip("answered by the sentry, whose tests hold it")
     good, bad = _samples(place, said)
 
     assert [value for value in good if _refused(send, place, value)] == [], "within what is stated, and refused"
