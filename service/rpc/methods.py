@@ -96,7 +96,7 @@ METHODS: Final = (
     Method(f"{_LIMITS}Evaluate", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_ACCOUNTS}GetAccount", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_ACCOUNTS}BatchGetAccounts", Shape.READ, BATCH_BYTES_MAX, _ALL),
-    Method(f"{_ACCOUNTS}ListAccounts", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{_ACCOUNTS}ListAccounts", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}GetDecision", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}ListDecisions", Shape.READ, UNARY_BYTES_MAX, _ALL),
     Method(f"{_LIMITS}ExplainDecision", Shape.READ, UNARY_BYTES_MAX, _ALL),

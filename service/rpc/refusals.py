@@ -36,7 +36,10 @@ TABLE: Final[dict[str, Kinds]] = {
     "LimitService/Decide": _DECIDE,
     "LimitService/BatchDecide": _DECIDE,
     "LimitService/StreamDecisions": _DECIDE,
-    "LimitService/Evaluate": (*_DECIDE, e.ActivationNotFound),
+    "LimitService/Evaluate": (
+        e.AccountNotFound, e.AccountExists, e.AccountClosed, e.NoLimitAssigned, e.PolicyNotFound, e.ActivationNotFound,
+        e.ModeReadOnly,
+    ),
     "LimitService/GetDecision": (e.DecisionNotFound,),
     "LimitService/ListDecisions": _OF_ACCOUNT,
     "LimitService/ExplainDecision": (e.DecisionNotFound,),

@@ -89,7 +89,7 @@ class AccountServiceServicer:
     def ListAccounts(self, request, context):
         """ListAccounts pages through accounts by their ids. Retry: always safe. Order: by account id; accounts that come in
         before the place of a page are not seen. Cost: one look-up an account.
-        Roles: analyst, on_call, approver, auditor, reviewer.
+        Roles: all.
         Errors: those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

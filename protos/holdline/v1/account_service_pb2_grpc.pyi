@@ -48,7 +48,7 @@ class AccountServiceStub:
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ListAccountsRequest, _account_service_pb2.ListAccountsResponse]
     """ListAccounts pages through accounts by their ids. Retry: always safe. Order: by account id; accounts that come in
     before the place of a page are not seen. Cost: one look-up an account.
-    Roles: analyst, on_call, approver, auditor, reviewer.
+    Roles: all.
     Errors: those of every call.
     """
     ImportAccounts: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.ImportAccountsRequest, _account_service_pb2.ImportAccountsResponse]
@@ -87,7 +87,7 @@ class AccountServiceAsyncStub(AccountServiceStub):
     ListAccounts: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ListAccountsRequest, _account_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
     """ListAccounts pages through accounts by their ids. Retry: always safe. Order: by account id; accounts that come in
     before the place of a page are not seen. Cost: one look-up an account.
-    Roles: analyst, on_call, approver, auditor, reviewer.
+    Roles: all.
     Errors: those of every call.
     """
     ImportAccounts: _aio.UnaryUnaryMultiCallable[_account_service_pb2.ImportAccountsRequest, _account_service_pb2.ImportAccountsResponse]  # type: ignore[assignment]
@@ -141,7 +141,7 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_account_service_pb2.ListAccountsResponse, _abc.Awaitable[_account_service_pb2.ListAccountsResponse]]:
         """ListAccounts pages through accounts by their ids. Retry: always safe. Order: by account id; accounts that come in
         before the place of a page are not seen. Cost: one look-up an account.
-        Roles: analyst, on_call, approver, auditor, reviewer.
+        Roles: all.
         Errors: those of every call.
         """
 

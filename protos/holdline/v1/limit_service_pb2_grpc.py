@@ -88,7 +88,7 @@ class LimitServiceServicer:
 
     def Decide(self, request, context):
         """Decide makes one durable decision: when the answer arrives it is on disk. Retry: safe with the same request id, on
-        UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken connections. Order: decisions of one account take
+        UNAVAILABLE, DEADLINE_EXCEEDED, broken connections, and RESOURCE_EXHAUSTED with RetryInfo. Order: decisions of one account take
         effect one after another. Cost: one commit, shared with the calls that arrive together.
         Roles: caller.
         Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
@@ -102,8 +102,8 @@ class LimitServiceServicer:
         """Evaluate computes what Decide would answer and writes nothing. Retry: always safe. Order: sees every decision
         acknowledged before. Cost: no commit.
         Roles: all.
-        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
-        MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+        POLICY_NOT_FOUND, and those of every call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,7 +41,7 @@ class LimitServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LimitServiceAsyncStub: ...
     Decide: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.DecideRequest, _limit_service_pb2.DecideResponse]
     """Decide makes one durable decision: when the answer arrives it is on disk. Retry: safe with the same request id, on
-    UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken connections. Order: decisions of one account take
+    UNAVAILABLE, DEADLINE_EXCEEDED, broken connections, and RESOURCE_EXHAUSTED with RetryInfo. Order: decisions of one account take
     effect one after another. Cost: one commit, shared with the calls that arrive together.
     Roles: caller.
     Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
@@ -51,8 +51,8 @@ class LimitServiceStub:
     """Evaluate computes what Decide would answer and writes nothing. Retry: always safe. Order: sees every decision
     acknowledged before. Cost: no commit.
     Roles: all.
-    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
-      MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+      POLICY_NOT_FOUND, and those of every call.
     """
     BatchDecide: _grpc.UnaryUnaryMultiCallable[_limit_service_pb2.BatchDecideRequest, _limit_service_pb2.BatchDecideResponse]
     """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error. An answer keeps within
@@ -102,7 +102,7 @@ class LimitServiceAsyncStub(LimitServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Decide: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.DecideRequest, _limit_service_pb2.DecideResponse]  # type: ignore[assignment]
     """Decide makes one durable decision: when the answer arrives it is on disk. Retry: safe with the same request id, on
-    UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken connections. Order: decisions of one account take
+    UNAVAILABLE, DEADLINE_EXCEEDED, broken connections, and RESOURCE_EXHAUSTED with RetryInfo. Order: decisions of one account take
     effect one after another. Cost: one commit, shared with the calls that arrive together.
     Roles: caller.
     Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
@@ -112,8 +112,8 @@ class LimitServiceAsyncStub(LimitServiceStub):
     """Evaluate computes what Decide would answer and writes nothing. Retry: always safe. Order: sees every decision
     acknowledged before. Cost: no commit.
     Roles: all.
-    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
-      MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
+    Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+      POLICY_NOT_FOUND, and those of every call.
     """
     BatchDecide: _aio.UnaryUnaryMultiCallable[_limit_service_pb2.BatchDecideRequest, _limit_service_pb2.BatchDecideResponse]  # type: ignore[assignment]
     """BatchDecide makes up to 1,000 decisions with one commit, each with its own result or error. An answer keeps within
@@ -166,7 +166,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_limit_service_pb2.DecideResponse, _abc.Awaitable[_limit_service_pb2.DecideResponse]]:
         """Decide makes one durable decision: when the answer arrives it is on disk. Retry: safe with the same request id, on
-        UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED and broken connections. Order: decisions of one account take
+        UNAVAILABLE, DEADLINE_EXCEEDED, broken connections, and RESOURCE_EXHAUSTED with RetryInfo. Order: decisions of one account take
         effect one after another. Cost: one commit, shared with the calls that arrive together.
         Roles: caller.
         Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, IDEMPOTENCY_KEY_REUSED, MODE_READ_ONLY,
@@ -182,8 +182,8 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         """Evaluate computes what Decide would answer and writes nothing. Retry: always safe. Order: sees every decision
         acknowledged before. Cost: no commit.
         Roles: all.
-        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, IDEMPOTENCY_KEY_REUSED,
-          MODE_READ_ONLY, NO_LIMIT_ASSIGNED, POLICY_NOT_FOUND, VERSION_MISMATCH, and those of every call.
+        Errors: ACCOUNT_CLOSED, ACCOUNT_EXISTS, ACCOUNT_NOT_FOUND, ACTIVATION_NOT_FOUND, MODE_READ_ONLY, NO_LIMIT_ASSIGNED,
+          POLICY_NOT_FOUND, and those of every call.
         """
 
     @_abc_1.abstractmethod
