@@ -131,7 +131,7 @@ class Desk:
 
     def posting(self, number: int) -> Posted:
         """Give a posting by its number; raises PostingNotFound."""
-        posted = self._store.posting(number)
+        posted = self._store.posting(number) if number < 1 << 63 else None
         if posted is None:
             raise PostingNotFound(posting_id=f"{number:016x}")
         return posted

@@ -66,7 +66,7 @@ class AccountCalls:
             is_all=len(found) < pages.SCANNED_MAX,
         )
         shown = pages.fitting((wire.field(b"\x0a", wire.account(account)) for account in page.chosen), len)
-        last = page.last if len(shown) == len(page.chosen) else page.chosen[len(shown) - 1]
+        last = page.last_of(len(shown))
         token = pages.token(LIST_ACCOUNTS, filters, last.account_id).encode() if last is not None else b""
         return b"".join((*shown, wire.field(b"\x12", token) if token else b""))
 

@@ -82,7 +82,9 @@ class DrawCalls:
 
     def _get_posting(self, call: Call) -> bytes:
         request = draw_service_pb2.GetPostingRequest.FromString(call.body)
-        validation.refuse([*_which_violations(request), *validation.language_violations(request)])
+        validation.refuse(
+            [*validation.which_violations(request, "posting_id"), *validation.language_violations(request)]
+        )
         if request.WhichOneof("which") == "posting_id":
             posted = self._desk.posting(int(request.posting_id, 16))
         else:
@@ -109,7 +111,7 @@ class DrawCalls:
             is_all=len(found) < pages.SCANNED_MAX,
         )  # fmt: skip
         shown = pages.fitting((_hold(hold, currency) for hold in page.chosen), draw_pb2.Hold.ByteSize)
-        last = page.last if len(shown) == len(page.chosen) else page.chosen[len(shown) - 1]
+        last = page.last_of(len(shown))
         token = pages.token(LIST_HOLDS, filters, f"{last.number:016x}") if last is not None else ""
         return draw_service_pb2.ListHoldsResponse(holds=shown, next_page_token=token).SerializeToString()
 
@@ -144,7 +146,7 @@ class DrawCalls:
         )
         languages = validation.languages(request)
         shown = pages.fitting((self._posting(one, languages) for one in page.chosen), draw_pb2.Posting.ByteSize)
-        last = page.last if len(shown) == len(page.chosen) else page.chosen[len(shown) - 1]
+        last = page.last_of(len(shown))
         token = pages.token(LIST_POSTINGS, filters, f"{last.posting.number:016x}") if last is not None else ""
         return draw_service_pb2.ListPostingsResponse(postings=shown, next_page_token=token).SerializeToString()
 
@@ -205,16 +207,6 @@ def _command(request: Request, kind: DrawKind, call: Call) -> DrawCommand:
         call.caller, request.request_id, validation.fingerprint("draw", *meant), request.account_id, kind, hold_number,
         amount_minor, currency, is_final, ttl_seconds * SECOND_US, call.trace_id, reference=request.reference,
     )  # fmt: skip
-
-
-def _which_violations(request: draw_service_pb2.GetPostingRequest) -> list[Violation]:
-    which = request.WhichOneof("which")
-    if which == "posting_id":
-        wrong = "send the 16 hexadecimal digits of the posting"
-        return [] if validation.is_record_id(request.posting_id) else [Violation("posting_id", wrong)]
-    if which == "request_id":
-        return validation.request_id_violations(request.request_id)
-    return [Violation("which", "send posting_id or request_id")]
 
 
 def _reference_violations(reference: str) -> list[Violation]:

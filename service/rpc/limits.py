@@ -112,7 +112,9 @@ class LimitCalls:
 
     def _get_decision(self, call: Call) -> bytes:
         request = limit_service_pb2.GetDecisionRequest.FromString(call.body)
-        validation.refuse([*_which_violations(request), *validation.language_violations(request)])
+        validation.refuse(
+            [*validation.which_violations(request, "decision_id"), *validation.language_violations(request)]
+        )
         if request.WhichOneof("which") == "decision_id":
             decided = self._desk.decision(request.decision_id)
         else:
@@ -149,7 +151,7 @@ class LimitCalls:
             is_all=not found or not found[-1].decision.previous,
         )
         shown = pages.fitting((wire.field(b"\x0a", self._decision(one, languages)) for one in page.chosen), len)
-        last = page.last if len(shown) == len(page.chosen) else page.chosen[len(shown) - 1]
+        last = page.last_of(len(shown))
         token = pages.token(LIST_DECISIONS, filters, f"{last.decision.number:016x}") if last is not None else ""
         return b"".join((*shown, wire.field(b"\x12", token.encode()) if token else b""))
 
@@ -170,13 +172,3 @@ class LimitCalls:
             summaries=explanations.whole(decided, policy, explained, languages),
         )
         return response.SerializeToString()
-
-
-def _which_violations(request: limit_service_pb2.GetDecisionRequest) -> list[Violation]:
-    which = request.WhichOneof("which")
-    if which == "decision_id":
-        wrong = "send the 16 hexadecimal digits of the decision"
-        return [] if validation.is_decision_id(request.decision_id) else [Violation("decision_id", wrong)]
-    if which == "request_id":
-        return validation.request_id_violations(request.request_id)
-    return [Violation("which", "send decision_id or request_id")]

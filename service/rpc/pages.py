@@ -137,6 +137,10 @@ class Filtered(NamedTuple, Generic[Record]):
     last: Record | None
     """None where there is nothing more to look at."""
 
+    def last_of(self, shown: int) -> Record | None:
+        """Give the record after which the next page begins, where only so many of the chosen had room on this one."""
+        return self.last if shown == len(self.chosen) else self.chosen[shown - 1]
+
 
 def filtered(found: Sequence[Record], wanted: Callable[[Record], bool], size: int, *, is_all: bool) -> Filtered[Record]:
     """Take the first `size` of some records that are wanted; `is_all`: there are no others after them."""

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import Final, Protocol
 
 import msgspec
+from google.protobuf.message import Message
 from holdline.v1 import account_pb2, account_service_pb2, limit_service_pb2, money_pb2
 
 from service.domain.decision import APPEAL, ASSIGN, IMPORT, TEMPORARY, Ask, Criticality, DecideCommand, Kind
@@ -306,6 +307,17 @@ def languages(request: Speaks) -> tuple[str, ...]:
     """Give the languages that a request wants, in our order: all where it names none."""
     wanted = request.language_codes
     return tuple(code for code in ALL_LANGUAGES if code in wanted) if wanted else ALL_LANGUAGES
+
+
+def which_violations(request: Message, field: str) -> list[Violation]:
+    """Give what is wrong with how a record is named: by its id in a field, or by the request id that made it."""
+    which = request.WhichOneof("which")
+    if which == field:
+        wrong = "send its 16 hexadecimal digits, lower case"
+        return [] if is_decision_id(getattr(request, field)) else [Violation(field, wrong)]
+    if which == "request_id":
+        return request_id_violations(getattr(request, which))
+    return [Violation("which", f"send {field} or request_id")]
 
 
 def language_violations(request: Speaks) -> list[Violation]:

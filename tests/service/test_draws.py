@@ -183,9 +183,11 @@ def test_a_posting_is_found_by_its_id_and_by_its_callers_own_key_only(
         client.posting(request_id=decided)
     with pytest.raises(errors.NotFound) as nothing:
         client.posting("0" * 15 + "7")
+    with pytest.raises(errors.NotFound) as beyond:
+        client.posting("f" * 16)
     unsaid = refusal(lambda: stubs.draws.GetPosting(draw_service_pb2.GetPostingRequest(), timeout=5))
 
-    assert {one.value.reason for one in (unknown, no_posting, nothing)} == {"POSTING_NOT_FOUND"}
+    assert {one.value.reason for one in (unknown, no_posting, nothing, beyond)} == {"POSTING_NOT_FOUND"}
     assert unsaid.fields == ("which",)
 
 
