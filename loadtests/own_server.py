@@ -22,6 +22,8 @@ from service.cli.demonstration import Server, running_server
 
 BACK_SECONDS_MAX: Final = 30.0
 INJECTED: Final = Path(sitecustomize.__file__).parent
+FORK: Final = "HOLDLINE_FORK"
+"""Faults are loaded by each process as it starts from nothing, by its role; forked ones would have none."""
 
 
 class OwnServer:
@@ -116,9 +118,10 @@ def _environment(fault_file: Path | None) -> Iterator[None]:
     if fault_file is None:
         yield
         return
-    before = {name: os.environ.get(name) for name in ("PYTHONPATH", sitecustomize.VARIABLE)}
+    before = {name: os.environ.get(name) for name in ("PYTHONPATH", sitecustomize.VARIABLE, FORK)}
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(INJECTED), before["PYTHONPATH"])))
     os.environ[sitecustomize.VARIABLE] = str(fault_file)
+    os.environ[FORK] = "false"
     try:
         yield
     finally:

@@ -61,14 +61,16 @@ class Forked:
 
 
 def can_fork() -> bool:
-    """Claim that a fork would be complete: on Linux, this process has one thread and its standard streams.
+    """Claim that a fork would be complete: on Linux, this process has one thread and its own standard streams.
 
     A thread holds locks that nobody would release in the child, and gRPC starts some when it is first used; elsewhere
     the system's own libraries refuse to work after a fork.
     """
+    own = (sys.stdin, sys.stdout, sys.stderr)
     return (
         sys.platform == "linux"
-        and all(stream is not None and not stream.closed for stream in (sys.stdin, sys.stdout, sys.stderr))
+        and None not in own
+        and own == (sys.__stdin__, sys.__stdout__, sys.__stderr__)
         and TASKS.is_dir()
         and len(list(TASKS.iterdir())) == 1
     )
@@ -81,7 +83,7 @@ def fork_children(settings: Settings) -> list[tuple[str, Forked]]:
     """
     from service import launch
 
-    if not can_fork():
+    if not settings.fork or not can_fork():
         return []
     roles = (
         "engine",

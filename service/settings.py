@@ -50,6 +50,9 @@ class Settings(BaseSettings):
         False, description="Listen beyond loopback without TLS; refused otherwise, for callers could claim any name."
     )
     gateways: int = Field(1, ge=1, le=64, description="Gateway processes; more than one share the port.")
+    fork: bool = Field(
+        True, description="Fork the processes from one that has loaded their code; false: each starts from nothing."
+    )
     business_time_zone: str = Field(
         "Asia/Shanghai", description="IANA time zone whose calendar days are business days."
     )

@@ -10,5 +10,5 @@ settings.register_profile(
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-# Each process of a server loads its code for a second or two; tests of the daily run ask for workers.
+# Only tests of the daily run need workers, and ask for them.
 os.environ.setdefault("HOLDLINE_RUN_WORKERS", "0")

@@ -19,6 +19,7 @@ from holdline.v1.draw_pb2 import HoldState
 from holdline.v1.money_pb2 import Money
 
 from loadtests.injected import sitecustomize
+from loadtests.own_server import FORK
 from service import bootstrap
 from service.cli.demonstration import Server, running_server
 from service.storage.verify import verify
@@ -111,6 +112,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
     injected = str(Path(sitecustomize.__file__).parent)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (injected, os.environ.get("PYTHONPATH")))))
     monkeypatch.setenv(sitecustomize.VARIABLE, str(tmp_path / "faults.json"))
+    monkeypatch.setenv(FORK, "false")
     with ExitStack() as stack:
         made = Machine(tmp_path, stack)
         yield made

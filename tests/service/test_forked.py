@@ -88,6 +88,13 @@ def test_a_spare_is_there_at_once_and_takes_a_killed_engines_place(tmp_path: Pat
         assert client.mode().HasField("mode")
 
 
+def test_a_server_that_is_told_not_to_fork_starts_each_process_from_nothing(tmp_path: Path) -> None:
+    with running_server(tmp_path, "--set", "fork=false") as server:
+        lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in _children(server)]
+    assert len(lines) >= 4
+    assert all(b"service.launch" in line for line in lines)
+
+
 def _start(tmp_path: Path, *shell: str) -> tuple[subprocess.Popen[bytes], Path]:
     ready = tmp_path / "ready.json"
     serve = [sys.executable, "-m", "service.cli.main", "serve", "--listen", "127.0.0.1:0"]
