@@ -109,7 +109,10 @@ def test_no_bad_value_of_any_parameter_ends_a_command_with_a_traceback(
         (("decide", "a" * 65, "raise"), "65 characters"),
         (("decide", "a", "raise", "--fact", "bureau_score=99999999999999999999"), "bureau_score: 99999999999999999999"),
         (("draw", "authorize", "a", "CNY:99999999999999999999"), "is more than an amount can be"),
-        (("policy", "rollback", "nosuch", "--yes"), "no policy has decided for a product of this name"),
+        (
+            ("policy", "rollback", "nosuch", "--yes", "--reason", "x"),
+            "no policy has decided for a product of this name",
+        ),
         (("mode", "--caller", "\u4e0d\u884c"), "the caller's name is"),
         (("mode", "--caller", "a\nb"), "the caller's name is"),
         (("playbook", "preview", "freeze_rises"), "known: cap_growth, freeze_raises"),

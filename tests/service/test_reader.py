@@ -12,6 +12,7 @@ import pytest
 import yaml
 from holdline.client import Client
 from holdline.v1 import (
+    account_service_pb2,
     draw_service_pb2,
     feedback_service_pb2,
     feedback_service_pb2_grpc,
@@ -68,6 +69,12 @@ def _reads(stubs: Stubs, account: str) -> dict[str, Callable[[], object]]:
         "Evaluate": (limits.Evaluate, evaluated),
         "ListDecisions": (limits.ListDecisions, listed),
         "ExplainDecision": (limits.ExplainDecision, lb.ExplainDecisionRequest(decision_id=decision_id)),
+        "BatchGetAccounts": (
+            stubs.accounts.BatchGetAccounts,
+            account_service_pb2.BatchGetAccountsRequest(account_ids=[account]),
+        ),
+        "ListAccounts": (stubs.accounts.ListAccounts, account_service_pb2.ListAccountsRequest()),
+        "ListHolds": (stubs.draws.ListHolds, draw_service_pb2.ListHoldsRequest(account_id=account)),
         "ListPostings": (stubs.draws.ListPostings, draw_service_pb2.ListPostingsRequest(account_id=account)),
         "ValidatePolicy": (policies.ValidatePolicy, pb.ValidatePolicyRequest(document=document())),
         "GetPolicy": (policies.GetPolicy, pb.GetPolicyRequest(version=REFERENCE)),

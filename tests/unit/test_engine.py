@@ -7,12 +7,13 @@ from pathlib import Path
 
 import grpc
 import pytest
+import structlog
 from google.rpc import status_pb2
 from holdline.v1 import limit_service_pb2
 
 from service import bootstrap, telemetry
 from service.domain import decide as rules
-from service.engine import execute, frames
+from service.engine import execute, frames, process
 from service.engine.ports import Answer, Call
 from service.engine.process import Engine
 from service.rpc.methods import INDEX_OF
@@ -71,6 +72,8 @@ def test_a_bug_met_by_one_command_answers_internal_to_that_one_alone(
     engine: Engine, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listener = telemetry.start_logs("info")
+    # One that a test before has used keeps how logs were written then.
+    monkeypatch.setattr(process, "log", structlog.get_logger("holdline.engine"))
 
     def buggy(command: object, account: object, *rest: object) -> object:
         if getattr(account, "account_id", "") == "cursed-account":

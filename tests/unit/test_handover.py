@@ -21,7 +21,7 @@ from service.rpc.methods import INDEX_OF, PUBLISH
 from service.storage.memory import MemoryStore
 from service.storage.sqlite import SqliteStore
 from service.telemetry import engine_meters
-from tests.builders import Bench, StillClock, command, document, settings
+from tests.builders import REFERENCE, Bench, StillClock, command, document, settings
 
 DOCUMENT = document()
 
@@ -110,8 +110,12 @@ def test_promoting_and_going_back_compile_nothing_in_the_engine(folder: Path, tm
         pass
     text = yaml.safe_dump({**yaml.safe_load(DOCUMENT), "policy": "v-1"}, allow_unicode=True)
     publish = policy_service_pb2.PublishPolicyRequest(request_id="p", document=text)
-    promote = policy_service_pb2.PromotePolicyRequest(request_id="q", version="v-1")
-    back = policy_service_pb2.RollbackPolicyRequest(request_id="r", product="revolving")
+    promote = policy_service_pb2.PromotePolicyRequest(
+        request_id="q", version="v-1", target_state=policy_service_pb2.POLICY_STATE_ACTIVE, reason="better"
+    )
+    back = policy_service_pb2.RollbackPolicyRequest(
+        request_id="r", product="revolving", from_version="v-1", to_version=REFERENCE, reason="worse"
+    )
     compiler.compiled.clear()
 
     checked = reader.query(_call("PublishPolicy", publish.SerializeToString()))
