@@ -58,12 +58,14 @@ class AccountCalls:
                 *pages.violations(LIST_ACCOUNTS, filters, request.page_size, request.page_token),
             ]
         )
-        found = list(self._desk.accounts_after(pages.last_shown(request.page_token), pages.SCANNED_MAX))
+        size = request.page_size or pages.PAGE_SIZE
+        count = pages.SCANNED_MAX if request.product or statuses else size + 1
+        found = list(self._desk.accounts_after(pages.last_shown(request.page_token), count))
         page = pages.filtered(
             found,
             lambda one: request.product in ("", one.product) and (not statuses or int(one.status) in statuses),
-            request.page_size or pages.PAGE_SIZE,
-            is_all=len(found) < pages.SCANNED_MAX,
+            size,
+            is_all=len(found) < count,
         )
         shown = pages.fitting((wire.field(b"\x0a", wire.account(account)) for account in page.chosen), len)
         last = page.last_of(len(shown))

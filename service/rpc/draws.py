@@ -97,18 +97,13 @@ class DrawCalls:
         request = draw_service_pb2.ListHoldsRequest.FromString(call.body)
         states = sorted(set(map(int, request.states)))
         filters = request.account_id, states
-        validation.refuse(
-            [
-                *validation.account_id_violations(request.account_id),
-                *pages.choice_violations("states", request.states, _STATES),
-                *pages.violations(LIST_HOLDS, filters, request.page_size, request.page_token),
-            ]
-        )
-        before = int(pages.last_shown(request.page_token) or "0", 16)
-        found, currency = self._desk.holds(request.account_id, before, pages.SCANNED_MAX)
+        wrong = validation.account_id_violations(request.account_id)
+        wrong += pages.choice_violations("states", request.states, _STATES)
+        asked = pages.page_of(LIST_HOLDS, filters, request.page_size, request.page_token, wrong)
+        count = pages.SCANNED_MAX if states else asked.size + 1
+        found, currency = self._desk.holds(request.account_id, asked.before, count)
         page = pages.filtered(
-            found, lambda hold: not states or int(hold.state) in states, request.page_size or pages.PAGE_SIZE,
-            is_all=len(found) < pages.SCANNED_MAX,
+            found, lambda hold: not states or int(hold.state) in states, asked.size, is_all=len(found) < count
         )  # fmt: skip
         shown = pages.fitting((_hold(hold, currency) for hold in page.chosen), draw_pb2.Hold.ByteSize)
         last = page.last_of(len(shown))
@@ -117,31 +112,17 @@ class DrawCalls:
 
     def _list_postings(self, call: Call) -> bytes:
         request = draw_service_pb2.ListPostingsRequest.FromString(call.body)
-        span, wrong = pages.span_of(request, "posted_from", "posted_until")
-        kinds, outcomes = sorted(set(map(int, request.kinds))), sorted(set(map(int, request.outcomes)))
-        filters = request.account_id, span, kinds, outcomes
-        validation.refuse(
-            [
-                *validation.account_id_violations(request.account_id),
-                *wrong,
-                *pages.choice_violations("kinds", request.kinds, _KINDS),
-                *pages.choice_violations("outcomes", request.outcomes, _OUTCOMES),
-                *pages.violations(LIST_POSTINGS, filters, request.page_size, request.page_token),
-                *validation.language_violations(request),
-            ]
-        )
-        before = int(pages.last_shown(request.page_token) or "0", 16)
-        size = request.page_size or pages.PAGE_SIZE
-        count = pages.SCANNED_MAX if span != pages.EVER or kinds or outcomes else size
-        found = self._desk.postings(request.account_id, before, count)
+        wanted, wrong = pages.log_filter_of(request, "posted_from", "posted_until", _KINDS, _OUTCOMES)
+        filters = request.account_id, *wanted
+        named = validation.account_id_violations(request.account_id)
+        wrong = [*named, *wrong, *validation.language_violations(request)]
+        asked = pages.page_of(LIST_POSTINGS, filters, request.page_size, request.page_token, wrong)
+        count = asked.size if wanted.is_open else pages.SCANNED_MAX
+        found = self._desk.postings(request.account_id, asked.before, count)
         page = pages.filtered(
             found,
-            lambda one: (
-                span.holds(one.posting.posted_us)
-                and (not kinds or int(one.posting.kind) in kinds)
-                and (not outcomes or int(one.posting.outcome) in outcomes)
-            ),
-            size,
+            lambda one: wanted.lets_through(one.posting.posted_us, one.posting.kind, one.posting.outcome),
+            asked.size,
             is_all=not found or not found[-1].posting.previous,
         )
         languages = validation.languages(request)

@@ -123,33 +123,20 @@ class LimitCalls:
 
     def _list_decisions(self, call: Call) -> bytes:
         request = limit_service_pb2.ListDecisionsRequest.FromString(call.body)
-        span, wrong = pages.span_of(request, "decided_from", "decided_until")
-        kinds, outcomes = sorted(set(map(int, request.kinds))), sorted(set(map(int, request.outcomes)))
-        filters = request.account_id, span, kinds, outcomes
-        validation.refuse(
-            [
-                *validation.account_id_violations(request.account_id),
-                *wrong,
-                *pages.choice_violations("kinds", request.kinds, _KINDS),
-                *pages.choice_violations("outcomes", request.outcomes, _OUTCOMES),
-                *pages.violations(LIST_DECISIONS, filters, request.page_size, request.page_token),
-                *validation.language_violations(request),
-            ]
-        )
-        before = int(pages.last_shown(request.page_token) or "0", 16)
-        size, languages = request.page_size or pages.PAGE_SIZE, validation.languages(request)
-        count = pages.SCANNED_MAX if span != pages.EVER or kinds or outcomes else size
-        found = self._desk.account_decisions(request.account_id, before, count)
+        wanted, wrong = pages.log_filter_of(request, "decided_from", "decided_until", _KINDS, _OUTCOMES)
+        filters = request.account_id, *wanted
+        named = validation.account_id_violations(request.account_id)
+        wrong = [*named, *wrong, *validation.language_violations(request)]
+        asked = pages.page_of(LIST_DECISIONS, filters, request.page_size, request.page_token, wrong)
+        count = asked.size if wanted.is_open else pages.SCANNED_MAX
+        found = self._desk.account_decisions(request.account_id, asked.before, count)
         page = pages.filtered(
             found,
-            lambda one: (
-                span.holds(one.decision.decided_us)
-                and (not kinds or int(one.decision.kind) in kinds)
-                and (not outcomes or int(one.decision.outcome) in outcomes)
-            ),
-            size,
+            lambda one: wanted.lets_through(one.decision.decided_us, one.decision.kind, one.decision.outcome),
+            asked.size,
             is_all=not found or not found[-1].decision.previous,
         )
+        languages = validation.languages(request)
         shown = pages.fitting((wire.field(b"\x0a", self._decision(one, languages)) for one in page.chosen), len)
         last = page.last_of(len(shown))
         token = pages.token(LIST_DECISIONS, filters, f"{last.decision.number:016x}") if last is not None else ""

@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 from google.protobuf import timestamp_pb2
@@ -36,15 +36,6 @@ class Page(NamedTuple):
     before: int
 
 
-def asked(page_size: int, page_token: str, violations: Sequence[Violation] = ()) -> Page:
-    """Read the page that is asked for; raises InvalidRequest, with the violations found so far."""
-    found = [*violations, *size_violations(page_size)]
-    if page_token and not validation.is_record_id(page_token):
-        found.append(Violation("page_token", "send next_page_token of the page before, unchanged"))
-    validation.refuse(found)
-    return Page(page_size or PAGE_SIZE, int(page_token, 16) if page_token else 0)
-
-
 _encode: Final = msgspec.msgpack.Encoder().encode
 SEAL_BYTES: Final = 8
 WRONG_TOKEN: Final = Violation(
@@ -52,9 +43,9 @@ WRONG_TOKEN: Final = Violation(
 )
 
 
-def page_of(rpc: str, filters: object, page_size: int, page_token: str, violations: Sequence[Violation] = ()) -> Page:
+def page_of(rpc: str, filters: object, page_size: int, page_token: str, wrong: Sequence[Violation] = ()) -> Page:
     """Read the page that is asked for, of records with numbers; raises InvalidRequest, with the violations so far."""
-    found = [*violations, *size_violations(page_size), *token_violations(rpc, filters, page_token)]
+    found = [*wrong, *violations(rpc, filters, page_size, page_token)]
     last = last_shown(page_token)
     if page_token and not found and not validation.is_record_id(last):
         found.append(WRONG_TOKEN)
@@ -98,9 +89,13 @@ def choice_violations(field: str, chosen: Sequence[int], known: Collection[int])
     """Give what is wrong with the values of an enum that a filter lets through."""
     if len(chosen) > CHOICES_MAX:
         return [Violation(field, f"{len(chosen)} values; send at most {CHOICES_MAX}, none for all")]
+    return _unknown(field, chosen, known)
+
+
+def _unknown(field: str, numbers: Sequence[int], known: Collection[int]) -> list[Violation]:
     return [
-        Violation(f"{field}[{place}]", f"{value} is no value of this filter; leave the list empty for all")
-        for place, value in enumerate(chosen) if value not in known
+        Violation(f"{field}[{place}]", f"{number} is no value of this filter; leave the list empty for all")
+        for place, number in enumerate(numbers) if number not in known
     ]  # fmt: skip
 
 
@@ -128,6 +123,37 @@ def span_of(request: Message, first: str, last: str) -> tuple[Span, list[Violati
     if not wrong and found[1] and found[1] <= found[0]:
         wrong.append(Violation(last, f"send a time after {first}"))
     return Span(*found), wrong
+
+
+class LogFilter(NamedTuple):
+    """Which records of an account's log a list lets through; empty kinds and outcomes let all through."""
+
+    span: Span
+    kinds: list[int]
+    outcomes: list[int]
+
+    @property
+    def is_open(self) -> bool:
+        """Claim that it lets everything through."""
+        return self == (EVER, [], [])
+
+    def lets_through(self, time_us: int, kind: int, outcome: int) -> bool:
+        """Claim that a record of a time, kind and outcome is wanted."""
+        return (
+            self.span.holds(time_us)
+            and (not self.kinds or kind in self.kinds)
+            and (not self.outcomes or outcome in self.outcomes)
+        )
+
+
+def log_filter_of(
+    request: Any, first: str, last: str, kinds: Collection[int], outcomes: Collection[int]
+) -> tuple[LogFilter, list[Violation]]:
+    """Read which records are asked for, by the fields of two times, kinds and outcomes, and what is wrong with that."""
+    span, wrong = span_of(request, first, last)
+    wrong += choice_violations("kinds", request.kinds, kinds)
+    wrong += choice_violations("outcomes", request.outcomes, outcomes)
+    return LogFilter(span, sorted(set(request.kinds)), sorted(set(request.outcomes))), wrong
 
 
 class Filtered(NamedTuple, Generic[Record]):
@@ -161,11 +187,7 @@ def chosen(
     field: str, numbers: Sequence[int], known: Mapping[int, Kind], violations: list[Violation]
 ) -> tuple[Kind, ...]:
     """Give what a filter of enum values lets pass, all where it is empty; what is none is added to the violations."""
-    violations += [
-        Violation(f"{field}[{place}]", f"{number} is none to be asked for")
-        for place, number in enumerate(numbers)
-        if number not in known
-    ]
+    violations += _unknown(field, numbers, known)
     return tuple(kind for number, kind in known.items() if number in numbers) or tuple(known.values())
 
 

@@ -17,7 +17,7 @@ from service.engine.ports import Call
 from service.rpc import pages, texts, validation
 from service.rpc import playbook_messages as messages
 from service.rpc.mode_glance import glance_answer
-from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
+from service.rpc.pages import PAGE_SIZE, timestamp
 
 INCIDENT_LENGTH_MAX: Final = 64
 AHEAD_US_MAX: Final = 100 * 366 * 86_400_000_000
@@ -144,8 +144,7 @@ class PlaybookCalls:
         request = pb.ListActivationsRequest.FromString(call.body)
         states, violations = messages.states_of(request.states)
         filters = sorted(int(state) for state in states)
-        violations += size_violations(request.page_size)
-        violations += pages.token_violations("ListActivations", filters, request.page_token)
+        violations += pages.violations("ListActivations", filters, request.page_size, request.page_token)
         validation.refuse(violations)
         before = int(pages.last_shown(request.page_token) or 0)
         size = request.page_size or PAGE_SIZE

@@ -17,7 +17,7 @@ from service.engine.ports import Call
 from service.rpc import pages, validation
 from service.rpc.actors import actor
 from service.rpc.dates import micros, time_violations
-from service.rpc.pages import PAGE_SIZE, size_violations, timestamp
+from service.rpc.pages import PAGE_SIZE, timestamp
 
 
 class PolicyCalls:
@@ -87,8 +87,7 @@ class PolicyCalls:
         validation.refuse(
             [
                 *validation.product_violations(request.product, needed=False),
-                *size_violations(request.page_size),
-                *pages.token_violations("ListPolicies", request.product, request.page_token),
+                *pages.violations("ListPolicies", request.product, request.page_size, request.page_token),
             ]
         )
         last = pages.last_shown(request.page_token)

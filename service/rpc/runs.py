@@ -116,10 +116,9 @@ class RunCalls:
 
     def _discrepancies(self, call: Call) -> bytes:
         request = pb.ListDiscrepanciesRequest.FromString(call.body)
-        violations = [
-            *pages.size_violations(request.page_size),
-            *pages.token_violations("ListDiscrepancies", request.business_date, request.page_token),
-        ]
+        violations = pages.violations(
+            "ListDiscrepancies", request.business_date, request.page_size, request.page_token
+        )  # fmt: skip
         if request.account_id:
             violations += validation.account_id_violations(request.account_id)
             if request.business_date:
@@ -165,8 +164,7 @@ class Days(NamedTuple):
 
 def _days(rpc: str, filters: object, page_size: int, page_token: str, violations: Sequence[Violation]) -> Days:
     """Read the page of days that is asked for; raises InvalidRequest, with the violations found so far."""
-    found = [*violations, *pages.size_violations(page_size), *pages.token_violations(rpc, filters, page_token)]
-    validation.refuse(found)
+    validation.refuse([*violations, *pages.violations(rpc, filters, page_size, page_token)])
     before = business_day(pages.last_shown(page_token), "page_token") if page_token else LAST_DAY
     return Days(before, page_size or pages.PAGE_SIZE)
 

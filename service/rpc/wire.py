@@ -180,14 +180,21 @@ def activation(name: str) -> bytes:
 
 def decision(made: Decision, currency: str, reasons: bytes) -> bytes:
     """Write the content of a Decision."""
+    return _decision(made, currency, reasons, _balances_after(made, currency))
+
+
+def _balances_after(made: Decision, currency: str) -> bytes:
+    return balances(own_limit_minor(made), limit_after_minor(made), made.held_minor, made.outstanding_minor, currency)
+
+
+def _decision(made: Decision, currency: str, reasons: bytes, money_after: bytes) -> bytes:
     account_id, request_id = made.account_id.encode(), made.request_id.encode()
-    own = own_limit_minor(made)
     return b"".join(
         (
             b"\x0a\x10%016x" % made.number if made.number else b"",
             b"\x12", _SMALL[len(account_id)], account_id,
             b"\x18", _SMALL[made.kind], b"\x20", _SMALL[made.outcome],
-            b"\x2a", money(made.old_limit_minor, currency), b"\x32", money(own, currency),
+            b"\x2a", money(made.old_limit_minor, currency), b"\x32", money(own_limit_minor(made), currency),
             b"\x38" + varint(sum(made.points)) if made.points else b"",
             reasons, text(b"\x4a", made.policy_version), text(b"\x52", made.mode_id),
             b"".join([activation(name) for name in made.activations]) if made.activations else b"",
@@ -197,8 +204,7 @@ def decision(made: Decision, currency: str, reasons: bytes) -> bytes:
             day(b"\x8a\x01", made.business_day), day(b"\x92\x01", made.notice_day),
             b"\x9a\x01" + money(made.promised_minor, currency) if made.promised_minor else b"",
             field(b"\xa2\x01", _temporary(made.temporary, currency)) if made.temporary is not None else b"",
-            b"\xa8\x01", _SMALL[made.rules], b"\xb2\x01",
-            balances(own, limit_after_minor(made), made.held_minor, made.outstanding_minor, currency),
+            b"\xa8\x01", _SMALL[made.rules], b"\xb2\x01", money_after,
         )
     )  # fmt: skip
 
@@ -206,17 +212,6 @@ def decision(made: Decision, currency: str, reasons: bytes) -> bytes:
 def _temporary(raised: Temporary, currency: str) -> bytes:
     """Write the content of a TemporaryRaise."""
     return b"\x0a" + money(raised.extra_minor, currency) + timestamp(b"\x12", raised.until_us)
-
-
-def account_after(decided: Decided) -> bytes:
-    """Write the content of an Account as it was right after a decision."""
-    made, product, currency, _ = decided
-    money_now = balances(
-        own_limit_minor(made), limit_after_minor(made), made.held_minor, made.outstanding_minor, currency
-    )  # fmt: skip
-    return _account(
-        made.account_id, product, currency, made.status, money_now, made.account_version, made.profile, made.temporary
-    )  # fmt: skip
 
 
 def account(found: Account) -> bytes:
@@ -246,9 +241,14 @@ def _account(
 
 
 def decide_response(decided: Decided, reasons: bytes) -> bytes:
-    """Write the content of a DecideResponse."""
+    """Write the content of a DecideResponse: the decision, and the account as it was right after it."""
+    made, product, currency, replayed = decided
+    money_after = _balances_after(made, currency)
+    account_after = _account(
+        made.account_id, product, currency, made.status, money_after, made.account_version, made.profile, made.temporary
+    )  # fmt: skip
     return (
-        field(b"\x0a", decision(decided.decision, decided.currency, reasons))
-        + field(b"\x12", account_after(decided))
-        + (b"\x18\x01" if decided.replayed else b"")
+        field(b"\x0a", _decision(made, currency, reasons, money_after))
+        + field(b"\x12", account_after)
+        + (b"\x18\x01" if replayed else b"")
     )
