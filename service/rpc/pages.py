@@ -89,10 +89,11 @@ def choice_violations(field: str, chosen: Sequence[int], known: Collection[int])
     """Give what is wrong with the values of an enum that a filter lets through."""
     if len(chosen) > CHOICES_MAX:
         return [Violation(field, f"{len(chosen)} values; send at most {CHOICES_MAX}, none for all")]
-    return _unknown(field, chosen, known)
+    return unknown_choices(field, chosen, known)
 
 
-def _unknown(field: str, numbers: Sequence[int], known: Collection[int]) -> list[Violation]:
+def unknown_choices(field: str, numbers: Sequence[int], known: Collection[int]) -> list[Violation]:
+    """Give the values of a filter that are none, each by its place."""
     return [
         Violation(f"{field}[{place}]", f"{number} is no value of this filter; leave the list empty for all")
         for place, number in enumerate(numbers) if number not in known
@@ -187,7 +188,7 @@ def chosen(
     field: str, numbers: Sequence[int], known: Mapping[int, Kind], violations: list[Violation]
 ) -> tuple[Kind, ...]:
     """Give what a filter of enum values lets pass, all where it is empty; what is none is added to the violations."""
-    violations += _unknown(field, numbers, known)
+    violations += unknown_choices(field, numbers, known)
     return tuple(kind for number, kind in known.items() if number in numbers) or tuple(known.values())
 
 

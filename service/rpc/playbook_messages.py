@@ -16,7 +16,7 @@ from service.domain.playbook import Parameter, Playbook, Value
 from service.engine.playbook_desk import ModeView
 from service.rpc import texts, validation
 from service.rpc.actors import actor, approvals
-from service.rpc.pages import timestamp
+from service.rpc.pages import timestamp, unknown_choices
 
 RANGES_MAX: Final = 8
 VERSION_MAX: Final = 10_000
@@ -54,12 +54,7 @@ def activation_number(activation_id: str) -> tuple[int, list[Violation]]:
 def states_of(states: Sequence[int]) -> tuple[frozenset[ActivationState], list[Violation]]:
     """Give the states that a list is asked for, and those that are none."""
     known = {int(state): state for state in ActivationState}
-    violations = [
-        Violation(f"states[{place}]", f"{state} is no state of an activation")
-        for place, state in enumerate(states)
-        if state not in known
-    ]
-    return frozenset(known[state] for state in states if state in known), violations
+    return frozenset(known[state] for state in states if state in known), unknown_choices("states", states, known)
 
 
 def parameters_of(given: Sequence[pb.Parameter]) -> tuple[dict[str, Value], list[Violation]]:

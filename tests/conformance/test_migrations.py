@@ -155,6 +155,13 @@ def _known(bench: Bench) -> Profile:
     return known(account, TODAY)
 
 
+def _migrate_alone(connection: apsw.Connection, wanted: int) -> None:
+    """Run one migration by itself, so that what later ones have made stays."""
+    (script,) = (text for number, text in migrate.migrations() if number == wanted)
+    connection.execute(script)
+    seals.seal_anew(connection)
+
+
 def test_a_store_from_before_approvals_had_a_time_reads_them_from_its_log_of_changes(tmp_path: Path) -> None:
     path = tmp_path / "holdline.db"
     before = Bench(sqlite(path))
@@ -173,10 +180,7 @@ def test_a_store_from_before_approvals_had_a_time_reads_them_from_its_log_of_cha
     connection.execute("DROP INDEX baselines_key")
     for column in ("key", "fingerprint", "reason"):
         connection.execute(f"ALTER TABLE baselines DROP COLUMN {column}")
-    # By itself, so that what later migrations have made stays.
-    (script,) = (text for number, text in migrate.migrations() if number == 24)
-    connection.execute(script)
-    seals.seal_anew(connection)
+    _migrate_alone(connection, 24)
     connection.close()
 
     store = sqlite(path)
@@ -212,10 +216,7 @@ def test_what_people_said_and_when_days_were_closed_survives_the_way_up(tmp_path
         ("case_changes", "note"), ("case_changes", "limit_minor"),
     ):  # fmt: skip
         connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-    # By itself, so that what later migrations have made stays.
-    (script,) = (text for number, text in migrate.migrations() if number == 26)
-    connection.execute(script)
-    seals.seal_anew(connection)
+    _migrate_alone(connection, 26)
     connection.close()
 
     store = sqlite(path)
