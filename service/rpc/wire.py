@@ -159,7 +159,7 @@ def _reason(code: str, policy: Policy, languages: Languages) -> bytes:
 
 @lru_cache(maxsize=8192)
 def balances(limit: int, effective: int, held: int, outstanding: int, currency: str) -> bytes:
-    """Write a Balances with its length in front, without a tag; cached because an answer has it twice."""
+    """Write a Balances with its length in front, without a tag; cached because amounts repeat: 2 % of a decision."""
     content = b"".join(
         (
             b"\x0a", money(limit, currency), b"\x12", money(effective, currency), b"\x1a", money(held, currency),
