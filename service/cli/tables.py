@@ -26,7 +26,7 @@ def drawn(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], wid
     least = [max(map(_longest_word, column)) for column in texts]
     whole = [max(map(_longest_line, column)) for column in texts]
     if sum(least) > room and len(columns) > 2:
-        return _lists(title, columns, rows)
+        return _lists(title, columns, rows, width)
     return _grid(title, columns, rows, _shared(least, whole, room))
 
 
@@ -50,11 +50,12 @@ def _grid(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], wid
     return table
 
 
-def _lists(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _lists(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column("field", overflow="fold", min_width=max(map(_longest_line, columns)))
+    # What a column must have at least is taken even where the other is then cut off.
+    table.add_column("field", overflow="fold", min_width=min(max(map(_longest_line, columns)), width // 2 - _BORDERS))
     table.add_column("value", overflow="fold")
     for row in rows:
         for place, (name, text) in enumerate(zip(columns, row, strict=True)):

@@ -125,7 +125,7 @@ class FeedbackCalls:
         languages = validation.languages(request)
         told, decided, policy, why = self._desk.explained(_number(request.case_id))
         decision = decided.decision
-        reasons = self._reasons.written(decision.reasons, policy, languages)
+        reasons = self._reasons.written(decision.reasons, policy.version, lambda _: policy, languages)
         return pb.GetCaseResponse(
             case=_case(told, self._desk.now_us()),
             decision=decision_pb2.Decision.FromString(wire.decision(decision, decided.currency, reasons)),

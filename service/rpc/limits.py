@@ -93,7 +93,7 @@ class LimitCalls:
 
     def _texts(self, decided: Decided, reasons: wire.WritesReasons, languages: wire.Languages) -> bytes:
         decision = decided.decision
-        return reasons.written(decision.reasons, self._desk.policy(decision.policy_version), languages)
+        return reasons.written(decision.reasons, decision.policy_version, self._desk.policy, languages)
 
     def _decision(self, decided: Decided, languages: wire.Languages) -> bytes:
         return wire.decision(decided.decision, decided.currency, self._texts(decided, self._reasons, languages))
@@ -102,7 +102,9 @@ class LimitCalls:
         request = limit_service_pb2.EvaluateRequest.FromString(call.body)
         command = validation.evaluate_command(request, call)
         decision, after, policy, explained = self._desk.evaluate(command, request.policy_version, request.mode_id)
-        reasons = self._reasons.written(decision.reasons, policy, validation.languages(request))
+        reasons = self._reasons.written(
+            decision.reasons, policy.version, lambda _: policy, validation.languages(request)
+        )
         response = limit_service_pb2.EvaluateResponse(
             decision=decision_pb2.Decision.FromString(wire.decision(decision, after.currency, reasons)),
             account=account_pb2.Account.FromString(wire.account(after)),

@@ -5,6 +5,7 @@ decisions. It exists because building the same message from generated classes ta
 Source: protobuf.dev/programming-guides/encoding.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Protocol
 
@@ -16,6 +17,8 @@ from service.domain.facts import FACTS, MONEY_FACTS, Profile
 from service.domain.policy import Policy
 
 Languages = tuple[str, ...]
+Codes = tuple[str, ...]
+PolicyOf = Callable[[str], Policy]
 ALL_LANGUAGES: Final[Languages] = ("zh", "en")
 """The languages of a policy's texts, in the order of their two columns."""
 SMALL_END: Final = 1 << 14
@@ -101,9 +104,9 @@ def facts(profile: Profile, currency: str) -> bytes:
 
 
 class WritesReasons(Protocol):
-    """Writes the reason fields of decisions."""
+    """Writes the reason fields of decisions; asks for a policy only where its texts aren't written yet."""
 
-    def written(self, codes: tuple[str, ...], policy: Policy, languages: Languages) -> bytes: ...  # noqa: D102 - the docstring covers it.
+    def written(self, codes: Codes, version: str, policy_of: PolicyOf, languages: Languages) -> bytes: ...  # noqa: D102 - the docstring covers it.
 
 
 class Reasons:
@@ -112,13 +115,14 @@ class Reasons:
     SETS_MAX = 4096
 
     def __init__(self) -> None:
-        self._written: dict[tuple[str, tuple[str, ...], Languages], bytes] = {}
+        self._written: dict[tuple[str, Codes, Languages], bytes] = {}
 
-    def written(self, codes: tuple[str, ...], policy: Policy, languages: Languages) -> bytes:
+    def written(self, codes: Codes, version: str, policy_of: PolicyOf, languages: Languages) -> bytes:
         """Give the reason fields of a decision, with the texts of its policy."""
-        key = (policy.version, codes, languages)
+        key = (version, codes, languages)
         found = self._written.get(key)
         if found is None:
+            policy = policy_of(version)
             if len(self._written) >= self.SETS_MAX:
                 self._written.clear()
             found = self._written[key] = b"".join(_reason(code, policy, languages) for code in codes)
@@ -132,8 +136,9 @@ class ReasonsOnce:
         self._room = bytes_max
         self._told: set[tuple[str, str, Languages]] = set()
 
-    def written(self, codes: tuple[str, ...], policy: Policy, languages: Languages) -> bytes:
+    def written(self, codes: Codes, version: str, policy_of: PolicyOf, languages: Languages) -> bytes:
         """Give the reason fields of a decision, with the texts that were not given before."""
+        policy = policy_of(version)
         return b"".join(self._reason(code, policy, languages) for code in codes)
 
     def _reason(self, code: str, policy: Policy, languages: Languages) -> bytes:
@@ -180,21 +185,22 @@ def activation(name: str) -> bytes:
 
 def decision(made: Decision, currency: str, reasons: bytes) -> bytes:
     """Write the content of a Decision."""
-    return _decision(made, currency, reasons, _balances_after(made, currency))
+    own_limit = own_limit_minor(made)
+    return _decision(made, currency, reasons, own_limit, _balances_after(made, own_limit, currency))
 
 
-def _balances_after(made: Decision, currency: str) -> bytes:
-    return balances(own_limit_minor(made), limit_after_minor(made), made.held_minor, made.outstanding_minor, currency)
+def _balances_after(made: Decision, own_limit: int, currency: str) -> bytes:
+    return balances(own_limit, limit_after_minor(made), made.held_minor, made.outstanding_minor, currency)
 
 
-def _decision(made: Decision, currency: str, reasons: bytes, money_after: bytes) -> bytes:
+def _decision(made: Decision, currency: str, reasons: bytes, own_limit: int, money_after: bytes) -> bytes:
     account_id, request_id = made.account_id.encode(), made.request_id.encode()
     return b"".join(
         (
             b"\x0a\x10%016x" % made.number if made.number else b"",
             b"\x12", _SMALL[len(account_id)], account_id,
             b"\x18", _SMALL[made.kind], b"\x20", _SMALL[made.outcome],
-            b"\x2a", money(made.old_limit_minor, currency), b"\x32", money(own_limit_minor(made), currency),
+            b"\x2a", money(made.old_limit_minor, currency), b"\x32", money(own_limit, currency),
             b"\x38" + varint(sum(made.points)) if made.points else b"",
             reasons, text(b"\x4a", made.policy_version), text(b"\x52", made.mode_id),
             b"".join([activation(name) for name in made.activations]) if made.activations else b"",
@@ -243,12 +249,13 @@ def _account(
 def decide_response(decided: Decided, reasons: bytes) -> bytes:
     """Write the content of a DecideResponse: the decision, and the account as it was right after it."""
     made, product, currency, replayed = decided
-    money_after = _balances_after(made, currency)
+    own_limit = own_limit_minor(made)
+    money_after = _balances_after(made, own_limit, currency)
     account_after = _account(
         made.account_id, product, currency, made.status, money_after, made.account_version, made.profile, made.temporary
     )  # fmt: skip
     return (
-        field(b"\x0a", _decision(made, currency, reasons, money_after))
+        field(b"\x0a", _decision(made, currency, reasons, own_limit, money_after))
         + field(b"\x12", account_after)
         + (b"\x18\x01" if replayed else b"")
     )

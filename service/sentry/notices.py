@@ -12,7 +12,7 @@ from service.domain.decision import Decision
 from service.domain.draw import Posting
 from service.domain.errors import ActivationNotFound, BuildLacksPlaybook
 from service.domain.explain import Explanation, explain
-from service.domain.notice import Told, told_of_decision, told_of_posting
+from service.domain.notice import Reason, Told, told_of_decision, told_of_posting
 from service.domain.policy import Policy
 from service.domain.watch import Message
 from service.engine.control import Control
@@ -85,8 +85,8 @@ def body_of(sequence: int, told: Told) -> str:
     if told.tell_by_day:
         content["tell_by"] = iso(told.tell_by_day)
     if told.advice_en:
-        content["advice"] = {"zh": told.advice_zh, "en": told.advice_en}
-    content["reasons"] = [{"code": reason.code, **_texts(reason.text._asdict())} for reason in told.reasons]
+        content["advice"] = _in_languages(told.advice_zh, told.advice_en)
+    content["reasons"] = [_reason(reason) for reason in told.reasons]
     return json.dumps(content, ensure_ascii=False)
 
 
@@ -94,6 +94,16 @@ def _time(micros: int) -> str:
     return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _texts(text: dict[str, str]) -> dict[str, str]:
-    names = {"zh": "text_zh", "en": "text_en", "advice_zh": "advice_zh", "advice_en": "advice_en"}
-    return {names[name]: words for name, words in text.items() if words}
+def _reason(reason: Reason) -> dict[str, Any]:
+    text = reason.text
+    advice = _in_languages(text.advice_zh, text.advice_en)
+    return {
+        "code": reason.code,
+        "texts": _in_languages(text.zh, text.en),
+        **({"advice": advice} if advice else {}),
+    }
+
+
+def _in_languages(zh: str, en: str) -> list[dict[str, str]]:
+    """Give a text as the contract's LocalizedText does, in ProtoJSON's original names."""
+    return [{"language_code": code, "text": text} for code, text in (("zh", zh), ("en", en)) if text]

@@ -6,7 +6,8 @@ else's. Tables whose rows are sealed one by one are left out, each with its reas
 one that a later migration adds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -33,17 +34,36 @@ class Seals:
         self._sums: dict[str, tuple[int, int]] = {}
         """The seals as they were committed last, by table: rows and sum."""
         self._changes: dict[str, tuple[int, int]] = {}
-        self.is_told = False
-        """Whether the writer itself tells which rows it changes, which costs half of what it takes SQLite to."""
+        self._follow: Callable[[Callable[[apsw.PreUpdate], None] | None], None] = lambda _: None
+        """Lets something hear of every row that the writer's connection changes; None: nothing."""
+        self._is_following = True
 
     def attend(self, connection: apsw.Connection) -> None:
         """Read the seals of a store, and from now on follow every row that a connection changes."""
-        self.forget()
+        self._changes.clear()
         self._sums = _kept(connection)
-        connection.preupdate_hook(self._note)
+        self._follow = connection.preupdate_hook
+        self._follow(self._note)
+        self._is_following = True
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Follow nothing until the end, or until the transaction is dropped: the writer itself tells what it changes.
+
+        That costs half as much.
+        """
+        self._is_following = False
+        self._follow(None)
+        yield
+        self._go_on_following()
+
+    def _go_on_following(self) -> None:
+        if not self._is_following:
+            self._follow(self._note)
+            self._is_following = True
 
     def _note(self, update: apsw.PreUpdate) -> None:
-        if self.is_told or (name := update.table_name) in LEFT_OUT:
+        if (name := update.table_name) in LEFT_OUT:
             return
         operation = update.op
         before = [update.old or ()] if operation != "INSERT" else []
@@ -76,7 +96,7 @@ class Seals:
 
     def forget(self) -> None:
         """Drop the changes of a transaction that was rolled back."""
-        self.is_told = False
+        self._go_on_following()
         self._changes.clear()
 
 

@@ -224,21 +224,20 @@ class SqliteStore(SqliteDraws, SqliteLedger):
         keys = [(key, decision.number) for key, decision in book.decisions]
         keys += [(key, posting.number) for key, posting in book.postings]
         seals = self._custody.seals
-        seals.is_told = True
-        if sheet.decisions:
-            self._run_many("insert_decision", sheet.decisions)
-        if sheet.postings:
-            self._run_many("insert_posting", sheet.postings)
-        if keys:
-            self._run_many("insert_key", keys)
-            seals.tell("idempotency_keys", (), keys)
-        if sheet.created:
-            self._run_many("insert_account", sheet.created)
-            seals.tell("accounts", (), sheet.created)
-        if sheet.changed:
-            self._run_many("update_account", [(*row[3:], row[0]) for row in sheet.changed])
-            seals.tell("accounts", [self._fetched[row[0]] for row in sheet.changed], sheet.changed)
-        seals.is_told = False
+        with seals.told():
+            if sheet.decisions:
+                self._run_many("insert_decision", sheet.decisions)
+            if sheet.postings:
+                self._run_many("insert_posting", sheet.postings)
+            if keys:
+                self._run_many("insert_key", keys)
+                seals.tell("idempotency_keys", (), keys)
+            if sheet.created:
+                self._run_many("insert_account", sheet.created)
+                seals.tell("accounts", (), sheet.created)
+            if sheet.changed:
+                self._run_many("update_account", [(*row[3:], row[0]) for row in sheet.changed])
+                seals.tell("accounts", [self._fetched[row[0]] for row in sheet.changed], sheet.changed)
         if book.changed_holds:
             self._run_many("enter_hold", [book.holds[number] for number in book.changed_holds])
         if book.entitlements:

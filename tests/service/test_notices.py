@@ -56,8 +56,8 @@ def test_notices_reach_a_file_in_order_with_reasons_and_advice_and_no_internals(
     assert isinstance(reasons, list)
     (waits,) = reasons
     assert waits["code"] == "WAIT_AFTER_RAISE"
-    assert waits["text_zh"]
-    assert waits["text_en"]
+    assert [one["language_code"] for one in waits["texts"]] == ["zh", "en"]
+    assert all(one["text"] for one in waits["texts"])
     assert third["tell_by"]
     assert not any(word in told.read_text(encoding="utf-8") for word in INTERNALS)
     assert of_account == ["draw_declined", "raise_declined", "limit_raised", "limit_assigned"]

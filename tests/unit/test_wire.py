@@ -109,7 +109,8 @@ def test_a_decision_is_written_as_the_generated_classes_write_it(
 ) -> None:
     decided = Decided(decision, "revolving", "CNY", replayed)
 
-    written = wire.decide_response(decided, wire.Reasons().written(decision.reasons, policy(), languages))
+    reasons = wire.Reasons().written(decision.reasons, policy().version, lambda _: policy(), languages)
+    written = wire.decide_response(decided, reasons)
 
     assert limit_service_pb2.DecideResponse.FromString(written) == _expected(decided, languages)
 
