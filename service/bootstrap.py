@@ -29,19 +29,23 @@ from service.domain.policy import Policy
 from service.domain.policy_life import PolicyState
 from service.domain.watch import EngineSeen, MessageState
 from service.engine.beside import Preparation
-from service.engine.brake import Brake, BrakeLimit
 from service.engine.clock import ClockDesk, FollowedClock, StoreClock
 from service.engine.control import Control
-from service.engine.daily_run import RunDesk
-from service.engine.dead_man import DeadMan
-from service.engine.desk import Desk, PolicyOrder
-from service.engine.feedback_desk import FeedbackDesk
-from service.engine.operations import OperationDesk
-from service.engine.outbox_desk import OutboxDesk
-from service.engine.playbook_desk import PlaybookDesk
-from service.engine.ports import Calendar, Ledger, Playbooks, PolicyReader, Store
+from service.engine.desks.feedback import FeedbackDesk
+from service.engine.desks.limits import Desk, PolicyOrder
+from service.engine.desks.operations import OperationDesk
+from service.engine.desks.outbox import OutboxDesk
+from service.engine.desks.playbooks import PlaybookDesk
+from service.engine.desks.reports import ReportDesk, Tally
+from service.engine.desks.runs import RunDesk
+from service.engine.ports.calendar import Calendar
+from service.engine.ports.ledger import Ledger
+from service.engine.ports.playbooks import Playbooks
+from service.engine.ports.policies import PolicyReader
+from service.engine.ports.store import Store
 from service.engine.process import Engine
-from service.engine.reports import ReportDesk, Tally
+from service.engine.safety.brake import Brake, BrakeLimit
+from service.engine.safety.dead_man import DeadMan
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,7 +56,7 @@ if TYPE_CHECKING:
     from service.sentry.notices import NoticeStore
     from service.sentry.process import Sentry
     from service.sentry.sinks import Sink
-    from service.storage.sqlite import SqliteStore
+    from service.storage.sqlite.store import SqliteStore
 
 REFERENCE_POLICIES: Final = ("reference-2026-2", "instalment-2026-2")
 CALLER: Final = "holdline"
@@ -137,7 +141,7 @@ def store_path(store: str) -> Path:
 @contextlib.contextmanager
 def open_ledger(store: str) -> Iterator[Ledger]:
     """Open a store to read it from end to end, beside a running server or without one."""
-    from service.storage.sqlite import SqliteStore
+    from service.storage.sqlite.store import SqliteStore
 
     ledger = SqliteStore(store_path(store), now_us, read_only=True)
     try:
@@ -149,7 +153,7 @@ def open_ledger(store: str) -> Iterator[Ledger]:
 
 def copy_store(store: str, path: Path) -> None:
     """Copy a store into a new file, beside a running server or without one."""
-    from service.storage.sqlite import SqliteStore
+    from service.storage.sqlite.store import SqliteStore
 
     source = SqliteStore(store_path(store), now_us, read_only=True)
     try:

@@ -29,12 +29,13 @@ from service import bootstrap, telemetry
 from service.domain.decision import Criticality
 from service.engine.beside import Answerer
 from service.engine.loop import Chore, Loop
-from service.engine.ports import Answer, Call, Unreadable
+from service.engine.ports.codec import Answer, Call
+from service.engine.ports.ledger import Unreadable
 from service.exit_codes import NOT_HERE
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.storage.sqlite import SqliteStore
+    from service.storage.sqlite.store import SqliteStore
 
 ENGINE_REPORT_SECONDS: Final = 5.0
 GARBAGE_MAX: Final = 50_000
@@ -53,11 +54,16 @@ PLACE_SECONDS: Final = 0.2
 LOST_SECONDS: Final = 2.0
 """So long an engine whose files were taken away tells its callers so before it ends."""
 CODE: Final = {
-    "engine": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
-    "reader": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite"),
+    "engine": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite.store"),
+    "reader": ("service.policies.compiler", "service.rpc.codec", "service.storage.sqlite.store"),
     "gateway": ("uvloop", "service.gateway.server"),
-    "worker": ("service.policies.compiler", "service.runner.worker", "service.storage.sqlite"),
-    "sentry": ("service.policies.compiler", "service.rpc.sentry", "service.sentry.process", "service.storage.sqlite"),
+    "worker": ("service.policies.compiler", "service.runner.worker", "service.storage.sqlite.store"),
+    "sentry": (
+        "service.policies.compiler",
+        "service.rpc.sentry",
+        "service.sentry.process",
+        "service.storage.sqlite.store",
+    ),
 }
 """What takes long to load in each process; loaded before its orders come, so that processes load side by side."""
 
@@ -66,7 +72,7 @@ log = structlog.get_logger("holdline")
 
 def run_engine(orders: dict[str, Any]) -> int:
     """Run the engine process until SIGTERM or until the supervisor is gone."""
-    from service.storage.checkpointer import Checkpointer
+    from service.storage.sqlite.checkpointer import Checkpointer
 
     settings = Settings.model_validate(orders["settings"])
     listener = telemetry.start_logs(settings.log_level)
@@ -254,8 +260,8 @@ def run_worker(orders: dict[str, Any]) -> int:
 def opened_store(settings: Settings, *, is_writer: bool) -> SqliteStore | None:
     """Open the store that the settings name; one that refuses says why in the log."""
     from service.domain.errors import StoreUnavailable
-    from service.storage.migrate import StoreRefused
-    from service.storage.sqlite import SqliteStore
+    from service.storage.sqlite.migrate import StoreRefused
+    from service.storage.sqlite.store import SqliteStore
 
     try:
         return SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us, read_only=not is_writer)

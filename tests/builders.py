@@ -16,12 +16,12 @@ from service.domain.draw import DrawCommand, DrawKind
 from service.domain.facts import INDEX, NOTHING_KNOWN, Profile, merge
 from service.domain.policy import Policy
 from service.engine.control import Control
-from service.engine.desk import Desk
+from service.engine.desks.limits import Desk
+from service.engine.desks.playbooks import ActivationChanged, ActivationOrder, PlaybookDesk
 from service.engine.execute import execute
-from service.engine.playbook_desk import ActivationChanged, ActivationOrder, PlaybookDesk
-from service.engine.ports import Store
+from service.engine.ports.store import Store
 from service.settings import Settings
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite.store import SqliteStore
 
 DAY_US = 86_400_000_000
 NOW_US = 1_800_000_000_000_000

@@ -7,10 +7,10 @@ from service.domain.decision import Decided, Kind
 from service.domain.entitlement import Entitlement
 from service.domain.errors import EngineUnavailable
 from service.engine.acts import Order
-from service.engine.daily_run import RunDesk
-from service.engine.ports import Answer
-from service.engine.reports import Tally
-from service.engine.run_work import Ask, ask_of, reply_bytes
+from service.engine.desks.reports import Tally
+from service.engine.desks.run_work import Ask, ask_of, reply_bytes
+from service.engine.desks.runs import RunDesk
+from service.engine.ports.codec import Answer
 from service.runner.worker import Worker
 from tests.builders import DAY_US, GOOD_FACTS, TODAY, Bench, command, news
 

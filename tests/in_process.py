@@ -8,7 +8,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from service import bootstrap, telemetry
 from service.drill.stage import DirectLine
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 from service.engine.process import Engine
 from service.rpc.methods import INDEX_OF, METHODS, Shape
 from service.rpc.sentry import SentryCodec

@@ -3,12 +3,12 @@
 from service.bootstrap import make_control
 from service.domain.errors import EngineUnavailable
 from service.domain.watch import Baseline
-from service.engine.reports import Alarm, Pulse, Report
+from service.engine.desks.reports import Alarm, Pulse, Report
 from service.sentry.delivery import Deliverer
 from service.sentry.guards import Guards
 from service.sentry.notices import Notices
 from service.sentry.process import Sentry
-from service.storage.memory import MemoryStore
+from service.storage.memory.store import MemoryStore
 from service.telemetry import sentry_meters
 
 

@@ -13,7 +13,7 @@ from service.cli.output import PROMISE_BROKEN, Json
 from service.exit_codes import NOT_HERE
 
 if TYPE_CHECKING:
-    from service.engine.ports import Ledger
+    from service.engine.ports.ledger import Ledger
 
 Store = Annotated[str, typer.Option(envvar="HOLDLINE_STORE", help="The store: sqlite:///PATH.")]
 STORE = "sqlite:///holdline.db"
@@ -26,7 +26,7 @@ def opened(store: str) -> Iterator[Ledger]:
     """Open a store to read it from end to end; ends the command where it can't be opened."""
     from service import bootstrap
     from service.domain.errors import StoreUnavailable
-    from service.storage.migrate import StoreDamaged, StoreRefused
+    from service.storage.sqlite.migrate import StoreDamaged, StoreRefused
 
     try:
         with bootstrap.open_ledger(store) as ledger:

@@ -23,13 +23,13 @@ from service.domain.policy import Policy
 from service.domain.watch import DAY_US, MessageState
 from service.drill.scenarios import GOOD_VERSION, Bug, Scenario, Step
 from service.drill.traffic import Feed, Person, Traffic, pairs
-from service.engine import alerts
 from service.engine.clock import ClockOrder
-from service.engine.desk import PolicyOrder
+from service.engine.desks.limits import PolicyOrder
+from service.engine.desks.playbooks import ActivationOrder
 from service.engine.execute import execute
-from service.engine.playbook_desk import ActivationOrder
-from service.engine.ports import NUMBER_MAX, Store
+from service.engine.ports.store import NUMBER_MAX, Store
 from service.engine.preview import newest, preview
+from service.engine.safety import alerts
 from service.sentry.process import Sentry
 
 PEOPLE: Final = 10_000

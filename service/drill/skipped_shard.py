@@ -20,11 +20,11 @@ from service.drill.rehearsal import IMPORTED, Event, Stage
 from service.drill.stage import DirectLine, staging
 from service.drill.traffic import Traffic
 from service.engine.acts import Order
+from service.engine.desks.run_work import TaskKind, ask_bytes, ask_of
 from service.engine.execute import execute
-from service.engine.ports import Answer
-from service.engine.run_work import TaskKind, ask_bytes, ask_of
+from service.engine.ports.codec import Answer
 from service.settings import Settings
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite.store import SqliteStore
 
 NAME: Final = "raise-job-skipped-shard"
 WRONG: Final = "The raise job calls a shard done and decides nobody in it; the customers in it hear nothing."

@@ -23,9 +23,10 @@ from service.domain.policy import Policy
 from service.drill.rehearsal import PEOPLE, Rehearsal, Stage
 from service.drill.scenarios import BROKEN_VERSION, Bug
 from service.drill.traffic import Person, completed
-from service.engine.ports import Answer, Call, Codec, Ledger
+from service.engine.ports.codec import Answer, Call, Codec
+from service.engine.ports.ledger import Ledger
 from service.settings import Settings
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite.store import SqliteStore
 from service.telemetry import sentry_meters
 
 GUARDS: Final = "cut_rate=freeze_reductions"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from service.domain.act import Act
 from service.engine import once
-from service.engine.ports import Store
+from service.engine.ports.store import Store
 
 
 class Order(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from service.domain.errors import DeadlineExpired, HoldlineError, InternalError
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 
 log = structlog.get_logger("holdline.beside")
 

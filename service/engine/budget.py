@@ -11,7 +11,7 @@ from service.domain.account import DAYS_BACK_MAX, UNBOUNDED
 from service.domain.daily_run import Slice
 from service.domain.entitlement import Entitlement
 from service.domain.policy import Policy
-from service.engine.ports import RunStore
+from service.engine.ports.runs import RunStore
 
 SLICES: Final = 64
 """So many slices a budget has; at least one raise fits in each."""

@@ -23,10 +23,12 @@ from service.domain.clock import (
     time_before,
 )
 from service.domain.errors import ClockNotConfirmed, Unavailable
-from service.engine import alerts, once
+from service.engine import once
 from service.engine.control import Control
 from service.engine.execute import transaction
-from service.engine.ports import ClockStore, Store
+from service.engine.ports.clock import ClockStore
+from service.engine.ports.store import Store
+from service.engine.safety import alerts
 from service.telemetry import EngineMeters
 
 SECOND_US: Final = 1_000_000

@@ -15,7 +15,9 @@ from service.domain.mode import NORMAL, Measure, Mode, composed
 from service.domain.playbook import Playbook, Value
 from service.domain.policy import Policy
 from service.domain.policy_life import PolicyRecord
-from service.engine.ports import ControlRow, Playbooks, PlaybookStore, PolicyReader, Store
+from service.engine.ports.playbooks import Playbooks, PlaybookStore
+from service.engine.ports.policies import PolicyReader
+from service.engine.ports.store import ControlRow, Store
 
 COMPILED_MAX = 64
 FAR_US = 1 << 62

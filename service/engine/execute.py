@@ -32,10 +32,11 @@ from service.domain.growing import Growing
 from service.domain.mode import admit
 from service.domain.playbook import Request
 from service.domain.policy import LATER_DECIDED, Policy
-from service.engine.brake import Brake, BrakeTripped
 from service.engine.budget import Purse
 from service.engine.control import Control
-from service.engine.ports import Calendar, ControlRow, Store
+from service.engine.ports.calendar import Calendar
+from service.engine.ports.store import ControlRow, Store
+from service.engine.safety.brake import Brake, BrakeTripped
 
 Beside = Callable[[ControlRow, Sequence[Answered | HoldlineError]], None]
 """Writes something in the transaction of a batch, with its answers known."""

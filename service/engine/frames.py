@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 
 HEADER_BYTES: Final = 4
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024

@@ -10,7 +10,7 @@ from typing import Final
 
 from service.domain.errors import EngineUnavailable
 from service.engine import frames
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 
 TIMEOUT_SECONDS: Final = 5.0
 RECEIVE_BYTES: Final = 1 << 16

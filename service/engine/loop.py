@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 
 from service.engine import frames
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 
 RECEIVE_BYTES: Final = 1 << 20
 SEND_SECONDS_MAX: Final = 1.0

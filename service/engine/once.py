@@ -7,7 +7,7 @@ whichever desk or batch made it first. The keys of decisions and postings are en
 from typing import Protocol, TypeVar
 
 from service.domain.errors import IdempotencyKeyReused
-from service.engine.ports import Store
+from service.engine.ports.store import Store
 
 
 class Sealed(Protocol):

@@ -15,7 +15,7 @@ from service.domain.mode import Mode, Scope, admit, covers
 from service.domain.money import SUM_MAX
 from service.domain.playbook import Playbook, Request
 from service.domain.policy import Ground, Policy
-from service.engine.ports import NUMBER_MAX, Store
+from service.engine.ports.store import NUMBER_MAX, Store
 
 SAMPLES: Final = 10
 PAGE: Final = 1_000

@@ -16,13 +16,15 @@ from service.domain.book import Answered, Command, outcome_of
 from service.domain.errors import DeadlineExpired, HoldlineError, InternalError, StoreUnavailable, Unavailable
 from service.domain.policy import DAY_US
 from service.domain.watch import EngineSeen, MessageState
-from service.engine.brake import Brake
 from service.engine.clock import ClockDesk
 from service.engine.control import Control
-from service.engine.dead_man import DeadMan
+from service.engine.desks.reports import Tally
 from service.engine.execute import execute, transaction
-from service.engine.ports import Answer, Calendar, Call, Codec, Store, Work
-from service.engine.reports import Tally
+from service.engine.ports.calendar import Calendar
+from service.engine.ports.codec import Answer, Call, Codec, Work
+from service.engine.ports.store import Store
+from service.engine.safety.brake import Brake
+from service.engine.safety.dead_man import DeadMan
 from service.telemetry import EngineMeters, account_hash
 
 FORGET_ENGINE_US: Final = 3_600_000_000

@@ -12,7 +12,7 @@ from service.domain.decide import judge_in, principal_reasons
 from service.domain.decision import Decision, Kind, Moment, Outcome, recorded_standing
 from service.domain.errors import ActivationNotFound, BuildLacksPlaybook, PolicyNotFound
 from service.engine.control import Control
-from service.engine.ports import Ledger, Unreadable
+from service.engine.ports.ledger import Ledger, Unreadable
 
 DIFFERENCES_MAX = 100
 

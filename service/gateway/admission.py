@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 from service.domain.decision import BATCH, DRAW, Criticality
 from service.domain.errors import Overloaded
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 
 
 class Waiting(NamedTuple):

@@ -15,7 +15,7 @@ import structlog
 from service.domain.decision import Criticality
 from service.domain.errors import EngineUnavailable
 from service.engine import frames
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 from service.gateway.admission import Queue, Waiting
 from service.telemetry import GatewayMeters
 

@@ -13,7 +13,7 @@ import structlog
 
 from service.domain.decision import Criticality
 from service.domain.errors import Draining, EngineUnavailable, HoldlineError, Overloaded
-from service.engine.ports import Answer
+from service.engine.ports.codec import Answer
 from service.rpc.mode_glance import Glance, Shed, glance, glance_request, next_watch
 
 RETRY_SECONDS: Final = 0.2

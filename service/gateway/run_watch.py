@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from service.domain.errors import EngineUnavailable
-from service.engine.ports import Answer
+from service.engine.ports.codec import Answer
 from service.gateway.mode_watch import Look
 from service.rpc import operations, runs
 

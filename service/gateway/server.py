@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry import trace
 
 from service.domain.errors import Draining, HoldlineError, InternalError, RequestTooLarge
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 from service.gateway import run_watch
 from service.gateway.first_message import FirstMessages
 from service.gateway.identity import Identity, identify

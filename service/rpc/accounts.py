@@ -10,8 +10,8 @@ from holdline.v1 import account_service_pb2
 
 from service.domain.account import Status
 from service.domain.errors import AccountNotFound, Violation
-from service.engine.desk import Desk
-from service.engine.ports import Call
+from service.engine.desks.limits import Desk
+from service.engine.ports.codec import Call
 from service.rpc import pages, validation, wire
 from service.rpc.status import ITEM_STATUS_BYTES_MAX, status_of
 

@@ -11,14 +11,16 @@ from google.protobuf.message import DecodeError
 from service.domain.book import Answered
 from service.domain.errors import AnswerTooLarge, HoldlineError, StoreUnavailable
 from service.engine.clock import ClockDesk
-from service.engine.daily_run import RunDesk
-from service.engine.desk import Desk
-from service.engine.feedback_desk import FeedbackDesk
-from service.engine.operations import OperationDesk
-from service.engine.outbox_desk import OutboxDesk
-from service.engine.playbook_desk import PlaybookDesk
-from service.engine.ports import Answer, Calendar, Call, Store, Work
-from service.engine.reports import ReportDesk
+from service.engine.desks.feedback import FeedbackDesk
+from service.engine.desks.limits import Desk
+from service.engine.desks.operations import OperationDesk
+from service.engine.desks.outbox import OutboxDesk
+from service.engine.desks.playbooks import PlaybookDesk
+from service.engine.desks.reports import ReportDesk
+from service.engine.desks.runs import RunDesk
+from service.engine.ports.calendar import Calendar
+from service.engine.ports.codec import Answer, Call, Work
+from service.engine.ports.store import Store
 from service.rpc import pages
 from service.rpc.accounts import AccountCalls
 from service.rpc.draws import NAMES as DRAWS

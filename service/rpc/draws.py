@@ -13,8 +13,8 @@ from service.domain.book import Answered
 from service.domain.decision import Outcome
 from service.domain.draw import DrawCommand, DrawKind, Hold, HoldState, Posted, Posting, left_minor
 from service.domain.errors import HoldlineError, Violation
-from service.engine.desk import Desk
-from service.engine.ports import Call, Work
+from service.engine.desks.limits import Desk
+from service.engine.ports.codec import Call, Work
 from service.rpc import pages, validation
 from service.rpc.explanations import texts
 from service.rpc.wire import ALL_LANGUAGES, Languages

@@ -15,7 +15,8 @@ from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.event import TAKEN, EventCommand, event_key
 from service.domain.facts import FACTS
 from service.domain.money import MINOR_MAX, is_currency
-from service.engine.ports import Calendar, Call, Work
+from service.engine.ports.calendar import Calendar
+from service.engine.ports.codec import Call, Work
 from service.rpc import validation, wire
 from service.rpc.dates import FIRST_SECOND, LAST_SECOND, NANOS_MAX, business_day, time_violations
 from service.rpc.status import ITEM_STATUS_BYTES_MAX, named, status_of

@@ -25,8 +25,9 @@ from service.domain.case import (
 )
 from service.domain.errors import Violation
 from service.domain.facts import NOTHING_KNOWN, merge
-from service.engine.feedback_desk import OPEN_STATES, FeedbackDesk, Said, Told, Word
-from service.engine.ports import NUMBER_MAX, Call
+from service.engine.desks.feedback import OPEN_STATES, FeedbackDesk, Said, Told, Word
+from service.engine.ports.codec import Call
+from service.engine.ports.store import NUMBER_MAX
 from service.rpc import explanations, pages, texts, validation, wire
 
 _CATEGORIES: Final = frozenset(int(one) for one in Category)

@@ -13,8 +13,8 @@ from holdline.v1 import account_pb2, account_service_pb2, decision_pb2, limit_se
 from service.domain.book import Answered
 from service.domain.decision import Decided, Kind, Outcome
 from service.domain.errors import HoldlineError, Violation
-from service.engine.desk import Desk
-from service.engine.ports import Call, Work
+from service.engine.desks.limits import Desk
+from service.engine.ports.codec import Call, Work
 from service.rpc import explanations, pages, validation, wire
 from service.rpc.status import ITEM_STATUS_BYTES_MAX, named, status_of
 

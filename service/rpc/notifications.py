@@ -13,10 +13,11 @@ from service.domain import notice
 from service.domain.book import key_of
 from service.domain.errors import Violation
 from service.domain.watch import Message, MessageState
-from service.engine import alerts
 from service.engine.acts import Order
-from service.engine.outbox_desk import OutboxDesk
-from service.engine.ports import NUMBER_MAX, Call
+from service.engine.desks.outbox import OutboxDesk
+from service.engine.ports.codec import Call
+from service.engine.ports.store import NUMBER_MAX
+from service.engine.safety import alerts
 from service.rpc import pages, validation
 
 _STATES: Final[dict[int, MessageState]] = {

@@ -16,9 +16,9 @@ from service.domain.days import iso
 from service.domain.errors import InvalidRequest, Violation
 from service.domain.operation import Operation, OperationKind, OperationState
 from service.engine.acts import Order
-from service.engine.operations import OperationDesk, Place
-from service.engine.ports import Call
-from service.engine.run_reads import LAST_DAY
+from service.engine.desks.operations import OperationDesk, Place
+from service.engine.desks.run_reads import LAST_DAY
+from service.engine.ports.codec import Call
 from service.rpc import pages, validation
 from service.rpc.dates import business_day
 from service.rpc.pages import timestamp

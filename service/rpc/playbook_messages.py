@@ -13,7 +13,7 @@ from service.domain.facts import FACTS, INDEX
 from service.domain.mode import FactRange, Scope
 from service.domain.money import BASIS_POINTS
 from service.domain.playbook import Parameter, Playbook, Value
-from service.engine.playbook_desk import ModeView
+from service.engine.desks.playbooks import ModeView
 from service.rpc import texts, validation
 from service.rpc.actors import actor, approvals
 from service.rpc.pages import timestamp, unknown_choices

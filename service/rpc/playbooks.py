@@ -12,8 +12,8 @@ from holdline.v1 import playbook_service_pb2 as pb
 from service.domain.book import key_of
 from service.domain.errors import InvalidRequest, Violation
 from service.engine.clock import ClockDesk, ClockOrder
-from service.engine.playbook_desk import ActivationChanged, ActivationOrder, PlaybookDesk
-from service.engine.ports import Call
+from service.engine.desks.playbooks import ActivationChanged, ActivationOrder, PlaybookDesk
+from service.engine.ports.codec import Call
 from service.rpc import pages, texts, validation
 from service.rpc import playbook_messages as messages
 from service.rpc.mode_glance import glance_answer

@@ -12,8 +12,8 @@ from holdline.v1 import policy_service_pb2
 from service.domain.book import key_of
 from service.domain.errors import InvalidRequest, Violation
 from service.domain.policy_life import PolicyChange, PolicyRecord
-from service.engine.desk import CheckedPolicy, Desk, PolicyOrder
-from service.engine.ports import Call
+from service.engine.desks.limits import CheckedPolicy, Desk, PolicyOrder
+from service.engine.ports.codec import Call
 from service.rpc import pages, validation
 from service.rpc.actors import actor
 from service.rpc.dates import micros, time_violations

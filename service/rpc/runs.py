@@ -16,10 +16,10 @@ from service.domain.days import iso
 from service.domain.entitlement import Entitlement
 from service.domain.errors import InvalidRequest, Violation
 from service.engine.acts import Order
-from service.engine.daily_run import RunDesk
-from service.engine.ports import Call
-from service.engine.run_reads import LAST_DAY
-from service.engine.run_work import ask_of, reply_bytes
+from service.engine.desks.run_reads import LAST_DAY
+from service.engine.desks.run_work import ask_of, reply_bytes
+from service.engine.desks.runs import RunDesk
+from service.engine.ports.codec import Call
 from service.rpc import pages, validation
 from service.rpc.dates import business_day
 from service.rpc.pages import timestamp

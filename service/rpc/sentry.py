@@ -22,11 +22,13 @@ from service.domain.mode import Mode
 from service.domain.playbook import completed
 from service.domain.policy import DAY_US
 from service.domain.watch import Baseline
-from service.engine import once, reports
+from service.engine import once
 from service.engine.control import Control
-from service.engine.ports import Answer, Call, Store
+from service.engine.desks import reports
+from service.engine.desks.reports import Pulse, Report
+from service.engine.ports.codec import Answer, Call
+from service.engine.ports.store import Store
 from service.engine.preview import REFUSED, Changed, Preview, newest, preview
-from service.engine.reports import Pulse, Report
 from service.rpc import playbook_messages as messages
 from service.rpc import validation
 from service.rpc.feedback import report_message

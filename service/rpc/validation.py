@@ -17,7 +17,7 @@ from service.domain.decision import APPEAL, ASSIGN, IMPORT, TEMPORARY, Ask, Crit
 from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.domain.facts import FACTS, MONEY_FACTS
 from service.domain.money import MINOR_MAX, currency_fault, is_currency
-from service.engine.ports import Call, Work
+from service.engine.ports.codec import Call, Work
 from service.rpc.dates import micros, time_violations
 from service.rpc.texts import written_violations
 from service.rpc.wire import ALL_LANGUAGES

@@ -21,9 +21,12 @@ from service.domain.facts import NEVER_OBSERVED
 from service.domain.judge import judge
 from service.domain.mode import NORMAL
 from service.engine.control import Control
-from service.engine.ports import Answer, Calendar, Ledger, Store
+from service.engine.desks.run_work import Ask, Chunk, Reply, Task, TaskKind, ask_bytes, reply_of
+from service.engine.ports.calendar import Calendar
+from service.engine.ports.codec import Answer
+from service.engine.ports.ledger import Ledger
+from service.engine.ports.store import Store
 from service.engine.replay import difference_of
-from service.engine.run_work import Ask, Chunk, Reply, Task, TaskKind, ask_bytes, reply_of
 
 PAGE: Final = 1_000
 PAGE_BUSY: Final = 12

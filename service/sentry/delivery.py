@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from service.domain.watch import Message, MessageState
-from service.engine.reports import Delivery
+from service.engine.desks.reports import Delivery
 from service.sentry.sinks import TIMEOUT_SECONDS, Sink
 
 PAUSE_US_FIRST: Final = 1_000_000

@@ -16,7 +16,8 @@ from service.domain.notice import Reason, Told, told_of_decision, told_of_postin
 from service.domain.policy import Policy
 from service.domain.watch import Message
 from service.engine.control import Control
-from service.engine.ports import SealedPosting, Store
+from service.engine.ports.ledger import SealedPosting
+from service.engine.ports.store import Store
 
 
 class Postings(Protocol):

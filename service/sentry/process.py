@@ -14,9 +14,9 @@ from service.domain.activation import Activation, ActivationState, is_in_force, 
 from service.domain.errors import HoldlineError
 from service.domain.notice import TOPIC
 from service.domain.watch import Baseline, Complaint, Look
-from service.engine import alerts
-from service.engine.ports import NUMBER_MAX, Store
-from service.engine.reports import Alarm, Pulse, Report
+from service.engine.desks.reports import Alarm, Pulse, Report
+from service.engine.ports.store import NUMBER_MAX, Store
+from service.engine.safety import alerts
 from service.sentry.delivery import Deliverer
 from service.sentry.guards import Act, Guards, Signal, is_normal, learning
 from service.sentry.notices import Notices

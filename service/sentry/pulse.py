@@ -6,7 +6,7 @@ times slower than usual) against one in twenty.
 
 from typing import Final
 
-from service.engine.reports import Pulse
+from service.engine.desks.reports import Pulse
 from service.sentry.guards import PARTS, Signal, alarm_since
 from service.sentry.statistics import Cusum
 

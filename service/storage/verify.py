@@ -13,7 +13,7 @@ from service.domain.account import Account
 from service.domain.decision import Decision, Outcome, own_limit_minor
 from service.domain.draw import DrawKind, Hold, Posting, left_minor
 from service.domain.errors import StoreUnavailable
-from service.engine.ports import Ledger, Unreadable
+from service.engine.ports.ledger import Ledger, Unreadable
 
 FAULTS_MAX = 100
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from service import bootstrap
-from service.storage.memory import MemoryStore
-from service.storage.sqlite import SqliteStore
+from service.storage.memory.store import MemoryStore
+from service.storage.sqlite.store import SqliteStore
 from tests.builders import Bench, sqlite
 
 Store = SqliteStore | MemoryStore

@@ -12,7 +12,7 @@ from service.domain.errors import ClockNotConfirmed, IdempotencyKeyReused, Store
 from service.domain.watch import MessageState
 from service.engine.clock import TELL_US, ClockOrder, FollowedClock
 from service.engine.execute import execute
-from service.engine.ports import NUMBER_MAX
+from service.engine.ports.store import NUMBER_MAX
 from service.storage.verify import verify
 from tests.builders import DAY_US, NOW_US, Bench, command, news, read_policy, settings, sqlite
 

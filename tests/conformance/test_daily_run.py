@@ -7,9 +7,9 @@ from service.domain.daily_run import ClosingState, DiscrepancyKind, Line, RunSta
 from service.domain.decision import Decided, Kind
 from service.domain.entitlement import EntitlementState
 from service.domain.watch import MessageState
-from service.engine.desk import PolicyOrder
-from service.engine.ports import NUMBER_MAX
-from service.engine.run_work import Ask, TaskKind
+from service.engine.desks.limits import PolicyOrder
+from service.engine.desks.run_work import Ask, TaskKind
+from service.engine.ports.store import NUMBER_MAX
 from service.storage.verify import verify
 from tests.builders import TODAY, Bench, command, document
 from tests.daily import DAY, Office

@@ -10,7 +10,7 @@ from service.domain.decision import Decided, Kind
 from service.domain.entitlement import EntitlementState
 from service.domain.policy import LATER_DECIDED
 from service.engine.control import Control
-from service.engine.desk import PolicyOrder
+from service.engine.desks.limits import PolicyOrder
 from service.engine.replay import replay
 from service.storage.verify import verify
 from tests.builders import GOOD_FACTS, PLAYBOOKS, REFERENCE, TODAY, Bench, command, document, news, read_policy

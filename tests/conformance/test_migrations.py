@@ -17,8 +17,9 @@ from service.domain.facts import INDEX, Profile
 from service.domain.rules import FIRST
 from service.domain.watch import Baseline
 from service.engine.replay import replay
-from service.storage import migrate, rows, seals
-from service.storage.migrate import StoreRefused
+from service.storage import rows
+from service.storage.sqlite import migrate, seals
+from service.storage.sqlite.migrate import StoreRefused
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, NOW_US, TODAY, Bench, command, news, sqlite
 

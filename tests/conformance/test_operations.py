@@ -2,7 +2,7 @@
 
 from service.domain.daily_run import Closing, ClosingState, Run, RunState
 from service.domain.operation import OperationKind, OperationState
-from service.engine.operations import PAGE, OperationDesk, Place
+from service.engine.desks.operations import PAGE, OperationDesk, Place
 from tests.builders import TODAY, Bench
 from tests.daily import DAY, Office
 

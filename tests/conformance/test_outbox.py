@@ -7,7 +7,7 @@ from service.domain.decision import Ask, Decided, Kind
 from service.domain.notice import TOPIC
 from service.domain.watch import Message, MessageState
 from service.engine.execute import transaction
-from service.engine.ports import NUMBER_MAX
+from service.engine.ports.store import NUMBER_MAX
 from tests.builders import DAY_US, NOW_US, Bench, command, draw, news
 
 WAITING, DELIVERED, DEAD = MessageState.WAITING, MessageState.DELIVERED, MessageState.DEAD

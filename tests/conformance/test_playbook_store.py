@@ -8,12 +8,12 @@ from service.domain.activation import ActivationState, Approval, state_of
 from service.domain.decision import Decided, Kind
 from service.domain.mode import Scope
 from service.domain.watch import Baseline, EngineSeen, MessageState, look_at
+from service.engine.desks.playbooks import PlaybookDesk
 from service.engine.execute import transaction
-from service.engine.playbook_desk import PlaybookDesk
-from service.engine.ports import NUMBER_MAX
+from service.engine.ports.store import NUMBER_MAX
 from service.engine.replay import replay
-from service.storage.memory import MemoryStore
-from service.storage.sqlite import SqliteStore
+from service.storage.memory.store import MemoryStore
+from service.storage.sqlite.store import SqliteStore
 from tests.builders import NOW_US, Bench, StillClock, command, news
 
 MINUTE_US = 60_000_000

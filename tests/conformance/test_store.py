@@ -8,7 +8,7 @@ from service.domain.book import Wanted
 from service.domain.decision import Decided, Kind
 from service.domain.draw import DrawKind, Posted
 from service.domain.policy_life import PolicyState
-from service.engine.desk import PolicyOrder
+from service.engine.desks.limits import PolicyOrder
 from service.engine.replay import replay
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, NOW_US, Bench, command, document, draw, news

@@ -24,7 +24,7 @@ from service.domain.mode import EVERYBODY, NORMAL, Measure, Mode, composed
 from service.domain.playbook import Playbook, Value
 from service.drill.stage import rehearsing
 from service.engine import preview as previews
-from service.engine.ports import Call
+from service.engine.ports.codec import Call
 from service.engine.process import Engine
 from service.launch import GARBAGE_MAX, spare_the_collector
 from service.rpc.methods import INDEX_OF

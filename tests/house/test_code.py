@@ -12,7 +12,7 @@ from holdline.v1 import error_reason_pb2
 
 from service import bootstrap, telemetry
 from service.domain import errors
-from service.engine.ports import Call
+from service.engine.ports.codec import Call
 from service.rpc.methods import INDEX_OF, METHODS, Shape
 from service.rpc.status import _CODES
 from tests.builders import settings, sqlite
@@ -113,7 +113,7 @@ def test_a_decide_passes_the_files_of_the_map_in_their_order(tmp_path: Path) -> 
     engine = bootstrap.make_engine(store, settings(), telemetry.engine_meters(None))
     call = Call(INDEX_OF["/holdline.v1.LimitService/Decide"], "t", 1 << 62, "", assign().SerializeToString())
     map_of_the_code = [
-        "engine/process.py", "rpc/limits.py", "engine/execute.py", "storage/sqlite.py", "domain/decide.py",
+        "engine/process.py", "rpc/limits.py", "engine/execute.py", "storage/sqlite/store.py", "domain/decide.py",
         "domain/scorecard.py",
     ]  # fmt: skip
     seen: list[str] = []

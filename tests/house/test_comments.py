@@ -12,7 +12,7 @@ from holdline.v1 import decision_pb2, feedback_service_pb2
 from service import bootstrap
 from service.rpc.contract import FILES
 from service.rpc.methods import METHODS, Shape
-from service.storage.memory import MemoryStore
+from service.storage.memory.store import MemoryStore
 from tests.house.comments import Place, Stated, has_format, places, stated
 from tests.in_process import Send, fields_of, sender
 

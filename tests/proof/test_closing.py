@@ -19,7 +19,7 @@ from service.domain.daily_run import DiscrepancyKind, Slice
 from service.domain.decision import Decided, Kind
 from service.domain.entitlement import EntitlementState
 from service.engine.budget import SLICES, Purse
-from service.engine.run_work import Ask
+from service.engine.desks.run_work import Ask
 from tests.builders import Bench, command, policy, sqlite
 from tests.daily import DAY, Office
 from tests.proof.strategies import examples

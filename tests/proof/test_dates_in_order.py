@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from service import bootstrap
 from service.domain.daily_run import DiscrepancyKind
 from service.domain.decision import Decided, Kind
-from service.engine.desk import PolicyOrder
+from service.engine.desks.limits import PolicyOrder
 from service.engine.replay import replay
-from service.storage.memory import MemoryStore
+from service.storage.memory.store import MemoryStore
 from service.storage.verify import verify
 from tests.builders import GOOD_FACTS, REFERENCE, TODAY, Bench, command, document, news
 from tests.daily import Office

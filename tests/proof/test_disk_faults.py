@@ -12,7 +12,7 @@ import pytest
 
 from service.domain.decision import Decided
 from service.domain.errors import StoreUnavailable
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite.store import SqliteStore
 from service.storage.verify import verify
 from tests.builders import Bench, command, sqlite
 from tests.proof.failing_disk import VFS_NAME, Plan, failing_disk

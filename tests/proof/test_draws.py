@@ -19,7 +19,7 @@ from service.domain.account import Account, available_minor, limit_in_force
 from service.domain.book import Command
 from service.domain.decision import Ask, Decided, Kind, Outcome
 from service.domain.draw import HOLDS_MAX, DrawKind, HoldState, Posted
-from service.engine.desk import PolicyOrder
+from service.engine.desks.limits import PolicyOrder
 from service.engine.replay import replay
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, Bench, StillClock, command, document, draw, news, sqlite

@@ -16,11 +16,11 @@ from service.cli.demonstration import running_server
 from service.domain.decision import Criticality
 from service.drill.stage import DirectLine
 from service.engine.beside import Answerer
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 from service.engine.replay import replay
 from service.rpc.methods import METHODS, Method, Shape
 from service.rpc.sentry import SentryCodec
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite.store import SqliteStore
 from service.storage.verify import verify
 from tests.builders import StillClock, settings
 from tests.proof.fuzzing import Fuzzer, requests_of

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from service.domain.case import CaseState, Resolution, VoiceKind
 from service.domain.decision import Ask, Decided, Decision, Kind, Outcome
 from service.domain.errors import HoldlineError
-from service.engine.desk import PolicyOrder
-from service.engine.feedback_desk import FeedbackDesk, Said, Told, Word
-from service.storage.memory import MemoryStore
+from service.engine.desks.feedback import FeedbackDesk, Said, Told, Word
+from service.engine.desks.limits import PolicyOrder
+from service.storage.memory.store import MemoryStore
 from tests.builders import DAY_US, GOOD_FACTS, Bench, command, document, news
 from tests.proof.strategies import examples
 

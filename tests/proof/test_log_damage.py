@@ -13,9 +13,9 @@ import apsw
 import pytest
 
 from service.domain.decision import Decided
-from service.storage.commit_number import mark_path
-from service.storage.migrate import StoreDamaged, StoreRefused
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite.commit_number import mark_path
+from service.storage.sqlite.migrate import StoreDamaged, StoreRefused
+from service.storage.sqlite.store import SqliteStore
 from service.storage.verify import verify
 from tests.builders import Bench, command, sqlite
 

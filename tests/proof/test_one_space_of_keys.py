@@ -31,7 +31,7 @@ from holdline.v1.money_pb2 import Money
 from service import bootstrap
 from service.domain.daily_run import Closing, ClosingState
 from service.domain.days import iso
-from service.engine.ports import Answer
+from service.engine.ports.codec import Answer
 from service.rpc.contract import FILES
 from service.rpc.methods import METHODS
 from service.storage.verify import verify

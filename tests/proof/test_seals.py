@@ -17,7 +17,7 @@ from service import bootstrap
 from service.domain.decision import Kind
 from service.domain.draw import DrawKind, Posted
 from service.engine.replay import replay
-from service.storage import seals
+from service.storage.sqlite import seals
 from service.storage.verify import verify
 from tests.builders import Bench, command, draw, sqlite
 

@@ -9,8 +9,8 @@ from service import bootstrap
 from service.domain.decision import Kind
 from service.domain.draw import DrawKind, Posted
 from service.engine.replay import replay
-from service.storage.migrate import StoreRefused
-from service.storage.sqlite import has_wal_reset_bug
+from service.storage.sqlite.migrate import StoreRefused
+from service.storage.sqlite.store import has_wal_reset_bug
 from service.storage.verify import verify
 from tests.builders import Bench, command, draw, sqlite
 

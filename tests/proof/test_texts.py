@@ -9,7 +9,7 @@ import pytest
 from google.rpc import status_pb2
 
 from service.domain.case import TEXT_MAX
-from service.engine.ports import Call
+from service.engine.ports.codec import Call
 from service.printable import unprintable
 from service.rpc import texts
 from tests.builders import NOW_US

@@ -13,7 +13,7 @@ from service.domain.explain import explain, summaries
 from service.domain.mode import NORMAL
 from service.domain.watch import Message, MessageState
 from service.sentry.notices import Notices
-from service.storage.memory import MemoryStore
+from service.storage.memory.store import MemoryStore
 from tests.builders import DAY_US, GOOD_FACTS, NOW_US, Bench, StillClock, command, document, news
 from tests.proof.journal import wait_until
 from tests.service.command_line import invoked

@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from holdline.v1 import decision_pb2, draw_pb2, draw_service_pb2, limit_service_pb2, playbook_service_pb2
 from holdline.v1.money_pb2 import Money
 
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 from service.rpc.methods import INDEX_OF
 
 LIMITS = "/holdline.v1.LimitService/"

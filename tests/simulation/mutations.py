@@ -22,9 +22,10 @@ from service.domain.errors import StoreUnavailable
 from service.engine import clock
 from service.engine import execute as executing
 from service.engine.control import Control
-from service.engine.ports import ControlRow, Store
-from service.storage import rows, sqlite
-from service.storage.sqlite import SqliteStore
+from service.engine.ports.store import ControlRow, Store
+from service.storage import rows
+from service.storage.sqlite import store as sqlite
+from service.storage.sqlite.store import SqliteStore
 from tests.simulation.disk import simulated_disk
 from tests.simulation.world import simulate, template_store
 

@@ -21,10 +21,10 @@ from service.domain.decision import Kind
 from service.domain.errors import StoreUnavailable
 from service.engine import frames
 from service.engine.execute import execute
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 from service.engine.process import Engine
 from service.engine.replay import replay
-from service.storage.migrate import StoreRefused
+from service.storage.sqlite.migrate import StoreRefused
 from service.storage.verify import verify
 from tests.builders import NOW_US, StillClock, command, read_policy, settings, sqlite
 from tests.simulation.callers import ACCOUNTS, FAR_US, Books, Broken, Request

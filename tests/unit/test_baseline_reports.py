@@ -6,9 +6,9 @@ from service import bootstrap
 from service.domain.errors import Refused
 from service.domain.watch import Baseline
 from service.drill.stage import DirectLine
-from service.engine.reports import Report
+from service.engine.desks.reports import Report
 from service.rpc.sentry import EngineCalls
-from service.storage.memory import MemoryStore
+from service.storage.memory.store import MemoryStore
 from tests.builders import NOW_US, read_policy, settings
 
 ORDERED = Baseline(0, "revolving", NOW_US, 2_000, "olga", "{}", "olga/k", b"f", "a new product")

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from service.domain.decision import Decided, Kind, Outcome
 from service.domain.watch import MessageState
-from service.engine.dead_man import DeadMan
 from service.engine.execute import transaction
-from service.engine.ports import NUMBER_MAX
-from service.storage.memory import MemoryStore
+from service.engine.ports.store import NUMBER_MAX
+from service.engine.safety.dead_man import DeadMan
+from service.storage.memory.store import MemoryStore
 from tests.builders import GOOD_FACTS, NOW_US, PLAYBOOKS, Bench, StillClock, command, news
 
 SECOND_US = 1_000_000

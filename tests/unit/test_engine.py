@@ -14,10 +14,10 @@ from holdline.v1 import limit_service_pb2
 from service import bootstrap, telemetry
 from service.domain import decide as rules
 from service.engine import execute, frames, process
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 from service.engine.process import Engine
 from service.rpc.methods import INDEX_OF
-from service.storage.sqlite import SqliteStore
+from service.storage.sqlite.store import SqliteStore
 from service.storage.verify import verify
 from service.telemetry import account_hash
 from tests.builders import settings, sqlite

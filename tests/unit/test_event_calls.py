@@ -12,7 +12,7 @@ from service.bootstrap import ZoneCalendar
 from service.domain.book import Answered
 from service.domain.errors import AccountNotFound, HoldlineError, InvalidRequest
 from service.domain.event import TAKEN, TAKEN_BEFORE, EventCommand
-from service.engine.ports import Call, Work
+from service.engine.ports.codec import Call, Work
 from service.rpc.events import EventCalls
 
 What = (

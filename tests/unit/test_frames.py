@@ -16,7 +16,7 @@ from service.domain.errors import EngineUnavailable
 from service.engine import frames
 from service.engine.line import Line
 from service.engine.loop import Loop
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 from service.gateway.admission import Queue
 from service.gateway.link import Link
 from service.telemetry import gateway_meters

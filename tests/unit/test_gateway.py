@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from service.domain.decision import Criticality
 from service.domain.errors import InvalidRequest, Overloaded
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 from service.gateway.admission import Pace, Queue, Waiting
 from service.gateway.identity import identify
 from service.gateway.places import Places

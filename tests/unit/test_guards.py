@@ -17,7 +17,7 @@ from service.domain.decision import Kind
 from service.domain.facts import FACTS, INDEX
 from service.domain.mode import EVERYBODY, Scope
 from service.domain.watch import Baseline, Complaint, Look
-from service.engine.reports import Pulse
+from service.engine.desks.reports import Pulse
 from service.sentry.guards import COOL_DOWN_US, Act, Guards, learning
 from service.sentry.pulse import PulseGuards
 from service.sentry.statistics import (

@@ -14,12 +14,12 @@ from service.domain.errors import InvalidRequest
 from service.domain.facts import CHARACTERISTICS
 from service.domain.policy import Policy
 from service.engine.beside import Preparation
-from service.engine.desk import PolicyOrder
-from service.engine.ports import Call
+from service.engine.desks.limits import PolicyOrder
+from service.engine.ports.codec import Call
 from service.policies.handover import KEPT_MAX, HandedOver, Handover
 from service.rpc.methods import INDEX_OF, PUBLISH
-from service.storage.memory import MemoryStore
-from service.storage.sqlite import SqliteStore
+from service.storage.memory.store import MemoryStore
+from service.storage.sqlite.store import SqliteStore
 from service.telemetry import engine_meters
 from tests.builders import REFERENCE, Bench, StillClock, command, document, settings
 

@@ -21,9 +21,9 @@ from service.cli import output
 from service.domain.currencies import EXPONENTS
 from service.domain.errors import InvalidRequest
 from service.domain.money import display, is_currency
-from service.engine.desk import PolicyOrder
+from service.engine.desks.limits import PolicyOrder
 from service.rpc import contract
-from service.storage.memory import MemoryStore
+from service.storage.memory.store import MemoryStore
 from tests.builders import REFERENCE, Bench, document, settings
 from tests.in_process import Send, fields_of, sender
 

@@ -6,7 +6,7 @@ from service.domain.decision import Kind
 from service.domain.mode import EVERYBODY
 from service.domain.money import MINOR_MAX, SUM_MAX
 from service.engine import preview as previews
-from service.storage.memory import MemoryStore
+from service.storage.memory.store import MemoryStore
 from tests.builders import NOW_US, PLAYBOOKS, Bench, command, policy
 
 

@@ -8,7 +8,7 @@ import pytest
 from playbooks import pages, registry, scaffold
 from playbooks.declaration import HEADINGS
 from service.domain.errors import PlaybookNotFound, PlaybookRetired
-from service.storage.memory import MemoryStore
+from service.storage.memory.store import MemoryStore
 from tests.builders import PLAYBOOKS, Bench
 
 NINE = {

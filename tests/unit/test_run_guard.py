@@ -5,7 +5,7 @@ import pytest
 from service.domain.daily_run import Passed, Run, RunState, Shard
 from service.sentry.guards import MISSING_RAISES, Signal
 from service.sentry.run_guard import RUNS_COMPARED, RUNS_LEAST, missing_raises
-from service.storage.memory import MemoryStore
+from service.storage.memory.store import MemoryStore
 from tests.builders import DAY_US, NOW_US, TODAY, StillClock
 from tests.sentries import Engine, sentry_of
 

@@ -10,12 +10,12 @@ from service.domain.decision import Criticality, Kind
 from service.domain.errors import StoreUnavailable
 from service.domain.facts import FACTS
 from service.domain.watch import Look
-from service.engine.ports import Call
+from service.engine.ports.codec import Call
 from service.rpc.methods import INDEX_OF
 from service.rpc.sentry import BREATH_DECISIONS, SentryCodec
 from service.sentry import process
 from service.sentry.process import LEARNED_AT_ONCE, Sentry
-from service.storage.memory import MemoryStore
+from service.storage.memory.store import MemoryStore
 from tests.builders import Bench, StillClock, command
 from tests.sentries import Engine, sentry_of
 

@@ -13,8 +13,8 @@ from service.domain.decision import Ask, Kind
 from service.domain.draw import DrawKind, Hold, HoldState, post
 from service.domain.policy_life import PolicyState
 from service.engine.acts import Order
-from service.engine.desk import PolicyOrder
-from service.storage.memory import MemoryStore
+from service.engine.desks.limits import PolicyOrder
+from service.storage.memory.store import MemoryStore
 from tests.builders import DAY_US, NOW_US, REFERENCE, TODAY, Bench, account, command, document, draw, settings
 
 EUR = ((2, "EUR"),)

@@ -6,7 +6,7 @@ import pytest
 
 from service.domain.decision import Criticality
 from service.domain.errors import Overloaded
-from service.engine.ports import Answer, Call
+from service.engine.ports.codec import Answer, Call
 from service.gateway.admission import Waiting
 from service.gateway.turns import FairQueue
 

@@ -9,10 +9,10 @@ from service.domain.facts import FACTS, INDEX, NEVER_OBSERVED, Profile
 from service.domain.judge import judge
 from service.domain.mode import NORMAL
 from service.domain.policy import Policy
-from service.engine.desk import Desk, PolicyOrder
+from service.engine.desks.limits import Desk, PolicyOrder
 from service.engine.replay import difference_of
 from service.policies import compiler
-from service.storage.memory import MemoryStore
+from service.storage.memory.store import MemoryStore
 from tests.builders import (
     DAY_US,
     GOOD_FACTS,

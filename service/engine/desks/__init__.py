@@ -1,0 +1,1 @@
+"""Desks: what callers ask of the engine beside decisions, one noun each."""

@@ -1,0 +1,1 @@
+"""The store in memory, for tests: the same promises, but for durability."""

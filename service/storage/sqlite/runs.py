@@ -1,0 +1,178 @@
+"""The promise ledger, daily runs, budgets and closings in SQLite: the tables of migration 4, and acts.
+
+Promises the same transaction as the rest of the store: it runs statements through the store that owns the connection.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from service.domain.account import Account
+from service.domain.act import Act
+from service.domain.daily_run import (
+    Closing,
+    ClosingState,
+    Discrepancy,
+    DiscrepancyCount,
+    DiscrepancyKind,
+    Line,
+    Passed,
+    Run,
+    RunState,
+    Shard,
+    Slice,
+)
+from service.domain.entitlement import Entitlement
+from service.storage import rows
+from service.storage.sqlite.sql import STATEMENTS, Execute, numbers_of
+
+_lines: Final = msgspec.json.Decoder(tuple[Line, ...]).decode
+
+
+class SqliteRuns:
+    """The statements of migration 4."""
+
+    def __init__(self, run: Execute) -> None:
+        self._run = run
+
+    def entitlement(self, account_id: str, business_day: int) -> Entitlement | None:
+        """Find one entitlement."""
+        found = self._run(STATEMENTS["entitlement"], (account_id, business_day))
+        return rows.entitlement(found[0]) if found else None
+
+    def entitlements(self, account_id: str, before_day: int, count: int) -> list[Entitlement]:
+        """Read an account's entitlements, newest first, from before a day."""
+        found = self._run(STATEMENTS["entitlements"], (account_id, before_day, count))
+        return [rows.entitlement(row) for row in found]
+
+    def entitlements_unfounded(self) -> int:
+        """Count promises whose decision is missing, another's, or promised nothing."""
+        return int(self._run(STATEMENTS["entitlements_unfounded"], ())[0][0])
+
+    def waiting_day(self, before_day: int) -> int:
+        """Give the newest day before a day on which somebody was withheld for the budget, 0 where there is none."""
+        return int(self._run(STATEMENTS["waiting_day"], (before_day,))[0][0])
+
+    def waiting(self, business_day: int, after: tuple[int, int], count: int) -> list[tuple[str, int, int]]:
+        """Read who waits since a day: account, since when, decision; in turn, from after a place in it."""
+        return [tuple(row) for row in self._run(STATEMENTS["waiting"], (business_day, *after, count))]
+
+    def run(self, business_day: int) -> Run | None:
+        """Find a day's run."""
+        found = self._run(STATEMENTS["run"], (business_day,))
+        return _run_of(found[0]) if found else None
+
+    def runs_open(self) -> list[Run]:
+        """Read the runs that are not over."""
+        return [_run_of(row) for row in self._run(STATEMENTS["runs_open"], ())]
+
+    def runs_of(self, states: Sequence[RunState], before_day: int, count: int) -> list[Run]:
+        """Read runs of some states, newest first, from before a day."""
+        return [
+            _run_of(row) for row in self._run(STATEMENTS["runs_of_states"], (before_day, numbers_of(states), count))
+        ]
+
+    def enter_run(self, run: Run) -> None:
+        """Enter a run, or what became of it."""
+        self._run(STATEMENTS["enter_run"], run)
+
+    def passed(self, count: int) -> list[Passed]:
+        """Add up what so many runs have come to, newest first."""
+        found = self._run(STATEMENTS["passed"], (count,))
+        return [Passed(business_day, RunState(state), *rest) for business_day, state, *rest in found]
+
+    def account_count(self) -> int:
+        """Count the accounts; walks them all."""
+        return int(self._run(STATEMENTS["account_count"], ())[0][0])
+
+    def shard_end(self, after_id: str, count: int) -> str:
+        """Give the id of the `count`-th account after an id, empty where there are fewer."""
+        found = self._run(STATEMENTS["shard_end"], (after_id, count - 1))
+        return str(found[0][0]) if found else ""
+
+    def accounts_after(self, after_id: str, upto_id: str, count: int) -> list[Account]:
+        """Read accounts in order within a range of ids."""
+        return [rows.account(row) for row in self._run(STATEMENTS["accounts_after"], (after_id, upto_id, count))]
+
+    def shards(self, business_day: int) -> list[Shard]:
+        """Read a run's shards in order."""
+        return [Shard(*row) for row in self._run(STATEMENTS["shards"], (business_day,))]
+
+    def shard(self, business_day: int, shard: int) -> Shard | None:
+        """Find one shard."""
+        found = self._run(STATEMENTS["shard"], (business_day, shard))
+        return Shard(*found[0]) if found else None
+
+    def enter_shard(self, shard: Shard) -> None:
+        """Enter a shard, or how far it is."""
+        self._run(STATEMENTS["enter_shard"], shard)
+
+    def slices(self, product: str, business_day: int) -> list[Slice]:
+        """Read what was taken out of a day's budget."""
+        return [Slice(*row) for row in self._run(STATEMENTS["budget_slices"], (product, business_day))]
+
+    def budget_days(self, product: str, first_day: int, last_day: int) -> list[tuple[int, Slice]]:
+        """Read what was taken out of the budgets of some days, ends included, each with its day."""
+        found = self._run(STATEMENTS["budget_days"], (product, first_day, last_day))
+        return [(business_day, Slice(*taken)) for business_day, *taken in found]
+
+    def enter_slice(self, product: str, business_day: int, taken: Slice) -> None:
+        """Take or use up a slice of a day's budget."""
+        self._run(STATEMENTS["enter_slice"], (product, business_day, *taken))
+
+    def closing(self, business_day: int) -> Closing | None:
+        """Find how a day was closed."""
+        found = self._run(STATEMENTS["closing"], (business_day,))
+        return _closing(found[0]) if found else None
+
+    def closings_open(self) -> list[Closing]:
+        """Read the closings that are not over."""
+        return [_closing(row) for row in self._run(STATEMENTS["closings_open"], ())]
+
+    def closings_of(self, states: Sequence[ClosingState], before_day: int, count: int) -> list[Closing]:
+        """Read closings of some states, newest first, from before a day."""
+        found = self._run(STATEMENTS["closings_of_states"], (before_day, numbers_of(states), count))
+        return [_closing(row) for row in found]
+
+    def act(self, key: str) -> Act | None:
+        """Find what was done under a key."""
+        found = self._run(STATEMENTS["act"], (key,))
+        return Act(*found[0]) if found else None
+
+    def enter_act(self, act: Act) -> None:
+        """Record what somebody did."""
+        self._run(STATEMENTS["insert_act"], act)
+
+    def enter_closing(self, closing: Closing) -> None:
+        """Enter a closing, or how far it is."""
+        self._run(
+            STATEMENTS["enter_closing"], (*closing[:9], msgspec.json.encode(closing.lines).decode(), *closing[10:])
+        )
+
+    def enter_discrepancy(self, found: Discrepancy) -> None:
+        """Enter an account for which a day does not add up, or the decision that made it good."""
+        self._run(STATEMENTS["enter_discrepancy"], found)
+
+    def discrepancies(self, business_day: int, after_id: str, count: int) -> list[Discrepancy]:
+        """Read a day's discrepancies in order, from after an account."""
+        found = self._run(STATEMENTS["discrepancies"], (business_day, after_id, count))
+        return [Discrepancy(day, name, DiscrepancyKind(kind), *rest) for day, name, kind, *rest in found]
+
+    def discrepancies_of(self, account_id: str, count: int) -> list[Discrepancy]:
+        """Read an account's discrepancies, newest day first."""
+        found = self._run(STATEMENTS["discrepancies_of_account"], (account_id, count))
+        return [Discrepancy(day, name, DiscrepancyKind(kind), *rest) for day, name, kind, *rest in found]
+
+    def discrepancy_counts(self, business_day: int) -> list[DiscrepancyCount]:
+        """Count a day's discrepancies by kind."""
+        found = self._run(STATEMENTS["discrepancy_count"], (business_day,))
+        return [DiscrepancyCount(DiscrepancyKind(kind), *counts) for kind, *counts in found]
+
+
+def _run_of(row: Sequence[Any]) -> Run:
+    return Run._make([row[0], RunState(row[1]), *row[2:7], bool(row[7])])
+
+
+def _closing(row: Sequence[Any]) -> Closing:
+    return Closing._make([row[0], ClosingState(row[1]), *row[2:9], _lines(row[9]), *row[10:]])

@@ -1,0 +1,37 @@
+"""Read the named statements of statements/<noun>.sql: each has a name, a sentence, and the index that serves it.
+
+Promises that a statement is found by its name and that a missing one fails at import.
+"""
+
+import re
+from array import array
+from collections.abc import Callable, Sequence
+from importlib import resources
+from typing import Any, Final
+
+import apsw
+
+Execute = Callable[[str, Sequence[Any]], list[Any]]
+"""Runs a statement with its bindings and gives the rows: what a store lends its parts."""
+ExecuteMany = Callable[[str, Sequence[Sequence[Any]]], None]
+"""Runs a named statement once for each set of bindings."""
+
+
+def read() -> dict[str, str]:
+    """Give the statements by name."""
+    statements: dict[str, str] = {}
+    for file in resources.files("service.storage.sqlite").joinpath("statements").iterdir():
+        parts = re.split(r"^-- name: (\w+)\n", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+        for name, body in zip(parts[::2], parts[1::2], strict=True):
+            assert name not in statements, f"two statements are called {name}"
+            statements[name] = body.strip()
+    return statements
+
+
+STATEMENTS: Final = read()
+
+
+def numbers_of(numbers: Sequence[int]) -> Any:
+    """Give numbers as what a statement binds in place of `carray(?)`; at least one."""
+    # Of numbers apsw binds a buffer, of strings a tuple.
+    return apsw.carray(array("q", numbers))

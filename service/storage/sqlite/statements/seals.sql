@@ -1,0 +1,4 @@
+-- name: enter_seal
+-- Enter a table's seal. Primary key.
+INSERT INTO seals (name, count, total) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET count = excluded.count, total = excluded.total;
