@@ -25,7 +25,7 @@ from loadtests import machine, wire
 from loadtests.bodies import BATCH, decisions_in_batches, events_in_batches, first_limits, prepared, requests
 from loadtests.machine import cpu_seconds
 from loadtests.peers import cerbos, default_stack, echo, process
-from service.cli.demonstration import Server, running_server
+from service.local_server import Server, running_server
 
 FLOOD_CONNECTIONS = 32
 FIGURES = Path(__file__).parent / "FIGURES.md"

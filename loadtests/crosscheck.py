@@ -23,7 +23,7 @@ from holdline.v1 import account_service_pb2
 from loadtests import wire
 from loadtests.scenario import Population, Rpc
 from loadtests.traffic import PATHS, account_name, take_over
-from service.cli.demonstration import running_server
+from service.local_server import running_server
 
 IN_FLIGHT: Final = 16
 AGREES_WITHIN: Final = 0.1

@@ -18,7 +18,7 @@ from holdline.v1.money_pb2 import Money
 from loadtests import bench
 from loadtests.dates import days_ago
 from loadtests.machine import cpu_seconds
-from service.cli.demonstration import Server, running_server
+from service.local_server import Server, running_server
 
 ACCOUNTS = 1_000_000
 BATCH = 1_000

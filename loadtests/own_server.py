@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from loadtests.injected import sitecustomize
 from loadtests.scenario import Scenario
-from service.cli.demonstration import Server, running_server
+from service.local_server import Server, running_server
 
 BACK_SECONDS_MAX: Final = 30.0
 INJECTED: Final = Path(sitecustomize.__file__).parent

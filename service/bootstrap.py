@@ -32,10 +32,11 @@ from service.engine.beside import Preparation
 from service.engine.clock import ClockDesk, FollowedClock, StoreClock
 from service.engine.control import Control
 from service.engine.desks.feedback import FeedbackDesk
-from service.engine.desks.limits import Desk, PolicyOrder
+from service.engine.desks.limits import LimitDesk
 from service.engine.desks.operations import OperationDesk
 from service.engine.desks.outbox import OutboxDesk
 from service.engine.desks.playbooks import PlaybookDesk
+from service.engine.desks.policies import PolicyDesk, PolicyOrder
 from service.engine.desks.reports import ReportDesk, Tally
 from service.engine.desks.runs import RunDesk
 from service.engine.ports.calendar import Calendar
@@ -162,15 +163,15 @@ def copy_store(store: str, path: Path) -> None:
         source.close()
 
 
-def seed_policies(desk: Desk) -> None:
+def seed_policies(policies: PolicyDesk) -> None:
     """Publish and promote the reference policies in a store that has no policy yet."""
-    if desk.policy_records(""):
+    if policies.records(""):
         return
     for version in REFERENCE_POLICIES:
         document = resources.files("service.policies").joinpath(f"{version}.yaml").read_text(encoding="utf-8")
         for action in ("publish", "promote"):
             key = f"{CALLER}/{action}-{version}"
-            changed = desk.change(
+            changed = policies.change(
                 PolicyOrder(
                     action, key, version.encode(), CALLER, version=version, document=document,
                     reason="a new store starts with the reference policies",
@@ -184,7 +185,8 @@ class Parts(NamedTuple):
 
     control: Control
     calendar: Calendar
-    desk: Desk
+    desk: LimitDesk
+    policies: PolicyDesk
     playbooks: PlaybookDesk
     runs: RunDesk
     codec: ProtoCodec
@@ -209,8 +211,8 @@ def make_parts(
     store.now_us = store_clock.now_us
     clock = ClockDesk(store, control, store_clock)
     calendar = ZoneCalendar(settings.business_time_zone)
-    desk = Desk(store, control, calendar, reader)
-    seed_policies(desk)
+    desk, policies = LimitDesk(store, control, calendar), PolicyDesk(store, control, reader)
+    seed_policies(policies)
     playbook_desk = PlaybookDesk(store, control)
     tally = Tally()
     dead_man = make_dead_man(settings, playbooks)
@@ -221,8 +223,8 @@ def make_parts(
     appeal_us = settings.appeal_hours * 3_600_000_000
     feedback = FeedbackDesk(store, control, calendar, brake, appeal_us, settings.appeal_rooms)
     outbox, operations = OutboxDesk(store, control), OperationDesk(store, runs)
-    codec = ProtoCodec(desk, playbook_desk, reports, runs, outbox, feedback, calendar, clock, operations)
-    return Parts(control, calendar, desk, playbook_desk, runs, codec, brake, tally, dead_man, clock)
+    codec = ProtoCodec(desk, policies, playbook_desk, reports, runs, outbox, feedback, calendar, clock, operations)
+    return Parts(control, calendar, desk, policies, playbook_desk, runs, codec, brake, tally, dead_man, clock)
 
 
 def own_clock(store: Store) -> Callable[[], Reading]:
@@ -266,7 +268,7 @@ def make_reader(
     from service.rpc.codec import ReadingCodec
 
     parts = make_parts(store, settings, reader)
-    return ReadingCodec(parts.codec, store), Preparation(parts.desk.unprepared)
+    return ReadingCodec(parts.codec, store), Preparation(parts.policies.unprepared)
 
 
 ALERTS_IN_HAND_MAX: Final = 64

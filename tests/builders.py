@@ -16,8 +16,9 @@ from service.domain.draw import DrawCommand, DrawKind
 from service.domain.facts import INDEX, NOTHING_KNOWN, Profile, merge
 from service.domain.policy import Policy
 from service.engine.control import Control
-from service.engine.desks.limits import Desk
+from service.engine.desks.limits import LimitDesk
 from service.engine.desks.playbooks import ActivationChanged, ActivationOrder, PlaybookDesk
+from service.engine.desks.policies import PolicyDesk
 from service.engine.execute import execute
 from service.engine.ports.store import Store
 from service.settings import Settings
@@ -120,10 +121,11 @@ class Bench:
         self.clock = clock or StillClock()
         store.now_us = self.clock.now_us
         self.control = Control(read_policy, PLAYBOOKS)
-        self.desk = Desk(store, self.control, self.clock, read_policy)
+        self.desk = LimitDesk(store, self.control, self.clock)
+        self.policies = PolicyDesk(store, self.control, read_policy)
         self.playbooks = PlaybookDesk(store, self.control)
         self.brake = bootstrap.make_brake(settings(brake=brake), PLAYBOOKS)
-        bootstrap.seed_policies(self.desk)
+        bootstrap.seed_policies(self.policies)
 
     def execute(self, *commands: Command) -> list[object]:
         return list(execute(commands, self.store, self.control, self.clock, self.brake))

@@ -4,21 +4,15 @@ Starts a real server on a free loopback port, loads a population, decides with s
 duplicates and retries, asks every key again, verifies and replays the store.
 """
 
-import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from holdline.client import Client, DeadlineExceeded, HoldlineError, decide, money
 from holdline.v1 import decision_pb2
@@ -31,13 +25,13 @@ from service import bootstrap, population
 from service.cli import output
 from service.cli.takeover import take_over
 from service.engine.replay import replay as replay_ledger
+from service.local_server import running_server
 from service.storage.verify import verify as verify_ledger
 
 CALLERS = 6
 BATCH_ITEMS = 1_000
 PERCENTILES = (("50", 0.5), ("90", 0.9), ("99", 0.99), ("99.9", 0.999))
 SYNTHETIC_COUNT = 6_000
-START_SECONDS_MAX = 60.0
 DATA_VARIABLE = "HOLDLINE_DATA"
 DATA_FILE = "credit_card_clients.csv.gz"
 IMPATIENT_SECONDS = 0.001
@@ -77,47 +71,6 @@ class Journal:
         """Count a call whose outcome its caller doesn't know."""
         with self._lock:
             self.unknown += 1
-
-
-class Server(NamedTuple):
-    """A server that runs: its address, its process, and the file that says which processes it has now."""
-
-    listen: str
-    process: subprocess.Popen[bytes]
-    ready: Path
-
-    def pids(self) -> dict[str, Any]:
-        """Give the present process ids: "supervisor", "engine", and "gateways" as a list."""
-        found: dict[str, Any] = json.loads(self.ready.read_text(encoding="utf-8"))
-        return found
-
-
-@contextmanager
-def running_server(folder: Path, *arguments: str) -> Iterator[Server]:
-    """Start a server on a free loopback port with its store in a folder; ends it with SIGTERM."""
-    ready = folder / "ready.json"
-    ready.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "service.cli.main", "serve", "--listen", "127.0.0.1:0"]
-    command += [
-        "--store",
-        f"sqlite:///{folder / 'holdline.db'}",
-        "--ready-file",
-        str(ready),
-        "--set",
-        "log_level=error",
-    ]
-    process = subprocess.Popen([*command, *arguments])
-    try:
-        give_up_at = time.monotonic() + START_SECONDS_MAX
-        while not ready.exists():
-            if process.poll() is not None or time.monotonic() > give_up_at:
-                raise RuntimeError("the server did not start; its log stands above")
-            time.sleep(0.02)
-        yield Server(json.loads(ready.read_text(encoding="utf-8"))["listen"], process, ready)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(START_SECONDS_MAX)
 
 
 def data_file() -> Path | None:

@@ -24,8 +24,8 @@ from service.domain.watch import DAY_US, MessageState
 from service.drill.scenarios import GOOD_VERSION, Bug, Scenario, Step
 from service.drill.traffic import Feed, Person, Traffic, pairs
 from service.engine.clock import ClockOrder
-from service.engine.desks.limits import PolicyOrder
 from service.engine.desks.playbooks import ActivationOrder
+from service.engine.desks.policies import PolicyOrder
 from service.engine.execute import execute
 from service.engine.ports.store import NUMBER_MAX, Store
 from service.engine.preview import newest, preview
@@ -300,7 +300,7 @@ class Rehearsal:
     def promote(self, document: str, bug: Bug | None = None) -> None:
         """Publish and promote a policy document in silence."""
         self._stage.reader.bug = bug
-        desk = self._stage.parts.desk
+        desk = self._stage.parts.policies
         version = desk.change(
             PolicyOrder("publish", f"{ONCALL}/publish", b"", ONCALL, document=document)
         ).record.version
@@ -308,7 +308,7 @@ class Rehearsal:
 
     def document(self) -> str:
         """Give the document of the policy that decides."""
-        return self._stage.parts.desk.policy_record(self._version).document
+        return self._stage.parts.policies.record(self._version).document
 
     def set_feed(self, feed: Feed) -> None:
         """Change what callers send of what is true."""

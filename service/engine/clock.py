@@ -23,9 +23,9 @@ from service.domain.clock import (
     time_before,
 )
 from service.domain.errors import ClockNotConfirmed, Unavailable
-from service.engine import once
 from service.engine.control import Control
 from service.engine.execute import transaction
+from service.engine.once import once
 from service.engine.ports.clock import ClockStore
 from service.engine.ports.store import Store
 from service.engine.safety import alerts
@@ -165,10 +165,9 @@ class ClockDesk:
         Gives confirmed time after it, and whether the word was taken before. Raises IdempotencyKeyReused or
         ClockNotConfirmed.
         """
-        with transaction(self._store, self._control) as row:
+        with once(self._store, self._control, order, self._store.clock.change) as (row, known):
             now = self.time()
-            known = self._store.clock.change(order.key)
-            if once.recorded(self._store, order.key, order.fingerprint, known) is not None:
+            if known is not None:
                 return now, True
             if now.is_right:
                 raise ClockNotConfirmed("The machine's clock shows the time that passed; nothing is to be confirmed.")
@@ -176,7 +175,6 @@ class ClockDesk:
                 raise ClockNotConfirmed(ahead_micros=str(now.ahead_us))
             after = confirmed(now)
             self._store.clock.keep(after)
-            self._store.enter_key(order.key, row.now_us)
             self._store.clock.enter_change(ClockChange(*order[:4], now.ahead_us, row.now_us))
             facts: dict[str, str | int] = {
                 "ahead_seconds": seconds(now.ahead_us), "by": order.caller, "why": order.reason

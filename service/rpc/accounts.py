@@ -10,7 +10,7 @@ from holdline.v1 import account_service_pb2
 
 from service.domain.account import Status
 from service.domain.errors import AccountNotFound, Violation
-from service.engine.desks.limits import Desk
+from service.engine.desks.limits import LimitDesk
 from service.engine.ports.codec import Call
 from service.rpc import pages, validation, wire
 from service.rpc.status import ITEM_STATUS_BYTES_MAX, status_of
@@ -22,7 +22,7 @@ LIST_ACCOUNTS: Final = "ListAccounts"
 class AccountCalls:
     """The reads of AccountService, in bytes."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: LimitDesk) -> None:
         self._desk = desk
         self.queries: dict[str, Callable[[Call], bytes]] = {
             "GetAccount": self._get_account,

@@ -12,10 +12,11 @@ from service.domain.book import Answered
 from service.domain.errors import AnswerTooLarge, HoldlineError, StoreUnavailable
 from service.engine.clock import ClockDesk
 from service.engine.desks.feedback import FeedbackDesk
-from service.engine.desks.limits import Desk
+from service.engine.desks.limits import LimitDesk
 from service.engine.desks.operations import OperationDesk
 from service.engine.desks.outbox import OutboxDesk
 from service.engine.desks.playbooks import PlaybookDesk
+from service.engine.desks.policies import PolicyDesk
 from service.engine.desks.reports import ReportDesk
 from service.engine.desks.runs import RunDesk
 from service.engine.ports.calendar import Calendar
@@ -45,7 +46,8 @@ class ProtoCodec:
 
     def __init__(
         self,
-        desk: Desk,
+        desk: LimitDesk,
+        policy_desk: PolicyDesk,
         playbooks: PlaybookDesk,
         reports: ReportDesk,
         runs: RunDesk,
@@ -56,7 +58,7 @@ class ProtoCodec:
         operations: OperationDesk,
     ) -> None:
         limits, draws, events = LimitCalls(desk), DrawCalls(desk), EventCalls(calendar)
-        policies = PolicyCalls(desk)
+        policies = PolicyCalls(policy_desk)
         queries = {
             **limits.queries,
             **AccountCalls(desk).queries,

@@ -13,7 +13,7 @@ from service.domain.book import Answered
 from service.domain.decision import Outcome
 from service.domain.draw import DrawCommand, DrawKind, Hold, HoldState, Posted, Posting, left_minor
 from service.domain.errors import HoldlineError, Violation
-from service.engine.desks.limits import Desk
+from service.engine.desks.limits import LimitDesk
 from service.engine.ports.codec import Call, Work
 from service.rpc import pages, validation
 from service.rpc.explanations import texts
@@ -46,7 +46,7 @@ _OUTCOMES: Final = frozenset((int(Outcome.APPROVED), int(Outcome.DECLINED)))
 class DrawCalls:
     """The calls of DrawService, in bytes."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: LimitDesk) -> None:
         self._desk = desk
         self.queries: dict[str, Callable[[Call], bytes]] = {
             "GetHold": self._get_hold,

@@ -25,7 +25,8 @@ from service.domain.case import (
 )
 from service.domain.errors import Violation
 from service.domain.facts import NOTHING_KNOWN, merge
-from service.engine.desks.feedback import OPEN_STATES, FeedbackDesk, Said, Told, Word
+from service.engine.desks.feedback import FeedbackDesk, Said, Word
+from service.engine.desks.feedback_reads import OPEN_STATES, CaseAnswer
 from service.engine.ports.codec import Call
 from service.engine.ports.store import NUMBER_MAX
 from service.rpc import explanations, pages, texts, validation, wire
@@ -206,7 +207,7 @@ def _said(
     )  # fmt: skip
 
 
-def _case(told: Told, now_us: int) -> pb.Case:
+def _case(told: CaseAnswer, now_us: int) -> pb.Case:
     case = told.case
     facts = account_pb2.Facts.FromString(wire.facts(merge(NOTHING_KNOWN, case.news, 0), told.currency))
     return pb.Case(

@@ -13,7 +13,7 @@ from holdline.v1 import account_pb2, account_service_pb2, decision_pb2, limit_se
 from service.domain.book import Answered
 from service.domain.decision import Decided, Kind, Outcome
 from service.domain.errors import HoldlineError, Violation
-from service.engine.desks.limits import Desk
+from service.engine.desks.limits import LimitDesk
 from service.engine.ports.codec import Call, Work
 from service.rpc import explanations, pages, validation, wire
 from service.rpc.status import ITEM_STATUS_BYTES_MAX, named, status_of
@@ -28,7 +28,7 @@ _OUTCOMES: Final = frozenset(map(int, Outcome))
 class LimitCalls:
     """The calls of LimitService, and those of AccountService that decide, in bytes."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: LimitDesk) -> None:
         self._desk = desk
         self._reasons = wire.Reasons()
         self.queries: dict[str, Callable[[Call], bytes]] = {

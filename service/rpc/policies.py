@@ -12,7 +12,7 @@ from holdline.v1 import policy_service_pb2
 from service.domain.book import key_of
 from service.domain.errors import InvalidRequest, Violation
 from service.domain.policy_life import PolicyChange, PolicyRecord
-from service.engine.desks.limits import CheckedPolicy, Desk, PolicyOrder
+from service.engine.desks.policies import CheckedPolicy, PolicyDesk, PolicyOrder
 from service.engine.ports.codec import Call
 from service.rpc import pages, validation
 from service.rpc.actors import actor
@@ -23,7 +23,7 @@ from service.rpc.pages import PAGE_SIZE, timestamp
 class PolicyCalls:
     """The calls of PolicyService, in bytes."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PolicyDesk) -> None:
         self._desk = desk
         self.queries: dict[str, Callable[[Call], bytes]] = {
             "ValidatePolicy": self._validate,
@@ -78,7 +78,7 @@ class PolicyCalls:
     def _get(self, call: Call) -> bytes:
         request = policy_service_pb2.GetPolicyRequest.FromString(call.body)
         validation.refuse(_version_violations(request.version, "version"))
-        record = self._desk.policy_record(request.version)
+        record = self._desk.record(request.version)
         response = policy_service_pb2.GetPolicyResponse(policy=_version(record), document=record.document)
         return response.SerializeToString()
 
@@ -91,7 +91,7 @@ class PolicyCalls:
             ]
         )
         last = pages.last_shown(request.page_token)
-        records = self._desk.policy_records(request.product)
+        records = self._desk.records(request.product)
         versions = [record.version for record in records]
         if last and last not in versions:
             validation.refuse([pages.WRONG_TOKEN])

@@ -23,6 +23,7 @@ from service.domain.playbook import completed
 from service.domain.policy import DAY_US
 from service.domain.watch import Baseline
 from service.engine import once
+from service.engine.acts import Order
 from service.engine.control import Control
 from service.engine.desks import reports
 from service.engine.desks.reports import Pulse, Report
@@ -159,7 +160,8 @@ class SentryCodec:
         validation.refuse(violations)
         key = key_of(call.caller, request.request_id)
         seal = validation.fingerprint("learn baseline", request.product, count, request.reason)
-        recorded = self._recorded(key, seal)
+        asked = Order("learn baseline", key, seal, call.caller)
+        recorded = self._recorded(asked)
         if recorded is not None:
             return _learned(recorded, replayed=True)
         baseline = self._watcher.learn(request.product, count, call.caller)
@@ -169,14 +171,14 @@ class SentryCodec:
             version, replayed = self._watcher.keep(baseline._replace(key=key, fingerprint=seal, reason=request.reason))
         except Refused:
             # The engine has the last word on a key, and what it stands for can be read by now.
-            self._recorded(key, seal)
+            self._recorded(asked)
             raise
-        kept = self._recorded(key, seal) if replayed else None
+        kept = self._recorded(asked) if replayed else None
         return _learned(kept or baseline._replace(version=version), replayed=replayed)
 
-    def _recorded(self, key: str, seal: bytes) -> Baseline | None:
+    def _recorded(self, asked: Order) -> Baseline | None:
         """Find what a key stands for; raises IdempotencyKeyReused."""
-        return once.recorded(self._store, key, seal, self._store.playbooks.baseline(key))
+        return once.recorded(self._store, asked, self._store.playbooks.baseline)
 
 
 def _learned(baseline: Baseline, *, replayed: bool) -> bytes:

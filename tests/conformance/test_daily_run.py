@@ -7,7 +7,7 @@ from service.domain.daily_run import ClosingState, DiscrepancyKind, Line, RunSta
 from service.domain.decision import Decided, Kind
 from service.domain.entitlement import EntitlementState
 from service.domain.watch import MessageState
-from service.engine.desks.limits import PolicyOrder
+from service.engine.desks.policies import PolicyOrder
 from service.engine.desks.run_work import Ask, TaskKind
 from service.engine.ports.store import NUMBER_MAX
 from service.storage.verify import verify
@@ -26,7 +26,7 @@ def _with_budget(bench: Bench, budget_minor: int) -> None:
     text = document().replace("reference-2026-2", "budgeted")
     text = text.replace("  debt_to_income_bp:", f"  {BUDGET}: {budget_minor}\n  debt_to_income_bp:")
     for action in ("publish", "promote"):
-        bench.desk.change(PolicyOrder(action, f"tests/{action}", b"", "tests", "budgeted", document=text))
+        bench.policies.change(PolicyOrder(action, f"tests/{action}", b"", "tests", "budgeted", document=text))
 
 
 def test_whoever_is_due_is_raised_once_and_the_day_adds_up(office: Office) -> None:

@@ -10,7 +10,7 @@ from service.domain.decision import Decided, Kind
 from service.domain.entitlement import EntitlementState
 from service.domain.policy import LATER_DECIDED
 from service.engine.control import Control
-from service.engine.desks.limits import PolicyOrder
+from service.engine.desks.policies import PolicyOrder
 from service.engine.replay import replay
 from service.storage.verify import verify
 from tests.builders import GOOD_FACTS, PLAYBOOKS, REFERENCE, TODAY, Bench, command, document, news, read_policy
@@ -29,7 +29,7 @@ def _with(bench: Bench, *changes: tuple[str, str]) -> None:
         assert text.count(old) == 1
         text = text.replace(old, new)
     for action in ("publish", "promote"):
-        bench.desk.change(PolicyOrder(action, f"tests/{action}", b"", "tests", "changed", document=text))
+        bench.policies.change(PolicyOrder(action, f"tests/{action}", b"", "tests", "changed", document=text))
 
 
 def _with_budget(bench: Bench, budget_minor: int) -> None:

@@ -8,7 +8,7 @@ from service.domain.book import Wanted
 from service.domain.decision import Decided, Kind
 from service.domain.draw import DrawKind, Posted
 from service.domain.policy_life import PolicyState
-from service.engine.desks.limits import PolicyOrder
+from service.engine.desks.policies import PolicyOrder
 from service.engine.replay import replay
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, NOW_US, Bench, command, document, draw, news
@@ -161,11 +161,11 @@ def test_policies_are_published_promoted_and_rolled_back_each_once(bench: Bench)
         document().replace("policy: reference-2026-2", "policy: tighter").replace("share_bp: 200", "share_bp: 100")
     )
 
-    published = bench.desk.change(_order("publish", "p", document=tighter))
-    promoted = bench.desk.change(_order("promote", "q", version="tighter"))
-    again = bench.desk.change(_order("promote", "q", version="tighter"))
+    published = bench.policies.change(_order("publish", "p", document=tighter))
+    promoted = bench.policies.change(_order("promote", "q", version="tighter"))
+    again = bench.policies.change(_order("promote", "q", version="tighter"))
     decided = _decided(bench.execute(command())[0]).decision
-    back = bench.desk.change(_order("rollback", "r", product="revolving"))
+    back = bench.policies.change(_order("rollback", "r", product="revolving"))
     after = _decided(bench.execute(command(Kind.RAISE, request_id="r-2"))[0]).decision
 
     assert published.record.state is PolicyState.DRAFT
@@ -174,7 +174,7 @@ def test_policies_are_published_promoted_and_rolled_back_each_once(bench: Bench)
     assert decided.policy_version == "tighter"
     assert (back.record.version, back.change.previous_version) == ("reference-2026-2", "tighter")
     assert after.policy_version == "reference-2026-2"
-    states = {record.version: record.state for record in bench.desk.policy_records("revolving")}
+    states = {record.version: record.state for record in bench.policies.records("revolving")}
     assert states == {"reference-2026-2": PolicyState.ACTIVE, "tighter": PolicyState.RETIRED}
 
 
@@ -182,24 +182,24 @@ def test_a_published_version_never_changes(bench: Bench) -> None:
     other = document().replace("share_bp: 200", "share_bp: 150")
 
     with pytest.raises(errors.PolicyVersionExists):
-        bench.desk.change(_order("publish", "p", document=other))
+        bench.policies.change(_order("publish", "p", document=other))
 
-    same = bench.desk.change(_order("publish", "s", document="# a comment\n" + document()))
+    same = bench.policies.change(_order("publish", "s", document="# a comment\n" + document()))
     assert same.replayed
 
 
 def test_only_a_draft_is_promoted_and_only_what_has_decided_is_rolled_back_to(bench: Bench) -> None:
     draft = document().replace("policy: reference-2026-2", "policy: draft")
-    bench.desk.change(_order("publish", "p", document=draft))
+    bench.policies.change(_order("publish", "p", document=draft))
 
     with pytest.raises(errors.PolicyStateRefused):
-        bench.desk.change(_order("rollback", "r", product="revolving", version="draft"))
+        bench.policies.change(_order("rollback", "r", product="revolving", version="draft"))
     with pytest.raises(errors.PolicyStateRefused):
-        bench.desk.change(_order("promote", "q", version="reference-2026-2"))
+        bench.policies.change(_order("promote", "q", version="reference-2026-2"))
     with pytest.raises(errors.PolicyNotFound):
-        bench.desk.change(_order("rollback", "s", product="revolving"))
+        bench.policies.change(_order("rollback", "s", product="revolving"))
     with pytest.raises(errors.IdempotencyKeyReused):
-        bench.desk.change(_order("promote", "p", version="draft"))
+        bench.policies.change(_order("promote", "p", version="draft"))
 
 
 def test_a_store_full_of_decisions_verifies_and_replays(bench: Bench) -> None:
@@ -270,11 +270,11 @@ def test_a_roll_back_again_goes_further_back_and_never_to_what_a_roll_back_has_l
     reference = bench.store.active_versions()["revolving"]
     for version in ("v2", "v3", "v4"):
         text = document().replace(f"policy: {reference}", f"policy: {version}")
-        bench.desk.change(_order("publish", f"p-{version}", document=text))
-        bench.desk.change(_order("promote", f"q-{version}", version=version))
+        bench.policies.change(_order("publish", f"p-{version}", document=text))
+        bench.policies.change(_order("promote", f"q-{version}", version=version))
 
     def back(key: str, **said: str) -> tuple[str, str]:
-        changed = bench.desk.change(_order("rollback", key, product="revolving", **said))
+        changed = bench.policies.change(_order("rollback", key, product="revolving", **said))
         return changed.change.previous_version, changed.record.version
 
     assert back("1") == ("v4", "v3")
@@ -292,15 +292,15 @@ def test_a_roll_back_again_goes_further_back_and_never_to_what_a_roll_back_has_l
 
 def test_a_roll_back_that_is_tried_writes_nothing_and_one_from_another_version_is_refused(bench: Bench) -> None:
     reference = bench.store.active_versions()["revolving"]
-    bench.desk.change(_order("publish", "p", document=document().replace(f"policy: {reference}", "policy: v2")))
-    bench.desk.change(_order("promote", "q", version="v2"))
+    bench.policies.change(_order("publish", "p", document=document().replace(f"policy: {reference}", "policy: v2")))
+    bench.policies.change(_order("promote", "q", version="v2"))
     tried = _order("rollback", "r", product="revolving")._replace(is_tried=True)
 
-    planned = bench.desk.change(tried)
+    planned = bench.policies.change(tried)
     before = bench.store.active_versions()["revolving"]
     with pytest.raises(errors.PolicyStateRefused):
-        bench.desk.change(_order("rollback", "r", product="revolving", from_version=reference))
-    made = bench.desk.change(_order("rollback", "r", product="revolving", from_version="v2"))
+        bench.policies.change(_order("rollback", "r", product="revolving", from_version=reference))
+    made = bench.policies.change(_order("rollback", "r", product="revolving", from_version="v2"))
 
     assert (planned.change.previous_version, planned.record.version, before) == ("v2", reference, "v2")
     assert (made.change.previous_version, made.record.version) == ("v2", reference)

@@ -16,7 +16,7 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parents[2]
 SERVES: Final = """
 import pathlib
-from service.cli.demonstration import running_server
+from service.local_server import running_server
 from holdline.client import Client
 with running_server(pathlib.Path.cwd()) as server, Client(server.listen, caller="extras") as client:
     print(client.decide("a", "assign", product="revolving").decision.policy_version)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from service.cli.demonstration import Server, running_server
 from service.cli.main import app
+from service.local_server import Server, running_server
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = sorted(path for path in ROOT.rglob("*.md") if not {".venv", "node_modules", ".git"} & set(path.parts))

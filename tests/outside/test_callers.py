@@ -14,7 +14,7 @@ import h2.connection
 import h2.events
 import pytest
 
-from service.cli.demonstration import Server, running_server
+from service.local_server import Server, running_server
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE = Path(__file__).parent / "node"

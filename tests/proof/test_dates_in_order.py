@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from service import bootstrap
 from service.domain.daily_run import DiscrepancyKind
 from service.domain.decision import Decided, Kind
-from service.engine.desks.limits import PolicyOrder
+from service.engine.desks.policies import PolicyOrder
 from service.engine.replay import replay
 from service.storage.memory.store import MemoryStore
 from service.storage.verify import verify
@@ -84,7 +84,7 @@ class World:
         self.office = Office(Bench(MemoryStore(bootstrap.now_us)), shard_accounts=2)
         bench = self.office.bench
         for action in ("publish", "promote"):
-            bench.desk.change(PolicyOrder(action, f"t/{action}", b"", "t", "twin", document=_policy(rules)))
+            bench.policies.change(PolicyOrder(action, f"t/{action}", b"", "t", "twin", document=_policy(rules)))
         self.names = [f"a-{number}" for number in range(len(people))]
         for day in range(-1, SPAN + 1):
             bench.clock.time_us += day > 0 and 86_400_000_000

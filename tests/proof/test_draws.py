@@ -19,7 +19,7 @@ from service.domain.account import Account, available_minor, limit_in_force
 from service.domain.book import Command
 from service.domain.decision import Ask, Decided, Kind, Outcome
 from service.domain.draw import HOLDS_MAX, DrawKind, HoldState, Posted
-from service.engine.desks.limits import PolicyOrder
+from service.engine.desks.policies import PolicyOrder
 from service.engine.replay import replay
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, Bench, StillClock, command, document, draw, news, sqlite
@@ -241,7 +241,7 @@ def test_a_cut_below_what_is_owed_leaves_nothing_available_and_nothing_negative(
     bench = Bench(sqlite(tmp_path / "holdline.db"))
     text = document().replace("reference-2026-2", "deep-cuts").replace("below_exposure: false", "below_exposure: true")
     for action in ("publish", "promote"):
-        bench.desk.change(PolicyOrder(action, f"tests/{action}", b"", "tests", "deep-cuts", document=text))
+        bench.policies.change(PolicyOrder(action, f"tests/{action}", b"", "tests", "deep-cuts", document=text))
     (made,) = bench.execute(command())
     assert isinstance(made, Decided)
     limit = made.decision.new_limit_minor

@@ -12,12 +12,12 @@ import grpc
 import pytest
 
 from service import bootstrap, telemetry
-from service.cli.demonstration import running_server
 from service.domain.decision import Criticality
 from service.drill.stage import DirectLine
 from service.engine.beside import Answerer
 from service.engine.ports.codec import Answer, Call
 from service.engine.replay import replay
+from service.local_server import running_server
 from service.rpc.methods import METHODS, Method, Shape
 from service.rpc.sentry import SentryCodec
 from service.storage.sqlite.store import SqliteStore
@@ -43,7 +43,7 @@ class Service:
         self.store = SqliteStore(path, self.clock.now_us)
         chosen = settings(commands_per_commit_max=1_000)
         parts = bootstrap.make_parts(self.store, chosen, bootstrap.read_policy)
-        bootstrap.seed_policies(parts.desk)
+        bootstrap.seed_policies(parts.policies)
         self.engine = bootstrap.make_engine(self.store, chosen, telemetry.engine_meters(None))
         line, meters = DirectLine(parts.codec), telemetry.sentry_meters(None)
         sentry, _ = bootstrap.make_sentry(self.store, line, chosen, self.clock.now_us, meters)

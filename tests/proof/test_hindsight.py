@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from service.domain.case import CaseState, Resolution, VoiceKind
 from service.domain.decision import Ask, Decided, Decision, Kind, Outcome
 from service.domain.errors import HoldlineError
-from service.engine.desks.feedback import FeedbackDesk, Said, Told, Word
-from service.engine.desks.limits import PolicyOrder
+from service.engine.desks.feedback import FeedbackDesk, Said, Word
+from service.engine.desks.feedback_reads import CaseAnswer
+from service.engine.desks.policies import PolicyOrder
 from service.storage.memory.store import MemoryStore
 from tests.builders import DAY_US, GOOD_FACTS, Bench, command, document, news
 from tests.proof.strategies import examples
@@ -47,7 +48,7 @@ class World:
             text = text.replace(old, new)
         version = text.partition("policy: ")[2].partition("\n")[0]
         for action in ("publish", "promote"):
-            self.bench.desk.change(PolicyOrder(action, f"tests/{action}", b"", "tests", version, document=text))
+            self.bench.policies.change(PolicyOrder(action, f"tests/{action}", b"", "tests", version, document=text))
 
     def decide(self, kind: Kind, **facts: int) -> Decision | HoldlineError:
         self.calls += 1
@@ -62,7 +63,7 @@ class World:
             self.adverse.append(decision)
         return decision
 
-    def appeal(self, decision: Decision, **facts: int) -> Told:
+    def appeal(self, decision: Decision, **facts: int) -> CaseAnswer:
         return self.desk.appeal(self.said(decision, **facts))
 
     @staticmethod

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.demonstration import Server, running_server
+from service.local_server import Server, running_server
 from tests.proof.journal import Journal, wait_until
 
 BACK_SECONDS_MAX = 20.0

@@ -23,11 +23,11 @@ from typing import NamedTuple
 import pytest
 from holdline.client import Budget, Client, Retry
 
-from service.cli.demonstration import Server, running_server
 from service.domain.decision import Decided
 from service.engine import execute as execute_module
 from service.engine.control import Control
 from service.engine.ports.store import ControlRow, Store
+from service.local_server import Server, running_server
 from service.storage.memory.store import MemoryStore
 from tests.builders import NOW_US, Bench, command, document
 from tests.service.wire import assign, title_of

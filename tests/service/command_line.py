@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from typer.testing import CliRunner
 
-from service.cli.demonstration import Server
 from service.cli.main import app
+from service.local_server import Server
 
 
 class Run(NamedTuple):

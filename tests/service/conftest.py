@@ -15,7 +15,7 @@ from holdline.v1 import (
     policy_service_pb2_grpc,
 )
 
-from service.cli.demonstration import Server, running_server
+from service.local_server import Server, running_server
 from tests.proof.journal import ONCE
 from tests.service.oncall import As
 from tests.service.wire import Stubs

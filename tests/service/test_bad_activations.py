@@ -8,7 +8,7 @@ import pytest
 from holdline.client import Client, HoldlineError, PermissionDenied
 from holdline.v1 import playbook_service_pb2 as pb
 
-from service.cli.demonstration import Server, running_server
+from service.local_server import Server, running_server
 from tests.proof.journal import ONCE
 from tests.service.oncall import As, refused
 from tests.service.wire import assign

@@ -11,7 +11,7 @@ from holdline.v1 import account_pb2, account_service_pb2, decision_pb2, limit_se
 from holdline.v1.money_pb2 import Money
 
 from service import bootstrap
-from service.cli.demonstration import Server
+from service.local_server import Server
 from service.storage.verify import verify
 from tests.builders import document
 from tests.service.wire import RAISE, Stubs, assign, facts, fresh, refusal

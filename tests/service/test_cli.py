@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service import population
-from service.cli.demonstration import Server
+from service.local_server import Server
 from tests.builders import document
 from tests.service.command_line import invoked
 from tests.service.wire import fresh

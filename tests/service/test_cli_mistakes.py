@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import typer
 
-from service.cli.demonstration import Server
 from service.cli.main import app
 from service.exit_codes import NOT_HERE, STOPPED
+from service.local_server import Server
 from service.settings import FORMS, Settings
 from tests.service.command_line import Run, invoked
 

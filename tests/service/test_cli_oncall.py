@@ -10,8 +10,8 @@ import pytest
 
 from playbooks import registry
 from service.cli import oncall
-from service.cli.demonstration import Server
 from service.domain.playbook import Playbook
+from service.local_server import Server
 from tests.builders import PLAYBOOKS
 from tests.service.command_line import Run, invoked
 from tests.service.oncall import As

@@ -32,7 +32,7 @@ from holdline.client.retry import arguments
 from holdline.v1 import limit_service_pb2, limit_service_pb2_grpc
 from holdline.v1.money_pb2 import Money
 
-from service.cli.demonstration import Server
+from service.local_server import Server
 from service.rpc.contract import SERVICE_NAMES
 from tests.builders import GOOD_FACTS
 from tests.service.wire import fresh

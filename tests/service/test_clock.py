@@ -21,7 +21,7 @@ from holdline.v1.money_pb2 import Money
 from loadtests.injected import sitecustomize
 from loadtests.own_server import FORK
 from service import bootstrap
-from service.cli.demonstration import Server, running_server
+from service.local_server import Server, running_server
 from service.storage.verify import verify
 from tests.proof.journal import ONCE, wait_until
 from tests.service.command_line import invoked

@@ -13,7 +13,7 @@ from holdline.client.requests import new_request_id
 from holdline.v1 import account_service_pb2, decision_pb2, draw_pb2, draw_service_pb2
 from holdline.v1.money_pb2 import Money
 
-from service.cli.demonstration import Server
+from service.local_server import Server
 from tests.proof.journal import ONCE
 from tests.service.wire import Stubs, assign, fresh, refusal
 

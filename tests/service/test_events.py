@@ -11,7 +11,7 @@ from holdline.v1 import event_pb2 as ev
 from holdline.v1.account_pb2 import Facts
 from holdline.v1.money_pb2 import Money
 
-from service.cli.demonstration import Server
+from service.local_server import Server
 from tests.proof.journal import ONCE
 from tests.service.wire import Stubs, assign, fresh
 

@@ -10,7 +10,7 @@ from holdline.v1 import decision_pb2
 from holdline.v1 import feedback_service_pb2 as pb
 from holdline.v1.money_pb2 import Money
 
-from service.cli.demonstration import Server, running_server
+from service.local_server import Server, running_server
 from tests.proof.journal import ONCE, wait_until
 from tests.service.command_line import invoked
 from tests.service.oncall import As

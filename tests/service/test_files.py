@@ -17,8 +17,8 @@ import pytest
 from holdline.client import Client, HoldlineError, Retry, Unavailable
 
 from service import bootstrap
-from service.cli.demonstration import Server, running_server
 from service.exit_codes import NOT_HERE
+from service.local_server import Server, running_server
 from service.storage.verify import verify
 from tests.proof.journal import wait_until
 from tests.service.command_line import invoked

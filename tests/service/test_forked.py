@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 from holdline.client import Client
 
-from service.cli.demonstration import Server, running_server
+from service.local_server import Server, running_server
 from tests.proof.journal import wait_until
 
 COMPLETE: Final = "import sys; from service import forked; sys.exit(not forked.can_fork())"

@@ -24,7 +24,7 @@ from loadtests.peers.process import running
 from loadtests.result import Latencies, judge, together
 from loadtests.scenario import Rpc, Scenario, load
 from loadtests.traffic import Traffic, take_over
-from service.cli.demonstration import Server
+from service.local_server import Server
 from tests.service.command_line import invoked
 
 

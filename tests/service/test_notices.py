@@ -9,8 +9,8 @@ from holdline.client import Client, errors, is_declined
 from holdline.v1 import notification_service_pb2 as pb
 from holdline.v1.money_pb2 import Money
 
-from service.cli.demonstration import Server, running_server
 from service.domain.watch import Message, MessageState
+from service.local_server import Server, running_server
 from service.sentry.delivery import Deliverer
 from service.sentry.sinks import Kafka, LinesFile
 from tests.builders import NOW_US

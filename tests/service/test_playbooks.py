@@ -12,7 +12,7 @@ from holdline.v1 import decision_pb2
 from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1 import playbook_service_pb2_grpc as grpc_pb
 
-from service.cli.demonstration import Server
+from service.local_server import Server
 from tests.proof.journal import ONCE, wait_until
 from tests.service.oncall import As, refused
 from tests.service.wire import assign, facts, fresh, refusal, title_of

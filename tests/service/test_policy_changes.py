@@ -8,7 +8,7 @@ import pytest
 from holdline.client import Client
 from holdline.v1 import policy_service_pb2 as pb
 
-from service.cli.demonstration import Server
+from service.local_server import Server
 from tests.builders import document
 from tests.proof.journal import ONCE
 from tests.service.oncall import refused

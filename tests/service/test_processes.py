@@ -17,7 +17,7 @@ from holdline.client import Client, Overloaded, Retry
 from holdline.v1 import limit_service_pb2, limit_service_pb2_grpc
 
 from service import bootstrap
-from service.cli.demonstration import running_server
+from service.local_server import running_server
 from service.storage.verify import verify
 from tests.proof.journal import Journal, wait_until
 from tests.service.wire import assign, refusal, taken_apart

@@ -28,7 +28,7 @@ from holdline.v1 import (
     run_service_pb2_grpc,
 )
 
-from service.cli.demonstration import Server
+from service.local_server import Server
 from service.rpc.methods import METHODS, Shape
 from tests.builders import REFERENCE, document
 from tests.service.wire import ASSIGN, RAISE, Stubs, assign, facts, fresh, refusal

@@ -9,7 +9,7 @@ from google.protobuf import timestamp_pb2
 from holdline.client import Client, NotFound, in_language, money
 from holdline.v1 import account_service_pb2, decision_pb2, limit_service_pb2
 
-from service.cli.demonstration import Server
+from service.local_server import Server
 from tests.service.oncall import As
 from tests.service.wire import ASSIGN, RAISE, Stubs, assign, facts, fresh, refusal
 

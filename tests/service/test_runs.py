@@ -21,8 +21,8 @@ from holdline.v1.money_pb2 import Money
 from typer.testing import CliRunner
 
 from service import bootstrap
-from service.cli.demonstration import Server, running_server
 from service.cli.main import app
+from service.local_server import Server, running_server
 from service.storage.verify import verify
 from tests.proof.journal import ONCE, wait_until
 from tests.service.wire import facts, fresh, refusal

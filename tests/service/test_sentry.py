@@ -10,7 +10,7 @@ from holdline.v1 import account_service_pb2, decision_pb2, limit_service_pb2
 from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1.money_pb2 import Money
 
-from service.cli.demonstration import Server, running_server
+from service.local_server import Server, running_server
 from tests.proof.journal import wait_until
 from tests.service.test_playbooks import alerts
 from tests.service.wire import ASSIGN, assign, facts, fresh, title_of

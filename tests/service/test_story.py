@@ -8,9 +8,9 @@ from holdline.client import Client, is_declined, money
 from holdline.v1 import decision_pb2
 from typer.testing import CliRunner
 
-from service.cli.demonstration import Server
 from service.cli.main import app
 from service.cli.story import WORDS
+from service.local_server import Server
 from tests.service.wire import Stubs, assign, fresh
 
 

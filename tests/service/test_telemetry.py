@@ -11,7 +11,7 @@ from holdline.client import Client
 from holdline.v1 import limit_service_pb2_grpc
 
 from service import telemetry
-from service.cli.demonstration import running_server
+from service.local_server import running_server
 from tests.proof.journal import wait_until
 from tests.service.wire import assign, refusal
 

@@ -10,7 +10,7 @@ from holdline.client.requests import raise_until
 from holdline.v1 import decision_pb2
 from holdline.v1.money_pb2 import Money
 
-from service.cli.demonstration import Server
+from service.local_server import Server
 from tests.proof.journal import ONCE
 from tests.service.oncall import As
 from tests.service.wire import Stubs, assign

@@ -7,11 +7,11 @@ import pytest
 from holdline.client import Client, in_language, money
 
 from service.bootstrap import make_control
-from service.cli.demonstration import Server, running_server
 from service.domain.decision import Decided, Kind
 from service.domain.explain import explain, summaries
 from service.domain.mode import NORMAL
 from service.domain.watch import Message, MessageState
+from service.local_server import Server, running_server
 from service.sentry.notices import Notices
 from service.storage.memory.store import MemoryStore
 from tests.builders import DAY_US, GOOD_FACTS, NOW_US, Bench, StillClock, command, document, news

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from holdline.client import Client
 
-from service.cli.demonstration import running_server
 from service.domain.watch import Message, MessageState
+from service.local_server import running_server
 from service.sentry.delivery import PAUSE_US_FIRST, PAUSE_US_MAX, Deliverer
 from service.sentry.sinks import Webhook, signature
 from tests.builders import NOW_US

@@ -14,7 +14,7 @@ from service.domain.errors import InvalidRequest
 from service.domain.facts import CHARACTERISTICS
 from service.domain.policy import Policy
 from service.engine.beside import Preparation
-from service.engine.desks.limits import PolicyOrder
+from service.engine.desks.policies import PolicyOrder
 from service.engine.ports.codec import Call
 from service.policies.handover import KEPT_MAX, HandedOver, Handover
 from service.rpc.methods import INDEX_OF, PUBLISH
@@ -172,7 +172,7 @@ def test_every_version_that_may_come_back_is_prepared_once_and_a_bad_one_stops_n
     tree = yaml.safe_load(DOCUMENT)
     for number in range(3):
         text = yaml.safe_dump({**tree, "policy": f"v-{number}"})
-        bench.desk.change(PolicyOrder("publish", f"k/{number}", b"", "ada", document=text))
+        bench.policies.change(PolicyOrder("publish", f"k/{number}", b"", "ada", document=text))
     failing = Compiler()
 
     def prepare(text: str) -> None:
@@ -180,12 +180,12 @@ def test_every_version_that_may_come_back_is_prepared_once_and_a_bad_one_stops_n
             raise InvalidRequest(())
         HandedOver(failing, Handover(folder, "b"), gives=True)(text)
 
-    monkeypatch.setattr(bench.desk, "prepare", prepare)
-    steps = Preparation(bench.desk.unprepared)
+    monkeypatch.setattr(bench.policies, "prepare", prepare)
+    steps = Preparation(bench.policies.unprepared)
     turns = 0
     while steps.step():
         turns += 1
 
-    assert turns == len(bench.desk.policy_records(""))
+    assert turns == len(bench.policies.records(""))
     assert len(failing.compiled) == turns - 1
     assert not steps.step()

@@ -21,7 +21,7 @@ from service.cli import output
 from service.domain.currencies import EXPONENTS
 from service.domain.errors import InvalidRequest
 from service.domain.money import display, is_currency
-from service.engine.desks.limits import PolicyOrder
+from service.engine.desks.policies import PolicyOrder
 from service.rpc import contract
 from service.storage.memory.store import MemoryStore
 from tests.builders import REFERENCE, Bench, document, settings
@@ -72,8 +72,8 @@ def test_a_code_that_is_no_currency_is_refused_on_the_command_line_in_settings_a
         with pytest.raises(ValueError, match=next(iter(said))):
             settings(**said)
     for call in (
-        lambda: bench.desk.check(text),
-        lambda: bench.desk.change(PolicyOrder("publish", "k", b"f", "ann", document=text)),
+        lambda: bench.policies.check(text),
+        lambda: bench.policies.change(PolicyOrder("publish", "k", b"f", "ann", document=text)),
     ):
         with pytest.raises(InvalidRequest) as caught:
             call()

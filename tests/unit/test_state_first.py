@@ -13,7 +13,7 @@ from service.domain.decision import Ask, Kind
 from service.domain.draw import DrawKind, Hold, HoldState, post
 from service.domain.policy_life import PolicyState
 from service.engine.acts import Order
-from service.engine.desks.limits import PolicyOrder
+from service.engine.desks.policies import PolicyOrder
 from service.storage.memory.store import MemoryStore
 from tests.builders import DAY_US, NOW_US, REFERENCE, TODAY, Bench, account, command, document, draw, settings
 
@@ -97,12 +97,12 @@ def test_a_day_that_is_closed_is_closed_however_far_it_lies_back(bench: Bench) -
 
 def _ordered(action: str, version: str) -> Callable[[Bench], object]:
     order = PolicyOrder(action, f"tests/{action}", b"f", "ann", version=version)
-    return lambda bench: bench.desk.change(order)
+    return lambda bench: bench.policies.change(order)
 
 
 def test_a_versions_state_is_said_before_what_its_currency_rules_out(bench: Bench) -> None:
     published = document().replace("currency: CNY", "currency: EUR").replace(f"policy: {REFERENCE}", "policy: euro-1")
-    bench.desk.change(PolicyOrder("publish", "tests/p", b"p", "ann", document=published))
+    bench.policies.change(PolicyOrder("publish", "tests/p", b"p", "ann", document=published))
 
     with pytest.raises(errors.PolicyStateRefused):
         _ordered("rollback", "euro-1")(bench)

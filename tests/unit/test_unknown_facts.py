@@ -9,7 +9,7 @@ from service.domain.facts import FACTS, INDEX, NEVER_OBSERVED, Profile
 from service.domain.judge import judge
 from service.domain.mode import NORMAL
 from service.domain.policy import Policy
-from service.engine.desks.limits import Desk, PolicyOrder
+from service.engine.desks.policies import PolicyDesk, PolicyOrder
 from service.engine.replay import difference_of
 from service.policies import compiler
 from service.storage.memory.store import MemoryStore
@@ -208,7 +208,7 @@ def _read_stored(document: str, *, is_new: bool = False) -> tuple[Policy, str]:
 def _store_of_before() -> MemoryStore:
     """Give a store that was seeded before an absence had reasons of its own."""
     bench = Bench(MemoryStore(StillClock().now_us))
-    lenient = Desk(bench.store, bench.control, bench.clock, _read_stored)
+    lenient = PolicyDesk(bench.store, bench.control, _read_stored)
     for version in OF_BEFORE:
         for action in ("publish", "promote"):
             lenient.change(_order(action, version))
@@ -242,13 +242,13 @@ def test_what_was_published_before_is_the_same_content_still_and_is_refused_wher
     new = Bench(MemoryStore(StillClock().now_us))
     again = _order("publish", "reference-2026-1")._replace(key="tests/again")
 
-    answered = before.desk.change(again)
+    answered = before.policies.change(again)
 
     assert (answered.record.version, answered.replayed) == ("reference-2026-1", True)
     with pytest.raises(InvalidRequest):
-        new.desk.change(again)
+        new.policies.change(again)
     with pytest.raises(InvalidRequest):
-        before.desk.change(
+        before.policies.change(
             again._replace(key="tests/other", document=again.document.replace("share_bp: 200", "share_bp: 100"))
         )
 

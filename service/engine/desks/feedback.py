@@ -4,6 +4,7 @@ Promises that a case, its change and the decision that overturns it commit in on
 judged again by the policy and the mode that made the decision.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -21,26 +22,23 @@ from service.domain.case import (
     refuse_over,
     resolved,
 )
-from service.domain.decision import Ask, Criticality, DecideCommand, Decided, Decision, Kind, Outcome
+from service.domain.decision import Ask, DecideCommand, Decided, Decision, Kind, Outcome
 from service.domain.errors import (
-    AccountNotFound,
     AppealExists,
     AppealHeld,
-    CaseNotFound,
-    DecisionNotFound,
     HoldlineError,
     InvalidRequest,
+    StoreUnavailable,
+    VersionMismatch,
     Violation,
 )
-from service.domain.explain import Explanation, explain
 from service.domain.hindsight import corrected_profile, is_for_a_person, news_that_stand
-from service.domain.mode import admit
 from service.domain.notice import Notice
-from service.domain.playbook import Request
-from service.domain.policy import DAY_US, PORTFOLIO, Policy
+from service.domain.policy import DAY_US, PORTFOLIO
 from service.engine import once
 from service.engine.budget import Purse
 from service.engine.control import Control
+from service.engine.desks.feedback_reads import CaseAnswer, FeedbackReads
 from service.engine.desks.retrial import CASES_MAX, Retrial, retry, suggestion_minor
 from service.engine.execute import execute_beside, transaction
 from service.engine.ports.calendar import Calendar
@@ -50,8 +48,6 @@ from service.engine.safety.brake import Brake
 APPEALS_CALLER: Final = "holdline:appeals"
 NOBODY: Final = "holdline:corrected-facts"
 """Who resolves a case whose corrected facts settle it."""
-OPEN_STATES: Final = (CaseState.OPEN, CaseState.AWAITING_SECOND)
-FAR_US: Final = 1 << 62
 ALONE_US: Final = WINDOW_DAYS * DAY_US
 """So far back what one person alone gave an account counts towards what one person alone may give it."""
 
@@ -85,15 +81,15 @@ class Word(NamedTuple):
     note: str
 
 
-class Told(NamedTuple):
-    """A case as it stands, its currency, and whether the call had been answered before."""
-
-    case: Case
-    currency: str
-    replayed: bool
+ATTEMPTS_MAX: Final = 5
+"""So often another's word on a case, or another decision on its account, may be first."""
 
 
-class FeedbackDesk:
+class _CaseMoved(Exception):
+    """A case or its account is no longer what it was read to be."""
+
+
+class FeedbackDesk(FeedbackReads):
     """Takes what customers say, and resolves appeals."""
 
     def __init__(
@@ -101,16 +97,11 @@ class FeedbackDesk:
         rooms_minor: Mapping[str, int],
     ) -> None:  # fmt: skip
         """`appeal_us` is the service level; `rooms_minor` by how much one person alone may raise, by currency."""
-        self._store = store
-        self._control = control
+        super().__init__(store, control)
         self._calendar = calendar
         self._brake = brake
         self._appeal_us = appeal_us
         self._rooms_minor = rooms_minor
-
-    def now_us(self) -> int:
-        """Give the store's time in microseconds since the epoch UTC."""
-        return self._store.control().now_us
 
     def say(self, said: Said) -> tuple[int, bool]:
         """Record feedback or a survey; gives its number and whether it was recorded before.
@@ -121,10 +112,9 @@ class FeedbackDesk:
             return self._say(said, row.now_us)
 
     def _say(self, said: Said, now_us: int) -> tuple[int, bool]:
-        recorded = once.recorded(self._store, said.key, said.fingerprint, self._store.cases.voice(said.key))
+        recorded = once.taken(self._store, said, self._store.cases.voice, now_us)
         if recorded is not None:
             return recorded.number, True
-        self._store.enter_key(said.key, now_us)
         account = self._admitted(said.account_id)
         version = ""
         reasons: tuple[str, ...] = ()
@@ -137,24 +127,28 @@ class FeedbackDesk:
         )  # fmt: skip
         return self._store.cases.enter_voice(voice), False
 
-    def appeal(self, said: Said) -> Told:
+    def appeal(self, said: Said) -> CaseAnswer:
         """Open a case, and settle it where its corrected facts do so within what one person may grant.
 
         Raises AccountNotFound, DecisionNotFound, NothingToAppeal, AppealExists, InvalidRequest or IdempotencyKeyReused.
         """
         told, again = self._open(said)
-        # A retry settles what a crash left between the two commits.
-        if told.case.state is not CaseState.OPEN or not told.case.news:
-            return told
-        if told.replayed:
-            again = retry(self._store, self._control, self._account(told.case.account_id), told.case)
-        try:
-            return self._settled(told, again)
-        except AppealHeld:
-            # A person decides when nothing holds it any more.
-            return told
+        for _ in range(ATTEMPTS_MAX):
+            # A retry settles what a crash left between the two commits.
+            if told.case.state is not CaseState.OPEN or not told.case.news:
+                break
+            if again is None:
+                again = retry(self._store, self._control, self._account(told.case.account_id), told.case)
+            try:
+                return self._settled(told, again)
+            except AppealHeld:
+                break
+            except _CaseMoved:
+                told, again = told._replace(case=self.case(told.case.number)), None
+        # Where nothing settled it, a person decides when nothing holds it any more.
+        return told
 
-    def _settled(self, told: Told, again: Retrial | None) -> Told:
+    def _settled(self, told: CaseAnswer, again: Retrial | None) -> CaseAnswer:
         """Let corrected facts settle a case where nothing wants a person's eye; raises AppealHeld."""
         case, account = told.case, self._account(told.case.account_id)
         row = self._store.control()
@@ -175,9 +169,9 @@ class FeedbackDesk:
         )
         key = f"{NOBODY}/{case.name}"
         change = CaseChange(key, b"", case.number, "settle", NOBODY, row.now_us, "", limit_minor)
-        return told._replace(case=self._overturned(overturned, again.course.limit_minor, change, account, again))
+        return told._replace(case=self._overturned(case, overturned, again.course.limit_minor, change, account, again))
 
-    def _open(self, said: Said) -> tuple[Told, Retrial | None]:
+    def _open(self, said: Said) -> tuple[CaseAnswer, Retrial | None]:
         """Open a case, and judge the past again with what it corrects; not where the case was opened before."""
         with transaction(self._store, self._control) as row:
             account = self._account(said.account_id)
@@ -185,7 +179,7 @@ class FeedbackDesk:
             decided = self._decision(said.account_id, said.decision)
             existing = self._store.cases.of_decision(said.decision)
             if is_known and existing is not None:
-                return Told(existing, account.currency, replayed=True), None
+                return CaseAnswer(existing, account.currency, replayed=True), None
             if existing is not None:
                 raise AppealExists(case_id=existing.name, decision_id=f"{said.decision:016x}")
             refuse_appeal(decided.decision)
@@ -202,22 +196,25 @@ class FeedbackDesk:
             self._store.cases.enter_change(change)
             received = Notice(notice.APPEAL_RECEIVED, said.account_id, said.decision, row.now_us)
             self._store.outbox.tell([received], set(), row.now_us)
-            return Told(case, account.currency, replayed=False), again
+            return CaseAnswer(case, account.currency, replayed=False), again
 
-    def _retried(self, case: Case, account: Account) -> Retrial | None:
-        """Judge the past again where a case corrects facts; what it corrects nothing of suggests no limit."""
-        return retry(self._store, self._control, account, case) if case.news else None
-
-    def resolve(self, word: Word) -> Told:
+    def resolve(self, word: Word) -> CaseAnswer:
         """Take a person's word on a case.
 
         Raises CaseNotFound, CaseOver, ApprovalRefused, AppealHeld, InvalidRequest or IdempotencyKeyReused.
         """
-        recorded = once.recorded(self._store, word.key, word.fingerprint, self._store.cases.change(word.key))
+        for _ in range(ATTEMPTS_MAX):
+            with contextlib.suppress(_CaseMoved):
+                return self._resolved(word)
+        raise StoreUnavailable(kind="Contended")
+
+    def _resolved(self, word: Word) -> CaseAnswer:
+        """Take a word on a case as it is read here; raises _CaseMoved where another's was first."""
+        recorded = once.recorded(self._store, word, self._store.cases.change)
         case = self.case(word.number)
         account = self._account(case.account_id)
         if recorded is not None:
-            return Told(case, account.currency, replayed=True)
+            return CaseAnswer(case, account.currency, replayed=True)
         refuse_over(case)
         if word.resolution is Resolution.OVERTURN:
             _refuse_limit(word, account)
@@ -232,17 +229,25 @@ class FeedbackDesk:
         )
         if after.state is CaseState.OVERTURNED:
             again = retry(self._store, self._control, account, case)
-            made = self._overturned(after, word.limit_minor, change, account, again)
-            return Told(made, account.currency, replayed=False)
-        with transaction(self._store, self._control) as row:
+            made = self._overturned(case, after, word.limit_minor, change, account, again)
+            return CaseAnswer(made, account.currency, replayed=False)
+        with once.once(self._store, self._control, word, self._store.cases.change) as (row, known):
+            self._refuse_moved(case, known)
             self._admitted(case.account_id)
-            self._store.enter_key(word.key, row.now_us)
             self._store.cases.enter(after)
             self._store.cases.enter_change(change)
             if after.state is CaseState.UPHELD:
                 upheld = Notice(notice.APPEAL_UPHELD, case.account_id, case.decision, row.now_us)
                 self._store.outbox.tell([upheld], set(), row.now_us)
-        return Told(after, account.currency, replayed=False)
+        return CaseAnswer(after, account.currency, replayed=False)
+
+    def _refuse_moved(self, read: Case, known: CaseChange | None) -> None:
+        """Refuse to write over what became of a case since it was read, inside the transaction that writes.
+
+        `known` is what the key of the write stands for by now.
+        """
+        if known is not None or self.case(read.number) != read:
+            raise _CaseMoved
 
     def _given_alone_minor(self, account: Account, now_us: int) -> int:
         """Give by how much the account's limit was raised of late on one person's word, so that many small are one."""
@@ -255,9 +260,9 @@ class FeedbackDesk:
         return given_minor
 
     def _overturned(
-        self, case: Case, limit_minor: int, change: CaseChange, account: Account, again: Retrial | None
+        self, before: Case, case: Case, limit_minor: int, change: CaseChange, account: Account, again: Retrial | None
     ) -> Case:
-        """Give the limit by an ordinary decision that cites the case, and enter both; raises AppealHeld.
+        """Give the limit by an ordinary decision that cites the case, and enter both; raises AppealHeld or _CaseMoved.
 
         The decision stands on the account as it was when its past was judged again.
         """
@@ -272,7 +277,11 @@ class FeedbackDesk:
         entered: list[Case] = []
 
         def enter(row: ControlRow, answers: Sequence[Answered | HoldlineError]) -> None:
+            known = once.taken(self._store, change, self._store.cases.change, row.now_us)
+            self._refuse_moved(before, known)
             (answer,) = answers
+            if isinstance(answer, VersionMismatch):
+                raise _CaseMoved
             if isinstance(answer, HoldlineError):
                 raise answer
             assert isinstance(answer, Decided), "a decision command is answered by a decision"
@@ -281,7 +290,6 @@ class FeedbackDesk:
                 raise AppealHeld(case_id=case.name, reasons=",".join(decision.reasons))
             if again is not None and case.resolved_by == NOBODY:
                 self._take_of_budget(case, decision, again.corrections[0].decision.business_day)
-            self._store.enter_key(change.key, row.now_us)
             entered.append(self._store.cases.enter(case._replace(result=decision.number)))
             self._store.cases.enter_change(change)
 
@@ -304,68 +312,6 @@ class FeedbackDesk:
         purse.spend(policy, business_day, given_minor)
         purse.write()
 
-    def case(self, number: int) -> Case:
-        """Give a case; raises CaseNotFound."""
-        case = self._store.cases.case(number)
-        if case is None:
-            raise CaseNotFound(case_id=f"C{number}")
-        return case
-
-    def explained(self, number: int) -> tuple[Told, Decided, Policy, Explanation]:
-        """Give a case with the decision that it appeals, its policy and why; raises CaseNotFound."""
-        case = self.case(number)
-        if case.state in OPEN_STATES:
-            # A process that only reads learns here what decides now.
-            self._control.refresh(self._store)
-            account = self._account(case.account_id)
-            policy = self._control.active(account.product)
-            account = settled(account, self.now_us())
-            case = case._replace(suggested_minor=suggestion_minor(self._retried(case, account), account, case, policy))
-        decided = self._decision(case.account_id, case.decision)
-        policy = self._control.version(self._store, decided.decision.policy_version)
-        mode = self._control.recorded_mode(self._store, decided.decision.activations)
-        return Told(case, decided.currency, replayed=False), decided, policy, explain(decided.decision, policy, mode)
-
-    def listed(
-        self, account_id: str, states: Sequence[CaseState], before: int, count: int, *, only_overdue: bool
-    ) -> list[Told]:
-        """Give cases of some states, of an account or (empty) of all, newest first, from before a number.
-
-        Raises AccountNotFound.
-        """
-        if account_id:
-            self._account(account_id)
-        due_before_us = self.now_us() if only_overdue else FAR_US
-        found = self._store.cases.listed(account_id, states, due_before_us, before, count)
-        return [_as_listed(case, self._account(case.account_id)) for case in found]
-
-    def notes(self, number: int, after: int, count: int) -> tuple[list[CaseChange], str]:
-        """Give what was said on a case, oldest first, from after so many, and its currency; raises CaseNotFound."""
-        currency = self._account(self.case(number).account_id).currency
-        return self._store.cases.words(number, after, count), currency
-
-    def _account(self, account_id: str) -> Account:
-        account = self._store.account(account_id)
-        if account is None:
-            raise AccountNotFound(account_id=account_id)
-        return account
-
-    def _admitted(self, account_id: str) -> Account:
-        """Find an account that the mode in force lets be written to; raises AccountNotFound or what the mode says."""
-        account = self._account(account_id)
-        if self._control.refusal is not None:
-            raise self._control.refusal
-        request = Request(Criticality.INTERACTIVE)
-        admit(self._control.mode, request, account_id, account.product, account.profile)
-        return account
-
-    def _decision(self, account_id: str, number: int) -> Decided:
-        """Find one of an account's decisions; another's is as unknown as one that is not there."""
-        decided = self._store.decision(number)
-        if decided is None or decided.decision.account_id != account_id:
-            raise DecisionNotFound(decision_id=f"{number:016x}", account_id=account_id)
-        return decided
-
     @staticmethod
     def _refuse_currencies(said: Said, account: Account) -> None:
         if any(currency != account.currency for _, currency in said.news_currencies):
@@ -383,10 +329,3 @@ def _refuse_limit(word: Word, account: Account) -> None:
         violations.append(Violation("new_limit.minor_units", what))
     if violations:
         raise InvalidRequest(tuple(violations))
-
-
-def _as_listed(case: Case, account: Account) -> Told:
-    """Tell a case in a list: what was suggested when it was opened stands there while it would still give more."""
-    if case.state in OPEN_STATES and case.suggested_minor <= account.limit_minor:
-        case = case._replace(suggested_minor=0)
-    return Told(case, account.currency, replayed=False)

@@ -16,7 +16,7 @@ from service.domain.operation import (
     of_closing,
     of_run,
 )
-from service.engine import acts
+from service.engine import once
 from service.engine.acts import Order
 from service.engine.desks.run_orders import RunOrders
 from service.engine.ports.store import Store
@@ -79,7 +79,7 @@ class OperationDesk:
         Raises OperationNotFound, OperationNotCancellable or IdempotencyKeyReused.
         """
         if kind is not OperationKind.DAILY_RUN:
-            acts.recorded(self._store, order)
+            once.recorded(self._store, order, self._store.runs.act)
             self.operation(name, kind, order.business_day)
             raise OperationNotCancellable(operation_id=name)
         try:

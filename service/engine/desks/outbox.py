@@ -8,7 +8,7 @@ from service.domain.watch import Message, MessageState
 from service.engine import acts
 from service.engine.acts import Order
 from service.engine.control import Control
-from service.engine.execute import transaction
+from service.engine.once import once
 from service.engine.ports.store import Store
 
 RECORDS_MAX: Final = 1_000
@@ -41,8 +41,7 @@ class OutboxDesk:
 
         Raises IdempotencyKeyReused or StoreUnavailable.
         """
-        with transaction(self._store, self._control) as row:
-            known = acts.recorded(self._store, order)
+        with once(self._store, self._control, order, self._store.runs.act) as (row, known):
             if known is not None:
                 return known.touched, True
             redriven = self._store.outbox.redrive(sequences, row.now_us)

@@ -33,9 +33,8 @@ from service.domain.mode import Mode, Scope
 from service.domain.money import BASIS_POINTS
 from service.domain.playbook import Playbook, Value, completed
 from service.domain.watch import EngineSeen
-from service.engine import once
 from service.engine.control import Control
-from service.engine.execute import transaction
+from service.engine.once import once
 from service.engine.ports.store import NUMBER_MAX, Store
 from service.engine.safety import alerts
 
@@ -149,13 +148,11 @@ class PlaybookDesk:
         ActivationExists, ActivationNotFound, ActivationOver, ApprovalRefused or BuildMix.
         """
         store = self._store.playbooks
-        with transaction(self._store, self._control) as row:
+        with once(self._store, self._control, order, store.change) as (row, recorded):
             now_us = row.now_us
-            recorded = once.recorded(self._store, order.key, order.fingerprint, store.change(order.key))
             if recorded is not None:
                 activation = self.activation(recorded.number)
             else:
-                self._store.enter_key(order.key, now_us)
                 activation = self._after(order, now_us)
                 store.write(
                     activation,

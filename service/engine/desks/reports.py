@@ -130,10 +130,9 @@ class ReportDesk:
         if baseline is None:
             return 0, False
         if baseline.key:
-            found = once.recorded(self._store, baseline.key, baseline.fingerprint, store.baseline(baseline.key))
+            found = once.taken(self._store, baseline, store.baseline, now_us)
             if found is not None:
                 return found.version, True
-            self._store.enter_key(baseline.key, now_us)
         store.keep_baseline(baseline._replace(learned_us=now_us))
         return max(one.version for one in store.baselines()), False
 

@@ -12,7 +12,7 @@ from service.engine import acts
 from service.engine.acts import Order
 from service.engine.control import Control
 from service.engine.desks.run_reads import RunReads
-from service.engine.execute import transaction
+from service.engine.once import once
 from service.engine.ports.calendar import Calendar
 from service.engine.ports.store import Store
 
@@ -28,8 +28,7 @@ class RunOrders(RunReads):
     def start(self, order: Order) -> tuple[RunReport, bool]:
         """Start a day's run; one that was started stays as it is. Raises InvalidRequest or DayClosed."""
         day = order.business_day
-        with transaction(self._store, self._control) as row:
-            known = acts.recorded(self._store, order)
+        with once(self._store, self._control, order, self._runs.act) as (row, known):
             if known is None:
                 self._refuse_run(day, self._calendar.business_day(row.now_us))
                 if self._runs.run(day) is None:
@@ -41,8 +40,7 @@ class RunOrders(RunReads):
     def resume(self, order: Order) -> tuple[RunReport, bool]:
         """Let a cancelled run go on from where it was stopped; raises RunNotFound, InvalidRequest or DayClosed."""
         day = order.business_day
-        with transaction(self._store, self._control) as row:
-            known = acts.recorded(self._store, order)
+        with once(self._store, self._control, order, self._runs.act) as (row, known):
             if known is None:
                 run = self._run(day)
                 self._refuse_run(day, self._calendar.business_day(row.now_us))
@@ -62,8 +60,7 @@ class RunOrders(RunReads):
     def cancel(self, order: Order) -> tuple[RunReport, bool]:
         """Stop a run after the chunk in hand; what was raised stays raised. Raises RunNotFound."""
         day = order.business_day
-        with transaction(self._store, self._control) as row:
-            known = acts.recorded(self._store, order)
+        with once(self._store, self._control, order, self._runs.act) as (row, known):
             if known is None:
                 run = self._run(day)
                 if run.state is RunState.RUNNING:
@@ -74,8 +71,7 @@ class RunOrders(RunReads):
     def close(self, order: Order) -> tuple[ClosingReport, bool]:
         """Hold a day that is over against the decision log, once; raises DayOpen or InvalidRequest."""
         day = order.business_day
-        with transaction(self._store, self._control) as row:
-            known = acts.recorded(self._store, order)
+        with once(self._store, self._control, order, self._runs.act) as (row, known):
             if known is None:
                 if self._runs.closing(day) is None:
                     self._refuse_open(day, self._calendar.business_day(row.now_us))
@@ -98,8 +94,7 @@ class RunOrders(RunReads):
     def make_good(self, order: Order) -> tuple[ClosingReport, bool]:
         """Raise those for whom a closed day is missing a raise; raises RunNotFound or DayOpen."""
         day = order.business_day
-        with transaction(self._store, self._control) as row:
-            known = acts.recorded(self._store, order)
+        with once(self._store, self._control, order, self._runs.act) as (row, known):
             if known is None:
                 closing = self._closing(day)
                 if closing.state is ClosingState.CLOSING:
