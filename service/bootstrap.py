@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
@@ -40,7 +40,6 @@ from service.engine.desks.policies import PolicyDesk, PolicyOrder
 from service.engine.desks.reports import ReportDesk, Tally
 from service.engine.desks.runs import RunDesk
 from service.engine.ports.calendar import Calendar
-from service.engine.ports.ledger import Ledger
 from service.engine.ports.playbooks import Playbooks
 from service.engine.ports.policies import PolicyReader
 from service.engine.ports.store import Store
@@ -132,35 +131,6 @@ def read_policy(document: str, *, is_new: bool = False) -> tuple[Policy, str]:
     compiled = (compiler.compile_text if is_new else compiler.compile_stored)(document)
     policy = compiled.policy
     return replace(policy, texts={**registry.load().texts(), **policy.texts}), compiled.content_hash
-
-
-def store_path(store: str) -> Path:
-    """Give the file that a store setting names."""
-    return Path(store.removeprefix("sqlite:///"))
-
-
-@contextlib.contextmanager
-def open_ledger(store: str) -> Iterator[Ledger]:
-    """Open a store to read it from end to end, beside a running server or without one."""
-    from service.storage.sqlite.store import SqliteStore
-
-    ledger = SqliteStore(store_path(store), now_us, read_only=True)
-    try:
-        ledger.hold_still()
-        yield ledger
-    finally:
-        ledger.close()
-
-
-def copy_store(store: str, path: Path) -> None:
-    """Copy a store into a new file, beside a running server or without one."""
-    from service.storage.sqlite.store import SqliteStore
-
-    source = SqliteStore(store_path(store), now_us, read_only=True)
-    try:
-        source.copy_to(path)
-    finally:
-        source.close()
 
 
 def seed_policies(policies: PolicyDesk) -> None:

@@ -33,6 +33,7 @@ from service.engine.ports.codec import Answer, Call
 from service.engine.ports.ledger import Unreadable
 from service.exit_codes import NOT_HERE
 from service.settings import Settings
+from service.storage import opening
 
 if TYPE_CHECKING:
     from service.storage.sqlite.store import SqliteStore
@@ -81,7 +82,7 @@ def run_engine(orders: dict[str, Any]) -> int:
     if store is None:
         listener.stop()
         return NOT_HERE
-    checkpointer = Checkpointer(bootstrap.store_path(settings.store), store.log_is_long)
+    checkpointer = Checkpointer(opening.path_of(settings.store), store.log_is_long)
     checkpointer.start()
     place = Place(store)
     with listening(orders["socket"]) as server:
@@ -261,10 +262,9 @@ def opened_store(settings: Settings, *, is_writer: bool) -> SqliteStore | None:
     """Open the store that the settings name; one that refuses says why in the log."""
     from service.domain.errors import StoreUnavailable
     from service.storage.sqlite.migrate import StoreRefused
-    from service.storage.sqlite.store import SqliteStore
 
     try:
-        return SqliteStore(bootstrap.store_path(settings.store), bootstrap.now_us, read_only=not is_writer)
+        return opening.open_store(settings.store, bootstrap.now_us, read_only=not is_writer)
     except (StoreRefused, StoreUnavailable, OSError) as error:
         log.error("store refused", why=str(error))
         return None

@@ -26,6 +26,7 @@ from service.cli import output
 from service.cli.takeover import take_over
 from service.engine.replay import replay as replay_ledger
 from service.local_server import running_server
+from service.storage import opening
 from service.storage.verify import verify as verify_ledger
 
 CALLERS = 6
@@ -261,7 +262,7 @@ def _report(journal: Journal, seconds: float) -> None:
 def _verify(path: Path, journal: Journal, imported: int, console: Console) -> list[str]:
     """Run `holdline verify` and `holdline replay` on the store, and count that nothing was lost or doubled."""
     broken = []
-    with bootstrap.open_ledger(f"sqlite:///{path}") as ledger:
+    with opening.open_ledger(f"{opening.SQLITE}{path}", bootstrap.now_us) as ledger:
         verification = verify_ledger(ledger)
         replayed = replay_ledger(ledger, bootstrap.make_control())
     expected = imported + len(journal.answers)

@@ -37,6 +37,7 @@ def serve(
     from service.exit_codes import NOT_HERE
     from service.forked import fork_children
     from service.settings import Settings
+    from service.storage import opening
     from service.supervisor import Supervisor, hold_signals, refuse_ports
 
     flags = {"store": store, "listen": listen, "gateways": gateways, "metrics_port": metrics_port}
@@ -64,7 +65,7 @@ def serve(
     hold_signals()
     forked = fork_children(settings)
     listener = telemetry.start_logs(settings.log_level)
-    for shortage in ulimits.shortages(settings, bootstrap.store_path(settings.store)):
+    for shortage in ulimits.shortages(settings, opening.path_of(settings.store)):
         log.warning("low limit", what=shortage)
     try:
         code = Supervisor(settings, ready_file, forked).run()

@@ -26,10 +26,11 @@ def opened(store: str) -> Iterator[Ledger]:
     """Open a store to read it from end to end; ends the command where it can't be opened."""
     from service import bootstrap
     from service.domain.errors import StoreUnavailable
+    from service.storage import opening
     from service.storage.sqlite.migrate import StoreDamaged, StoreRefused
 
     try:
-        with bootstrap.open_ledger(store) as ledger:
+        with opening.open_ledger(store, bootstrap.now_us) as ledger:
             yield ledger
     except (StoreRefused, StoreUnavailable) as error:
         output.echo(f"{store}: {error}", fg="red", err=True)

@@ -26,7 +26,7 @@ from service.drill.traffic import Person, completed
 from service.engine.ports.codec import Answer, Call, Codec
 from service.engine.ports.ledger import Ledger
 from service.settings import Settings
-from service.storage.sqlite.store import SqliteStore
+from service.storage import opening
 from service.telemetry import sentry_meters
 
 GUARDS: Final = "cut_rate=freeze_reductions"
@@ -88,10 +88,10 @@ def staging(source: str, seed: int) -> Iterator[tuple[Stage, list[Person]]]:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="holdline-drill-"))) / "holdline.db"
         product, people = population.PRODUCT, list(_synthetic(seed))
         if source:
-            bootstrap.copy_store(source, path)
-            with bootstrap.open_ledger(f"sqlite:///{path}") as ledger:
+            opening.copy_store(source, path, bootstrap.now_us)
+            with opening.open_ledger(f"{opening.SQLITE}{path}", bootstrap.now_us) as ledger:
                 product, people = _of_store(ledger, seed) or (product, people)
-        store = SqliteStore(path, bootstrap.now_us)
+        store = opening.open_store(f"{opening.SQLITE}{path}", bootstrap.now_us)
         stack.callback(store.close)
         # A copy goes on from the time of its store, however old it is.
         kept, newest_us = store.clock.kept(), Book.microsecond(store.control().last_number)

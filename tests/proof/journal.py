@@ -17,6 +17,7 @@ from holdline.v1 import limit_service_pb2
 
 from service import bootstrap
 from service.engine.replay import replay
+from service.storage.opening import open_ledger
 from service.storage.verify import verify
 from tests.service.wire import assign
 
@@ -119,7 +120,7 @@ class Journal:
 
 def _keys(path: Path) -> dict[str, str]:
     """Give every key of the store with its decision, verified and replayed; each key once."""
-    with bootstrap.open_ledger(f"sqlite:///{path}") as ledger:
+    with open_ledger(f"sqlite:///{path}", bootstrap.now_us) as ledger:
         assert verify(ledger).faults == ()
         assert replay(ledger, bootstrap.make_control()).differences == ()
         made = [sealed.decided.decision for sealed in ledger.sealed_all()]

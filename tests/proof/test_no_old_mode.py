@@ -29,6 +29,7 @@ from service.engine.control import Control
 from service.engine.ports.store import ControlRow, Store
 from service.local_server import Server, running_server
 from service.storage.memory.store import MemoryStore
+from service.storage.opening import open_ledger
 from tests.builders import NOW_US, Bench, command, document
 from tests.service.wire import assign, title_of
 
@@ -159,7 +160,7 @@ def _old_in_store(path: Path) -> list[str]:
 def _decisions(path: Path) -> Iterator[Decided]:
     from service import bootstrap
 
-    with bootstrap.open_ledger(f"sqlite:///{path}") as ledger:
+    with open_ledger(f"sqlite:///{path}", bootstrap.now_us) as ledger:
         for sealed in ledger.sealed_all():
             yield sealed.decided
 

@@ -12,6 +12,7 @@ from holdline.v1.money_pb2 import Money
 
 from service import bootstrap
 from service.local_server import Server
+from service.storage.opening import open_ledger
 from service.storage.verify import verify
 from tests.builders import document
 from tests.service.wire import RAISE, Stubs, assign, facts, fresh, refusal
@@ -35,7 +36,7 @@ def writes() -> None:
 
 
 def _counts(folder: Path) -> tuple[int, int]:
-    with bootstrap.open_ledger(f"sqlite:///{folder / 'holdline.db'}") as ledger:
+    with open_ledger(f"sqlite:///{folder / 'holdline.db'}", bootstrap.now_us) as ledger:
         found = verify(ledger)
     assert found.faults == ()
     return found.accounts, found.decisions

@@ -22,6 +22,7 @@ from loadtests.injected import sitecustomize
 from loadtests.own_server import FORK
 from service import bootstrap
 from service.local_server import Server, running_server
+from service.storage.opening import open_ledger
 from service.storage.verify import verify
 from tests.proof.journal import ONCE, wait_until
 from tests.service.command_line import invoked
@@ -116,7 +117,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
     with ExitStack() as stack:
         made = Machine(tmp_path, stack)
         yield made
-    with bootstrap.open_ledger(f"sqlite:///{made.path}") as ledger:
+    with open_ledger(f"sqlite:///{made.path}", bootstrap.now_us) as ledger:
         assert verify(ledger).faults == ()
 
 

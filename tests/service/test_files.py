@@ -19,6 +19,7 @@ from holdline.client import Client, HoldlineError, Retry, Unavailable
 from service import bootstrap
 from service.exit_codes import NOT_HERE
 from service.local_server import Server, running_server
+from service.storage.opening import open_ledger
 from service.storage.verify import verify
 from tests.proof.journal import wait_until
 from tests.service.command_line import invoked
@@ -40,7 +41,7 @@ def _acknowledged(server: Server, count: int) -> list[str]:
 
 
 def _stored(path: Path) -> set[str]:
-    with bootstrap.open_ledger(f"sqlite:///{path}") as ledger:
+    with open_ledger(f"sqlite:///{path}", bootstrap.now_us) as ledger:
         assert verify(ledger).faults == ()
         return {f"{sealed.decided.decision.number:016x}" for sealed in ledger.sealed_all()}
 

@@ -18,6 +18,7 @@ from holdline.v1 import limit_service_pb2, limit_service_pb2_grpc
 
 from service import bootstrap
 from service.local_server import running_server
+from service.storage.opening import open_ledger
 from service.storage.verify import verify
 from tests.proof.journal import Journal, wait_until
 from tests.service.wire import assign, refusal, taken_apart
@@ -145,7 +146,7 @@ def test_sigterm_drains_what_is_in_flight_refuses_what_is_new_and_exits_with_zer
     assert (new.code, new.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
     assert new.retry_ms > 0
     assert code == 0
-    with bootstrap.open_ledger(f"sqlite:///{tmp_path / 'holdline.db'}") as ledger:
+    with open_ledger(f"sqlite:///{tmp_path / 'holdline.db'}", bootstrap.now_us) as ledger:
         assert verify(ledger).faults == ()
 
 
@@ -209,7 +210,7 @@ def test_a_full_disk_answers_unavailable_and_the_server_goes_on_when_room_return
     assert account.version == 1
     assert [response.replayed for response in retried] == [False] * len(refused)
     assert server.process.returncode == 0
-    with bootstrap.open_ledger(f"sqlite:///{path}") as ledger:
+    with open_ledger(f"sqlite:///{path}", bootstrap.now_us) as ledger:
         found_in_store = verify(ledger)
     assert found_in_store.faults == ()
     assert found_in_store.decisions == len(acknowledged) + len(retried)

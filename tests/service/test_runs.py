@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from service import bootstrap
 from service.cli.main import app
 from service.local_server import Server, running_server
+from service.storage.opening import open_ledger
 from service.storage.verify import verify
 from tests.proof.journal import ONCE, wait_until
 from tests.service.wire import facts, fresh, refusal
@@ -109,7 +110,7 @@ def test_a_run_survives_killed_workers_and_engines_and_the_day_adds_up(ran: Serv
     for name in (names[0], names[100], names[-1]):
         made = [decision for decision in client.decisions(name) if decision.caller == "holdline:run"]
         assert len(made) == (name != names[0])
-    with bootstrap.open_ledger(f"sqlite:///{ran.ready.parent / 'holdline.db'}") as ledger:
+    with open_ledger(f"sqlite:///{ran.ready.parent / 'holdline.db'}", bootstrap.now_us) as ledger:
         assert verify(ledger).faults == ()
 
 
