@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from holdline.client import Client
 
 from loadtests import wire
-from loadtests.journal import Entry, Told, read, seal_of
+from loadtests.journal import Entry, Knowledge, read, seal_of
 from loadtests.own_server import OwnServer
 from loadtests.scenario import Rpc
 from loadtests.traffic import PATHS
@@ -23,11 +23,11 @@ FAULTS_MAX: Final = 20
 IN_FLIGHT: Final = 32
 ATTEMPTS_MAX: Final = 20
 PAUSE_SECONDS: Final = 0.2
-_RANK: Final = (Told.REFUSED, Told.UNKNOWN, Told.DECLINED, Told.ACKNOWLEDGED)
+_RANK: Final = (Knowledge.REFUSED, Knowledge.UNKNOWN, Knowledge.DECLINED, Knowledge.ACKNOWLEDGED)
 """What is known of a key with several entries: the strongest of them."""
 
 
-class Verdict(NamedTuple):
+class Audit(NamedTuple):
     """What the audit found; no faults, no broken promise."""
 
     acknowledged: int
@@ -52,7 +52,7 @@ class Auditor:
         self._listen = listen
         self._faults: list[str] = []
         self._asked = 0
-        self.counts = dict.fromkeys(Told, 0)
+        self.counts = dict.fromkeys(Knowledge, 0)
         self.decided = 0
         """Decisions that the journals and this audit know of."""
 
@@ -72,7 +72,7 @@ class Auditor:
         while batch := list(islice(asked, IN_FLIGHT * 16)):
             first = self._ask_all(caller, [one.entry for one in batch])
             # What was not known before must be known now, and stay.
-            unsure = [one.entry for one in batch if one.entry.told in (Told.UNKNOWN, Told.REFUSED)]
+            unsure = [one.entry for one in batch if one.entry.told in (Knowledge.UNKNOWN, Knowledge.REFUSED)]
             second = self._ask_all(caller, unsure)
             for one in batch:
                 self._judge(caller, one.entry, first[one.entry.key], second.get(one.entry.key))
@@ -81,12 +81,12 @@ class Auditor:
         name = f"{caller}/{entry.key}"
         if entry.rpc in (Rpc.DECIDE, Rpc.ASSIGN) and first.status == "0":
             self.decided += 1
-        if entry.told is Told.ACKNOWLEDGED:
+        if entry.told is Knowledge.ACKNOWLEDGED:
             if first.status != "0" or not first.is_replay:
                 self.fault(f"{name} was acknowledged and is lost: asked again, {first}")
             elif first.seal != entry.seal:
                 self.fault(f"{name} was acknowledged with another answer than the one that is recorded")
-        elif entry.told is Told.REFUSED and first.is_replay:
+        elif entry.told is Knowledge.REFUSED and first.is_replay:
             self.fault(f"{name} was refused and is recorded")
         if second is None:
             return
@@ -139,13 +139,17 @@ class Auditor:
             if last.granted + last.withheld == 0:
                 self.fault(f"{business_date}: the run settled nothing")
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Audit:
         """Give what was found."""
         counts = self.counts
-        return Verdict(
-            counts[Told.ACKNOWLEDGED], counts[Told.DECLINED], counts[Told.REFUSED], counts[Told.UNKNOWN], self._asked,
+        return Audit(
+            counts[Knowledge.ACKNOWLEDGED],
+            counts[Knowledge.DECLINED],
+            counts[Knowledge.REFUSED],
+            counts[Knowledge.UNKNOWN],
+            self._asked,
             tuple(self._faults),
-        )  # fmt: skip
+        )
 
 
 class Answered(NamedTuple):
@@ -165,7 +169,7 @@ def known_of(entries: Iterable[Entry]) -> dict[str, Known]:
     for entry in entries:
         before = known.get(entry.key)
         seals = before.seals if before is not None else frozenset()
-        if entry.told is Told.ACKNOWLEDGED:
+        if entry.told is Knowledge.ACKNOWLEDGED:
             seals |= {entry.seal}
         said = [entry] if before is None else [before.entry, entry]
         known[entry.key] = Known(max(said, key=lambda one: _RANK.index(one.told)), seals)

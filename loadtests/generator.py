@@ -23,7 +23,7 @@ from typing import Any, Final
 from holdline.v1 import draw_service_pb2
 
 from loadtests import wire
-from loadtests.journal import Entry, Journal, Told, seal_of
+from loadtests.journal import Entry, Journal, Knowledge, seal_of
 from loadtests.scenario import DRAWS, WRITES, Rpc, Scenario
 from loadtests.schedule import Arrival, arrivals
 from loadtests.tally import NO_ROOM, NOT_SENT, Call, Second, Tally
@@ -42,7 +42,8 @@ NICENESS: Final = -10
 """The generator comes first where cores are short, as it would on a machine of its own; where it may."""
 
 _TOLD: Final = {
-    "0": Told.ACKNOWLEDGED, "5": Told.DECLINED, "6": Told.DECLINED, "8": Told.REFUSED, "9": Told.DECLINED,
+    "0": Knowledge.ACKNOWLEDGED, "5": Knowledge.DECLINED, "6": Knowledge.DECLINED, "8": Knowledge.REFUSED,
+    "9": Knowledge.DECLINED,
 }  # fmt: skip
 _TRY_AGAIN: Final = ("8", "14", "4")
 
@@ -281,12 +282,12 @@ class Generator:
     def _ended(self, call: Call, status: str, answer: bytes, now: float) -> None:
         """Take an attempt's end: try again where the caller would, else count and journal it."""
         code = status.partition(" ")[0]
-        told = Told.REFUSED if status in (NOT_SENT, NO_ROOM) else _TOLD.get(code, Told.UNKNOWN)
+        told = Knowledge.REFUSED if status in (NOT_SENT, NO_ROOM) else _TOLD.get(code, Knowledge.UNKNOWN)
         if code in _TRY_AGAIN and status != NO_ROOM and not call.is_duplicate and self._may_retry(call):
             self.tally.second(now).counts[f"try again: {status}"] += 1
             pause = self._scenario.retries.pause_ms / 1_000 * 2 ** max(call.attempts - 1, 0)
             self._put_off(call, now + pause * self._rng.uniform(0.5, 1.5))
-            if told is Told.UNKNOWN:
+            if told is Knowledge.UNKNOWN:
                 self._enter(call, told, b"\0" * 8)
             return
         if call.asked is None:
@@ -297,13 +298,13 @@ class Generator:
         self.tally.replays += is_replay
         if not call.is_duplicate:
             self.tally.end(call, status, told, now)
-        if answer and call.rpc is Rpc.AUTHORIZE and told is Told.ACKNOWLEDGED and not is_replay:
+        if answer and call.rpc is Rpc.AUTHORIZE and told is Knowledge.ACKNOWLEDGED and not is_replay:
             posting = draw_service_pb2.AuthorizeDrawResponse.FromString(answer).posting
             if posting.HasField("hold"):
                 self._traffic.granted(posting)
         self._enter(call, told, seal)
 
-    def _enter(self, call: Call, told: Told, seal: bytes) -> None:
+    def _enter(self, call: Call, told: Knowledge, seal: bytes) -> None:
         if call.asked is not None and call.rpc in WRITES:
             self._journal.enter(Entry(call.rpc, told, call.asked.key, seal, call.asked.body))
 

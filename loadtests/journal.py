@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from loadtests.scenario import Rpc
 
 
-class Told(IntEnum):
+class Knowledge(IntEnum):
     """What a caller knows of a call."""
 
     ACKNOWLEDGED = 1
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     """One call as it ended; `seal` stands for the answer but for whether it was a replay."""
 
     rpc: Rpc
-    told: Told
+    told: Knowledge
     key: str
     seal: bytes
     body: bytes
@@ -78,4 +78,4 @@ def read(path: Path) -> Iterator[Entry]:
             content = file.read(key_bytes + body_bytes)
             if len(content) < key_bytes + body_bytes:
                 return
-            yield Entry(_RPCS[rpc], Told(told), content[:key_bytes].decode(), seal, content[key_bytes:])
+            yield Entry(_RPCS[rpc], Knowledge(told), content[:key_bytes].decode(), seal, content[key_bytes:])

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from hdrh.histogram import HdrHistogram
 
-from loadtests.journal import Told
+from loadtests.journal import Knowledge
 from loadtests.sampler import GENERATOR
 from loadtests.scenario import DRAWS, Objective, Rpc, Scenario
 from loadtests.tally import NO_ROOM, NOT_SENT, histogram
@@ -94,11 +94,11 @@ def summed(latencies: Latencies, fits: Callable[[int, str, str, bool], bool]) ->
 def _phase(scenario: Scenario, number: int, latencies: Latencies) -> dict[str, Any]:
     """Sum a phase up: counts by what callers know, goodput, and the latencies of OK answers."""
     phase = scenario.names[number]
-    told = {one.name.lower(): 0 for one in Told}
+    told = {one.name.lower(): 0 for one in Knowledge}
     for (found_phase, _, name, _), found in latencies.items():
         if found_phase == number:
             told[name.lower()] += found.get_total_count()
-    good = summed(latencies, lambda at, _, name, __: at == number and name == Told.ACKNOWLEDGED.name)
+    good = summed(latencies, lambda at, _, name, __: at == number and name == Knowledge.ACKNOWLEDGED.name)
     spectrum = [[share, good.get_value_at_percentile(share) / 1e3] for share in SPECTRUM] if good.total_count else []
     seconds = scenario.seconds_of(phase)
     return {
@@ -122,13 +122,15 @@ class _Figures:
         where = f" in {objective.phase}" if objective.phase else ""
         which = objective.of.value if objective.of else "all"
         if objective.percentile:
-            good = self._chosen(objective, Told.ACKNOWLEDGED)
+            good = self._chosen(objective, Knowledge.ACKNOWLEDGED)
             found = good.get_value_at_percentile(objective.percentile) / 1e3 if good.total_count else float("inf")
             title = f"p{objective.percentile:g} of {which}{where}, ms"
             return _at_most(title, objective.ms_max, found)
         if objective.ok_share_min:
-            whole = sum(self._chosen(objective, one).total_count for one in Told)
-            good_count = sum(self._chosen(objective, one).total_count for one in (Told.ACKNOWLEDGED, Told.DECLINED))
+            whole = sum(self._chosen(objective, one).total_count for one in Knowledge)
+            good_count = sum(
+                self._chosen(objective, one).total_count for one in (Knowledge.ACKNOWLEDGED, Knowledge.DECLINED)
+            )
             share = good_count / whole if whole else 0.0
             return _at_least(f"answered in the end, of {which}{where}", objective.ok_share_min, share)
         if objective.goodput_of_best_min:
@@ -168,7 +170,7 @@ class _Figures:
         longest = max((one["log_mb"] for one in self._result["samples"] if "log_mb" in one), default=float("inf"))
         return _at_most("the store's log at its longest, MB", objective.log_mb_max, longest)
 
-    def _chosen(self, objective: Objective, told: Told) -> HdrHistogram:
+    def _chosen(self, objective: Objective, told: Knowledge) -> HdrHistogram:
         number = self._names.index(objective.phase) if objective.phase else -1
         return summed(
             self._latencies,
@@ -186,7 +188,7 @@ class _Figures:
         for (phase, rpc, name, _), found in self._latencies.items():
             if number in (phase, -1) and (Rpc(rpc) in DRAWS) is is_draw:
                 whole += found.get_total_count()
-                refused += found.get_total_count() * (name in (Told.REFUSED.name, Told.UNKNOWN.name))
+                refused += found.get_total_count() * (name in (Knowledge.REFUSED.name, Knowledge.UNKNOWN.name))
         return refused / whole if whole else 0.0
 
     def _held(self, what: str) -> list[float]:

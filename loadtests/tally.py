@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from hdrh.histogram import HdrHistogram
 
-from loadtests.journal import Told
+from loadtests.journal import Knowledge
 from loadtests.scenario import Rpc
 from loadtests.traffic import Asked
 
@@ -19,7 +19,7 @@ NOT_SENT: Final = "14 NOT_SENT"
 """There was no connection to send it on."""
 NO_ROOM: Final = "4 NO_ROOM"
 """It found no free stream in time, and its caller gave it up."""
-_WORDS: Final = {told: told.name.lower() for told in Told}
+_WORDS: Final = {told: told.name.lower() for told in Knowledge}
 
 
 def histogram(digits: int = 3) -> HdrHistogram:
@@ -62,7 +62,7 @@ class Tally:
     """Everything that is counted."""
 
     def __init__(self) -> None:
-        self.latencies: dict[tuple[int, Rpc, Told, bool], HdrHistogram] = {}
+        self.latencies: dict[tuple[int, Rpc, Knowledge, bool], HdrHistogram] = {}
         """By phase, RPC, what the caller knows, and whether it is the hot account's."""
         self.statuses: Counter[tuple[int, Rpc, str]] = Counter()
         self.lag = histogram()
@@ -84,7 +84,7 @@ class Tally:
         self.begun += 1
         self.late += lag_us > LATE_US
 
-    def end(self, call: Call, status: str, told: Told, now: float) -> None:
+    def end(self, call: Call, status: str, told: Knowledge, now: float) -> None:
         """Count a call that has ended for its caller."""
         latency_us = recordable_us(now - call.intended)
         key = call.phase, call.rpc, told, call.asked is not None and call.asked.is_hot
@@ -95,7 +95,7 @@ class Tally:
         self.statuses[call.phase, call.rpc, status] += 1
         second = self.second(now)
         second.counts[_WORDS[told]] += 1
-        if told is Told.ACKNOWLEDGED:
+        if told is Knowledge.ACKNOWLEDGED:
             second.latencies.record_value(latency_us)
 
     def result(self) -> dict[str, Any]:

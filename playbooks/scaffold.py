@@ -33,7 +33,7 @@ from typing import Final, NamedTuple
 
 from playbooks.declaration import ground
 from service.domain.decision import Outcome, Verdict
-from service.domain.playbook import Case, Safer
+from service.domain.playbook import Safer, Situation
 from service.domain.policy import Text
 
 NAME: Final = "{name}"
@@ -54,7 +54,7 @@ class Parameters(NamedTuple):
     """None yet: Annotated[int, Whole(lowest, highest, "unit", "about")] = default."""
 
 
-def constrain(_: Parameters, case: Case, verdict: Verdict) -> Verdict:
+def constrain(_: Parameters, case: Situation, verdict: Verdict) -> Verdict:
     """Leave the limit as it is; mend this."""
     if verdict.new_limit_minor == case.standing.limit_minor:
         return verdict

@@ -49,8 +49,8 @@ from service.engine.safety.dead_man import DeadMan
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.engine.ports.codec import Asks
     from service.rpc.codec import ProtoCodec, ReadingCodec
-    from service.rpc.sentry import Asks
     from service.runner.worker import LedgerStore, Worker
     from service.sentry.delivery import Deliverer
     from service.sentry.notices import NoticeStore

@@ -8,7 +8,7 @@ from service.domain.entitlement import Entitlement
 from service.domain.errors import EngineUnavailable
 from service.engine.acts import Order
 from service.engine.desks.reports import Tally
-from service.engine.desks.run_work import Ask, ask_of, reply_bytes
+from service.engine.desks.run_work import WorkerAsk, ask_of, reply_bytes
 from service.engine.desks.runs import RunDesk
 from service.engine.ports.codec import Answer
 from service.runner.worker import Worker
@@ -26,7 +26,7 @@ class Office:
     def __init__(self, bench: Bench, shard_accounts: int = 5) -> None:
         self.bench = bench
         self.desk = RunDesk(bench.store, bench.control, bench.clock, bench.brake, Tally(), shard_accounts, LEASE_US)
-        self.fault: Callable[[Ask], Ask | None] = lambda ask: ask
+        self.fault: Callable[[WorkerAsk], WorkerAsk | None] = lambda ask: ask
         self.loses_replies = False
         self.orders = 0
 

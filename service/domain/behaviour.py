@@ -74,7 +74,7 @@ class Flag(NamedTuple):
     is_raised: bool
 
 
-class Told(NamedTuple):
+class ToldFact(NamedTuple):
     """The newest value of a fact that an update told."""
 
     fact: int
@@ -96,7 +96,7 @@ class Behaviour(NamedTuple):
     enquiries: tuple[tuple[int, int, int], ...] = ()
     """Day, count, nothing; the short window."""
     flags: tuple[Flag, ...] = ()
-    told: tuple[Told, ...] = ()
+    told: tuple[ToldFact, ...] = ()
     statements: tuple[Statement, ...] = ()
     payments: tuple[Payment, ...] = ()
     """As far back as events are taken."""

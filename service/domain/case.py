@@ -143,7 +143,7 @@ class Voice(NamedTuple):
         return self.kind is VoiceKind.APPEAL or self.category in COMPLAINTS
 
 
-class Line(NamedTuple):
+class ReasonLine(NamedTuple):
     """What customers said of one reason code under one policy version, in a period and in the one before."""
 
     reason: str
@@ -156,7 +156,7 @@ class Line(NamedTuple):
 class FeedbackReport(NamedTuple):
     """What customers said in a period; surveys by score, 1 to 5."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[ReasonLine, ...]
     voices: int
     complaints: int
     surveys: tuple[int, ...]
@@ -211,6 +211,6 @@ def report_of(voices: Sequence[Voice], since_us: int) -> FeedbackReport:
             line = counts.setdefault((reason, voice.policy_version), [0, 0, 0])
             line[2 if is_before else 0] += 1
             line[1] += voice.kind is VoiceKind.APPEAL and not is_before
-    lines = [Line(*name, *line) for name, line in counts.items()]
+    lines = [ReasonLine(*name, *line) for name, line in counts.items()]
     lines.sort(key=lambda line: (-line.complaints, -line.complaints_before, line.reason, line.policy_version))
     return FeedbackReport(tuple(lines), said, upset, tuple(surveys))

@@ -88,7 +88,7 @@ class ClosingState(IntEnum):
     MADE_GOOD = 4
 
 
-class Line(NamedTuple):
+class PromiseLine(NamedTuple):
     """What was promised on a day under one policy version in one segment, counted from the decision log."""
 
     policy_version: str
@@ -110,7 +110,7 @@ class Closing(NamedTuple):
     holder: str
     lease_us: int
     accounts: int
-    lines: tuple[Line, ...]
+    lines: tuple[PromiseLine, ...]
     incident: str
     """Id of the incident that a difference opened, empty where the day adds up."""
     closed_us: int = 0
@@ -169,17 +169,19 @@ class ClosingReport(NamedTuple):
     waits_for: int
 
 
-def line_of(settled: Entitlement) -> Line:
+def line_of(settled: Entitlement) -> PromiseLine:
     """Count one settled promise."""
     granted = int(settled.state is EntitlementState.GRANTED)
-    return Line(settled.policy_version, settled.segment, 1, granted, 1 - granted)
+    return PromiseLine(settled.policy_version, settled.segment, 1, granted, 1 - granted)
 
 
-def added(lines: tuple[Line, ...], more: tuple[Line, ...]) -> tuple[Line, ...]:
+def added(lines: tuple[PromiseLine, ...], more: tuple[PromiseLine, ...]) -> tuple[PromiseLine, ...]:
     """Add lines up by policy version and segment."""
     sums = {(line.policy_version, line.segment): line for line in lines}
     for line in more:
         key = line.policy_version, line.segment
-        so_far = sums.get(key, Line(*key, 0, 0, 0))
-        sums[key] = Line(*key, so_far.due + line.due, so_far.granted + line.granted, so_far.withheld + line.withheld)
+        so_far = sums.get(key, PromiseLine(*key, 0, 0, 0))
+        sums[key] = PromiseLine(
+            *key, so_far.due + line.due, so_far.granted + line.granted, so_far.withheld + line.withheld
+        )
     return tuple(sums[key] for key in sorted(sums))

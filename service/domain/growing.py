@@ -16,7 +16,7 @@ from service.domain.behaviour import (
     Event,
     EventKind,
     Flag,
-    Told,
+    ToldFact,
 )
 from service.domain.errors import BehaviourFull
 from service.domain.money import SUM_MAX
@@ -139,11 +139,11 @@ def _flagged(flags: Sequence[Flag], event: Event) -> tuple[Flag, ...]:
     return tuple(sorted(known.values()))
 
 
-def _told(told: Sequence[Told], event: Event) -> tuple[Told, ...]:
+def _told(told: Sequence[ToldFact], event: Event) -> tuple[ToldFact, ...]:
     """Keep the newest value of each fact; of two at once the lower one counts."""
     known = {one.fact: one for one in told}
     for fact, value in event.news:
         before = known.get(fact)
         if before is None or (before.occurred_us, -before.value) < (event.occurred_us, -value):
-            known[fact] = Told(fact, event.occurred_us, value)
+            known[fact] = ToldFact(fact, event.occurred_us, value)
     return tuple(sorted(known.values()))

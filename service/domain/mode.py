@@ -13,7 +13,7 @@ from service.domain.decision import Kind, Moment, Standing, Verdict
 from service.domain.errors import HoldlineError
 from service.domain.facts import Profile
 from service.domain.money import BASIS_POINTS
-from service.domain.playbook import Case, Playbook, Request
+from service.domain.playbook import Playbook, Request, Situation
 from service.domain.policy import Policy
 from service.domain.rules import FIRST
 
@@ -121,7 +121,7 @@ def judged(
 ) -> Judgement:
     """Judge in a mode: choose the policy, adjust the facts, judge, constrain, each in the mode's order."""
     covering = [measure for measure in mode.measures if covers(measure.scope, product, account_id, standing.profile)]
-    case = Case(kind, account_id, product, standing, policy, moment, mode.policies)
+    case = Situation(kind, account_id, product, standing, policy, moment, mode.policies)
     for measure in covering:
         if measure.playbook.choose_policy is not None:
             case = case._replace(policy=measure.playbook.choose_policy(measure.parameters, case))

@@ -32,7 +32,7 @@ class Request(NamedTuple):
     criticality: Criticality
 
 
-class Case(NamedTuple):
+class Situation(NamedTuple):
     """One decision as a playbook sees it."""
 
     kind: Kind
@@ -45,6 +45,10 @@ class Case(NamedTuple):
     moment: Moment
     policies: Mapping[str, Policy]
     """The versions that parameters name."""
+
+
+Case = Situation
+"""Its name in playbooks that are released, whose modules never change."""
 
 
 class Parameter(NamedTuple):
@@ -95,9 +99,9 @@ class Playbook(NamedTuple):
     make_parameters: Callable[..., Any]
     texts: Mapping[str, Text]
     admit: Callable[[Any, Request], HoldlineError | None] | None
-    choose_policy: Callable[[Any, Case], Policy] | None
-    adjust_facts: Callable[[Any, Case], Standing] | None
-    constrain: Callable[[Any, Case, Verdict], Verdict] | None
+    choose_policy: Callable[[Any, Situation], Policy] | None
+    adjust_facts: Callable[[Any, Situation], Standing] | None
+    constrain: Callable[[Any, Situation, Verdict], Verdict] | None
 
     @property
     def title(self) -> str:

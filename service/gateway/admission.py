@@ -23,7 +23,7 @@ class Waiting(NamedTuple):
     since_us: int
 
 
-class Line(Protocol):
+class CallLine(Protocol):
     """Calls of one criticality in the order in which they are taken; only the next one can be looked at, at 0."""
 
     def __len__(self) -> int: ...
@@ -125,7 +125,7 @@ class Queue:
         bytes_max: int,
         wait_ms_max: int,
         target_ms: int = 60_000,
-        line: Callable[[], Line] = deque,
+        line: Callable[[], CallLine] = deque,
     ) -> None:
         self._calls_max = calls_max
         self._bytes_max = bytes_max

@@ -27,7 +27,7 @@ from service.engine.acts import Order
 from service.engine.control import Control
 from service.engine.desks import reports
 from service.engine.desks.reports import Pulse, Report
-from service.engine.ports.codec import Answer, Call
+from service.engine.ports.codec import Answer, Asks, Call
 from service.engine.ports.store import Store
 from service.engine.preview import REFUSED, Changed, Preview, newest, preview
 from service.rpc import playbook_messages as messages
@@ -257,12 +257,6 @@ def signal_message(one: Signal) -> pb.Signal:
         recommends=one.recommends if one.is_alarming else "",
         baseline_version=one.baseline_version or None,
     )
-
-
-class Asks(Protocol):
-    """A line to the engine; raises EngineUnavailable."""
-
-    def ask(self, method: int, caller: str, body: bytes) -> Answer: ...  # noqa: D102 - the docstring covers it.
 
 
 class EngineCalls:

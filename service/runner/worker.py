@@ -12,7 +12,7 @@ import structlog
 
 from service.domain.account import DAYS_BACK_MAX, Account, growth_then, has_limit, known, settled
 from service.domain.book import Book
-from service.domain.daily_run import Discrepancy, DiscrepancyKind, Line, Shard, added, line_of
+from service.domain.daily_run import Discrepancy, DiscrepancyKind, PromiseLine, Shard, added, line_of
 from service.domain.decide import judge_in
 from service.domain.decision import APPROVED, RAISE, Decision, Moment, standing_of
 from service.domain.entitlement import RUN_CALLER, entitlement_of
@@ -21,9 +21,9 @@ from service.domain.facts import NEVER_OBSERVED
 from service.domain.judge import judge
 from service.domain.mode import NORMAL
 from service.engine.control import Control
-from service.engine.desks.run_work import Ask, Chunk, Reply, Task, TaskKind, ask_bytes, reply_of
+from service.engine.desks.run_work import Chunk, Reply, Task, TaskKind, WorkerAsk, ask_bytes, reply_of
 from service.engine.ports.calendar import Calendar
-from service.engine.ports.codec import Answer
+from service.engine.ports.codec import Asks
 from service.engine.ports.ledger import Ledger
 from service.engine.ports.store import Store
 from service.engine.replay import difference_of
@@ -46,12 +46,6 @@ DISCREPANCIES_MAX: Final = len(DiscrepancyKind) * (2 * DAYS_BACK_MAX + 2)
 log = structlog.get_logger("holdline.runner")
 
 
-class Asks(Protocol):
-    """The engine, asked one call at a time; raises EngineUnavailable."""
-
-    def ask(self, method: int, caller: str, body: bytes) -> Answer: ...  # noqa: D102 - the docstring covers it.
-
-
 class LedgerStore(Store, Ledger, Protocol):
     """A store that can be read from end to end."""
 
@@ -59,7 +53,7 @@ class LedgerStore(Store, Ledger, Protocol):
 class Found(NamedTuple):
     """What a day came to for one account."""
 
-    line: Line | None
+    line: PromiseLine | None
     discrepancy: Discrepancy | None
     is_late: bool
 
@@ -114,7 +108,7 @@ class Worker:
         return 0.0
 
     def _ask(self, chunk: Chunk | None) -> Reply:
-        answer = self._engine.ask(self._method, RUN_CALLER, ask_bytes(Ask(self._holder, chunk)))
+        answer = self._engine.ask(self._method, RUN_CALLER, ask_bytes(WorkerAsk(self._holder, chunk)))
         if answer.code:
             raise EngineUnavailable
         return reply_of(answer.body)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from service.domain.behaviour import KEPT_DAYS, Behaviour, Flag, Told
+from service.domain.behaviour import KEPT_DAYS, Behaviour, Flag, ToldFact
 from service.domain.days import month_of
 from service.domain.policy import DAY_US
 from service.domain.statements import DAY_END_US, DAY_START_US, NONE_FOLDED, Statement
@@ -36,7 +36,7 @@ class _BehaviourBefore(NamedTuple):
     transactions: tuple[tuple[int, int, int], ...]
     enquiries: tuple[tuple[int, int, int], ...]
     flags: tuple[Flag, ...]
-    told: tuple[Told, ...]
+    told: tuple[ToldFact, ...]
     statements: tuple[_StatementBefore, ...]
     payments: tuple[tuple[int, int], ...]
     """Day, sum in minor units."""

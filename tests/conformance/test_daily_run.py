@@ -3,12 +3,12 @@
 import pytest
 
 from service.domain import errors
-from service.domain.daily_run import ClosingState, DiscrepancyKind, Line, RunState
+from service.domain.daily_run import ClosingState, DiscrepancyKind, PromiseLine, RunState
 from service.domain.decision import Decided, Kind
 from service.domain.entitlement import EntitlementState
 from service.domain.watch import MessageState
 from service.engine.desks.policies import PolicyOrder
-from service.engine.desks.run_work import Ask, TaskKind
+from service.engine.desks.run_work import TaskKind, WorkerAsk
 from service.engine.ports.store import NUMBER_MAX
 from service.storage.verify import verify
 from tests.builders import TODAY, Bench, command, document
@@ -48,7 +48,7 @@ def test_whoever_is_due_is_raised_once_and_the_day_adds_up(office: Office) -> No
     assert [shard.looked for shard in shards] == [5, 5, 5, 5, 3]
     assert sum(shard.granted for shard in shards) == 17
     assert closed.closing.state is ClosingState.CLOSED
-    assert closed.closing.lines == (Line("reference-2026-2", "A", 17, 17, 0),)
+    assert closed.closing.lines == (PromiseLine("reference-2026-2", "A", 17, 17, 0),)
     assert (closed.closing.accounts, closed.closing.incident, closed.discrepancies) == (23, "", ())
     assert verify(office.bench.store).faults == ()  # type: ignore[arg-type]  # every store is a ledger.
 
@@ -66,7 +66,7 @@ def test_a_playbook_withholds_and_the_ledger_says_why(office: Office) -> None:
     assert withheld.state is EntitlementState.WITHHELD
     assert withheld.reason == "RAISE_KEPT_FOR_LATER"
     assert withheld.promised_minor > withheld.granted_minor == 0
-    assert closed.closing.lines == (Line("reference-2026-2", "A", 4, 0, 4),)
+    assert closed.closing.lines == (PromiseLine("reference-2026-2", "A", 4, 0, 4),)
     assert closed.closing.incident == ""
 
 
@@ -115,7 +115,7 @@ def test_a_customer_raise_by_day_settles_the_promise_and_the_run_adds_none(offic
     settled = office.entitlement(name)
     assert settled is not None
     assert settled.decision == made.decision.number
-    assert closed.closing.lines == (Line("reference-2026-2", "A", 1, 1, 0),)
+    assert closed.closing.lines == (PromiseLine("reference-2026-2", "A", 1, 1, 0),)
 
 
 def test_a_day_without_a_run_misses_everybody_and_is_made_good_with_one_order(office: Office) -> None:
@@ -161,7 +161,7 @@ def test_accounts_that_became_eligible_after_the_run_had_passed_are_settled_at_t
 
     assert office.raises(names[0]) == 1
     assert closed.closing.incident == ""
-    assert closed.closing.lines == (Line("reference-2026-2", "A", 3, 3, 0),)
+    assert closed.closing.lines == (PromiseLine("reference-2026-2", "A", 3, 3, 0),)
 
 
 def test_an_account_that_became_eligible_behind_the_worker_is_no_incident(bench: Bench) -> None:
@@ -181,7 +181,7 @@ def test_an_account_that_became_eligible_behind_the_worker_is_no_incident(bench:
 
     assert office.raises(names[0]) == 1
     assert closed.closing.incident == ""
-    assert closed.closing.lines == (Line("reference-2026-2", "A", 30, 30, 0),)
+    assert closed.closing.lines == (PromiseLine("reference-2026-2", "A", 30, 30, 0),)
 
 
 @pytest.mark.parametrize("lost", ["before", "after"])
@@ -309,7 +309,7 @@ def test_the_closing_finds_exactly_the_accounts_that_a_faulty_worker_dropped(off
     names = office.open_accounts(20, not_due=3)
     office.next_day()
 
-    def faulty(ask: Ask) -> Ask:
+    def faulty(ask: WorkerAsk) -> WorkerAsk:
         chunk = ask.chunk
         if chunk is None or chunk.kind is not TaskKind.RUN or chunk.shard != 3:
             return ask

@@ -19,7 +19,7 @@ from service.domain.daily_run import DiscrepancyKind, Slice
 from service.domain.decision import Decided, Kind
 from service.domain.entitlement import EntitlementState
 from service.engine.budget import SLICES, Purse
-from service.engine.desks.run_work import Ask
+from service.engine.desks.run_work import WorkerAsk
 from tests.builders import Bench, command, policy, sqlite
 from tests.daily import DAY, Office
 from tests.proof.strategies import examples
@@ -69,7 +69,7 @@ def test_the_closing_lists_exactly_what_was_dropped_doubled_or_corrupted(hits: d
     office.next_day()
     growth = _growth(path)
 
-    def dropping(ask: Ask) -> Ask:
+    def dropping(ask: WorkerAsk) -> WorkerAsk:
         if ask.chunk is None:
             return ask
         kept = tuple(name for name in ask.chunk.raises if faults.get(name) != "drop")

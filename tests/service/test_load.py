@@ -19,7 +19,7 @@ from holdline.client import Client
 
 from loadtests import conductor, report
 from loadtests.audit import Auditor
-from loadtests.journal import Entry, Journal, Told
+from loadtests.journal import Entry, Journal, Knowledge
 from loadtests.peers.process import running
 from loadtests.result import Latencies, judge, together
 from loadtests.scenario import Rpc, Scenario, load
@@ -54,7 +54,7 @@ def _stalled(scenario: Scenario, folder: Path) -> HdrHistogram:
         start.join()
     whole = HdrHistogram(1, 120_000_000, 3)
     for (_, _, told, _), latencies in found["latencies"].items():
-        assert told == Told.ACKNOWLEDGED.name
+        assert told == Knowledge.ACKNOWLEDGED.name
         whole.add(latencies)
     return whole
 
@@ -115,7 +115,7 @@ def test_an_acknowledged_call_that_was_never_recorded_is_found(
 ) -> None:
     written, path, traffic = journal
     asked = traffic.ask(rpc)
-    written.enter(Entry(rpc, Told.ACKNOWLEDGED, asked.key, b"12345678", asked.body))
+    written.enter(Entry(rpc, Knowledge.ACKNOWLEDGED, asked.key, b"12345678", asked.body))
     written.close()
 
     assert "acknowledged and is lost" in _audited(server, path)[0]
@@ -126,12 +126,12 @@ def test_a_recorded_answer_that_differs_from_the_acknowledged_one_is_found(
 ) -> None:
     written, path, traffic = journal
     asked = traffic.ask(Rpc.DECIDE)
-    written.enter(Entry(Rpc.DECIDE, Told.UNKNOWN, asked.key, b"\0" * 8, asked.body))
+    written.enter(Entry(Rpc.DECIDE, Knowledge.UNKNOWN, asked.key, b"\0" * 8, asked.body))
     written.close()
     assert _audited(server, path) == ()
 
     lying = Journal(path)
-    lying.enter(Entry(Rpc.DECIDE, Told.ACKNOWLEDGED, asked.key, b"12345678", asked.body))
+    lying.enter(Entry(Rpc.DECIDE, Knowledge.ACKNOWLEDGED, asked.key, b"12345678", asked.body))
     lying.close()
 
     assert "another answer" in _audited(server, path)[0]
@@ -140,7 +140,7 @@ def test_a_recorded_answer_that_differs_from_the_acknowledged_one_is_found(
 def test_a_refused_call_that_was_recorded_is_found(server: Server, journal: tuple[Journal, Path, Traffic]) -> None:
     written, path, traffic = journal
     asked = traffic.ask(Rpc.DECIDE)
-    written.enter(Entry(Rpc.DECIDE, Told.REFUSED, asked.key, b"\0" * 8, asked.body))
+    written.enter(Entry(Rpc.DECIDE, Knowledge.REFUSED, asked.key, b"\0" * 8, asked.body))
     written.close()
 
     assert _audited(server, path) == ()
@@ -151,7 +151,7 @@ def test_two_answers_to_one_key_are_found(server: Server, journal: tuple[Journal
     written, path, traffic = journal
     asked = traffic.ask(Rpc.DECIDE)
     for seal in (b"12345678", b"87654321"):
-        written.enter(Entry(Rpc.DECIDE, Told.ACKNOWLEDGED, asked.key, seal, asked.body))
+        written.enter(Entry(Rpc.DECIDE, Knowledge.ACKNOWLEDGED, asked.key, seal, asked.body))
     written.close()
 
     assert "2 different answers" in _audited(server, path)[0]
@@ -246,7 +246,7 @@ def test_a_verdict_is_no_better_than_its_worst_part(
 ) -> None:
     scenario = _scenario(phases=[{"name": "one", "seconds": 1, "per_second": 4}], objectives=[{"ok_share_min": share}])
     latencies = {}
-    for told in (Told.ACKNOWLEDGED, Told.UNKNOWN):
+    for told in (Knowledge.ACKNOWLEDGED, Knowledge.UNKNOWN):
         found = latencies[0, "decide", told.name, False] = HdrHistogram(1, 120_000_000, 3)
         found.record_value(1_000)
     result = _judged(scenario, latencies, faults=faults, is_on_time=is_on_time)
@@ -261,7 +261,7 @@ def test_a_phase_is_judged_over_all_its_stretches() -> None:
     stretches = [{"name": name, "seconds": 2, "per_second": 4} for name in ("one", "two", "one")]
     found = HdrHistogram(1, 120_000_000, 3)
     found.record_value(1_000, 8)
-    latencies = {(place, "decide", Told.ACKNOWLEDGED.name, False): found for place in (0, 1)}
+    latencies = {(place, "decide", Knowledge.ACKNOWLEDGED.name, False): found for place in (0, 1)}
 
     result = _judged(_scenario(phases=stretches), latencies)
 
@@ -285,8 +285,8 @@ def test_objectives_bound_what_they_say(objective: dict[str, Any], found: float,
     phases = [{"name": name, "seconds": 1, "per_second": 4} for name in ("first", "last")]
     latencies = {}
     for phase, told, count, micros in (
-        (0, Told.ACKNOWLEDGED, 10, 1_000), (1, Told.ACKNOWLEDGED, 5, 4_000), (1, Told.REFUSED, 5, 1_000),
-        (0, Told.REFUSED, 0, 1_000),
+        (0, Knowledge.ACKNOWLEDGED, 10, 1_000), (1, Knowledge.ACKNOWLEDGED, 5, 4_000), (1, Knowledge.REFUSED, 5, 1_000),
+        (0, Knowledge.REFUSED, 0, 1_000),
     ):  # fmt: skip
         one = latencies[phase, "decide", told.name, False] = HdrHistogram(1, 120_000_000, 3)
         one.record_value(micros, count)

@@ -47,7 +47,7 @@ class Request(NamedTuple):
     """The key was used before, for another request: it must be refused, or be the only one."""
 
 
-class Told(NamedTuple):
+class FirstAnswer(NamedTuple):
     """What a key was answered with first."""
 
     method: int
@@ -62,7 +62,7 @@ class Books:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._number = 0
-        self.told: dict[str, Told] = {}
+        self.told: dict[str, FirstAnswer] = {}
         self.holds: list[tuple[str, str, int]] = []
         self.outstanding: dict[str, int] = dict.fromkeys(ACCOUNTS, 0)
         """By account: captured less repaid, of what was acknowledged, in minor units."""
@@ -156,7 +156,7 @@ class Books:
             if before.response != response:
                 raise Broken(f"{asked.key} was answered with two different answers")
             return True
-        self.told[asked.key] = Told(method, asked.call.body, response)
+        self.told[asked.key] = FirstAnswer(method, asked.call.body, response)
         self._believe(asked, response)
         return True
 

@@ -10,7 +10,7 @@ import pytest
 
 from loadtests import scenario
 from loadtests.capacity import lower_bound
-from loadtests.journal import Entry, Journal, Told, read, seal_of
+from loadtests.journal import Entry, Journal, Knowledge, read, seal_of
 from loadtests.scenario import Arrivals, BadScenario, Phase, Rpc, Scenario
 from loadtests.schedule import arrivals, rate_of, recorded_day, written_day
 
@@ -120,7 +120,7 @@ def test_multiples_of_a_capacity_become_rates() -> None:
 def test_a_journal_is_read_as_written_and_a_torn_end_is_left_out(tmp_path: Path) -> None:
     file = tmp_path / "journal"
     entries = [
-        Entry(Rpc.DECIDE, Told.ACKNOWLEDGED, f"k-{number}", b"12345678", b"body" * number) for number in range(9)
+        Entry(Rpc.DECIDE, Knowledge.ACKNOWLEDGED, f"k-{number}", b"12345678", b"body" * number) for number in range(9)
     ]
     journal = Journal(file)
     for entry in entries:

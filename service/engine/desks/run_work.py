@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from service.domain.daily_run import Discrepancy, Line
+from service.domain.daily_run import Discrepancy, PromiseLine
 
 
 class TaskKind(IntEnum):
@@ -54,13 +54,13 @@ class Chunk(NamedTuple):
     looked: int
     accounts: int = 0
     """How many accounts there are, where the worker counted."""
-    lines: tuple[Line, ...] = ()
+    lines: tuple[PromiseLine, ...] = ()
     discrepancies: tuple[Discrepancy, ...] = ()
     without_limit: int = 0
     """With RUN: how many of those looked at had no limit on the day."""
 
 
-class Ask(NamedTuple):
+class WorkerAsk(NamedTuple):
     """A worker's message: who it is, and a chunk or, where there is none, the wish for a task."""
 
     holder: str
@@ -78,16 +78,16 @@ class Reply(NamedTuple):
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_ask: Final = msgspec.msgpack.Decoder(Ask).decode
+_decode_ask: Final = msgspec.msgpack.Decoder(WorkerAsk).decode
 _decode_reply: Final = msgspec.msgpack.Decoder(Reply).decode
 
 
-def ask_bytes(ask: Ask) -> bytes:
+def ask_bytes(ask: WorkerAsk) -> bytes:
     """Write a worker's message."""
     return _encode(ask)
 
 
-def ask_of(body: bytes) -> Ask:
+def ask_of(body: bytes) -> WorkerAsk:
     """Read a worker's message."""
     return _decode_ask(body)
 

@@ -16,7 +16,7 @@ from service.domain.daily_run import (
     ClosingState,
     Discrepancy,
     DiscrepancyKind,
-    Line,
+    PromiseLine,
     Run,
     RunState,
     Shard,
@@ -37,7 +37,7 @@ from service.engine.control import Control
 from service.engine.desks.left_short import count_left_short, enter_left_short
 from service.engine.desks.reports import Tally
 from service.engine.desks.run_orders import RunOrders
-from service.engine.desks.run_work import Ask, Chunk, Reply, Task, TaskKind
+from service.engine.desks.run_work import Chunk, Reply, Task, TaskKind, WorkerAsk
 from service.engine.execute import execute_beside, transaction
 from service.engine.ports.calendar import Calendar
 from service.engine.ports.store import ControlRow, Store
@@ -67,7 +67,7 @@ class RunDesk(RunOrders):
         self._shard_accounts = shard_accounts
         self._lease_us = lease_us
 
-    def answer(self, ask: Ask) -> Reply:
+    def answer(self, ask: WorkerAsk) -> Reply:
         """Give a worker its task, or take its chunk; raises Unavailable."""
         if ask.chunk is None:
             with transaction(self._store, self._control) as row:
@@ -220,7 +220,7 @@ class RunDesk(RunOrders):
             kind = DiscrepancyKind.MISSING
             self._runs.enter_discrepancy(Discrepancy(chunk.business_day, account_id, kind, "", number))
 
-    def _late(self, answers: Sequence[Answered | HoldlineError]) -> tuple[Line, ...]:
+    def _late(self, answers: Sequence[Answered | HoldlineError]) -> tuple[PromiseLine, ...]:
         """Count what was settled at the closing itself, for accounts that became eligible after the run had passed."""
         found = [self._runs.entitlement(made.account_id, made.business_day) for made in _promised(answers)]
         return added((), tuple(line_of(settled) for settled in found if settled is not None))

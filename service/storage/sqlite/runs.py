@@ -16,8 +16,8 @@ from service.domain.daily_run import (
     Discrepancy,
     DiscrepancyCount,
     DiscrepancyKind,
-    Line,
     Passed,
+    PromiseLine,
     Run,
     RunState,
     Shard,
@@ -27,7 +27,7 @@ from service.domain.entitlement import Entitlement
 from service.storage import rows
 from service.storage.sqlite.sql import STATEMENTS, Execute, numbers_of
 
-_lines: Final = msgspec.json.Decoder(tuple[Line, ...]).decode
+_lines: Final = msgspec.json.Decoder(tuple[PromiseLine, ...]).decode
 
 
 class SqliteRuns:
