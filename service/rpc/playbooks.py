@@ -17,7 +17,7 @@ from service.engine.ports import Call
 from service.rpc import pages, texts, validation
 from service.rpc import playbook_messages as messages
 from service.rpc.mode_glance import glance_answer
-from service.rpc.pages import PAGE_SIZE, timestamp
+from service.rpc.pages import timestamp
 
 INCIDENT_LENGTH_MAX: Final = 64
 AHEAD_US_MAX: Final = 100 * 366 * 86_400_000_000
@@ -144,14 +144,11 @@ class PlaybookCalls:
         request = pb.ListActivationsRequest.FromString(call.body)
         states, violations = messages.states_of(request.states)
         filters = sorted(int(state) for state in states)
-        violations += pages.violations("ListActivations", filters, request.page_size, request.page_token)
-        validation.refuse(violations)
-        before = int(pages.last_shown(request.page_token) or 0)
-        size = request.page_size or PAGE_SIZE
-        found, now_us = self._desk.activations(before, size + 1, states)
-        shown = pages.fitting((messages.activation(one, now_us) for one in found[:size]), pb.Activation.ByteSize)
+        asked = pages.page_of("ListActivations", filters, request.page_size, request.page_token, violations)
+        found, now_us = self._desk.activations(asked.before, asked.size + 1, states)
+        shown = pages.fitting((messages.activation(one, now_us) for one in found[: asked.size]), pb.Activation.ByteSize)
         is_last = len(shown) == len(found)
-        last = "" if is_last else str(found[len(shown) - 1].number)
+        last = "" if is_last else f"{found[len(shown) - 1].number:016x}"
         response = pb.ListActivationsResponse(
             activations=shown, next_page_token=pages.token("ListActivations", filters, last) if last else ""
         )
