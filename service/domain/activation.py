@@ -5,7 +5,7 @@ being told; that nobody approves their own; and that nothing outlives the playbo
 person's act.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -18,7 +18,9 @@ from service.domain.errors import (
     PlaybookRetired,
     Violation,
 )
+from service.domain.facts import CHARACTERISTICS, FACTS
 from service.domain.mode import Measure, Scope, overlap
+from service.domain.money import BASIS_POINTS
 from service.domain.playbook import Playbook, Value
 
 SECOND_US: Final = 1_000_000
@@ -144,6 +146,21 @@ def ttl_violations(playbook: Playbook, ttl_seconds: int) -> tuple[Violation, ...
             "ttl_seconds", f"{ttl_seconds} is out of range; {playbook.title} takes 1 to {playbook.ttl_seconds_max}"
         ),
     )
+
+
+def scope_violations(scope: Scope, products: Collection[str]) -> Iterator[Violation]:
+    """Give what is wrong with a scope, above all that it covers nobody; a policy decides for each of the `products`."""
+    if scope.product and scope.product not in products:
+        yield Violation("scope.product", f"covers nobody: no policy decides for it; choose from {', '.join(products)}")
+    if not 1 <= scope.share_bp <= BASIS_POINTS:
+        yield Violation("scope.share_bp", f"{scope.share_bp} covers nobody or too many; send 1 to {BASIS_POINTS}")
+    for place, (fact, lowest, highest) in enumerate(scope.ranges):
+        definition = CHARACTERISTICS[fact] if 0 <= fact < len(FACTS) else None
+        if definition is not None and (lowest > highest or highest < definition.lowest or lowest > definition.highest):
+            yield Violation(
+                f"scope.ranges[{place}]",
+                f"covers nobody: {definition.name} lies from {definition.lowest} to {definition.highest}",
+            )
 
 
 def requested(

@@ -4,7 +4,7 @@ Promises the four moves of an adapter: check, build, call, assemble.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from holdline.v1 import notification_service_pb2 as pb
@@ -76,15 +76,8 @@ class NotificationCalls:
         violations = [
             *validation.request_id_violations(request.request_id),
             *validation.reason_violations(request.reason),
-            *(
-                Violation(f"message_ids[{place}]", "send the 16 hexadecimal digits of the message")
-                for place, name in enumerate(request.message_ids)
-                if not validation.is_decision_id(name)
-            ),
+            *_message_ids_violations(request.message_ids),
         ]
-        if not 1 <= len(request.message_ids) <= validation.BATCH_ITEMS_MAX:
-            what = f"{len(request.message_ids)} items; send 1 to {validation.BATCH_ITEMS_MAX}"
-            violations.append(Violation("message_ids", what))
         validation.refuse(violations)
         # Numbers beyond the store's name nothing there.
         numbers = sorted({min(int(name, 16), NUMBER_MAX) for name in request.message_ids})
@@ -92,6 +85,15 @@ class NotificationCalls:
         order = Order("redrive", key_of(call.caller, request.request_id), seal, call.caller, request.reason)
         redriven, replayed = self._desk.redrive(order, numbers)
         return pb.RedriveMessagesResponse(redriven=redriven, replayed=replayed).SerializeToString()
+
+
+def _message_ids_violations(names: Sequence[str]) -> list[Violation]:
+    if not 1 <= len(names) <= validation.BATCH_ITEMS_MAX:
+        return [Violation("message_ids", f"{len(names)} items; send 1 to {validation.BATCH_ITEMS_MAX}")]
+    return [
+        Violation(f"message_ids[{place}]", "send the 16 hexadecimal digits of the message")
+        for place, name in enumerate(names) if not validation.is_decision_id(name)
+    ]  # fmt: skip
 
 
 def _notice(one: Message) -> pb.Notice:

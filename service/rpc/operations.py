@@ -80,9 +80,11 @@ class OperationCalls:
         request = pb.WatchOperationRequest.FromString(call.body)
         found = self._desk.operation(request.operation_id, *_named(request.operation_id, []))
         token = f"{int(found.state)}:{found.done}:{found.total}"
-        if token == request.resume_token:
+        operation = _operation(found)
+        # One that is over says so to whom comes back, too: nothing else would end the watch.
+        if token == request.resume_token and operation.state not in _OVER:
             return b""
-        return pb.WatchOperationResponse(operation=_operation(found), resume_token=token).SerializeToString()
+        return pb.WatchOperationResponse(operation=operation, resume_token=token).SerializeToString()
 
     def _cancel(self, call: Call) -> bytes:
         request = pb.CancelOperationRequest.FromString(call.body)

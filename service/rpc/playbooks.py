@@ -17,14 +17,14 @@ from service.engine.ports.codec import Call
 from service.rpc import pages, texts, validation
 from service.rpc import playbook_messages as messages
 from service.rpc.mode_glance import glance_answer
-from service.rpc.pages import PAGE_SIZE, timestamp
+from service.rpc.pages import timestamp
 
 INCIDENT_LENGTH_MAX: Final = 64
 AHEAD_US_MAX: Final = 100 * 366 * 86_400_000_000
 """A century: a machine without a battery begins in 1970."""
 CHANGES_MAX: Final = 1_000
 """Most changes in one message of a watch; more follow in the next."""
-is_resume_token: Final = re.compile(rf"\d{{1,18}}(:({validation.MODE_ID}))?").fullmatch
+is_resume_token: Final = re.compile(rf"[0-9]{{1,18}}(:({validation.MODE_ID}))?").fullmatch
 
 
 class PlaybookCalls:
@@ -144,14 +144,11 @@ class PlaybookCalls:
         request = pb.ListActivationsRequest.FromString(call.body)
         states, violations = messages.states_of(request.states)
         filters = sorted(int(state) for state in states)
-        violations += pages.violations("ListActivations", filters, request.page_size, request.page_token)
-        validation.refuse(violations)
-        before = int(pages.last_shown(request.page_token) or 0)
-        size = request.page_size or PAGE_SIZE
-        found, now_us = self._desk.activations(before, size + 1, states)
-        shown = pages.fitting((messages.activation(one, now_us) for one in found[:size]), pb.Activation.ByteSize)
+        asked = pages.page_of("ListActivations", filters, request.page_size, request.page_token, violations)
+        found, now_us = self._desk.activations(asked.before, asked.size + 1, states)
+        shown = pages.fitting((messages.activation(one, now_us) for one in found[: asked.size]), pb.Activation.ByteSize)
         is_last = len(shown) == len(found)
-        last = "" if is_last else str(found[len(shown) - 1].number)
+        last = "" if is_last else f"{found[len(shown) - 1].number:016x}"
         response = pb.ListActivationsResponse(
             activations=shown, next_page_token=pages.token("ListActivations", filters, last) if last else ""
         )
@@ -202,10 +199,11 @@ class PlaybookCalls:
         """
         request = pb.WatchModeRequest.FromString(call.body)
         token = request.resume_token
-        if token and not is_resume_token(token):
-            validation.refuse([Violation("resume_token", "send resume_token of the last message, unchanged")])
         view = self._desk.mode()
         since, _, mode_id = token.partition(":")
+        # One of a change that is not there yet would miss it when it is made.
+        if token and not (is_resume_token(token) and int(since) <= view.last_change):
+            validation.refuse([Violation("resume_token", "send resume_token of the last message, unchanged")])
         found = self._desk.changes(int(since), CHANGES_MAX) if token else []
         if token and not found and mode_id == view.mode.mode_id:
             return b""

@@ -70,7 +70,8 @@ class RunCalls:
         request = pb.WatchDailyRunRequest.FromString(call.body)
         run = run_message(self._desk.report(business_day(request.business_date)))
         token = f"{run.state}:{run.shards_done}:{run.looked}:{run.granted}:{run.withheld}:{run.waits_for}"
-        if token == request.resume_token:
+        # One that is over says so to whom comes back, too: nothing else would end the watch.
+        if token == request.resume_token and run.state not in _OVER:
             return b""
         return pb.WatchDailyRunResponse(run=run, resume_token=token).SerializeToString()
 

@@ -13,7 +13,7 @@ from holdline.v1 import decision_pb2, money_pb2
 from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1.feedback_service_pb2 import GetFeedbackReportRequest
 
-from service.domain.activation import requested
+from service.domain.activation import requested, scope_violations
 from service.domain.book import key_of
 from service.domain.case import report_of
 from service.domain.decision import Decided
@@ -105,7 +105,8 @@ class SentryCodec:
         validation.refuse(violations)
         playbook = self._control.playbooks.find(request.name, version or 0)
         values, wrong_values = completed(playbook, parameters)
-        validation.refuse(messages.placed(wrong_values, request.parameters))
+        wrong_scope += scope_violations(scope, sorted(self._store.active_versions()))
+        validation.refuse([*wrong_scope, *messages.placed(wrong_values, request.parameters)])
         candidate = requested(0, playbook, values, scope, 1, "", "", "", 0, is_break_glass=True, is_forced=False)
 
         def mode_of(names: tuple[str, ...]) -> Mode:

@@ -272,8 +272,9 @@ def refuse(violations: Sequence[Violation]) -> None:
 
 def spelled(text: str, most: int, alphabet: str, is_taken: Callable[[str], object]) -> str:
     """Tell what is wrong with a name: its length, or the first character that it can't have."""
-    wrong = [(place, one) for place, one in enumerate(text, 1) if not is_taken(one)]
-    if not 1 <= len(text) <= most or not wrong:
+    # Looked through only where it is short: a batch may bring a name of a megabyte.
+    wrong = [(place, one) for place, one in enumerate(text, 1) if not is_taken(one)] if len(text) <= most else []
+    if not wrong:
         return f"{len(text)} characters; send 1 to {most} of {alphabet}"
     place, one = wrong[0]
     return f"{one!r} can't be character {place}; send 1 to {most} of {alphabet}"
@@ -306,7 +307,8 @@ def languages_of(requests: Sequence[Speaks]) -> Sequence[tuple[str, ...]]:
 def languages(request: Speaks) -> tuple[str, ...]:
     """Give the languages that a request wants, in our order: all where it names none."""
     wanted = request.language_codes
-    return tuple(code for code in ALL_LANGUAGES if code in wanted) if wanted else ALL_LANGUAGES
+    # Of more the request is refused, and a batch may bring a hundred thousand.
+    return tuple(code for code in ALL_LANGUAGES if code in wanted[:LANGUAGES_MAX]) if wanted else ALL_LANGUAGES
 
 
 def which_violations(request: Message, field: str) -> list[Violation]:

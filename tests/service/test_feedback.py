@@ -170,12 +170,15 @@ def test_bad_input_names_its_fields(client: Client) -> None:
     account_id, refused = _declined(client)
     case_id = client.appeal(account_id, refused.decision_id, "Please.").case.case_id
     limit = client.account(account_id).balances.limit.minor_units
+    other_id, other = _declined(client)
+    foreign = {"monthly_income": Money(minor_units=1, currency_code="EUR")}
     cases: list[tuple[Callable[[], object], list[str]]] = [
         (lambda: client.feedback(account_id, "unspecified"), ["category"]),
         (lambda: client.feedback(account_id, "unfair", "x" * 2_001, decision_id="what"), ["decision_id", "text"]),
         (lambda: client.survey(account_id, 6), ["score"]),
         (lambda: client.appeal(account_id, "", ""), ["decision_id", "statement"]),
         (lambda: client.appeal("no such/account", "0" * 16, "x", facts={"dpd_now": -1}), ["account_id", "corrected_facts.dpd_now"]),
+        (lambda: client.appeal(other_id, other.decision_id, "x", facts=foreign), ["corrected_facts.monthly_income.currency_code"]),
         (lambda: client.resolve("17", ""), ["case_id", "note"]),
         (lambda: client.resolve(case_id, "less", new_limit=_yuan(limit)), ["new_limit.minor_units"]),
         (lambda: client.resolve(case_id, "euros", new_limit=Money(minor_units=limit + 1, currency_code="EUR")), ["new_limit.currency_code"]),

@@ -134,6 +134,9 @@ def test_the_outbox_is_for_everybody_and_redriving_for_on_call(as_: As, guarded:
     with pytest.raises(errors.InvalidRequest) as refused:
         as_("olga").redrive(["0" * 16, "what"], reason="tests")
     assert [violation.field for violation in refused.value.violations] == ["message_ids[1]"]
+    with pytest.raises(errors.InvalidRequest) as too_many:
+        as_("olga").redrive([""] * 1_001, reason="tests")
+    assert [violation.field for violation in too_many.value.violations] == ["message_ids"]
     with pytest.raises(errors.NotFound):
         list(as_("ann").notices(account_id="nobody"))
 

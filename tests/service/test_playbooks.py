@@ -7,7 +7,7 @@ import threading
 
 import grpc
 import pytest
-from holdline.client import AsyncClient, Budget, Client, Retry, Unavailable
+from holdline.client import AsyncClient, Budget, Client, InvalidRequest, Retry, Unavailable
 from holdline.v1 import decision_pb2
 from holdline.v1 import playbook_service_pb2 as pb
 from holdline.v1 import playbook_service_pb2_grpc as grpc_pb
@@ -258,12 +258,14 @@ def test_a_watch_lives_through_a_dead_engine_and_a_dead_gateway(as_: As, guarded
     assert two.mode_id in seen
 
 
-def test_a_bad_resume_token_is_refused(guarded: Server) -> None:
+@pytest.mark.parametrize("token", ["x", "999999999999999999:normal", "\u0663:normal", "-1:normal", "1:storm"])
+def test_a_bad_resume_token_is_refused(guarded: Server, token: str) -> None:
     with grpc.insecure_channel(guarded.listen) as channel:
         stub = grpc_pb.PlaybookServiceStub(channel)
         metadata = (("x-holdline-caller", "olga"),)
 
-        found = refusal(lambda: next(stub.WatchMode(pb.WatchModeRequest(resume_token="x"), metadata=metadata)))
+        asked = pb.WatchModeRequest(resume_token=token)
+        found = refusal(lambda: next(stub.WatchMode(asked, metadata=metadata, timeout=10)))
 
     assert (found.code, found.fields) == (grpc.StatusCode.INVALID_ARGUMENT, ("resume_token",))
 
@@ -288,6 +290,24 @@ def test_a_preview_counts_what_a_playbook_would_have_changed_and_writes_nothing(
     assert found.took_micros > 0
     assert (nobody.covered, nobody.changed) == (0, 0)
     assert olga.mode().resume_token == before
+
+
+@pytest.mark.parametrize(
+    ("scope", "field"),
+    [
+        (pb.Scope(product="nobodys"), "scope.product"),
+        (pb.Scope(ranges=[pb.FactRange(fact="bureau_score", lowest=700, highest=600)]), "scope.ranges[0]"),
+        (pb.Scope(ranges=[pb.FactRange(fact="bureau_score", highest=299)]), "scope.ranges[0]"),
+    ],
+)
+def test_a_preview_refuses_the_scope_that_an_activation_does(as_: As, scope: pb.Scope, field: str) -> None:
+    with pytest.raises(InvalidRequest) as previewed:
+        as_("olga").preview("freeze_raises", scope=scope)
+    with pytest.raises(InvalidRequest) as activated:
+        as_("olga").activate("freeze_raises", scope=scope, ttl_seconds=60, reason="covers nobody")
+
+    assert [violation.field for violation in previewed.value.violations] == [field]
+    assert previewed.value.violations == activated.value.violations
 
 
 def test_low_priority_is_shed_before_the_queue_and_the_interactive_served(as_: As, guarded: Server) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import timestamp_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
 from holdline.client import Client, NotFound, in_language, money
-from holdline.v1 import account_service_pb2, decision_pb2, limit_service_pb2
+from holdline.v1 import account_service_pb2, decision_pb2, draw_service_pb2, limit_service_pb2
 
 from service.local_server import Server
+from service.rpc import pages
 from tests.service.oncall import As
 from tests.service.wire import ASSIGN, RAISE, Stubs, assign, facts, fresh, refusal
 
@@ -111,6 +113,19 @@ def test_a_page_of_a_filtered_list_goes_on_where_it_ended_and_with_its_filter_on
         said = {**asked, **wrong, "page_token": page.next_page_token}
         found = refusal(lambda said=said: _listed(stubs, **said))  # type: ignore[misc]  # a bound default.
         assert (found.code, found.fields) == (INVALID, ("page_token",))
+
+
+@pytest.mark.parametrize("seconds", [-(2**63), -1, 7_258_118_400, 2**63 - 1])
+def test_a_time_beyond_all_ranges_is_named_beside_a_token(stubs: Stubs, seconds: int) -> None:
+    account_id, time = _made(stubs).account_id, Timestamp(seconds=seconds)
+    token = pages.token("ListPostings", (account_id, (0, 0), [], []), "1".zfill(16))
+    asked = draw_service_pb2.ListPostingsRequest(account_id=account_id, posted_until=time, page_token=token)
+
+    decisions = refusal(lambda: _listed(stubs, account_id=account_id, decided_from=time, page_token=token))
+    postings = refusal(lambda: stubs.draws.ListPostings(asked, timeout=5))
+
+    assert (decisions.code, decisions.fields[0]) == (INVALID, "decided_from")
+    assert (postings.code, postings.fields[0]) == (INVALID, "posted_until")
 
 
 @pytest.mark.parametrize(

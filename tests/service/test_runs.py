@@ -18,6 +18,8 @@ from holdline.v1 import account_service_pb2, run_service_pb2, run_service_pb2_gr
 from holdline.v1 import operation_service_pb2 as ob
 from holdline.v1 import run_service_pb2 as pb
 from holdline.v1.money_pb2 import Money
+from holdline.v1.operation_service_pb2_grpc import OperationServiceStub
+from holdline.v1.run_service_pb2_grpc import RunServiceStub
 from typer.testing import CliRunner
 
 from service import bootstrap
@@ -173,6 +175,26 @@ def test_a_cancelled_run_goes_on_when_it_is_resumed_and_not_before(client: Clien
         assert resumed.state == pb.RUN_STATE_RUNNING
     assert over.state == pb.RUN_STATE_DONE
     assert over.started_by.caller == "scheduler"
+
+
+def test_whoever_comes_back_to_a_watch_is_told_of_the_end_and_let_go(ran: Server, client: Client) -> None:
+    date = day(7)
+    client.start_run(date)
+    run, operation = list(client.watch_run(date))[-1], list(client.watch_operation(f"run-{date}"))[-1]
+    metadata = (("x-holdline-caller", "scheduler"),)
+    with grpc.insecure_channel(ran.listen) as channel:
+        runs, operations = RunServiceStub(channel), OperationServiceStub(channel)
+        last = list(runs.WatchDailyRun(pb.WatchDailyRunRequest(business_date=date), metadata=metadata, timeout=10))[-1]
+        asked = pb.WatchDailyRunRequest(business_date=date, resume_token=last.resume_token)
+        again = list(runs.WatchDailyRun(asked, metadata=metadata, timeout=10))
+        named = ob.WatchOperationRequest(operation_id=operation.id)
+        seen = list(operations.WatchOperation(named, metadata=metadata, timeout=10))[-1]
+        named.resume_token = seen.resume_token
+        seen_again = list(operations.WatchOperation(named, metadata=metadata, timeout=10))
+
+    assert run.state == pb.RUN_STATE_DONE
+    assert again == [last]
+    assert seen_again == [seen]
 
 
 def test_runs_closings_and_what_makes_days_good_are_operations(ran: Server, client: Client) -> None:

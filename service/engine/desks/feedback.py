@@ -32,6 +32,7 @@ from service.domain.errors import (
     VersionMismatch,
     Violation,
 )
+from service.domain.facts import FACTS
 from service.domain.hindsight import corrected_profile, is_for_a_person, news_that_stand
 from service.domain.notice import Notice
 from service.domain.policy import DAY_US, PORTFOLIO
@@ -314,9 +315,15 @@ class FeedbackDesk(FeedbackReads):
 
     @staticmethod
     def _refuse_currencies(said: Said, account: Account) -> None:
-        if any(currency != account.currency for _, currency in said.news_currencies):
-            what = f"an amount is not in the account's currency; send {account.currency}"
-            raise InvalidRequest((Violation("corrected_facts", what),))
+        wrong = tuple(
+            Violation(
+                f"corrected_facts.{FACTS[fact].name}.currency_code",
+                f"{currency} is not the account's currency; send {account.currency}",
+            )
+            for fact, currency in said.news_currencies if currency != account.currency
+        )  # fmt: skip
+        if wrong:
+            raise InvalidRequest(wrong)
 
 
 def _refuse_limit(word: Word, account: Account) -> None:

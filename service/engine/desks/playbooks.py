@@ -18,6 +18,7 @@ from service.domain.activation import (
     refuse_beside,
     refuse_over,
     requested,
+    scope_violations,
     state_of,
     ttl_violations,
 )
@@ -28,7 +29,6 @@ from service.domain.errors import (
     PlaybookNotFound,
     Violation,
 )
-from service.domain.facts import CHARACTERISTICS, FACTS
 from service.domain.mode import Mode, Scope
 from service.domain.money import BASIS_POINTS
 from service.domain.playbook import Playbook, Value, completed
@@ -190,7 +190,10 @@ class PlaybookDesk:
     def _requested(self, order: ActivationOrder, now_us: int) -> Activation:
         playbook = self.playbook(order.playbook, order.version)
         parameters, violations = completed(playbook, order.parameters)
-        violations += (*self._scope_violations(order.scope), *ttl_violations(playbook, order.ttl_seconds))
+        violations += (
+            *scope_violations(order.scope, self._control.products),
+            *ttl_violations(playbook, order.ttl_seconds),
+        )
         violations += tuple(self._policy_violations(playbook, parameters, order.scope))
         if violations:
             raise InvalidRequest(violations)
@@ -208,25 +211,6 @@ class PlaybookDesk:
             if other.number != number
         ]
         refuse_beside(playbook, scope, others, takes_new=takes_new)
-
-    def _scope_violations(self, scope: Scope) -> Iterable[Violation]:
-        """Give what is wrong with a scope, above all that it covers nobody."""
-        products = self._control.products
-        if scope.product and scope.product not in products:
-            yield Violation(
-                "scope.product", f"covers nobody: no policy decides for it; choose from {', '.join(products)}"
-            )
-        if not 1 <= scope.share_bp <= BASIS_POINTS:
-            yield Violation("scope.share_bp", f"{scope.share_bp} covers nobody or too many; send 1 to {BASIS_POINTS}")
-        for place, (fact, lowest, highest) in enumerate(scope.ranges):
-            definition = CHARACTERISTICS[fact] if 0 <= fact < len(FACTS) else None
-            if definition is not None and (
-                lowest > highest or highest < definition.lowest or lowest > definition.highest
-            ):
-                yield Violation(
-                    f"scope.ranges[{place}]",
-                    f"covers nobody: {definition.name} lies from {definition.lowest} to {definition.highest}",
-                )
 
     def _policy_violations(
         self, playbook: Playbook, parameters: Mapping[str, Value], scope: Scope
