@@ -11,15 +11,16 @@ from service.domain.errors import EngineUnavailable
 from service.engine.ports.codec import Answer
 from service.gateway.mode_watch import Look
 from service.rpc import operations, runs
+from service.rpc.methods import OPERATIONS, RUNS
 
 POLL_SECONDS: Final = 0.25
-_NEXT: Final = {"WatchDailyRun": runs.next_watch, "WatchOperation": operations.next_watch}
-"""What gives the request that goes on watching after an answer, by the RPC's name."""
+_NEXT: Final = {f"{RUNS}WatchDailyRun": runs.next_watch, f"{OPERATIONS}WatchOperation": operations.next_watch}
+"""What gives the request that goes on watching after an answer, by the RPC's path."""
 
 
 def answers_of(path: str) -> Callable[[bytes, Look], AsyncIterator[Answer]]:
     """Give what answers the watchers of an RPC, by its path."""
-    next_watch = _NEXT[path.rpartition("/")[2]]
+    next_watch = _NEXT[path]
     return lambda body, look: answers(body, look, next_watch)
 
 

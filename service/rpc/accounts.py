@@ -12,11 +12,12 @@ from service.domain.account import Status
 from service.domain.errors import AccountNotFound, Violation
 from service.engine.desks.limits import LimitDesk
 from service.engine.ports.codec import Call
-from service.rpc import pages, validation, wire
+from service.rpc import commands, fields, pages, wire
+from service.rpc.methods import ACCOUNTS
 from service.rpc.status import ITEM_STATUS_BYTES_MAX, status_of
 
 _STATUSES: Final = frozenset(map(int, Status))
-LIST_ACCOUNTS: Final = "ListAccounts"
+LIST_ACCOUNTS: Final = f"{ACCOUNTS}ListAccounts"
 
 
 class AccountCalls:
@@ -25,19 +26,19 @@ class AccountCalls:
     def __init__(self, desk: LimitDesk) -> None:
         self._desk = desk
         self.queries: dict[str, Callable[[Call], bytes]] = {
-            "GetAccount": self._get_account,
-            "BatchGetAccounts": self._batch_get_accounts,
+            f"{ACCOUNTS}GetAccount": self._get_account,
+            f"{ACCOUNTS}BatchGetAccounts": self._batch_get_accounts,
             LIST_ACCOUNTS: self._list_accounts,
         }
 
     def _get_account(self, call: Call) -> bytes:
         request = account_service_pb2.GetAccountRequest.FromString(call.body)
-        validation.refuse(validation.account_id_violations(request.account_id))
+        fields.refuse(fields.account_id_violations(request.account_id))
         return wire.field(b"\x0a", wire.account(self._desk.account(request.account_id)))
 
     def _batch_get_accounts(self, call: Call) -> bytes:
         names = list(account_service_pb2.BatchGetAccountsRequest.FromString(call.body).account_ids)
-        validation.refuse(_names_violations(names))
+        fields.refuse(_names_violations(names))
         return b"".join(wire.field(b"\x0a", self._result(name)) for name in names)
 
     def _result(self, account_id: str) -> bytes:
@@ -51,9 +52,9 @@ class AccountCalls:
         request = account_service_pb2.ListAccountsRequest.FromString(call.body)
         statuses = sorted(set(map(int, request.statuses)))
         filters = request.product, statuses
-        validation.refuse(
+        fields.refuse(
             [
-                *validation.product_violations(request.product, needed=False),
+                *fields.product_violations(request.product, needed=False),
                 *pages.choice_violations("statuses", request.statuses, _STATUSES),
                 *pages.violations(LIST_ACCOUNTS, filters, request.page_size, request.page_token),
             ]
@@ -74,12 +75,12 @@ class AccountCalls:
 
 
 def _names_violations(names: list[str]) -> list[Violation]:
-    if not 1 <= len(names) <= validation.BATCH_ITEMS_MAX:
-        return [Violation("account_ids", f"{len(names)} items; send 1 to {validation.BATCH_ITEMS_MAX}")]
+    if not 1 <= len(names) <= commands.BATCH_ITEMS_MAX:
+        return [Violation("account_ids", f"{len(names)} items; send 1 to {commands.BATCH_ITEMS_MAX}")]
     first: dict[str, int] = {}
     found = []
     for place, name in enumerate(names):
-        found += [Violation(f"account_ids[{place}]", one.description) for one in validation.account_id_violations(name)]
+        found += [Violation(f"account_ids[{place}]", one.description) for one in fields.account_id_violations(name)]
         if first.setdefault(name, place) != place:
             found.append(Violation(f"account_ids[{place}]", f"repeats account_ids[{first[name]}]; ids must differ"))
     return found

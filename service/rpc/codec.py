@@ -24,13 +24,13 @@ from service.engine.ports.codec import Answer, Call, Work
 from service.engine.ports.store import Store
 from service.rpc import pages
 from service.rpc.accounts import AccountCalls
-from service.rpc.draws import NAMES as DRAWS
+from service.rpc.draws import PATHS as DRAWS
 from service.rpc.draws import DrawCalls
-from service.rpc.events import NAMES as EVENTS
+from service.rpc.events import PATHS as EVENTS
 from service.rpc.events import EventCalls
 from service.rpc.feedback import FeedbackCalls
 from service.rpc.limits import LimitCalls
-from service.rpc.methods import METHODS, Shape
+from service.rpc.methods import METHODS, REPORT, Shape
 from service.rpc.notifications import NotificationCalls
 from service.rpc.operations import OperationCalls
 from service.rpc.playbooks import PlaybookCalls
@@ -70,16 +70,16 @@ class ProtoCodec:
             **FeedbackCalls(feedback).queries,
             **OperationCalls(operations).queries,
         }
-        queries["Report"] = lambda call: reports.answer(call.body)
-        self._names = [method.path.rpartition("/")[2] for method in METHODS]
-        callee: dict[str, LimitCalls | DrawCalls | EventCalls] = dict.fromkeys(self._names, limits)
+        queries[METHODS[REPORT].path] = lambda call: reports.answer(call.body)
+        self._paths = [method.path for method in METHODS]
+        callee: dict[str, LimitCalls | DrawCalls | EventCalls] = dict.fromkeys(self._paths, limits)
         callee.update(dict.fromkeys(DRAWS, draws))
         callee.update(dict.fromkeys(EVENTS, events))
-        self._callees = [callee[name] for name in self._names]
+        self._callees = [callee[path] for path in self._paths]
         self._decides = frozenset(index for index, method in enumerate(METHODS) if method.shape in _DECIDING)
-        self._queries = {index: queries[name] for index, name in enumerate(self._names) if name in queries}
+        self._queries = {index: queries[path] for index, path in enumerate(self._paths) if path in queries}
         checks = policies.checks
-        self._checks = {index: checks[name] for index, name in enumerate(self._names) if name in checks}
+        self._checks = {index: checks[path] for index, path in enumerate(self._paths) if path in checks}
 
     def is_decision(self, method: int) -> bool:
         """Claim that a method makes decisions or postings, and so joins a batch."""
@@ -88,14 +88,14 @@ class ProtoCodec:
     def work(self, call: Call) -> Work:
         """Build a call's commands; raises InvalidRequest."""
         try:
-            return self._callees[call.method].work(self._names[call.method], call)
+            return self._callees[call.method].work(self._paths[call.method], call)
         except DecodeError as error:
             raise unreadable() from error
 
     def answer(self, call: Call, work: Work, answers: Sequence[Answered | HoldlineError]) -> Answer:
         """Assemble the answer of a call that decides."""
         try:
-            return self._bounded(call, self._callees[call.method].response(self._names[call.method], work, answers))
+            return self._bounded(call, self._callees[call.method].response(self._paths[call.method], work, answers))
         except HoldlineError as error:
             return self.error(error)
 

@@ -15,8 +15,9 @@ from service.domain.draw import DrawCommand, DrawKind, Hold, HoldState, Posted, 
 from service.domain.errors import HoldlineError, Violation
 from service.engine.desks.limits import LimitDesk
 from service.engine.ports.codec import Call, Work
-from service.rpc import pages, validation
+from service.rpc import commands, fields, pages
 from service.rpc.explanations import texts
+from service.rpc.methods import DRAWS
 from service.rpc.wire import ALL_LANGUAGES, Languages
 
 TTL_SECONDS: Final = 7 * 86_400
@@ -30,14 +31,14 @@ Request = (
     | draw_service_pb2.RecordRepaymentRequest
 )
 _REQUESTS: Final[dict[str, tuple[type[Request], DrawKind]]] = {
-    "AuthorizeDraw": (draw_service_pb2.AuthorizeDrawRequest, DrawKind.AUTHORIZE),
-    "CaptureDraw": (draw_service_pb2.CaptureDrawRequest, DrawKind.CAPTURE),
-    "VoidDraw": (draw_service_pb2.VoidDrawRequest, DrawKind.VOID),
-    "RecordRepayment": (draw_service_pb2.RecordRepaymentRequest, DrawKind.REPAY),
+    f"{DRAWS}AuthorizeDraw": (draw_service_pb2.AuthorizeDrawRequest, DrawKind.AUTHORIZE),
+    f"{DRAWS}CaptureDraw": (draw_service_pb2.CaptureDrawRequest, DrawKind.CAPTURE),
+    f"{DRAWS}VoidDraw": (draw_service_pb2.VoidDrawRequest, DrawKind.VOID),
+    f"{DRAWS}RecordRepayment": (draw_service_pb2.RecordRepaymentRequest, DrawKind.REPAY),
 }
-NAMES: Final = tuple(_REQUESTS)
-LIST_HOLDS: Final = "ListHolds"
-LIST_POSTINGS: Final = "ListPostings"
+PATHS: Final = tuple(_REQUESTS)
+LIST_HOLDS: Final = f"{DRAWS}ListHolds"
+LIST_POSTINGS: Final = f"{DRAWS}ListPostings"
 _STATES: Final = frozenset(map(int, HoldState))
 _KINDS: Final = frozenset(map(int, DrawKind))
 _OUTCOMES: Final = frozenset((int(Outcome.APPROVED), int(Outcome.DECLINED)))
@@ -49,19 +50,19 @@ class DrawCalls:
     def __init__(self, desk: LimitDesk) -> None:
         self._desk = desk
         self.queries: dict[str, Callable[[Call], bytes]] = {
-            "GetHold": self._get_hold,
-            "GetPosting": self._get_posting,
+            f"{DRAWS}GetHold": self._get_hold,
+            f"{DRAWS}GetPosting": self._get_posting,
             LIST_HOLDS: self._list_holds,
             LIST_POSTINGS: self._list_postings,
         }
 
-    def work(self, name: str, call: Call) -> Work:
+    def work(self, path: str, call: Call) -> Work:
         """Build the command of a call; raises InvalidRequest."""
-        message, kind = _REQUESTS[name]
+        message, kind = _REQUESTS[path]
         request = message.FromString(call.body)
         command = _command(request, kind, call)
         if isinstance(request, draw_service_pb2.AuthorizeDrawRequest):
-            return Work([command], [request.request_id], validation.languages_of([request]))
+            return Work([command], [request.request_id], fields.languages_of([request]))
         return Work([command], [request.request_id])
 
     def response(self, _: str, work: Work, answers: Sequence[Answered | HoldlineError]) -> bytes:
@@ -75,29 +76,27 @@ class DrawCalls:
 
     def _get_hold(self, call: Call) -> bytes:
         request = draw_service_pb2.GetHoldRequest.FromString(call.body)
-        violations = validation.account_id_violations(request.account_id)
-        validation.refuse([*violations, *_hold_id_violations(request.hold_id)])
+        violations = fields.account_id_violations(request.account_id)
+        fields.refuse([*violations, *_hold_id_violations(request.hold_id)])
         hold, currency = self._desk.hold(request.account_id, int(request.hold_id, 16))
         return draw_service_pb2.GetHoldResponse(hold=_hold(hold, currency)).SerializeToString()
 
     def _get_posting(self, call: Call) -> bytes:
         request = draw_service_pb2.GetPostingRequest.FromString(call.body)
-        validation.refuse(
-            [*validation.which_violations(request, "posting_id"), *validation.language_violations(request)]
-        )
+        fields.refuse([*fields.which_violations(request, "posting_id"), *fields.language_violations(request)])
         if request.WhichOneof("which") == "posting_id":
             posted = self._desk.posting(int(request.posting_id, 16))
         else:
             posted = self._desk.posting_of(call.caller, request.request_id)
         return draw_service_pb2.GetPostingResponse(
-            posting=self._posting(posted, validation.languages(request))
+            posting=self._posting(posted, fields.languages(request))
         ).SerializeToString()
 
     def _list_holds(self, call: Call) -> bytes:
         request = draw_service_pb2.ListHoldsRequest.FromString(call.body)
         states = sorted(set(map(int, request.states)))
         filters = request.account_id, states
-        wrong = validation.account_id_violations(request.account_id)
+        wrong = fields.account_id_violations(request.account_id)
         wrong += pages.choice_violations("states", request.states, _STATES)
         asked = pages.page_of(LIST_HOLDS, filters, request.page_size, request.page_token, wrong)
         count = pages.SCANNED_MAX if states else asked.size + 1
@@ -114,8 +113,8 @@ class DrawCalls:
         request = draw_service_pb2.ListPostingsRequest.FromString(call.body)
         wanted, wrong = pages.log_filter_of(request, "posted_from", "posted_until", _KINDS, _OUTCOMES)
         filters = request.account_id, *wanted
-        named = validation.account_id_violations(request.account_id)
-        wrong = [*named, *wrong, *validation.language_violations(request)]
+        named = fields.account_id_violations(request.account_id)
+        wrong = [*named, *wrong, *fields.language_violations(request)]
         asked = pages.page_of(LIST_POSTINGS, filters, request.page_size, request.page_token, wrong)
         count = asked.size if wanted.is_open else pages.SCANNED_MAX
         found = self._desk.postings(request.account_id, asked.before, count)
@@ -125,7 +124,7 @@ class DrawCalls:
             asked.size,
             is_all=not found or not found[-1].posting.previous,
         )
-        languages = validation.languages(request)
+        languages = fields.languages(request)
         shown = pages.fitting((self._posting(one, languages) for one in page.chosen), draw_pb2.Posting.ByteSize)
         last = page.last_of(len(shown))
         token = pages.token(LIST_POSTINGS, filters, f"{last.posting.number:016x}") if last is not None else ""
@@ -160,15 +159,15 @@ class DrawCalls:
 
 def _command(request: Request, kind: DrawKind, call: Call) -> DrawCommand:
     violations = [
-        *validation.request_id_violations(request.request_id),
-        *validation.account_id_violations(request.account_id),
+        *fields.request_id_violations(request.request_id),
+        *fields.account_id_violations(request.account_id),
         *_reference_violations(request.reference),
     ]
     hold_number = amount_minor = ttl_seconds = 0
     currency, is_final = "", False
     if isinstance(request, draw_service_pb2.CaptureDrawRequest | draw_service_pb2.VoidDrawRequest):
         violations += _hold_id_violations(request.hold_id)
-        hold_number = int(request.hold_id, 16) if validation.is_decision_id(request.hold_id) else 0
+        hold_number = int(request.hold_id, 16) if fields.is_decision_id(request.hold_id) else 0
     if not isinstance(request, draw_service_pb2.VoidDrawRequest):
         violations += _amount_violations(request.amount)
         amount_minor, currency = request.amount.minor_units, request.amount.currency_code
@@ -179,31 +178,31 @@ def _command(request: Request, kind: DrawKind, call: Call) -> DrawCommand:
         if not 1 <= ttl_seconds <= TTL_SECONDS_MAX:
             what = f"{ttl_seconds} is out of range; seconds from 1 to {TTL_SECONDS_MAX}, 0 for {TTL_SECONDS}"
             violations.append(Violation("ttl_seconds", what))
-        violations += validation.language_violations(request)
-    validation.refuse(violations)
+        violations += fields.language_violations(request)
+    fields.refuse(violations)
     meant: tuple[object, ...] = (request.account_id, kind, hold_number, amount_minor, currency, is_final, ttl_seconds)
     if request.reference:
         meant = (*meant, request.reference)
     return DrawCommand(
-        call.caller, request.request_id, validation.fingerprint("draw", *meant), request.account_id, kind, hold_number,
+        call.caller, request.request_id, commands.fingerprint("draw", *meant), request.account_id, kind, hold_number,
         amount_minor, currency, is_final, ttl_seconds * SECOND_US, call.trace_id, reference=request.reference,
     )  # fmt: skip
 
 
 def _reference_violations(reference: str) -> list[Violation]:
-    if not reference or validation.is_request_id(reference):
+    if not reference or fields.is_request_id(reference):
         return []
     return [Violation("reference", f"{len(reference)} characters; send at most 64 of printable ASCII")]
 
 
 def _hold_id_violations(hold_id: str) -> list[Violation]:
-    if validation.is_record_id(hold_id):
+    if fields.is_record_id(hold_id):
         return []
     return [Violation("hold_id", "send the 16 hexadecimal digits of the hold")]
 
 
 def _amount_violations(amount: money_pb2.Money) -> list[Violation]:
-    violations = validation.money_violations("amount", amount)
+    violations = fields.money_violations("amount", amount)
     if not amount.minor_units:
         violations.append(Violation("amount.minor_units", "0 moves nothing; send at least 1"))
     return violations

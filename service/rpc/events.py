@@ -17,13 +17,15 @@ from service.domain.facts import FACTS
 from service.domain.money import MINOR_MAX, is_currency
 from service.engine.ports.calendar import Calendar
 from service.engine.ports.codec import Call, Work
-from service.rpc import validation, wire
+from service.rpc import commands, fields, wire
+from service.rpc.commands import fingerprint
 from service.rpc.dates import FIRST_SECOND, LAST_SECOND, NANOS_MAX, business_day, time_violations
+from service.rpc.fields import is_account_id, is_request_id
+from service.rpc.methods import EVENTS
 from service.rpc.status import ITEM_STATUS_BYTES_MAX, named, status_of
-from service.rpc.validation import fingerprint, is_account_id, is_request_id
 
 QUARTER_US: Final = 900_000_000
-NAMES: Final = ("RecordEvents", "StreamEvents")
+PATHS: Final = (f"{EVENTS}RecordEvents", f"{EVENTS}StreamEvents")
 
 
 Content = tuple[Event, str, tuple[tuple[int, str], ...]]
@@ -41,10 +43,10 @@ class EventCalls:
         """Build the commands of a call; raises InvalidRequest for the batch itself."""
         # The two requests have the same fields.
         events = event_service_pb2.RecordEventsRequest.FromString(call.body).events
-        if not 1 <= len(events) <= validation.BATCH_ITEMS_MAX:
-            what = f"{len(events)} items; send 1 to {validation.BATCH_ITEMS_MAX}"
+        if not 1 <= len(events) <= commands.BATCH_ITEMS_MAX:
+            what = f"{len(events)} items; send 1 to {commands.BATCH_ITEMS_MAX}"
             raise InvalidRequest((Violation("events", what),))
-        caller, trace_id, criticality = call.caller, call.trace_id, validation.CRITICALITIES[call.criticality]
+        caller, trace_id, criticality = call.caller, call.trace_id, commands.CRITICALITIES[call.criticality]
         keys, event_ids, day_of = [], [], self._day_of
         found: list[Command | HoldlineError] = []
         for event in events:
@@ -105,15 +107,15 @@ def _refuse_repeated(events: Iterable[event_pb2.Event]) -> None:
             what = "stands twice in this batch; send each event once"
             violations.append(Violation(f"events[{place}].event_id", what))
         seen.add(name)
-    validation.refuse(violations)
+    fields.refuse(violations)
 
 
 def _refuse(event: event_pb2.Event) -> NoReturn:
     """Raise InvalidRequest with what is wrong with an event, whatever it tells."""
     event_id, violations = event.event_id, []
     if not is_request_id(event_id):
-        violations.append(Violation("event_id", validation.spelled(event_id, 64, "printable ASCII", is_request_id)))
-    violations += validation.account_id_violations(event.account_id)
+        violations.append(Violation("event_id", fields.spelled(event_id, 64, "printable ASCII", is_request_id)))
+    violations += fields.account_id_violations(event.account_id)
     violations += time_violations("occurred_at", event.occurred_at)
     if event.WhichOneof("what") is None:
         violations.append(Violation("what", "send one of " + ", ".join(_READERS)))
@@ -137,10 +139,10 @@ def _result(event_id: str, account_id: str, answer: Answered | HoldlineError) ->
 
 
 def _refuse_amount(amount: money_pb2.Money, path: str) -> None:
-    violations = validation.money_violations(path, amount)
+    violations = fields.money_violations(path, amount)
     if not amount.minor_units:
         violations.append(Violation(f"{path}.minor_units", "0 moves nothing; send at least 1"))
-    validation.refuse(violations)
+    fields.refuse(violations)
 
 
 def _moved(moved: event_pb2.Transaction | event_pb2.Repayment, kind: EventKind, occurred_us: int, day: int) -> Content:
@@ -154,7 +156,7 @@ def _moved(moved: event_pb2.Transaction | event_pb2.Repayment, kind: EventKind, 
 def _statement(statement: event_pb2.Statement, kind: EventKind, occurred_us: int, day: int) -> Content:
     amount = statement.amount
     due_day, violations = _due_day(statement.due_date, day)
-    validation.refuse([*validation.money_violations("statement.amount", amount), *violations])
+    fields.refuse([*fields.money_violations("statement.amount", amount), *violations])
     return Event(kind, occurred_us, day, amount.minor_units, due_day), amount.currency_code, ()
 
 
@@ -163,15 +165,15 @@ def _enquiry(_: event_pb2.Enquiry, kind: EventKind, occurred_us: int, day: int) 
 
 
 def _misuse_flag(flag: event_pb2.MisuseFlag, kind: EventKind, occurred_us: int, day: int) -> Content:
-    if not validation.is_product(flag.finding):
+    if not fields.is_product(flag.finding):
         raise InvalidRequest((Violation("misuse_flag.finding", "send 1 to 32 of [a-z0-9_-]"),))
     return Event(kind, occurred_us, day, flag=flag.finding, is_raised=not flag.is_cleared), "", ()
 
 
 def _profile_update(update: event_pb2.ProfileUpdate, kind: EventKind, occurred_us: int, day: int) -> Content:
-    news, currencies, wrong = validation.facts_of(update.facts)
+    news, currencies, wrong = fields.facts_of(update.facts)
     violations = [Violation(f"profile_update.{one.field}", one.description) for one in wrong]
-    validation.refuse(violations + _not_told(news))
+    fields.refuse(violations + _not_told(news))
     return Event(kind, occurred_us, day, news=news), "", currencies
 
 
@@ -186,7 +188,7 @@ _READERS: Final[dict[str, tuple[EventKind, Callable[[Any, EventKind, int, int], 
 """What each field of `what` stands for, and what reads it: from its content, kind, time and business day."""
 
 
-def _not_told(news: validation.News) -> list[Violation]:
+def _not_told(news: fields.News) -> list[Violation]:
     """Give what an update can't tell, or that it tells nothing."""
     if not news:
         return [Violation("profile_update.facts", "tells nothing; send at least one fact")]

@@ -29,7 +29,11 @@ from service.engine.desks.feedback import FeedbackDesk, Said, Word
 from service.engine.desks.feedback_reads import OPEN_STATES, CaseAnswer
 from service.engine.ports.codec import Call
 from service.engine.ports.store import NUMBER_MAX
-from service.rpc import explanations, pages, texts, validation, wire
+from service.rpc import commands, explanations, fields, pages, texts, wire
+from service.rpc.methods import FEEDBACK
+
+LIST_CASE_NOTES: Final = f"{FEEDBACK}ListCaseNotes"
+LIST_CASES: Final = f"{FEEDBACK}ListCases"
 
 _CATEGORIES: Final = frozenset(int(one) for one in Category)
 _RESOLUTIONS: Final = frozenset(int(one) for one in Resolution)
@@ -59,13 +63,13 @@ class FeedbackCalls:
         self._desk = desk
         self._reasons = wire.Reasons()
         self.queries: dict[str, Callable[[Call], bytes]] = {
-            "SubmitFeedback": self._feedback,
-            "SubmitSurvey": self._survey,
-            "SubmitAppeal": self._appeal,
-            "ResolveAppeal": self._resolve,
-            "GetCase": self._get,
-            "ListCases": self._list,
-            "ListCaseNotes": self._notes,
+            f"{FEEDBACK}SubmitFeedback": self._feedback,
+            f"{FEEDBACK}SubmitSurvey": self._survey,
+            f"{FEEDBACK}SubmitAppeal": self._appeal,
+            f"{FEEDBACK}ResolveAppeal": self._resolve,
+            f"{FEEDBACK}GetCase": self._get,
+            LIST_CASES: self._list,
+            LIST_CASE_NOTES: self._notes,
         }
 
     def _feedback(self, call: Call) -> bytes:
@@ -73,7 +77,7 @@ class FeedbackCalls:
         violations = _said_violations(request, text_least=0)
         if request.category not in _CATEGORIES:
             violations.append(Violation("category", "say what it is about"))
-        validation.refuse(violations)
+        fields.refuse(violations)
         said = _said(VoiceKind.FEEDBACK, request, call, request.text, category=request.category)
         number, replayed = self._desk.say(said)
         return pb.SubmitFeedbackResponse(feedback_id=f"F{number}", replayed=replayed).SerializeToString()
@@ -83,16 +87,16 @@ class FeedbackCalls:
         violations = _said_violations(request, text_least=0)
         if not 1 <= request.score <= SCORE_MAX:
             violations.append(Violation("score", f"{request.score} is out of range; send 1 to {SCORE_MAX}"))
-        validation.refuse(violations)
+        fields.refuse(violations)
         number, replayed = self._desk.say(_said(VoiceKind.SURVEY, request, call, request.text, score=request.score))
         return pb.SubmitSurveyResponse(feedback_id=f"F{number}", replayed=replayed).SerializeToString()
 
     def _appeal(self, call: Call) -> bytes:
         request = pb.SubmitAppealRequest.FromString(call.body)
-        news, currencies, wrong = validation.facts_of(request.corrected_facts)
+        news, currencies, wrong = fields.facts_of(request.corrected_facts)
         violations = _said_violations(request, text_least=1)
         violations += [Violation(f"corrected_{one.field}", one.description) for one in wrong]
-        validation.refuse(violations)
+        fields.refuse(violations)
         said = _said(VoiceKind.APPEAL, request, call, request.statement, news=news, currencies=currencies)
         told = self._desk.appeal(said)
         case = _case(told, self._desk.now_us())
@@ -100,21 +104,21 @@ class FeedbackCalls:
 
     def _resolve(self, call: Call) -> bytes:
         request = pb.ResolveAppealRequest.FromString(call.body)
-        violations = [*validation.request_id_violations(request.request_id), *_case_id_violations(request.case_id)]
+        violations = [*fields.request_id_violations(request.request_id), *_case_id_violations(request.case_id)]
         if request.resolution not in _RESOLUTIONS:
             violations.append(Violation("resolution", "uphold the decision, or overturn it"))
         is_overturn = request.resolution == pb.RESOLUTION_OVERTURNED
         if is_overturn:
-            violations += validation.money_violations("new_limit", request.new_limit)
+            violations += fields.money_violations("new_limit", request.new_limit)
         elif request.HasField("new_limit"):
             violations.append(Violation("new_limit", "goes with RESOLUTION_OVERTURNED only; leave it out"))
         violations += [*_text_violations("note", request.note, 1), *texts.violations(request)]
-        validation.refuse(violations)
+        fields.refuse(violations)
         limit, currency = request.new_limit.minor_units, request.new_limit.currency_code
         meant = (request.case_id, request.resolution, limit, currency, request.note)
         told = self._desk.resolve(
             Word(
-                key_of(call.caller, request.request_id), validation.fingerprint("resolve", *meant), call.caller,
+                key_of(call.caller, request.request_id), commands.fingerprint("resolve", *meant), call.caller,
                 _number(request.case_id), Resolution(request.resolution), limit, currency, request.note,
             )
         )  # fmt: skip
@@ -123,8 +127,8 @@ class FeedbackCalls:
 
     def _get(self, call: Call) -> bytes:
         request = pb.GetCaseRequest.FromString(call.body)
-        validation.refuse([*_case_id_violations(request.case_id), *validation.language_violations(request)])
-        languages = validation.languages(request)
+        fields.refuse([*_case_id_violations(request.case_id), *fields.language_violations(request)])
+        languages = fields.languages(request)
         told, decided, policy, why = self._desk.explained(_number(request.case_id))
         decision = decided.decision
         reasons = self._reasons.written(decision.reasons, policy.version, lambda _: policy, languages)
@@ -137,31 +141,31 @@ class FeedbackCalls:
 
     def _list(self, call: Call) -> bytes:
         request = pb.ListCasesRequest.FromString(call.body)
-        wrong = validation.account_id_violations(request.account_id) if request.account_id else []
+        wrong = fields.account_id_violations(request.account_id) if request.account_id else []
         chosen = pages.chosen("states", request.states, _STATES, wrong)
         if request.only_overdue and pb.CASE_STATE_RESOLVED in request.states:
             wrong.append(Violation("only_overdue", "what is resolved is never overdue; leave CASE_STATE_RESOLVED out"))
         filters = request.account_id, chosen, request.only_overdue
-        page = pages.page_of("ListCases", filters, request.page_size, request.page_token, wrong)
+        page = pages.page_of(LIST_CASES, filters, request.page_size, request.page_token, wrong)
         states = OPEN_STATES if request.only_overdue and not request.states else tuple(chain.from_iterable(chosen))
         before = page.before or NUMBER_MAX
         found = self._desk.listed(request.account_id, states, before, page.size, only_overdue=request.only_overdue)
         now_us = self._desk.now_us()
         shown = pages.fitting((_case(told, now_us) for told in found), pb.Case.ByteSize)
         is_cut = len(shown) < len(found) or len(found) == page.size
-        token = pages.token("ListCases", filters, f"{found[len(shown) - 1].case.number:016x}") if is_cut else ""
+        token = pages.token(LIST_CASES, filters, f"{found[len(shown) - 1].case.number:016x}") if is_cut else ""
         return pb.ListCasesResponse(cases=shown, next_page_token=token).SerializeToString()
 
     def _notes(self, call: Call) -> bytes:
         request = pb.ListCaseNotesRequest.FromString(call.body)
         wrong = _case_id_violations(request.case_id)
         # Nothing is ever said before what was said: how many were shown is a place that stays.
-        page = pages.page_of("ListCaseNotes", request.case_id, request.page_size, request.page_token, wrong)
+        page = pages.page_of(LIST_CASE_NOTES, request.case_id, request.page_size, request.page_token, wrong)
         found, currency = self._desk.notes(_number(request.case_id), page.before, page.size)
         shown = pages.fitting((_note(change, currency) for change in found), pb.CaseNote.ByteSize)
         is_cut = len(shown) < len(found) or len(found) == page.size
         last = f"{page.before + len(shown):016x}"
-        token = pages.token("ListCaseNotes", request.case_id, last) if is_cut else ""
+        token = pages.token(LIST_CASE_NOTES, request.case_id, last) if is_cut else ""
         return pb.ListCaseNotesResponse(notes=shown, next_page_token=token).SerializeToString()
 
 
@@ -170,12 +174,12 @@ Request = pb.SubmitFeedbackRequest | pb.SubmitSurveyRequest | pb.SubmitAppealReq
 
 def _said_violations(request: Request, text_least: int) -> list[Violation]:
     violations = [
-        *validation.request_id_violations(request.request_id),
-        *validation.account_id_violations(request.account_id),
+        *fields.request_id_violations(request.request_id),
+        *fields.account_id_violations(request.account_id),
         *texts.violations(request),
     ]
     needs_decision = isinstance(request, pb.SubmitAppealRequest)
-    if (request.decision_id or needs_decision) and not validation.is_record_id(request.decision_id):
+    if (request.decision_id or needs_decision) and not fields.is_record_id(request.decision_id):
         violations.append(Violation("decision_id", "send 16 hexadecimal digits, lower case"))
     if isinstance(request, pb.SubmitAppealRequest):
         return violations + _text_violations("statement", request.statement, text_least)
@@ -198,11 +202,11 @@ def _number(case_id: str) -> int:
 
 def _said(
     kind: VoiceKind, request: Request, call: Call, text: str, *, category: int = 0, score: int = 0,
-    news: validation.News = (), currencies: validation.Currencies = (),
+    news: fields.News = (), currencies: fields.Currencies = (),
 ) -> Said:  # fmt: skip
     meant = (request.account_id, request.decision_id, text, category, score, news, currencies)
     return Said(
-        kind, key_of(call.caller, request.request_id), validation.fingerprint("say", int(kind), *meant), call.caller,
+        kind, key_of(call.caller, request.request_id), commands.fingerprint("say", int(kind), *meant), call.caller,
         request.account_id, int(request.decision_id or "0", 16), text, category, score, news, currencies,
     )  # fmt: skip
 

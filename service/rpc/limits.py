@@ -15,12 +15,17 @@ from service.domain.decision import Decided, Kind, Outcome
 from service.domain.errors import HoldlineError, Violation
 from service.engine.desks.limits import LimitDesk
 from service.engine.ports.codec import Call, Work
-from service.rpc import explanations, pages, validation, wire
+from service.rpc import commands, explanations, fields, pages, wire
+from service.rpc.methods import ACCOUNTS, LIMITS
 from service.rpc.status import ITEM_STATUS_BYTES_MAX, named, status_of
 
 TEXTS_BYTES_MAX: Final = 1 << 20
 """Most bytes of customers' texts in a batch's answer that would be too large with all of them."""
-LIST_DECISIONS: Final = "ListDecisions"
+DECIDE: Final = f"{LIMITS}Decide"
+BATCH_DECIDE: Final = f"{LIMITS}BatchDecide"
+IMPORT_ACCOUNTS: Final = f"{ACCOUNTS}ImportAccounts"
+GRANT_TEMPORARY_RAISE: Final = f"{ACCOUNTS}GrantTemporaryRaise"
+LIST_DECISIONS: Final = f"{LIMITS}ListDecisions"
 _KINDS: Final = frozenset(map(int, Kind))
 _OUTCOMES: Final = frozenset(map(int, Outcome))
 
@@ -32,35 +37,33 @@ class LimitCalls:
         self._desk = desk
         self._reasons = wire.Reasons()
         self.queries: dict[str, Callable[[Call], bytes]] = {
-            "Evaluate": self._evaluate,
-            "GetDecision": self._get_decision,
+            f"{LIMITS}Evaluate": self._evaluate,
+            f"{LIMITS}GetDecision": self._get_decision,
             LIST_DECISIONS: self._list_decisions,
-            "ExplainDecision": self._explain_decision,
+            f"{LIMITS}ExplainDecision": self._explain_decision,
         }
 
-    def work(self, name: str, call: Call) -> Work:
+    def work(self, path: str, call: Call) -> Work:
         """Build the commands of a call that decides; raises InvalidRequest."""
-        if name == "Decide":
+        if path == DECIDE:
             request = limit_service_pb2.DecideRequest.FromString(call.body)
-            command = validation.decide_command(request, call)
-            return Work([command], [request.request_id], validation.languages_of([request]))
-        if name == "GrantTemporaryRaise":
+            command = commands.decide_command(request, call)
+            return Work([command], [request.request_id], fields.languages_of([request]))
+        if path == GRANT_TEMPORARY_RAISE:
             order = account_service_pb2.GrantTemporaryRaiseRequest.FromString(call.body)
-            command = validation.temporary_command(order, call)
-            return Work([command], [order.request_id], validation.languages_of([order]))
-        if name == "ImportAccounts":
+            command = commands.temporary_command(order, call)
+            return Work([command], [order.request_id], fields.languages_of([order]))
+        if path == IMPORT_ACCOUNTS:
             accounts = account_service_pb2.ImportAccountsRequest.FromString(call.body).accounts
-            return validation.batch(accounts, call, "accounts")
-        if name == "BatchDecide":
-            return validation.batch(
-                limit_service_pb2.BatchDecideRequest.FromString(call.body).requests, call, "requests"
-            )
+            return commands.batch(accounts, call, "accounts")
+        if path == BATCH_DECIDE:
+            return commands.batch(limit_service_pb2.BatchDecideRequest.FromString(call.body).requests, call, "requests")
         requests = limit_service_pb2.StreamDecisionsRequest.FromString(call.body).requests
-        return validation.batch(requests, call, "requests")
+        return commands.batch(requests, call, "requests")
 
-    def response(self, name: str, work: Work, answers: Sequence[Answered | HoldlineError]) -> bytes:
+    def response(self, path: str, work: Work, answers: Sequence[Answered | HoldlineError]) -> bytes:
         """Assemble the response of a call that decides; a single call's error is raised."""
-        if name in ("Decide", "GrantTemporaryRaise"):
+        if path in (DECIDE, GRANT_TEMPORARY_RAISE):
             # Their responses have the same fields.
             if isinstance(answers[0], HoldlineError):
                 raise answers[0]
@@ -100,11 +103,9 @@ class LimitCalls:
 
     def _evaluate(self, call: Call) -> bytes:
         request = limit_service_pb2.EvaluateRequest.FromString(call.body)
-        command = validation.evaluate_command(request, call)
+        command = commands.evaluate_command(request, call)
         decision, after, policy, explained = self._desk.evaluate(command, request.policy_version, request.mode_id)
-        reasons = self._reasons.written(
-            decision.reasons, policy.version, lambda _: policy, validation.languages(request)
-        )
+        reasons = self._reasons.written(decision.reasons, policy.version, lambda _: policy, fields.languages(request))
         response = limit_service_pb2.EvaluateResponse(
             decision=decision_pb2.Decision.FromString(wire.decision(decision, after.currency, reasons)),
             account=account_pb2.Account.FromString(wire.account(after)),
@@ -114,21 +115,19 @@ class LimitCalls:
 
     def _get_decision(self, call: Call) -> bytes:
         request = limit_service_pb2.GetDecisionRequest.FromString(call.body)
-        validation.refuse(
-            [*validation.which_violations(request, "decision_id"), *validation.language_violations(request)]
-        )
+        fields.refuse([*fields.which_violations(request, "decision_id"), *fields.language_violations(request)])
         if request.WhichOneof("which") == "decision_id":
             decided = self._desk.decision(request.decision_id)
         else:
             decided = self._desk.decision_of(call.caller, request.request_id)
-        return wire.field(b"\x0a", self._decision(decided, validation.languages(request)))
+        return wire.field(b"\x0a", self._decision(decided, fields.languages(request)))
 
     def _list_decisions(self, call: Call) -> bytes:
         request = limit_service_pb2.ListDecisionsRequest.FromString(call.body)
         wanted, wrong = pages.log_filter_of(request, "decided_from", "decided_until", _KINDS, _OUTCOMES)
         filters = request.account_id, *wanted
-        named = validation.account_id_violations(request.account_id)
-        wrong = [*named, *wrong, *validation.language_violations(request)]
+        named = fields.account_id_violations(request.account_id)
+        wrong = [*named, *wrong, *fields.language_violations(request)]
         asked = pages.page_of(LIST_DECISIONS, filters, request.page_size, request.page_token, wrong)
         count = asked.size if wanted.is_open else pages.SCANNED_MAX
         found = self._desk.account_decisions(request.account_id, asked.before, count)
@@ -138,7 +137,7 @@ class LimitCalls:
             asked.size,
             is_all=not found or not found[-1].decision.previous,
         )
-        languages = validation.languages(request)
+        languages = fields.languages(request)
         shown = pages.fitting((wire.field(b"\x0a", self._decision(one, languages)) for one in page.chosen), len)
         last = page.last_of(len(shown))
         token = pages.token(LIST_DECISIONS, filters, f"{last.decision.number:016x}") if last is not None else ""
@@ -146,11 +145,11 @@ class LimitCalls:
 
     def _explain_decision(self, call: Call) -> bytes:
         request = limit_service_pb2.ExplainDecisionRequest.FromString(call.body)
-        wrong = validation.language_violations(request)
-        if not validation.is_decision_id(request.decision_id):
+        wrong = fields.language_violations(request)
+        if not fields.is_decision_id(request.decision_id):
             wrong.append(Violation("decision_id", "send 16 hexadecimal digits, lower case"))
-        validation.refuse(wrong)
-        languages = validation.languages(request)
+        fields.refuse(wrong)
+        languages = fields.languages(request)
         decided, policy, explained = self._desk.explained(request.decision_id)
         decision, currency = decided.decision, decided.currency
         response = limit_service_pb2.ExplainDecisionResponse(

@@ -70,17 +70,17 @@ class Method(NamedTuple):
         return self.path.rpartition("/")[2].startswith(_READING)
 
 
-_LIMITS: Final = "/holdline.v1.LimitService/"
-_ACCOUNTS: Final = "/holdline.v1.AccountService/"
-_DRAWS: Final = "/holdline.v1.DrawService/"
-_EVENTS: Final = "/holdline.v1.EventService/"
-_POLICIES: Final = "/holdline.v1.PolicyService/"
-_PLAYBOOKS: Final = "/holdline.v1.PlaybookService/"
-_RUNS: Final = "/holdline.v1.RunService/"
-_FEEDBACK: Final = "/holdline.v1.FeedbackService/"
-_NOTIFICATIONS: Final = "/holdline.v1.NotificationService/"
-_OPERATIONS: Final = "/holdline.v1.OperationService/"
-_INTERNAL: Final = "/holdline.internal/"
+LIMITS: Final = "/holdline.v1.LimitService/"
+ACCOUNTS: Final = "/holdline.v1.AccountService/"
+DRAWS: Final = "/holdline.v1.DrawService/"
+EVENTS: Final = "/holdline.v1.EventService/"
+POLICIES: Final = "/holdline.v1.PolicyService/"
+PLAYBOOKS: Final = "/holdline.v1.PlaybookService/"
+RUNS: Final = "/holdline.v1.RunService/"
+FEEDBACK: Final = "/holdline.v1.FeedbackService/"
+NOTIFICATIONS: Final = "/holdline.v1.NotificationService/"
+OPERATIONS: Final = "/holdline.v1.OperationService/"
+INTERNAL: Final = "/holdline.internal/"
 
 _CALLERS: Final = (Role.CALLER,)
 _READERS: Final = (Role.ANALYST, Role.ON_CALL, Role.APPROVER, Role.AUDITOR, Role.REVIEWER)
@@ -89,84 +89,84 @@ _ANALYSTS: Final = (Role.ANALYST,)
 _ON_CALL: Final = (Role.ON_CALL,)
 
 METHODS: Final = (
-    Method(f"{_LIMITS}Decide", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS),
-    Method(f"{_LIMITS}BatchDecide", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
-    Method(f"{_LIMITS}StreamDecisions", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
-    Method(f"{_ACCOUNTS}ImportAccounts", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
-    Method(f"{_LIMITS}Evaluate", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_ACCOUNTS}GetAccount", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_ACCOUNTS}BatchGetAccounts", Shape.READ, BATCH_BYTES_MAX, _ALL),
-    Method(f"{_ACCOUNTS}ListAccounts", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_LIMITS}GetDecision", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_LIMITS}ListDecisions", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_LIMITS}ExplainDecision", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_DRAWS}AuthorizeDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
-    Method(f"{_DRAWS}CaptureDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
-    Method(f"{_DRAWS}VoidDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
-    Method(f"{_DRAWS}RecordRepayment", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
-    Method(f"{_DRAWS}GetHold", Shape.QUERY, UNARY_BYTES_MAX, _ALL, Criticality.DRAW),
-    Method(f"{_DRAWS}GetPosting", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_DRAWS}ListHolds", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_DRAWS}ListPostings", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_EVENTS}RecordEvents", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
-    Method(f"{_ACCOUNTS}GrantTemporaryRaise", Shape.DECISION, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_EVENTS}StreamEvents", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
-    Method(f"{_POLICIES}ValidatePolicy", Shape.READ, BATCH_BYTES_MAX, _READERS),
-    Method(f"{_POLICIES}PublishPolicy", Shape.CHECKED, BATCH_BYTES_MAX, _ANALYSTS),
-    Method(f"{_POLICIES}GetPolicy", Shape.READ, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_POLICIES}ListPolicies", Shape.READ, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_POLICIES}PromotePolicy", Shape.QUERY, UNARY_BYTES_MAX, _ANALYSTS),
-    Method(f"{_POLICIES}RollbackPolicy", Shape.QUERY, UNARY_BYTES_MAX, (Role.ANALYST, Role.ON_CALL)),
-    Method(f"{_PLAYBOOKS}ListPlaybooks", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_PLAYBOOKS}DescribePlaybook", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_PLAYBOOKS}PreviewPlaybook", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_PLAYBOOKS}ActivatePlaybook", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_PLAYBOOKS}ApproveActivation", Shape.QUERY, UNARY_BYTES_MAX, (Role.APPROVER,)),
-    Method(f"{_PLAYBOOKS}ExtendActivation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_PLAYBOOKS}EndActivation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_PLAYBOOKS}ListActivations", Shape.READ, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_PLAYBOOKS}GetMode", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_PLAYBOOKS}ConfirmClock", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_PLAYBOOKS}WatchMode", Shape.WATCH, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_PLAYBOOKS}GetSignals", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_PLAYBOOKS}LearnBaseline", Shape.SENTRY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_RUNS}StartDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_RUNS}ResumeDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_RUNS}GetDailyRun", Shape.READ, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_RUNS}ListRuns", Shape.READ, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_RUNS}WatchDailyRun", Shape.POLL, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_RUNS}CancelDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_RUNS}CloseBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_RUNS}GetClosing", Shape.READ, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_RUNS}ListClosings", Shape.READ, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_RUNS}MakeGoodBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_RUNS}ListDiscrepancies", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_RUNS}ListEntitlements", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_FEEDBACK}SubmitFeedback", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
-    Method(f"{_FEEDBACK}SubmitSurvey", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
-    Method(f"{_FEEDBACK}SubmitAppeal", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
-    Method(f"{_FEEDBACK}ResolveAppeal", Shape.QUERY, UNARY_BYTES_MAX, (Role.REVIEWER,)),
-    Method(f"{_FEEDBACK}GetCase", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_FEEDBACK}ListCaseNotes", Shape.READ, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_FEEDBACK}ListCases", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_FEEDBACK}GetFeedbackReport", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_NOTIFICATIONS}ListNotices", Shape.READ, UNARY_BYTES_MAX, _ALL),
-    Method(f"{_NOTIFICATIONS}ListAlerts", Shape.READ, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_NOTIFICATIONS}RedriveMessages", Shape.QUERY, BATCH_BYTES_MAX, _ON_CALL),
-    Method(f"{_OPERATIONS}GetOperation", Shape.READ, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_OPERATIONS}ListOperations", Shape.READ, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_OPERATIONS}WatchOperation", Shape.POLL, UNARY_BYTES_MAX, _READERS),
-    Method(f"{_OPERATIONS}CancelOperation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
-    Method(f"{_INTERNAL}Glance", Shape.INTERNAL, UNARY_BYTES_MAX, ()),
-    Method(f"{_INTERNAL}Report", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
-    Method(f"{_INTERNAL}Work", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
-    Method(f"{_INTERNAL}Publish", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
+    Method(f"{LIMITS}Decide", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS),
+    Method(f"{LIMITS}BatchDecide", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{LIMITS}StreamDecisions", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{ACCOUNTS}ImportAccounts", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{LIMITS}Evaluate", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{ACCOUNTS}GetAccount", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{ACCOUNTS}BatchGetAccounts", Shape.READ, BATCH_BYTES_MAX, _ALL),
+    Method(f"{ACCOUNTS}ListAccounts", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{LIMITS}GetDecision", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{LIMITS}ListDecisions", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{LIMITS}ExplainDecision", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{DRAWS}AuthorizeDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{DRAWS}CaptureDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{DRAWS}VoidDraw", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{DRAWS}RecordRepayment", Shape.DECISION, UNARY_BYTES_MAX, _CALLERS, Criticality.DRAW),
+    Method(f"{DRAWS}GetHold", Shape.QUERY, UNARY_BYTES_MAX, _ALL, Criticality.DRAW),
+    Method(f"{DRAWS}GetPosting", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{DRAWS}ListHolds", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{DRAWS}ListPostings", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{EVENTS}RecordEvents", Shape.BATCH, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{ACCOUNTS}GrantTemporaryRaise", Shape.DECISION, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{EVENTS}StreamEvents", Shape.STREAM, BATCH_BYTES_MAX, _CALLERS),
+    Method(f"{POLICIES}ValidatePolicy", Shape.READ, BATCH_BYTES_MAX, _READERS),
+    Method(f"{POLICIES}PublishPolicy", Shape.CHECKED, BATCH_BYTES_MAX, _ANALYSTS),
+    Method(f"{POLICIES}GetPolicy", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{POLICIES}ListPolicies", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{POLICIES}PromotePolicy", Shape.QUERY, UNARY_BYTES_MAX, _ANALYSTS),
+    Method(f"{POLICIES}RollbackPolicy", Shape.QUERY, UNARY_BYTES_MAX, (Role.ANALYST, Role.ON_CALL)),
+    Method(f"{PLAYBOOKS}ListPlaybooks", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{PLAYBOOKS}DescribePlaybook", Shape.QUERY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{PLAYBOOKS}PreviewPlaybook", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{PLAYBOOKS}ActivatePlaybook", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{PLAYBOOKS}ApproveActivation", Shape.QUERY, UNARY_BYTES_MAX, (Role.APPROVER,)),
+    Method(f"{PLAYBOOKS}ExtendActivation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{PLAYBOOKS}EndActivation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{PLAYBOOKS}ListActivations", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{PLAYBOOKS}GetMode", Shape.QUERY, UNARY_BYTES_MAX, _ALL),
+    Method(f"{PLAYBOOKS}ConfirmClock", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{PLAYBOOKS}WatchMode", Shape.WATCH, UNARY_BYTES_MAX, _ALL),
+    Method(f"{PLAYBOOKS}GetSignals", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{PLAYBOOKS}LearnBaseline", Shape.SENTRY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{RUNS}StartDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{RUNS}ResumeDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{RUNS}GetDailyRun", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{RUNS}ListRuns", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{RUNS}WatchDailyRun", Shape.POLL, UNARY_BYTES_MAX, _READERS),
+    Method(f"{RUNS}CancelDailyRun", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{RUNS}CloseBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{RUNS}GetClosing", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{RUNS}ListClosings", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{RUNS}MakeGoodBusinessDay", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{RUNS}ListDiscrepancies", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{RUNS}ListEntitlements", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{FEEDBACK}SubmitFeedback", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
+    Method(f"{FEEDBACK}SubmitSurvey", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
+    Method(f"{FEEDBACK}SubmitAppeal", Shape.QUERY, UNARY_BYTES_MAX, _CALLERS),
+    Method(f"{FEEDBACK}ResolveAppeal", Shape.QUERY, UNARY_BYTES_MAX, (Role.REVIEWER,)),
+    Method(f"{FEEDBACK}GetCase", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{FEEDBACK}ListCaseNotes", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{FEEDBACK}ListCases", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{FEEDBACK}GetFeedbackReport", Shape.SENTRY, UNARY_BYTES_MAX, _READERS),
+    Method(f"{NOTIFICATIONS}ListNotices", Shape.READ, UNARY_BYTES_MAX, _ALL),
+    Method(f"{NOTIFICATIONS}ListAlerts", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{NOTIFICATIONS}RedriveMessages", Shape.QUERY, BATCH_BYTES_MAX, _ON_CALL),
+    Method(f"{OPERATIONS}GetOperation", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{OPERATIONS}ListOperations", Shape.READ, UNARY_BYTES_MAX, _READERS),
+    Method(f"{OPERATIONS}WatchOperation", Shape.POLL, UNARY_BYTES_MAX, _READERS),
+    Method(f"{OPERATIONS}CancelOperation", Shape.QUERY, UNARY_BYTES_MAX, _ON_CALL),
+    Method(f"{INTERNAL}Glance", Shape.INTERNAL, UNARY_BYTES_MAX, ()),
+    Method(f"{INTERNAL}Report", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
+    Method(f"{INTERNAL}Work", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
+    Method(f"{INTERNAL}Publish", Shape.INTERNAL, BATCH_BYTES_MAX, ()),
 )
 
 INDEX_OF: Final = {method.path: index for index, method in enumerate(METHODS)}
 """Index of a method by its path."""
-GLANCE: Final = INDEX_OF[f"{_INTERNAL}Glance"]
-WORK: Final = INDEX_OF[f"{_INTERNAL}Work"]
-PUBLISH: Final = INDEX_OF[f"{_INTERNAL}Publish"]
+GLANCE: Final = INDEX_OF[f"{INTERNAL}Glance"]
+WORK: Final = INDEX_OF[f"{INTERNAL}Work"]
+PUBLISH: Final = INDEX_OF[f"{INTERNAL}Publish"]
 """What the engine is asked once the reader has checked a PublishPolicy."""
-REPORT: Final = INDEX_OF[f"{_INTERNAL}Report"]
+REPORT: Final = INDEX_OF[f"{INTERNAL}Report"]

@@ -18,7 +18,11 @@ from service.engine.desks.outbox import OutboxDesk
 from service.engine.ports.codec import Call
 from service.engine.ports.store import NUMBER_MAX
 from service.engine.safety import alerts
-from service.rpc import pages, validation
+from service.rpc import commands, fields, pages
+from service.rpc.methods import NOTIFICATIONS
+
+LIST_ALERTS: Final = f"{NOTIFICATIONS}ListAlerts"
+LIST_NOTICES: Final = f"{NOTIFICATIONS}ListNotices"
 
 _STATES: Final[dict[int, MessageState]] = {
     pb.MESSAGE_STATE_WAITING: MessageState.WAITING,
@@ -39,17 +43,17 @@ class NotificationCalls:
     def __init__(self, desk: OutboxDesk) -> None:
         self._desk = desk
         self.queries: dict[str, Callable[[Call], bytes]] = {
-            "ListNotices": self._notices,
-            "ListAlerts": self._alerts,
-            "RedriveMessages": self._redrive,
+            LIST_NOTICES: self._notices,
+            LIST_ALERTS: self._alerts,
+            f"{NOTIFICATIONS}RedriveMessages": self._redrive,
         }
 
     def _notices(self, call: Call) -> bytes:
         request = pb.ListNoticesRequest.FromString(call.body)
-        wrong = validation.account_id_violations(request.account_id) if request.account_id else []
+        wrong = fields.account_id_violations(request.account_id) if request.account_id else []
         states = pages.chosen("states", request.states, _STATES, wrong)
         filters = request.account_id, states
-        page = pages.page_of("ListNotices", filters, request.page_size, request.page_token, wrong)
+        page = pages.page_of(LIST_NOTICES, filters, request.page_size, request.page_token, wrong)
         before = page.before or NUMBER_MAX
         if request.account_id:
             found = self._desk.of_account(request.account_id, states, before, page.size)
@@ -57,42 +61,42 @@ class NotificationCalls:
             found = self._desk.messages(notice.TOPIC, states, before, page.size)
         shown = pages.fitting(map(_notice, found), pb.Notice.ByteSize)
         is_cut = len(shown) < len(found) or len(found) == page.size
-        token = pages.token("ListNotices", filters, shown[-1].message_id) if is_cut else ""
+        token = pages.token(LIST_NOTICES, filters, shown[-1].message_id) if is_cut else ""
         return pb.ListNoticesResponse(notices=shown, next_page_token=token).SerializeToString()
 
     def _alerts(self, call: Call) -> bytes:
         request = pb.ListAlertsRequest.FromString(call.body)
         wrong: list[Violation] = []
         states = pages.chosen("states", request.states, _STATES, wrong)
-        page = pages.page_of("ListAlerts", states, request.page_size, request.page_token, wrong)
+        page = pages.page_of(LIST_ALERTS, states, request.page_size, request.page_token, wrong)
         found = self._desk.messages(alerts.TOPIC, states, page.before or NUMBER_MAX, page.size)
         shown = pages.fitting(map(_alert, found), pb.Alert.ByteSize)
         is_cut = len(shown) < len(found) or len(found) == page.size
-        token = pages.token("ListAlerts", states, shown[-1].message_id) if is_cut else ""
+        token = pages.token(LIST_ALERTS, states, shown[-1].message_id) if is_cut else ""
         return pb.ListAlertsResponse(alerts=shown, next_page_token=token).SerializeToString()
 
     def _redrive(self, call: Call) -> bytes:
         request = pb.RedriveMessagesRequest.FromString(call.body)
         violations = [
-            *validation.request_id_violations(request.request_id),
-            *validation.reason_violations(request.reason),
+            *fields.request_id_violations(request.request_id),
+            *fields.reason_violations(request.reason),
             *_message_ids_violations(request.message_ids),
         ]
-        validation.refuse(violations)
+        fields.refuse(violations)
         # Numbers beyond the store's name nothing there.
         numbers = sorted({min(int(name, 16), NUMBER_MAX) for name in request.message_ids})
-        seal = validation.fingerprint("redrive", numbers, request.reason)
+        seal = commands.fingerprint("redrive", numbers, request.reason)
         order = Order("redrive", key_of(call.caller, request.request_id), seal, call.caller, request.reason)
         redriven, replayed = self._desk.redrive(order, numbers)
         return pb.RedriveMessagesResponse(redriven=redriven, replayed=replayed).SerializeToString()
 
 
 def _message_ids_violations(names: Sequence[str]) -> list[Violation]:
-    if not 1 <= len(names) <= validation.BATCH_ITEMS_MAX:
-        return [Violation("message_ids", f"{len(names)} items; send 1 to {validation.BATCH_ITEMS_MAX}")]
+    if not 1 <= len(names) <= commands.BATCH_ITEMS_MAX:
+        return [Violation("message_ids", f"{len(names)} items; send 1 to {commands.BATCH_ITEMS_MAX}")]
     return [
         Violation(f"message_ids[{place}]", "send the 16 hexadecimal digits of the message")
-        for place, name in enumerate(names) if not validation.is_decision_id(name)
+        for place, name in enumerate(names) if not fields.is_decision_id(name)
     ]  # fmt: skip
 
 

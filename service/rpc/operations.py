@@ -19,10 +19,13 @@ from service.engine.acts import Order
 from service.engine.desks.operations import OperationDesk, Place
 from service.engine.desks.run_reads import LAST_DAY
 from service.engine.ports.codec import Call
-from service.rpc import pages, validation
+from service.rpc import commands, fields, pages
 from service.rpc.dates import business_day
+from service.rpc.methods import OPERATIONS
 from service.rpc.pages import timestamp
 from service.rpc.runs import closing_message, run_message
+
+LIST_OPERATIONS: Final = f"{OPERATIONS}ListOperations"
 
 _WORDS: Final = {"run": OperationKind.DAILY_RUN, "closing": OperationKind.CLOSING, "make-good": OperationKind.MAKE_GOOD}
 _WORD_OF: Final = {kind: word for word, kind in _WORDS.items()}
@@ -46,10 +49,10 @@ class OperationCalls:
     def __init__(self, desk: OperationDesk) -> None:
         self._desk = desk
         self.queries: dict[str, Callable[[Call], bytes]] = {
-            "GetOperation": self._get,
-            "ListOperations": self._list,
-            "WatchOperation": self._watch,
-            "CancelOperation": self._cancel,
+            f"{OPERATIONS}GetOperation": self._get,
+            LIST_OPERATIONS: self._list,
+            f"{OPERATIONS}WatchOperation": self._watch,
+            f"{OPERATIONS}CancelOperation": self._cancel,
         }
 
     def _get(self, call: Call) -> bytes:
@@ -62,8 +65,8 @@ class OperationCalls:
         wrong = pages.size_violations(request.page_size)
         kinds = pages.chosen("kinds", request.kinds, _KINDS, wrong)
         states = pages.chosen("states", request.states, _STATES, wrong)
-        wrong += pages.token_violations("ListOperations", (kinds, states), request.page_token)
-        validation.refuse(wrong)
+        wrong += pages.token_violations(LIST_OPERATIONS, (kinds, states), request.page_token)
+        fields.refuse(wrong)
         before = Place(LAST_DAY, 0)
         if request.page_token:
             kind, day = _named(pages.last_shown(request.page_token), [], "page_token")
@@ -72,7 +75,7 @@ class OperationCalls:
         found = self._desk.operations(kinds, states, before, size)
         shown = pages.fitting(map(_operation, found), pb.Operation.ByteSize)
         is_cut = len(shown) < len(found) or len(found) == size
-        token = pages.token("ListOperations", (kinds, states), shown[-1].id) if is_cut else ""
+        token = pages.token(LIST_OPERATIONS, (kinds, states), shown[-1].id) if is_cut else ""
         return pb.ListOperationsResponse(operations=shown, next_page_token=token).SerializeToString()
 
     def _watch(self, call: Call) -> bytes:
@@ -89,12 +92,12 @@ class OperationCalls:
     def _cancel(self, call: Call) -> bytes:
         request = pb.CancelOperationRequest.FromString(call.body)
         wrong = [
-            *validation.request_id_violations(request.request_id),
-            *validation.reason_violations(request.reason),
+            *fields.request_id_violations(request.request_id),
+            *fields.reason_violations(request.reason),
         ]
         kind, day = _named(request.operation_id, wrong)
         action, name = "cancel_operation", request.operation_id
-        key, seal = key_of(call.caller, request.request_id), validation.fingerprint(action, name, request.reason)
+        key, seal = key_of(call.caller, request.request_id), commands.fingerprint(action, name, request.reason)
         found, replayed = self._desk.cancel(name, kind, Order(action, key, seal, call.caller, request.reason, day))
         return pb.CancelOperationResponse(operation=_operation(found), replayed=replayed).SerializeToString()
 
@@ -120,7 +123,7 @@ def _named(name: str, violations: list[Violation], field: str = "operation_id") 
         parts = None
     if parts is None:
         violations = [*violations, _WRONG if field == _WRONG.field else pages.WRONG_TOKEN]
-    validation.refuse(violations)
+    fields.refuse(violations)
     assert parts is not None, "a name that is none was refused"
     return Named(_WORDS[parts[1]], day)
 

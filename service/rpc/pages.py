@@ -16,7 +16,7 @@ from google.protobuf import timestamp_pb2
 from google.protobuf.message import Message
 
 from service.domain.errors import Violation
-from service.rpc import validation
+from service.rpc import fields
 from service.rpc.dates import micros, time_violations
 
 PAGE_SIZE_MAX: Final = 1_000
@@ -47,9 +47,9 @@ def page_of(rpc: str, filters: object, page_size: int, page_token: str, wrong: S
     """Read the page that is asked for, of records with numbers; raises InvalidRequest, with the violations so far."""
     found = [*wrong, *violations(rpc, filters, page_size, page_token)]
     last = last_shown(page_token)
-    if page_token and not found and not validation.is_record_id(last):
+    if page_token and not found and not fields.is_record_id(last):
         found.append(WRONG_TOKEN)
-    validation.refuse(found)
+    fields.refuse(found)
     return Page(page_size or PAGE_SIZE, int(last, 16) if page_token else 0)
 
 

@@ -14,7 +14,7 @@ from service.domain.mode import FactRange, Scope
 from service.domain.money import BASIS_POINTS
 from service.domain.playbook import Parameter, Playbook, Value
 from service.engine.desks.playbooks import ModeView
-from service.rpc import texts, validation
+from service.rpc import fields, texts
 from service.rpc.actors import actor, approvals
 from service.rpc.pages import timestamp, unknown_choices
 
@@ -69,7 +69,7 @@ def parameters_of(given: Sequence[pb.Parameter]) -> tuple[dict[str, Value], list
             violations.append(Violation(f"parameters[{place}].value", f"{one.name} has no value; send whole or text"))
         elif wrong_name := [*texts.written_violations(f"parameters[{place}].name", one.name)]:
             violations += wrong_name
-        elif which == "text" and not validation.is_version(one.value.text):
+        elif which == "text" and not fields.is_version(one.value.text):
             wrong = f"{one.name}: send a policy version, 1 to 64 characters of [A-Za-z0-9._-]"
             violations.append(Violation(f"parameters[{place}].value.text", wrong))
         else:
@@ -93,7 +93,7 @@ def scope_of(message: pb.Scope) -> tuple[Scope, list[Violation]]:
     """Give a scope, and what is wrong with its form; that it covers somebody is the desk's to judge."""
     violations = [
         Violation(f"scope.{violation.field}", violation.description)
-        for violation in validation.product_violations(message.product, needed=False)
+        for violation in fields.product_violations(message.product, needed=False)
     ]
     ranges = []
     if len(message.ranges) > RANGES_MAX:

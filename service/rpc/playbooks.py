@@ -14,17 +14,20 @@ from service.domain.errors import InvalidRequest, Violation
 from service.engine.clock import ClockDesk, ClockOrder
 from service.engine.desks.playbooks import ActivationChanged, ActivationOrder, PlaybookDesk
 from service.engine.ports.codec import Call
-from service.rpc import pages, texts, validation
+from service.rpc import commands, fields, pages, texts
 from service.rpc import playbook_messages as messages
+from service.rpc.methods import INTERNAL, PLAYBOOKS
 from service.rpc.mode_glance import glance_answer
 from service.rpc.pages import timestamp
+
+LIST_ACTIVATIONS: Final = f"{PLAYBOOKS}ListActivations"
 
 INCIDENT_LENGTH_MAX: Final = 64
 AHEAD_US_MAX: Final = 100 * 366 * 86_400_000_000
 """A century: a machine without a battery begins in 1970."""
 CHANGES_MAX: Final = 1_000
 """Most changes in one message of a watch; more follow in the next."""
-is_resume_token: Final = re.compile(rf"[0-9]{{1,18}}(:({validation.MODE_ID}))?").fullmatch
+is_resume_token: Final = re.compile(rf"[0-9]{{1,18}}(:({fields.MODE_ID}))?").fullmatch
 
 
 class PlaybookCalls:
@@ -34,17 +37,17 @@ class PlaybookCalls:
         self._desk = desk
         self._clock = clock
         self.queries: dict[str, Callable[[Call], bytes]] = {
-            "ListPlaybooks": self._list,
-            "DescribePlaybook": self._describe,
-            "ActivatePlaybook": self._activate,
-            "ApproveActivation": self._approve,
-            "ExtendActivation": self._extend,
-            "EndActivation": self._end,
-            "ListActivations": self._list_activations,
-            "GetMode": self._get_mode,
-            "ConfirmClock": self._confirm_clock,
-            "WatchMode": self._watch_mode,
-            "Glance": self._glance,
+            f"{PLAYBOOKS}ListPlaybooks": self._list,
+            f"{PLAYBOOKS}DescribePlaybook": self._describe,
+            f"{PLAYBOOKS}ActivatePlaybook": self._activate,
+            f"{PLAYBOOKS}ApproveActivation": self._approve,
+            f"{PLAYBOOKS}ExtendActivation": self._extend,
+            f"{PLAYBOOKS}EndActivation": self._end,
+            LIST_ACTIVATIONS: self._list_activations,
+            f"{PLAYBOOKS}GetMode": self._get_mode,
+            f"{PLAYBOOKS}ConfirmClock": self._confirm_clock,
+            f"{PLAYBOOKS}WatchMode": self._watch_mode,
+            f"{INTERNAL}Glance": self._glance,
         }
 
     def _list(self, _: Call) -> bytes:
@@ -54,7 +57,7 @@ class PlaybookCalls:
     def _describe(self, call: Call) -> bytes:
         request = pb.DescribePlaybookRequest.FromString(call.body)
         version = messages.version_of(request)
-        validation.refuse(messages.name_violations(request.name, version))
+        fields.refuse(messages.name_violations(request.name, version))
         found = self._desk.playbook(request.name, version or 0)
         response = pb.DescribePlaybookResponse(
             playbook=messages.playbook(found),
@@ -68,18 +71,18 @@ class PlaybookCalls:
         scope, wrong_scope = messages.scope_of(request.scope)
         version = messages.version_of(request)
         violations = [
-            *validation.request_id_violations(request.request_id),
+            *fields.request_id_violations(request.request_id),
             *messages.name_violations(request.name, version),
-            *validation.reason_violations(request.reason),
+            *fields.reason_violations(request.reason),
             *texts.violations(request),
             *wrong_parameters,
             *wrong_scope,
         ]
         if len(request.incident) > INCIDENT_LENGTH_MAX:
             violations.append(Violation("incident", f"send at most {INCIDENT_LENGTH_MAX} characters"))
-        validation.refuse(violations)
+        fields.refuse(violations)
         # The whole request is its fingerprint, less the key itself; 0 stands for the newest version.
-        seal = validation.fingerprint(
+        seal = commands.fingerprint(
             "activate", request.name, version or 0, sorted(parameters.items()), scope, request.ttl_seconds,
             request.reason, request.incident, request.break_glass, request.force,
         )  # fmt: skip
@@ -96,19 +99,19 @@ class PlaybookCalls:
 
     def _approve(self, call: Call) -> bytes:
         request = pb.ApproveActivationRequest.FromString(call.body)
-        wrong = validation.reason_violations(request.note, "note", needed=False)
+        wrong = fields.reason_violations(request.note, "note", needed=False)
         order = self._order("approve", request, request.note, wrong, call)
         return self._changed(pb.ApproveActivationResponse(), self._desk.change(order))
 
     def _extend(self, call: Call) -> bytes:
         request = pb.ExtendActivationRequest.FromString(call.body)
-        wrong = validation.reason_violations(request.reason)
+        wrong = fields.reason_violations(request.reason)
         order = self._order("extend", request, request.reason, wrong, call, request.ttl_seconds)
         return self._changed(pb.ExtendActivationResponse(), self._desk.change(order))
 
     def _end(self, call: Call) -> bytes:
         request = pb.EndActivationRequest.FromString(call.body)
-        wrong = validation.reason_violations(request.reason)
+        wrong = fields.reason_violations(request.reason)
         order = self._order("end", request, request.reason, wrong, call)
         return self._changed(pb.EndActivationResponse(), self._desk.change(order))
 
@@ -122,8 +125,8 @@ class PlaybookCalls:
         ttl_seconds: int = 0,
     ) -> ActivationOrder:
         number, violations = messages.activation_number(request.activation_id)
-        validation.refuse([*validation.request_id_violations(request.request_id), *violations, *wrong])
-        seal = validation.fingerprint(action, number, reason, ttl_seconds)
+        fields.refuse([*fields.request_id_violations(request.request_id), *violations, *wrong])
+        seal = commands.fingerprint(action, number, reason, ttl_seconds)
         key = key_of(call.caller, request.request_id)
         return ActivationOrder(action, key, seal, call.caller, reason, number, ttl_seconds=ttl_seconds)
 
@@ -144,13 +147,13 @@ class PlaybookCalls:
         request = pb.ListActivationsRequest.FromString(call.body)
         states, violations = messages.states_of(request.states)
         filters = sorted(int(state) for state in states)
-        asked = pages.page_of("ListActivations", filters, request.page_size, request.page_token, violations)
+        asked = pages.page_of(LIST_ACTIVATIONS, filters, request.page_size, request.page_token, violations)
         found, now_us = self._desk.activations(asked.before, asked.size + 1, states)
         shown = pages.fitting((messages.activation(one, now_us) for one in found[: asked.size]), pb.Activation.ByteSize)
         is_last = len(shown) == len(found)
         last = "" if is_last else f"{found[len(shown) - 1].number:016x}"
         response = pb.ListActivationsResponse(
-            activations=shown, next_page_token=pages.token("ListActivations", filters, last) if last else ""
+            activations=shown, next_page_token=pages.token(LIST_ACTIVATIONS, filters, last) if last else ""
         )
         return response.SerializeToString()
 
@@ -177,13 +180,13 @@ class PlaybookCalls:
     def _confirm_clock(self, call: Call) -> bytes:
         request = pb.ConfirmClockRequest.FromString(call.body)
         violations = [
-            *validation.request_id_violations(request.request_id),
-            *validation.reason_violations(request.reason),
+            *fields.request_id_violations(request.request_id),
+            *fields.reason_violations(request.reason),
         ]
         if not 0 < abs(request.ahead_micros) <= AHEAD_US_MAX:
             violations.append(Violation("ahead_micros", f"send what GetMode gives, at most {AHEAD_US_MAX} either way"))
-        validation.refuse(violations)
-        seal = validation.fingerprint("confirm clock", request.ahead_micros, request.reason)
+        fields.refuse(violations)
+        seal = commands.fingerprint("confirm clock", request.ahead_micros, request.reason)
         key = key_of(call.caller, request.request_id)
         time, replayed = self._clock.confirm(ClockOrder(key, seal, call.caller, request.reason, request.ahead_micros))
         return pb.ConfirmClockResponse(clock=messages.clock(time), replayed=replayed).SerializeToString()
@@ -203,7 +206,7 @@ class PlaybookCalls:
         since, _, mode_id = token.partition(":")
         # One of a change that is not there yet would miss it when it is made.
         if token and not (is_resume_token(token) and int(since) <= view.last_change):
-            validation.refuse([Violation("resume_token", "send resume_token of the last message, unchanged")])
+            fields.refuse([Violation("resume_token", "send resume_token of the last message, unchanged")])
         found = self._desk.changes(int(since), CHANGES_MAX) if token else []
         if token and not found and mode_id == view.mode.mode_id:
             return b""

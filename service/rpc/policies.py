@@ -14,10 +14,13 @@ from service.domain.errors import InvalidRequest, Violation
 from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.engine.desks.policies import CheckedPolicy, PolicyDesk, PolicyOrder
 from service.engine.ports.codec import Call
-from service.rpc import pages, validation
+from service.rpc import commands, fields, pages
 from service.rpc.actors import actor
 from service.rpc.dates import micros, time_violations
+from service.rpc.methods import INTERNAL, POLICIES
 from service.rpc.pages import PAGE_SIZE, timestamp
+
+LIST_POLICIES: Final = f"{POLICIES}ListPolicies"
 
 
 class PolicyCalls:
@@ -26,15 +29,15 @@ class PolicyCalls:
     def __init__(self, desk: PolicyDesk) -> None:
         self._desk = desk
         self.queries: dict[str, Callable[[Call], bytes]] = {
-            "ValidatePolicy": self._validate,
-            "PublishPolicy": self._publish,
-            "GetPolicy": self._get,
-            "ListPolicies": self._list,
-            "PromotePolicy": self._promote,
-            "RollbackPolicy": self._rollback,
-            "Publish": self._publish_checked,
+            f"{POLICIES}ValidatePolicy": self._validate,
+            f"{POLICIES}PublishPolicy": self._publish,
+            f"{POLICIES}GetPolicy": self._get,
+            LIST_POLICIES: self._list,
+            f"{POLICIES}PromotePolicy": self._promote,
+            f"{POLICIES}RollbackPolicy": self._rollback,
+            f"{INTERNAL}Publish": self._publish_checked,
         }
-        self.checks: dict[str, Callable[[Call], bytes]] = {"PublishPolicy": self._check}
+        self.checks: dict[str, Callable[[Call], bytes]] = {f"{POLICIES}PublishPolicy": self._check}
 
     def _validate(self, call: Call) -> bytes:
         request = policy_service_pb2.ValidatePolicyRequest.FromString(call.body)
@@ -66,7 +69,7 @@ class PolicyCalls:
             PolicyOrder(
                 "publish",
                 key_of(call.caller, request.request_id),
-                validation.fingerprint("publish", request.document),
+                commands.fingerprint("publish", request.document),
                 call.caller,
                 document=request.document,
                 checked=checked,
@@ -77,42 +80,42 @@ class PolicyCalls:
 
     def _get(self, call: Call) -> bytes:
         request = policy_service_pb2.GetPolicyRequest.FromString(call.body)
-        validation.refuse(_version_violations(request.version, "version"))
+        fields.refuse(_version_violations(request.version, "version"))
         record = self._desk.record(request.version)
         response = policy_service_pb2.GetPolicyResponse(policy=_version(record), document=record.document)
         return response.SerializeToString()
 
     def _list(self, call: Call) -> bytes:
         request = policy_service_pb2.ListPoliciesRequest.FromString(call.body)
-        validation.refuse(
+        fields.refuse(
             [
-                *validation.product_violations(request.product, needed=False),
-                *pages.violations("ListPolicies", request.product, request.page_size, request.page_token),
+                *fields.product_violations(request.product, needed=False),
+                *pages.violations(LIST_POLICIES, request.product, request.page_size, request.page_token),
             ]
         )
         last = pages.last_shown(request.page_token)
         records = self._desk.records(request.product)
         versions = [record.version for record in records]
         if last and last not in versions:
-            validation.refuse([pages.WRONG_TOKEN])
+            fields.refuse([pages.WRONG_TOKEN])
         start = versions.index(last) + 1 if last else 0
         size = request.page_size or PAGE_SIZE
         shown = pages.fitting(map(_version, records[start : start + size]), policy_service_pb2.PolicyVersion.ByteSize)
         is_last = start + len(shown) >= len(records)
         response = policy_service_pb2.ListPoliciesResponse(
             policies=shown,
-            next_page_token="" if is_last else pages.token("ListPolicies", request.product, shown[-1].version),
+            next_page_token="" if is_last else pages.token(LIST_POLICIES, request.product, shown[-1].version),
         )
         return response.SerializeToString()
 
     def _promote(self, call: Call) -> bytes:
         request = policy_service_pb2.PromotePolicyRequest.FromString(call.body)
-        validation.refuse(
+        fields.refuse(
             [
-                *validation.request_id_violations(request.request_id),
+                *fields.request_id_violations(request.request_id),
                 *_version_violations(request.version, "version"),
                 *_stage_violations(request),
-                *validation.reason_violations(request.reason),
+                *fields.reason_violations(request.reason),
             ]
         )
         # What the contract of before could not say is no part of the seal unless it is said.
@@ -122,7 +125,7 @@ class PolicyCalls:
             PolicyOrder(
                 "promote",
                 key_of(call.caller, request.request_id),
-                validation.fingerprint("promote", request.version, request.reason, *said),
+                commands.fingerprint("promote", request.version, request.reason, *said),
                 call.caller,
                 version=request.version,
                 reason=request.reason,
@@ -138,21 +141,21 @@ class PolicyCalls:
         request = policy_service_pb2.RollbackPolicyRequest.FromString(call.body)
         is_tried = request.validate_only
         violations = [
-            *([] if is_tried else validation.request_id_violations(request.request_id)),
-            *validation.product_violations(request.product, needed=True),
-            *validation.reason_violations(request.reason, needed=not is_tried),
+            *([] if is_tried else fields.request_id_violations(request.request_id)),
+            *fields.product_violations(request.product, needed=True),
+            *fields.reason_violations(request.reason, needed=not is_tried),
         ]
         for field, version in (("from_version", request.from_version), ("to_version", request.to_version)):
             if version or not is_tried:
                 violations += _version_violations(version, field)
-        validation.refuse(violations)
+        fields.refuse(violations)
         # Of a try, which is not kept, no version need be named; the seal is the one that the contract of before gave.
         left = (request.from_version,) if request.from_version else ()
         changed = self._desk.change(
             PolicyOrder(
                 "rollback",
                 key_of(call.caller, request.request_id),
-                validation.fingerprint("rollback", request.product, request.to_version, request.reason, *left),
+                commands.fingerprint("rollback", request.product, request.to_version, request.reason, *left),
                 call.caller,
                 version=request.to_version,
                 product=request.product,
@@ -174,10 +177,10 @@ _decode: Final = msgspec.msgpack.Decoder(tuple[bytes, CheckedPolicy]).decode
 
 def _publish_request(body: bytes) -> policy_service_pb2.PublishPolicyRequest:
     request = policy_service_pb2.PublishPolicyRequest.FromString(body)
-    violations = validation.request_id_violations(request.request_id)
+    violations = fields.request_id_violations(request.request_id)
     if not request.document:
         violations.append(Violation("document", "send the policy as YAML or JSON"))
-    validation.refuse(violations)
+    fields.refuse(violations)
     return request
 
 
@@ -199,7 +202,7 @@ def _written(violations: Sequence[Violation]) -> list[policy_service_pb2.PolicyV
 
 
 def _version_violations(version: str, field: str) -> list[Violation]:
-    if validation.is_version(version):
+    if fields.is_version(version):
         return []
     return [Violation(field, "send 1 to 64 characters of [A-Za-z0-9._-]")]
 

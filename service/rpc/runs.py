@@ -20,9 +20,15 @@ from service.engine.desks.run_reads import LAST_DAY
 from service.engine.desks.run_work import ask_of, reply_bytes
 from service.engine.desks.runs import RunDesk
 from service.engine.ports.codec import Call
-from service.rpc import pages, validation
+from service.rpc import commands, fields, pages
 from service.rpc.dates import business_day
+from service.rpc.methods import INTERNAL, RUNS
 from service.rpc.pages import timestamp
+
+LIST_CLOSINGS: Final = f"{RUNS}ListClosings"
+LIST_DISCREPANCIES: Final = f"{RUNS}ListDiscrepancies"
+LIST_ENTITLEMENTS: Final = f"{RUNS}ListEntitlements"
+LIST_RUNS: Final = f"{RUNS}ListRuns"
 
 _RUN_STATES: Final = {int(state): state for state in RunState}
 _CLOSING_STATES: Final = {int(state): state for state in ClosingState}
@@ -35,19 +41,19 @@ class RunCalls:
     def __init__(self, desk: RunDesk) -> None:
         self._desk = desk
         self.queries: dict[str, Callable[[Call], bytes]] = {
-            "StartDailyRun": self._start,
-            "ResumeDailyRun": self._resume,
-            "GetDailyRun": self._get,
-            "ListRuns": self._list,
-            "WatchDailyRun": self._watch,
-            "CancelDailyRun": self._cancel,
-            "CloseBusinessDay": self._close,
-            "GetClosing": self._get_closing,
-            "ListClosings": self._list_closings,
-            "MakeGoodBusinessDay": self._make_good,
-            "ListDiscrepancies": self._discrepancies,
-            "ListEntitlements": self._entitlements,
-            "Work": lambda call: reply_bytes(desk.answer(ask_of(call.body))),
+            f"{RUNS}StartDailyRun": self._start,
+            f"{RUNS}ResumeDailyRun": self._resume,
+            f"{RUNS}GetDailyRun": self._get,
+            LIST_RUNS: self._list,
+            f"{RUNS}WatchDailyRun": self._watch,
+            f"{RUNS}CancelDailyRun": self._cancel,
+            f"{RUNS}CloseBusinessDay": self._close,
+            f"{RUNS}GetClosing": self._get_closing,
+            LIST_CLOSINGS: self._list_closings,
+            f"{RUNS}MakeGoodBusinessDay": self._make_good,
+            LIST_DISCREPANCIES: self._discrepancies,
+            LIST_ENTITLEMENTS: self._entitlements,
+            f"{INTERNAL}Work": lambda call: reply_bytes(desk.answer(ask_of(call.body))),
         }
 
     def _start(self, call: Call) -> bytes:
@@ -79,10 +85,10 @@ class RunCalls:
         request = pb.ListRunsRequest.FromString(call.body)
         found: list[Violation] = []
         states = pages.chosen("states", request.states, _RUN_STATES, found)
-        days = _days("ListRuns", states, request.page_size, request.page_token, found)
+        days = _days(LIST_RUNS, states, request.page_size, request.page_token, found)
         reports = self._desk.reports(states, *days)
         shown = pages.fitting(map(run_message, reports), pb.DailyRun.ByteSize)
-        token = _next("ListRuns", states, shown, len(shown) < len(reports) or len(reports) == days.size)
+        token = _next(LIST_RUNS, states, shown, len(shown) < len(reports) or len(reports) == days.size)
         return pb.ListRunsResponse(runs=shown, next_page_token=token).SerializeToString()
 
     def _cancel(self, call: Call) -> bytes:
@@ -104,10 +110,10 @@ class RunCalls:
         request = pb.ListClosingsRequest.FromString(call.body)
         found: list[Violation] = []
         states = pages.chosen("states", request.states, _CLOSING_STATES, found)
-        days = _days("ListClosings", states, request.page_size, request.page_token, found)
+        days = _days(LIST_CLOSINGS, states, request.page_size, request.page_token, found)
         reports = self._desk.closings(states, *days)
         shown = pages.fitting(map(closing_message, reports), pb.Closing.ByteSize)
-        token = _next("ListClosings", states, shown, len(shown) < len(reports) or len(reports) == days.size)
+        token = _next(LIST_CLOSINGS, states, shown, len(shown) < len(reports) or len(reports) == days.size)
         return pb.ListClosingsResponse(closings=shown, next_page_token=token).SerializeToString()
 
     def _make_good(self, call: Call) -> bytes:
@@ -118,15 +124,15 @@ class RunCalls:
     def _discrepancies(self, call: Call) -> bytes:
         request = pb.ListDiscrepanciesRequest.FromString(call.body)
         violations = pages.violations(
-            "ListDiscrepancies", request.business_date, request.page_size, request.page_token
+            LIST_DISCREPANCIES, request.business_date, request.page_size, request.page_token
         )  # fmt: skip
         if request.account_id:
-            violations += validation.account_id_violations(request.account_id)
+            violations += fields.account_id_violations(request.account_id)
             if request.business_date:
                 violations.append(Violation("business_date", "goes without account_id only; leave one of them out"))
             if request.page_token:
                 violations.append(Violation("page_token", "goes without account_id only; an account has one page"))
-        validation.refuse(violations)
+        fields.refuse(violations)
         size = request.page_size or pages.PAGE_SIZE
         if request.account_id:
             own = self._desk.discrepancies_of(request.account_id, size)
@@ -142,17 +148,17 @@ class RunCalls:
         if is_cut and not shown:
             shown = [_discrepancy(one) for one in found if one.account_id == found[0].account_id]
             is_cut = len(shown) < len(found)
-        token = pages.token("ListDiscrepancies", request.business_date, shown[-1].account_id) if is_cut else ""
+        token = pages.token(LIST_DISCREPANCIES, request.business_date, shown[-1].account_id) if is_cut else ""
         return pb.ListDiscrepanciesResponse(discrepancies=shown, next_page_token=token).SerializeToString()
 
     def _entitlements(self, call: Call) -> bytes:
         request = pb.ListEntitlementsRequest.FromString(call.body)
-        wrong = validation.account_id_violations(request.account_id)
-        days = _days("ListEntitlements", request.account_id, request.page_size, request.page_token, wrong)
+        wrong = fields.account_id_violations(request.account_id)
+        days = _days(LIST_ENTITLEMENTS, request.account_id, request.page_size, request.page_token, wrong)
         found, currency = self._desk.entitlements(request.account_id, *days)
         shown = pages.fitting((_entitlement(one, currency) for one in found), pb.Entitlement.ByteSize)
         is_cut = len(shown) < len(found) or len(found) == days.size
-        token = _next("ListEntitlements", request.account_id, shown, is_cut)
+        token = _next(LIST_ENTITLEMENTS, request.account_id, shown, is_cut)
         return pb.ListEntitlementsResponse(entitlements=shown, next_page_token=token).SerializeToString()
 
 
@@ -165,7 +171,7 @@ class Days(NamedTuple):
 
 def _days(rpc: str, filters: object, page_size: int, page_token: str, violations: Sequence[Violation]) -> Days:
     """Read the page of days that is asked for; raises InvalidRequest, with the violations found so far."""
-    validation.refuse([*violations, *pages.violations(rpc, filters, page_size, page_token)])
+    fields.refuse([*violations, *pages.violations(rpc, filters, page_size, page_token)])
     before = business_day(pages.last_shown(page_token), "page_token") if page_token else LAST_DAY
     return Days(before, page_size or pages.PAGE_SIZE)
 
@@ -188,16 +194,16 @@ Ordering = (
 
 def order_of(action: str, request: Ordering, call: Call, reason: str | None = None) -> Order:
     """Build an order about a day, with its reason where a person acts; raises InvalidRequest."""
-    violations = validation.request_id_violations(request.request_id)
+    violations = fields.request_id_violations(request.request_id)
     if reason is not None:
-        violations += validation.reason_violations(reason)
+        violations += fields.reason_violations(reason)
     day = 0
     try:
         day = business_day(request.business_date)
     except InvalidRequest as error:
         violations += error.violations
-    validation.refuse(violations)
-    key, seal = key_of(call.caller, request.request_id), validation.fingerprint(action, day, reason or "")
+    fields.refuse(violations)
+    key, seal = key_of(call.caller, request.request_id), commands.fingerprint(action, day, reason or "")
     return Order(action, key, seal, call.caller, reason or "", day)
 
 

@@ -30,10 +30,10 @@ from service.engine.desks.reports import Pulse, Report
 from service.engine.ports.codec import Answer, Asks, Call
 from service.engine.ports.store import Store
 from service.engine.preview import REFUSED, Changed, Preview, newest, preview
+from service.rpc import commands, fields
 from service.rpc import playbook_messages as messages
-from service.rpc import validation
 from service.rpc.feedback import report_message
-from service.rpc.methods import INDEX_OF, METHODS, REPORT
+from service.rpc.methods import FEEDBACK, INDEX_OF, METHODS, PLAYBOOKS, REPORT
 from service.rpc.pages import ANSWER_BYTES_MAX, timestamp
 from service.rpc.status import status_of, unreadable
 from service.sentry.guards import CALLER, Guards, Signal
@@ -70,16 +70,16 @@ class SentryCodec:
         self._control = control
         self._watcher = watcher
         self._queries: dict[str, Callable[[Call], bytes]] = {
-            "PreviewPlaybook": self._preview,
-            "GetSignals": self._signals,
-            "LearnBaseline": self._learn,
-            "GetFeedbackReport": self._feedback_report,
+            f"{PLAYBOOKS}PreviewPlaybook": self._preview,
+            f"{PLAYBOOKS}GetSignals": self._signals,
+            f"{PLAYBOOKS}LearnBaseline": self._learn,
+            f"{FEEDBACK}GetFeedbackReport": self._feedback_report,
         }
 
     def query(self, call: Call) -> Answer:
         """Answer a call."""
         try:
-            body = self._queries[METHODS[call.method].path.rpartition("/")[2]](call)
+            body = self._queries[METHODS[call.method].path](call)
         except DecodeError:
             return self.error(unreadable())
         except HoldlineError as error:
@@ -102,11 +102,11 @@ class SentryCodec:
         count = request.decisions if request.HasField("decisions") else PREVIEW_DECISIONS
         if not 1 <= count <= PREVIEW_DECISIONS_MAX:
             violations.append(Violation("decisions", f"{count} is out of range; send 1 to {PREVIEW_DECISIONS_MAX}"))
-        validation.refuse(violations)
+        fields.refuse(violations)
         playbook = self._control.playbooks.find(request.name, version or 0)
         values, wrong_values = completed(playbook, parameters)
         wrong_scope += scope_violations(scope, sorted(self._store.active_versions()))
-        validation.refuse([*wrong_scope, *messages.placed(wrong_values, request.parameters)])
+        fields.refuse([*wrong_scope, *messages.placed(wrong_values, request.parameters)])
         candidate = requested(0, playbook, values, scope, 1, "", "", "", 0, is_break_glass=True, is_forced=False)
 
         def mode_of(names: tuple[str, ...]) -> Mode:
@@ -136,10 +136,10 @@ class SentryCodec:
 
     def _feedback_report(self, call: Call) -> bytes:
         request = GetFeedbackReportRequest.FromString(call.body)
-        violations = validation.product_violations(request.product, needed=False)
+        violations = fields.product_violations(request.product, needed=False)
         if not 0 <= request.days <= REPORT_DAYS_MAX:
             violations.append(Violation("days", f"{request.days} is out of range; send 0 to {REPORT_DAYS_MAX}"))
-        validation.refuse(violations)
+        fields.refuse(violations)
         period_us = (request.days or REPORT_DAYS) * DAY_US
         now_us = self._store.now_us()
         found = self._store.cases.voices_since(now_us - 2 * period_us, VOICES_MAX)
@@ -151,23 +151,23 @@ class SentryCodec:
         request = pb.LearnBaselineRequest.FromString(call.body)
         count = request.decisions if request.HasField("decisions") else BASELINE_DECISIONS
         violations = [
-            *validation.request_id_violations(request.request_id),
-            *validation.product_violations(request.product, needed=True),
-            *validation.reason_violations(request.reason),
+            *fields.request_id_violations(request.request_id),
+            *fields.product_violations(request.product, needed=True),
+            *fields.reason_violations(request.reason),
         ]
         if not BASELINE_DECISIONS_LEAST <= count <= PREVIEW_DECISIONS_MAX:
             allowed = f"{BASELINE_DECISIONS_LEAST} to {PREVIEW_DECISIONS_MAX}"
             violations.append(Violation("decisions", f"{count} is out of range; send {allowed}"))
-        validation.refuse(violations)
+        fields.refuse(violations)
         key = key_of(call.caller, request.request_id)
-        seal = validation.fingerprint("learn baseline", request.product, count, request.reason)
+        seal = commands.fingerprint("learn baseline", request.product, count, request.reason)
         asked = Order("learn baseline", key, seal, call.caller)
         recorded = self._recorded(asked)
         if recorded is not None:
             return _learned(recorded, replayed=True)
         baseline = self._watcher.learn(request.product, count, call.caller)
         if not baseline.decisions:
-            validation.refuse([Violation("product", "has no decisions among the newest; name one that has")])
+            fields.refuse([Violation("product", "has no decisions among the newest; name one that has")])
         try:
             version, replayed = self._watcher.keep(baseline._replace(key=key, fingerprint=seal, reason=request.reason))
         except Refused:

@@ -26,7 +26,7 @@ FREE_TEXTS: Final = {
 }
 """The free texts of each request, and whether they may have several lines.
 
-Other texts have patterns, and why a person acts is checked by `validation.reason_violations`, in one line as well.
+Other texts have patterns, and why a person acts is checked by `fields.reason_violations`, in one line as well.
 """
 
 

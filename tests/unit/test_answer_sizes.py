@@ -20,10 +20,10 @@ from holdline.v1 import (
 from service import bootstrap, telemetry
 from service.engine.ports.codec import Answer, Call
 from service.engine.process import Engine
+from service.rpc.commands import BATCH_ITEMS_MAX
 from service.rpc.methods import INDEX_OF, PUBLISH
 from service.rpc.pages import ANSWER_BYTES_MAX, PAGE_BYTES_MAX
 from service.rpc.status import ITEM_STATUS_BYTES_MAX
-from service.rpc.validation import BATCH_ITEMS_MAX
 from service.storage.sqlite.store import SqliteStore
 from service.storage.verify import verify
 from tests.builders import document, settings, sqlite

@@ -5,7 +5,7 @@ from holdline.v1 import account_service_pb2, limit_service_pb2
 from holdline.v1 import notification_service_pb2 as pb
 
 from service.domain.errors import InvalidRequest
-from service.rpc import validation
+from service.rpc import fields
 from service.rpc.notifications import _message_ids_violations
 
 LONG = 500_000
@@ -14,15 +14,15 @@ LONG = 500_000
 def test_of_a_long_name_no_character_is_looked_at() -> None:
     looked: list[str] = []
 
-    told = validation.spelled("\u00e9" * LONG, 64, "printable ASCII", looked.append)
+    told = fields.spelled("\u00e9" * LONG, 64, "printable ASCII", looked.append)
 
     assert told == f"{LONG} characters; send 1 to 64 of printable ASCII"
     assert looked == []
 
 
 def test_of_a_short_name_the_first_wrong_character_is_told() -> None:
-    assert validation.request_id_violations("r-\u00e9")[0].description.startswith("'\u00e9' can't be character 3")
-    assert validation.request_id_violations("")[0].description.startswith("0 characters")
+    assert fields.request_id_violations("r-\u00e9")[0].description.startswith("'\u00e9' can't be character 3")
+    assert fields.request_id_violations("")[0].description.startswith("0 characters")
 
 
 def test_of_a_long_list_of_ids_only_their_number_is_told() -> None:
@@ -35,8 +35,8 @@ def test_of_a_long_list_of_ids_only_their_number_is_told() -> None:
 def test_a_long_list_of_languages_is_told_by_its_number_and_not_searched(
     message: type[limit_service_pb2.DecideRequest | account_service_pb2.ImportAccount],
 ) -> None:
-    request = message(language_codes=[""] * validation.LANGUAGES_MAX + ["zh"])
+    request = message(language_codes=[""] * fields.LANGUAGES_MAX + ["zh"])
 
-    assert validation.languages(request) == ()
+    assert fields.languages(request) == ()
     with pytest.raises(InvalidRequest):
-        validation.refuse(validation.language_violations(request))
+        fields.refuse(fields.language_violations(request))
