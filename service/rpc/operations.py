@@ -76,13 +76,17 @@ class OperationCalls:
         return pb.ListOperationsResponse(operations=shown, next_page_token=token).SerializeToString()
 
     def _watch(self, call: Call) -> bytes:
-        """Answer one look of a watch: the operation, empty where nothing is new since the token."""
+        """Answer one look of a watch: the operation, empty where it is at work and nothing is new since the token."""
         request = pb.WatchOperationRequest.FromString(call.body)
-        found = self._desk.operation(request.operation_id, *_named(request.operation_id, []))
-        token = f"{int(found.state)}:{found.done}:{found.total}"
-        if token == request.resume_token:
+        named = _named(request.operation_id, [])
+        pages.check_resume("WatchOperation", request.operation_id, request.resume_token)
+        found = self._desk.operation(request.operation_id, *named)
+        operation = _operation(found)
+        token = pages.token("WatchOperation", request.operation_id, f"{int(found.state)}:{found.done}:{found.total}")
+        # A stream ends with the answer that it is over; who comes back with that one's token is told again.
+        if token == request.resume_token and operation.state not in _OVER:
             return b""
-        return pb.WatchOperationResponse(operation=_operation(found), resume_token=token).SerializeToString()
+        return pb.WatchOperationResponse(operation=operation, resume_token=token).SerializeToString()
 
     def _cancel(self, call: Call) -> bytes:
         request = pb.CancelOperationRequest.FromString(call.body)

@@ -66,11 +66,15 @@ class RunCalls:
         return pb.GetDailyRunResponse(run=run_message(report)).SerializeToString()
 
     def _watch(self, call: Call) -> bytes:
-        """Answer one look of a watch: the run, empty where nothing is new since the token."""
+        """Answer one look of a watch: the run, empty where it is at work and nothing is new since the token."""
         request = pb.WatchDailyRunRequest.FromString(call.body)
-        run = run_message(self._desk.report(business_day(request.business_date)))
-        token = f"{run.state}:{run.shards_done}:{run.looked}:{run.granted}:{run.withheld}:{run.waits_for}"
-        if token == request.resume_token:
+        day = business_day(request.business_date)
+        pages.check_resume("WatchDailyRun", request.business_date, request.resume_token)
+        run = run_message(self._desk.report(day))
+        seen = f"{run.state}:{run.shards_done}:{run.looked}:{run.granted}:{run.withheld}:{run.waits_for}"
+        token = pages.token("WatchDailyRun", request.business_date, seen)
+        # A stream ends with the answer that the run is over; who comes back with that one's token is told again.
+        if token == request.resume_token and run.state not in _OVER:
             return b""
         return pb.WatchDailyRunResponse(run=run, resume_token=token).SerializeToString()
 
