@@ -138,7 +138,7 @@ class PolicyCalls:
         request = policy_service_pb2.RollbackPolicyRequest.FromString(call.body)
         is_tried = request.validate_only
         violations = [
-            *([] if is_tried else validation.request_id_violations(request.request_id)),
+            *([] if is_tried and not request.request_id else validation.request_id_violations(request.request_id)),
             *validation.product_violations(request.product, needed=True),
             *validation.reason_violations(request.reason, needed=not is_tried),
         ]
