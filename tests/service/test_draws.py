@@ -100,6 +100,7 @@ def test_more_than_is_held_or_owed_is_refused(client: Client, account_id: str) -
 
     assert (over.value.reason, over.value.metadata["left_minor"]) == ("CAPTURE_EXCEEDS_HOLD", "1000")
     assert (more.value.reason, more.value.metadata["outstanding_minor"]) == ("REPAYMENT_EXCEEDS_DEBT", "0")
+    assert {one.value.metadata["currency_code"] for one in (over, more)} == {"CNY"}
 
 
 def test_a_hold_of_another_account_is_not_found(client: Client, stubs: Stubs, account_id: str) -> None:

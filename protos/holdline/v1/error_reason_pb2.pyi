@@ -179,13 +179,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CAPTURE_EXCEEDS_HOLD: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION: more was asked to be captured than is left of the hold. Metadata: hold_id, asked_minor,
-    left_minor. The caller captures less, or authorises the rest anew.
-    Example: {"reason": "CAPTURE_EXCEEDS_HOLD", "metadata": {"asked_minor": "700", "left_minor": "500"}}
+    left_minor, currency_code. The caller captures less, or authorises the rest anew.
+    Example: {"reason": "CAPTURE_EXCEEDS_HOLD", "metadata": {"asked_minor": "700", "left_minor": "500", …}}
     """
     ERROR_REASON_REPAYMENT_EXCEEDS_DEBT: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION: more was paid back than is outstanding. Metadata: account_id, asked_minor,
-    outstanding_minor. The caller records what is owed and returns the rest.
-    Example: {"reason": "REPAYMENT_EXCEEDS_DEBT", "metadata": {"asked_minor": "700", "outstanding_minor": "500"}}
+    outstanding_minor, currency_code. The caller records what is owed and returns the rest.
+    Example: {"reason": "REPAYMENT_EXCEEDS_DEBT", "metadata": {"asked_minor": "700", "outstanding_minor": "500", …}}
     """
     ERROR_REASON_TOO_MANY_HOLDS: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION: the account has as many open holds as it may have. Metadata: account_id, open.
@@ -424,13 +424,13 @@ Example: {"reason": "HOLD_OVER", "metadata": {"hold_id": "0006…", "state": "vo
 """
 ERROR_REASON_CAPTURE_EXCEEDS_HOLD: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION: more was asked to be captured than is left of the hold. Metadata: hold_id, asked_minor,
-left_minor. The caller captures less, or authorises the rest anew.
-Example: {"reason": "CAPTURE_EXCEEDS_HOLD", "metadata": {"asked_minor": "700", "left_minor": "500"}}
+left_minor, currency_code. The caller captures less, or authorises the rest anew.
+Example: {"reason": "CAPTURE_EXCEEDS_HOLD", "metadata": {"asked_minor": "700", "left_minor": "500", …}}
 """
 ERROR_REASON_REPAYMENT_EXCEEDS_DEBT: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION: more was paid back than is outstanding. Metadata: account_id, asked_minor,
-outstanding_minor. The caller records what is owed and returns the rest.
-Example: {"reason": "REPAYMENT_EXCEEDS_DEBT", "metadata": {"asked_minor": "700", "outstanding_minor": "500"}}
+outstanding_minor, currency_code. The caller records what is owed and returns the rest.
+Example: {"reason": "REPAYMENT_EXCEEDS_DEBT", "metadata": {"asked_minor": "700", "outstanding_minor": "500", …}}
 """
 ERROR_REASON_TOO_MANY_HOLDS: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION: the account has as many open holds as it may have. Metadata: account_id, open.
