@@ -131,10 +131,10 @@ def refuse_beside(
         if not overlap(scope, other.scope):
             continue
         if other.playbook == playbook.name:
-            raise ActivationExists(activation_id=other.title)
+            raise ActivationExists(activation_id=other.activation_id)
         why = playbook.conflicts.get(other.playbook) or theirs.conflicts.get(playbook.name)
         if why:
-            raise PlaybookConflict(playbook.title, other.title, why)
+            raise PlaybookConflict(playbook.title, other.activation_id, why)
 
 
 def ttl_violations(playbook: Playbook, ttl_seconds: int) -> tuple[Violation, ...]:
@@ -191,13 +191,15 @@ def refuse_over(activation: Activation, now_us: int) -> None:
     """Refuse a change of an activation that has ended or lapsed; raises ActivationOver."""
     state = state_of(activation, now_us)
     if state in (ActivationState.LAPSED, ActivationState.ENDED):
-        raise ActivationOver(activation_id=activation.title, state=state.name.lower())
+        raise ActivationOver(activation_id=activation.activation_id, state=state.name.lower())
 
 
 def refuse_approved(activation: Activation, now_us: int) -> None:
     """Refuse an approval of what is in force already; raises ApprovalRefused."""
     if is_in_force(activation, now_us):
-        raise ApprovalRefused("it is in force already; there is nothing to approve", activation_id=activation.title)
+        raise ApprovalRefused(
+            "it is in force already; there is nothing to approve", activation_id=activation.activation_id
+        )
 
 
 def approved(activation: Activation, caller: str, note: str, now_us: int) -> Activation:
@@ -208,9 +210,13 @@ def approved(activation: Activation, caller: str, note: str, now_us: int) -> Act
     refuse_over(activation, now_us)
     refuse_approved(activation, now_us)
     if caller == activation.requested_by:
-        raise ApprovalRefused("nobody approves their own activation; ask somebody else", activation_id=activation.title)
+        raise ApprovalRefused(
+            "nobody approves their own activation; ask somebody else", activation_id=activation.activation_id
+        )
     if any(caller == approval.by for approval in activation.approvals):
-        raise ApprovalRefused("you have approved it already; another person must", activation_id=activation.title)
+        raise ApprovalRefused(
+            "you have approved it already; another person must", activation_id=activation.activation_id
+        )
     approvals = (*activation.approvals, Approval(caller, now_us, note))
     if len(approvals) < activation.approvals_needed:
         return activation._replace(approvals=approvals)
@@ -227,10 +233,10 @@ def extended(activation: Activation, playbook: Playbook, ttl_seconds: int, calle
     """
     state = state_of(activation, now_us)
     if state is not ActivationState.ACTIVE:
-        raise ActivationOver(activation_id=activation.title, state=state.name.lower())
+        raise ActivationOver(activation_id=activation.activation_id, state=state.name.lower())
     if activation.approvals_needed and caller == activation.requested_by:
         raise ApprovalRefused(
-            "this playbook needs approval, so somebody else must extend it", activation_id=activation.title
+            "this playbook needs approval, so somebody else must extend it", activation_id=activation.activation_id
         )
     violations = ttl_violations(playbook, ttl_seconds)
     until_us = now_us + ttl_seconds * SECOND_US

@@ -169,7 +169,7 @@ def post(
         if amount_minor > account.outstanding_minor:
             raise RepaymentExceedsDebt(
                 account_id=account.account_id, asked_minor=str(amount_minor),
-                outstanding_minor=str(account.outstanding_minor),
+                outstanding_minor=str(account.outstanding_minor), currency_code=account.currency,
             )  # fmt: skip
         account = account._replace(outstanding_minor=account.outstanding_minor - amount_minor)
     else:
@@ -225,7 +225,9 @@ def _settled_hold(command: DrawCommand, account: Account, hold: Hold) -> tuple[A
         captured = command.amount_minor
         if captured > left:
             hold_id = f"{command.hold_number:016x}"
-            raise CaptureExceedsHold(hold_id=hold_id, asked_minor=str(captured), left_minor=str(left))
+            raise CaptureExceedsHold(
+                hold_id=hold_id, asked_minor=str(captured), left_minor=str(left), currency_code=account.currency
+            )
         rest = 0 if command.is_final else left - captured
         state = _OPEN if rest else HoldState.CAPTURED
         hold = hold._replace(state=state, captured_minor=hold.captured_minor + captured)

@@ -165,5 +165,5 @@ def turned_away(mode: Mode, request: Request) -> HoldlineError | None:
 
 
 def _named(refusal: HoldlineError, measure: Measure) -> HoldlineError:
-    refusal.metadata["activation_id"] = measure.name
+    refusal.metadata["activation_id"] = f"A{measure.number}"
     return refusal

@@ -119,9 +119,9 @@ class Control:
         try:
             playbook = self.playbooks.find(activation.playbook, activation.version)
         except PlaybookNotFound as error:
-            raise BuildLacksPlaybook(activation_id=activation.title) from error
+            raise BuildLacksPlaybook(activation_id=activation.activation_id) from error
         if playbook.content_hash != activation.content_hash:
-            raise BuildLacksPlaybook(activation_id=activation.title)
+            raise BuildLacksPlaybook(activation_id=activation.activation_id)
         return playbook
 
     def recorded_mode(self, source: PolicySource, names: tuple[str, ...], candidate: Activation | None = None) -> Mode:

@@ -9,12 +9,12 @@ from typing import Final
 from holdline.v1 import account_service_pb2
 
 from service.domain.account import Status
-from service.domain.errors import AccountNotFound, Violation
+from service.domain.errors import AccountNotFound, InvalidRequest, Violation
 from service.engine.desks.limits import LimitDesk
 from service.engine.ports.codec import Call
 from service.rpc import commands, fields, pages, wire
 from service.rpc.methods import ACCOUNTS
-from service.rpc.status import ITEM_STATUS_BYTES_MAX, status_of
+from service.rpc.status import ITEM_STATUS_BYTES_MAX, named, status_of
 
 _STATUSES: Final = frozenset(map(int, Status))
 LIST_ACCOUNTS: Final = f"{ACCOUNTS}ListAccounts"
@@ -42,10 +42,11 @@ class AccountCalls:
         return b"".join(wire.field(b"\x0a", self._result(name)) for name in names)
 
     def _result(self, account_id: str) -> bytes:
-        which = wire.field(b"\x0a", account_id.encode())
+        which = wire.field(b"\x0a", named(account_id))
         try:
+            fields.refuse(fields.account_id_violations(account_id))
             return which + wire.field(b"\x12", wire.account(self._desk.account(account_id)))
-        except AccountNotFound as error:
+        except (AccountNotFound, InvalidRequest) as error:
             return which + wire.field(b"\x1a", status_of(error, ITEM_STATUS_BYTES_MAX).SerializeToString())
 
     def _list_accounts(self, call: Call) -> bytes:
@@ -80,7 +81,6 @@ def _names_violations(names: list[str]) -> list[Violation]:
     first: dict[str, int] = {}
     found = []
     for place, name in enumerate(names):
-        found += [Violation(f"account_ids[{place}]", one.description) for one in fields.account_id_violations(name)]
         if first.setdefault(name, place) != place:
             found.append(Violation(f"account_ids[{place}]", f"repeats account_ids[{first[name]}]; ids must differ"))
     return found

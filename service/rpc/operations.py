@@ -25,6 +25,7 @@ from service.rpc.methods import OPERATIONS
 from service.rpc.pages import timestamp
 from service.rpc.runs import closing_message, run_message
 
+WATCH: Final = f"{OPERATIONS}WatchOperation"
 LIST_OPERATIONS: Final = f"{OPERATIONS}ListOperations"
 
 _WORDS: Final = {"run": OperationKind.DAILY_RUN, "closing": OperationKind.CLOSING, "make-good": OperationKind.MAKE_GOOD}
@@ -51,7 +52,7 @@ class OperationCalls:
         self.queries: dict[str, Callable[[Call], bytes]] = {
             f"{OPERATIONS}GetOperation": self._get,
             LIST_OPERATIONS: self._list,
-            f"{OPERATIONS}WatchOperation": self._watch,
+            WATCH: self._watch,
             f"{OPERATIONS}CancelOperation": self._cancel,
         }
 
@@ -79,12 +80,14 @@ class OperationCalls:
         return pb.ListOperationsResponse(operations=shown, next_page_token=token).SerializeToString()
 
     def _watch(self, call: Call) -> bytes:
-        """Answer one look of a watch: the operation, empty where nothing is new since the token."""
+        """Answer one look of a watch: the operation, empty where it is at work and nothing is new since the token."""
         request = pb.WatchOperationRequest.FromString(call.body)
-        found = self._desk.operation(request.operation_id, *_named(request.operation_id, []))
-        token = f"{int(found.state)}:{found.done}:{found.total}"
+        named = _named(request.operation_id, [])
+        pages.check_resume(WATCH, request.operation_id, request.resume_token)
+        found = self._desk.operation(request.operation_id, *named)
         operation = _operation(found)
-        # One that is over says so to whom comes back, too: nothing else would end the watch.
+        token = pages.token(WATCH, request.operation_id, f"{int(found.state)}:{found.done}:{found.total}")
+        # A stream ends with the answer that it is over; who comes back with that one's token is told again.
         if token == request.resume_token and operation.state not in _OVER:
             return b""
         return pb.WatchOperationResponse(operation=operation, resume_token=token).SerializeToString()

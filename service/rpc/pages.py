@@ -66,6 +66,13 @@ def token_violations(rpc: str, filters: object, page_token: str) -> list[Violati
     return [WRONG_TOKEN] if page_token and (not last or page_token != token(rpc, filters, last)) else []
 
 
+def check_resume(rpc: str, subject: str, resume_token: str) -> None:
+    """Refuse a watch's token that was given for another subject, or by another RPC; raises InvalidRequest."""
+    if token_violations(rpc, subject, resume_token):
+        wrong = "send resume_token of the last answer, unchanged, to watch what it was given for"
+        fields.refuse([Violation("resume_token", wrong)])
+
+
 def last_shown(page_token: str) -> str:
     """Give the record that a token stands for; "" where there is no token, and for what is none."""
     try:

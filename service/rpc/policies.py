@@ -141,7 +141,7 @@ class PolicyCalls:
         request = policy_service_pb2.RollbackPolicyRequest.FromString(call.body)
         is_tried = request.validate_only
         violations = [
-            *([] if is_tried else fields.request_id_violations(request.request_id)),
+            *([] if is_tried and not request.request_id else fields.request_id_violations(request.request_id)),
             *fields.product_violations(request.product, needed=True),
             *fields.reason_violations(request.reason, needed=not is_tried),
         ]

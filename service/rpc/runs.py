@@ -28,6 +28,7 @@ from service.rpc.pages import timestamp
 LIST_CLOSINGS: Final = f"{RUNS}ListClosings"
 LIST_DISCREPANCIES: Final = f"{RUNS}ListDiscrepancies"
 LIST_ENTITLEMENTS: Final = f"{RUNS}ListEntitlements"
+WATCH: Final = f"{RUNS}WatchDailyRun"
 LIST_RUNS: Final = f"{RUNS}ListRuns"
 
 _RUN_STATES: Final = {int(state): state for state in RunState}
@@ -45,7 +46,7 @@ class RunCalls:
             f"{RUNS}ResumeDailyRun": self._resume,
             f"{RUNS}GetDailyRun": self._get,
             LIST_RUNS: self._list,
-            f"{RUNS}WatchDailyRun": self._watch,
+            WATCH: self._watch,
             f"{RUNS}CancelDailyRun": self._cancel,
             f"{RUNS}CloseBusinessDay": self._close,
             f"{RUNS}GetClosing": self._get_closing,
@@ -72,11 +73,14 @@ class RunCalls:
         return pb.GetDailyRunResponse(run=run_message(report)).SerializeToString()
 
     def _watch(self, call: Call) -> bytes:
-        """Answer one look of a watch: the run, empty where nothing is new since the token."""
+        """Answer one look of a watch: the run, empty where it is at work and nothing is new since the token."""
         request = pb.WatchDailyRunRequest.FromString(call.body)
-        run = run_message(self._desk.report(business_day(request.business_date)))
-        token = f"{run.state}:{run.shards_done}:{run.looked}:{run.granted}:{run.withheld}:{run.waits_for}"
-        # One that is over says so to whom comes back, too: nothing else would end the watch.
+        day = business_day(request.business_date)
+        pages.check_resume(WATCH, request.business_date, request.resume_token)
+        run = run_message(self._desk.report(day))
+        seen = f"{run.state}:{run.shards_done}:{run.looked}:{run.granted}:{run.withheld}:{run.waits_for}"
+        token = pages.token(WATCH, request.business_date, seen)
+        # A stream ends with the answer that the run is over; who comes back with that one's token is told again.
         if token == request.resume_token and run.state not in _OVER:
             return b""
         return pb.WatchDailyRunResponse(run=run, resume_token=token).SerializeToString()

@@ -178,7 +178,7 @@ def test_admission_refuses_the_less_critical_first_and_read_only_refuses_all(lev
 
     assert isinstance(refusal, errors.Overloaded) == (level is Criticality.BATCH)
     if refusal is not None:
-        assert refusal.metadata["activation_id"] == "A1@shed_low_priority/v1"
+        assert refusal.metadata["activation_id"] == "A1"
         assert refusal.retry_after_ms == 5_000
     with pytest.raises(errors.ModeReadOnly):
         admit(closed, request, "a-1", "revolving", NOTHING_KNOWN)

@@ -100,6 +100,7 @@ def test_more_than_is_held_or_owed_is_refused(client: Client, account_id: str) -
 
     assert (over.value.reason, over.value.metadata["left_minor"]) == ("CAPTURE_EXCEEDS_HOLD", "1000")
     assert (more.value.reason, more.value.metadata["outstanding_minor"]) == ("REPAYMENT_EXCEEDS_DEBT", "0")
+    assert {one.value.metadata["currency_code"] for one in (over, more)} == {"CNY"}
 
 
 def test_a_hold_of_another_account_is_not_found(client: Client, stubs: Stubs, account_id: str) -> None:
@@ -264,17 +265,22 @@ def test_accounts_are_read_by_many_ids_and_listed_by_what_they_are(
 ) -> None:
     refused = client.decide(fresh("poor"), "assign", product="revolving", facts={"misuse_flags": 9}).account
     found = client.accounts([account_id, "nobody", refused.account_id])
-    mixed = ["a", "?", "a"]
-    wrong = refusal(
-        lambda: stubs.accounts.BatchGetAccounts(
-            account_service_pb2.BatchGetAccountsRequest(account_ids=mixed), timeout=5
-        )
-    )
+    repeated = account_service_pb2.BatchGetAccountsRequest(account_ids=["a", "?", "a"])
+    wrong = refusal(lambda: stubs.accounts.BatchGetAccounts(repeated, timeout=5))
+    ids = ["?", account_id, "", "x" * 3_000]
+    mixed = stubs.accounts.BatchGetAccounts(account_service_pb2.BatchGetAccountsRequest(account_ids=ids), timeout=5)
 
     assert found[0] == client.account(account_id)
     assert isinstance(found[1], errors.NotFound)
     assert found[2] == refused
-    assert wrong.fields == ("account_ids[1]", "account_ids[2]")
+    assert wrong.fields == ("account_ids[2]",)
+    assert [one.account_id[:99] for one in mixed.results] == [one[:99] for one in ids]
+    assert len(mixed.results[3].account_id.encode()) <= 256
+    malformed = [errors.from_status(mixed.results[place].error, "") for place in (0, 2, 3)]
+    assert {(one.reason, *(wrong.field for wrong in one.violations)) for one in malformed} == {
+        ("INVALID_REQUEST", "account_id")
+    }
+    assert mixed.results[1].account == found[0]
     everybody = [one.account_id for one in client.list_accounts(page_size=2)]
     assert everybody == sorted(everybody)
     assert {account_id, refused.account_id} <= set(everybody)

@@ -92,7 +92,7 @@ def test_two_people_must_approve_never_the_activator_and_never_one_twice(as_: As
     assert list(once.activation.approvals) == list(twice.activation.approvals)[:1]
     assert (twice.activation.state, said) == (pb.ACTIVATION_STATE_ACTIVE, [("ada", "seen"), ("root", "")])
     assert twice.activation.approvals[1].at == twice.activation.active_from
-    assert read_only.metadata["activation_id"] == f"{activation_id}@read_only/v1"
+    assert read_only.metadata["activation_id"] == activation_id
     assert replayed.replayed
     assert shop.account(still_written.account.account_id).version == 1
 

@@ -137,6 +137,7 @@ def test_a_time_that_is_past_means_at_once(stubs: Stubs, version: str) -> None:
         ({"reason": ""}, ("reason",)),
         ({"product": "!"}, ("product",)),
         ({"validate_only": True, "to_version": "*", "reason": ""}, ("to_version",)),
+        ({"validate_only": True, "request_id": "x" * 65}, ("request_id",)),
     ],
 )
 def test_a_wrong_roll_back_is_refused_naming_the_field(

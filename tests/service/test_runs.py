@@ -252,6 +252,32 @@ def test_a_name_of_no_operation_is_refused_by_every_method(client: Client, name:
         assert refusal(partial(method, request, timeout=5)).fields == ("operation_id",)
 
 
+def _watched_runs(client: Client, date: str, token: str) -> list[pb.WatchDailyRunResponse]:
+    return list(client._runs.WatchDailyRun(pb.WatchDailyRunRequest(business_date=date, resume_token=token), timeout=9))
+
+
+def _watched_operations(client: Client, date: str, token: str) -> list[ob.WatchOperationResponse]:
+    asked = ob.WatchOperationRequest(operation_id=f"run-{date}", resume_token=token)
+    return list(client._operations.WatchOperation(asked, timeout=9))
+
+
+@pytest.mark.parametrize("watched", [_watched_runs, _watched_operations])
+def test_a_watch_that_is_resumed_after_the_end_ends_and_a_token_is_for_what_it_was_given(
+    client: Client, watched: Callable[[Client, str, str], list[pb.WatchDailyRunResponse]]
+) -> None:
+    date, other = day(11), day(12)
+    client.start_run(other)
+    client.start_run(date)
+    last = watched(client, date, "")[-1]
+    watched(client, other, "")
+
+    again = watched(client, date, last.resume_token)
+
+    assert again == [last]
+    for asked, token in ((other, last.resume_token), (date, "zz"), (date, last.resume_token[:-1])):
+        assert refusal(partial(watched, client, asked, token)).fields == ("resume_token",)
+
+
 def test_runs_are_listed_page_by_page_and_a_token_is_for_its_filter_only(client: Client) -> None:
     for back in (7, 8, 9):
         client.start_run(day(back))

@@ -274,7 +274,7 @@ class AccountResult(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """Which account this is about."""
+    """Which account this is about; an id that was refused for being far too long is cut to 256 bytes."""
     @_builtins.property
     def account(self) -> _account_pb2.Account:
         """The account as of the last acknowledged decision."""

@@ -126,7 +126,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ACTIVATION_EXISTS: _ErrorReason.ValueType  # 22
     """ALREADY_EXISTS: the same playbook is active or waits for approval in an overlapping scope; nothing changed.
     Metadata: activation_id. The caller extends, approves or ends that one.
-    Example: {"reason": "ACTIVATION_EXISTS", "metadata": {"activation_id": "A17@freeze_raises/v1"}}
+    Example: {"reason": "ACTIVATION_EXISTS", "metadata": {"activation_id": "A17"}}
     """
     ERROR_REASON_PLAYBOOK_RETIRED: _ErrorReason.ValueType  # 23
     """FAILED_PRECONDITION: this version takes no new activation: it is retired, or a draft. Metadata: playbook.
@@ -136,17 +136,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PLAYBOOK_CONFLICT: _ErrorReason.ValueType  # 24
     """FAILED_PRECONDITION: another activation rules this one out; the message says why. Metadata: playbook,
     activation_id. The caller ends the other one first, or chooses another scope.
-    Example: {"reason": "PLAYBOOK_CONFLICT", "metadata": {"activation_id": "A17@refer_to_review/v1"}}
+    Example: {"reason": "PLAYBOOK_CONFLICT", "metadata": {"activation_id": "A17"}}
     """
     ERROR_REASON_ACTIVATION_OVER: _ErrorReason.ValueType  # 25
     """FAILED_PRECONDITION: the activation has ended or lapsed. Metadata: activation_id, state.
     The caller activates the playbook anew where it is still needed.
-    Example: {"reason": "ACTIVATION_OVER", "metadata": {"activation_id": "A17@cap_growth/v1", "state": "lapsed"}}
+    Example: {"reason": "ACTIVATION_OVER", "metadata": {"activation_id": "A17", "state": "lapsed"}}
     """
     ERROR_REASON_APPROVAL_REFUSED: _ErrorReason.ValueType  # 26
     """FAILED_PRECONDITION: this approval doesn't count: by the activator, a second one by the same person, or where
     nothing waits for it. Metadata: activation_id. Somebody else approves.
-    Example: {"reason": "APPROVAL_REFUSED", "metadata": {"activation_id": "A17@read_only/v1"}}
+    Example: {"reason": "APPROVAL_REFUSED", "metadata": {"activation_id": "A17"}}
     """
     ERROR_REASON_BUILD_MIX: _ErrorReason.ValueType  # 27
     """FAILED_PRECONDITION: engines of different builds serve this store, so a playbook may mean different things.
@@ -156,12 +156,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_MODE_READ_ONLY: _ErrorReason.ValueType  # 28
     """FAILED_PRECONDITION: the service is in read-only mode; nothing was written. Metadata: activation_id.
     The caller tries again when the mode is over; the request id is still free.
-    Example: {"reason": "MODE_READ_ONLY", "metadata": {"activation_id": "A17@read_only/v1"}}
+    Example: {"reason": "MODE_READ_ONLY", "metadata": {"activation_id": "A17"}}
     """
     ERROR_REASON_BUILD_LACKS_PLAYBOOK: _ErrorReason.ValueType  # 29
     """UNAVAILABLE: a playbook in force is unknown to this engine's build, so it decides nothing; with
     `google.rpc.RetryInfo`. Metadata: activation_id. The operator runs a build that has it.
-    Example: {"reason": "BUILD_LACKS_PLAYBOOK", "metadata": {"activation_id": "A17@cap_growth/v3"}}
+    Example: {"reason": "BUILD_LACKS_PLAYBOOK", "metadata": {"activation_id": "A17"}}
     """
     ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 30
     """NOT_FOUND: the account has no such hold. Metadata: account_id, hold_id. The caller mends the ids.
@@ -179,13 +179,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CAPTURE_EXCEEDS_HOLD: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION: more was asked to be captured than is left of the hold. Metadata: hold_id, asked_minor,
-    left_minor. The caller captures less, or authorises the rest anew.
-    Example: {"reason": "CAPTURE_EXCEEDS_HOLD", "metadata": {"asked_minor": "700", "left_minor": "500"}}
+    left_minor, currency_code. The caller captures less, or authorises the rest anew.
+    Example: {"reason": "CAPTURE_EXCEEDS_HOLD", "metadata": {"asked_minor": "700", "left_minor": "500", …}}
     """
     ERROR_REASON_REPAYMENT_EXCEEDS_DEBT: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION: more was paid back than is outstanding. Metadata: account_id, asked_minor,
-    outstanding_minor. The caller records what is owed and returns the rest.
-    Example: {"reason": "REPAYMENT_EXCEEDS_DEBT", "metadata": {"asked_minor": "700", "outstanding_minor": "500"}}
+    outstanding_minor, currency_code. The caller records what is owed and returns the rest.
+    Example: {"reason": "REPAYMENT_EXCEEDS_DEBT", "metadata": {"asked_minor": "700", "outstanding_minor": "500", …}}
     """
     ERROR_REASON_TOO_MANY_HOLDS: _ErrorReason.ValueType  # 35
     """FAILED_PRECONDITION: the account has as many open holds as it may have. Metadata: account_id, open.
@@ -371,7 +371,7 @@ Example: {"reason": "ACTIVATION_NOT_FOUND", "metadata": {"activation_id": "A99"}
 ERROR_REASON_ACTIVATION_EXISTS: ErrorReason.ValueType  # 22
 """ALREADY_EXISTS: the same playbook is active or waits for approval in an overlapping scope; nothing changed.
 Metadata: activation_id. The caller extends, approves or ends that one.
-Example: {"reason": "ACTIVATION_EXISTS", "metadata": {"activation_id": "A17@freeze_raises/v1"}}
+Example: {"reason": "ACTIVATION_EXISTS", "metadata": {"activation_id": "A17"}}
 """
 ERROR_REASON_PLAYBOOK_RETIRED: ErrorReason.ValueType  # 23
 """FAILED_PRECONDITION: this version takes no new activation: it is retired, or a draft. Metadata: playbook.
@@ -381,17 +381,17 @@ Example: {"reason": "PLAYBOOK_RETIRED", "metadata": {"playbook": "cap_growth/v1"
 ERROR_REASON_PLAYBOOK_CONFLICT: ErrorReason.ValueType  # 24
 """FAILED_PRECONDITION: another activation rules this one out; the message says why. Metadata: playbook,
 activation_id. The caller ends the other one first, or chooses another scope.
-Example: {"reason": "PLAYBOOK_CONFLICT", "metadata": {"activation_id": "A17@refer_to_review/v1"}}
+Example: {"reason": "PLAYBOOK_CONFLICT", "metadata": {"activation_id": "A17"}}
 """
 ERROR_REASON_ACTIVATION_OVER: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION: the activation has ended or lapsed. Metadata: activation_id, state.
 The caller activates the playbook anew where it is still needed.
-Example: {"reason": "ACTIVATION_OVER", "metadata": {"activation_id": "A17@cap_growth/v1", "state": "lapsed"}}
+Example: {"reason": "ACTIVATION_OVER", "metadata": {"activation_id": "A17", "state": "lapsed"}}
 """
 ERROR_REASON_APPROVAL_REFUSED: ErrorReason.ValueType  # 26
 """FAILED_PRECONDITION: this approval doesn't count: by the activator, a second one by the same person, or where
 nothing waits for it. Metadata: activation_id. Somebody else approves.
-Example: {"reason": "APPROVAL_REFUSED", "metadata": {"activation_id": "A17@read_only/v1"}}
+Example: {"reason": "APPROVAL_REFUSED", "metadata": {"activation_id": "A17"}}
 """
 ERROR_REASON_BUILD_MIX: ErrorReason.ValueType  # 27
 """FAILED_PRECONDITION: engines of different builds serve this store, so a playbook may mean different things.
@@ -401,12 +401,12 @@ Example: {"reason": "BUILD_MIX", "metadata": {"engines": "host-a: 9f…; host-b:
 ERROR_REASON_MODE_READ_ONLY: ErrorReason.ValueType  # 28
 """FAILED_PRECONDITION: the service is in read-only mode; nothing was written. Metadata: activation_id.
 The caller tries again when the mode is over; the request id is still free.
-Example: {"reason": "MODE_READ_ONLY", "metadata": {"activation_id": "A17@read_only/v1"}}
+Example: {"reason": "MODE_READ_ONLY", "metadata": {"activation_id": "A17"}}
 """
 ERROR_REASON_BUILD_LACKS_PLAYBOOK: ErrorReason.ValueType  # 29
 """UNAVAILABLE: a playbook in force is unknown to this engine's build, so it decides nothing; with
 `google.rpc.RetryInfo`. Metadata: activation_id. The operator runs a build that has it.
-Example: {"reason": "BUILD_LACKS_PLAYBOOK", "metadata": {"activation_id": "A17@cap_growth/v3"}}
+Example: {"reason": "BUILD_LACKS_PLAYBOOK", "metadata": {"activation_id": "A17"}}
 """
 ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 30
 """NOT_FOUND: the account has no such hold. Metadata: account_id, hold_id. The caller mends the ids.
@@ -424,13 +424,13 @@ Example: {"reason": "HOLD_OVER", "metadata": {"hold_id": "0006…", "state": "vo
 """
 ERROR_REASON_CAPTURE_EXCEEDS_HOLD: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION: more was asked to be captured than is left of the hold. Metadata: hold_id, asked_minor,
-left_minor. The caller captures less, or authorises the rest anew.
-Example: {"reason": "CAPTURE_EXCEEDS_HOLD", "metadata": {"asked_minor": "700", "left_minor": "500"}}
+left_minor, currency_code. The caller captures less, or authorises the rest anew.
+Example: {"reason": "CAPTURE_EXCEEDS_HOLD", "metadata": {"asked_minor": "700", "left_minor": "500", …}}
 """
 ERROR_REASON_REPAYMENT_EXCEEDS_DEBT: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION: more was paid back than is outstanding. Metadata: account_id, asked_minor,
-outstanding_minor. The caller records what is owed and returns the rest.
-Example: {"reason": "REPAYMENT_EXCEEDS_DEBT", "metadata": {"asked_minor": "700", "outstanding_minor": "500"}}
+outstanding_minor, currency_code. The caller records what is owed and returns the rest.
+Example: {"reason": "REPAYMENT_EXCEEDS_DEBT", "metadata": {"asked_minor": "700", "outstanding_minor": "500", …}}
 """
 ERROR_REASON_TOO_MANY_HOLDS: ErrorReason.ValueType  # 35
 """FAILED_PRECONDITION: the account has as many open holds as it may have. Metadata: account_id, open.

@@ -552,7 +552,9 @@ class ResolveAppealRequest(_message.Message):
     """Why, 1 to 2,000 characters, for the next reviewer (`ListCaseNotes`); callers don't read it."""
     @_builtins.property
     def new_limit(self) -> _money_pb2.Money:
-        """With `RESOLUTION_OVERTURNED`: the limit to give, more than the present one and within the policy's greatest."""
+        """With `RESOLUTION_OVERTURNED`: the limit to give, more than the present one; cut to the policy's greatest where it
+        exceeds that. Refused with others.
+        """
 
     def __init__(
         self,

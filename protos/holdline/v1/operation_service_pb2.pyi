@@ -291,8 +291,8 @@ class WatchOperationRequest(_message.Message):
     operation_id: _builtins.str
     """The operation's id, for example "run-2026-11-27"."""
     resume_token: _builtins.str
-    """`resume_token` of the last answer, to hear only of what is new, and of the end in any case; empty: begin with
-    the present.
+    """`resume_token` of the last answer for the same operation, to hear only of what is new, or again that it is over; empty:
+    begin with the present.
     """
     def __init__(
         self,

@@ -707,8 +707,8 @@ class WatchDailyRunRequest(_message.Message):
     business_date: _builtins.str
     """YYYY-MM-DD, from 2000-01-01 to 2199-12-31."""
     resume_token: _builtins.str
-    """`resume_token` of the last answer, to hear only of what is new, and of the end in any case; empty: begin with
-    the present.
+    """`resume_token` of the last answer for the same run, to hear only of what is new, or again that it is over; empty:
+    begin with the present.
     """
     def __init__(
         self,
