@@ -44,7 +44,9 @@ class AccountCalls:
     def _result(self, account_id: str) -> bytes:
         which = wire.field(b"\x0a", named(account_id))
         try:
-            fields.refuse(fields.account_id_violations(account_id))
+            # The item is an id and has no field of its own.
+            wrong = fields.account_id_violations(account_id)
+            fields.refuse([Violation("account_ids", one.description) for one in wrong])
             return which + wire.field(b"\x12", wire.account(self._desk.account(account_id)))
         except (AccountNotFound, InvalidRequest) as error:
             return which + wire.field(b"\x1a", status_of(error, ITEM_STATUS_BYTES_MAX).SerializeToString())

@@ -45,16 +45,18 @@ def chain_after(chain: bytes, row: Row) -> bytes:
 
 def _sealed(row: Row) -> Row:
     """Give what of a decision's row its link stands for: columns that came later count where they hold something."""
-    *first, promised, temporary, judged_by = row
-    if judged_by != FIRST:
+    if row[-1] != FIRST:
         return row
+    *first, promised, temporary, _ = row
     return (*first, promised, temporary) if temporary else (*first, promised) if promised else tuple(first)
 
 
 def _sealed_posting(row: Row) -> Row:
     """Give what of a posting's row its link stands for, as of a decision's."""
-    *first, reference, extra = row
-    return row if reference or extra else tuple(first)
+    if row[-1] or row[-2]:
+        return row
+    *first, _, _ = row
+    return tuple(first)
 
 
 def decision_row(decision: Decision, written: dict[int, bytes]) -> Row:

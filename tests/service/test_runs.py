@@ -253,12 +253,12 @@ def test_a_name_of_no_operation_is_refused_by_every_method(client: Client, name:
 
 
 def _watched_runs(client: Client, date: str, token: str) -> list[pb.WatchDailyRunResponse]:
-    return list(client._runs.WatchDailyRun(pb.WatchDailyRunRequest(business_date=date, resume_token=token), timeout=9))
+    return list(client._runs.WatchDailyRun(pb.WatchDailyRunRequest(business_date=date, resume_token=token), timeout=60))
 
 
 def _watched_operations(client: Client, date: str, token: str) -> list[ob.WatchOperationResponse]:
     asked = ob.WatchOperationRequest(operation_id=f"run-{date}", resume_token=token)
-    return list(client._operations.WatchOperation(asked, timeout=9))
+    return list(client._operations.WatchOperation(asked, timeout=60))
 
 
 @pytest.mark.parametrize("watched", [_watched_runs, _watched_operations])

@@ -220,8 +220,8 @@ class SqliteStore(SqliteDraws, SqliteLedger):
         answers = self.recorded(wanted.keys)
         found = self._run(STATEMENTS["accounts_wanted"], (apsw.carray(tuple(set(wanted.accounts))),))
         holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
-        accounts = {account.account_id: account for account in map(rows.account, found)}
-        self._fetched = dict(zip(accounts, found, strict=True))
+        self._fetched = {account_id: row for row in found for account_id in row[:1]}
+        accounts = {name: rows.account(row) for name, row in self._fetched.items()}
         return Book(accounts, answers, holds, self._events.taken(wanted.events), last_number)
 
     def write(self, book: Book) -> None:
