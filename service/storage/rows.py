@@ -15,20 +15,13 @@ import msgspec
 from service.domain.account import Account, Growth, Movement, OpenHold, Status, Temporary
 from service.domain.book import Book
 from service.domain.decision import Ask, Decided, Decision, Kind, Outcome
-from service.domain.draw import DrawKind, Hold, HoldState, Posted, Posting
-from service.domain.entitlement import Entitlement, EntitlementState
+from service.domain.draw import DrawKind, Hold, Posted, Posting
 from service.domain.facts import Profile
-from service.domain.policy_life import PolicyRecord, PolicyState
 from service.domain.rules import FIRST
 from service.domain.watch import Look, is_asked, look, look_beside
 from service.storage.behaviours import behaviour_bytes, behaviour_of
 
 Row = tuple[Any, ...]
-
-CHAIN: Final = -4
-"""Where a decision's link stands in the store, from the end of its columns: what came later stands after it."""
-POSTING_CHAIN: Final = -3
-"""The same of a posting."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_profile: Final = msgspec.msgpack.Decoder(Profile).decode
@@ -52,15 +45,16 @@ def chain_after(chain: bytes, row: Row) -> bytes:
 
 def _sealed(row: Row) -> Row:
     """Give what of a decision's row its link stands for: columns that came later count where they hold something."""
-    if row[-1] != FIRST:
+    *first, promised, temporary, judged_by = row
+    if judged_by != FIRST:
         return row
-    _, promised, temporary, _ = row[-4:]
-    return row[:-1] if temporary else row[:-2] if promised else row[:-3]
+    return (*first, promised, temporary) if temporary else (*first, promised) if promised else tuple(first)
 
 
 def _sealed_posting(row: Row) -> Row:
     """Give what of a posting's row its link stands for, as of a decision's."""
-    return row if row[-1] or row[-2] else row[:-2]
+    *first, reference, extra = row
+    return row if reference or extra else tuple(first)
 
 
 def decision_row(decision: Decision, written: dict[int, bytes]) -> Row:
@@ -88,22 +82,16 @@ def posting_row(posting: Posting) -> Row:
 
 
 def posted(row: Sequence[Any], *, replayed: bool) -> Posted:
-    """Read product, currency and a posting's columns, the chain at `POSTING_CHAIN`."""
+    """Read product, currency and a posting's columns, its link last."""
     (
         product, currency, number, previous, account_id, kind, outcome, amount, hold, limit, held, outstanding, reasons,
-        *rest, _, reference, extra,
+        *rest, _
     ) = row  # fmt: skip
     posting = Posting(
         number, previous, account_id, DrawKind(kind), _OUTCOMES[outcome], amount, _decode_hold(hold) if hold else None,
-        limit, held, outstanding, tuple(reasons.split(",")) if reasons else (), *(*rest, reference, extra),
+        limit, held, outstanding, tuple(reasons.split(",")) if reasons else (), *rest,
     )  # fmt: skip
     return Posted(posting, product, currency, replayed)
-
-
-def hold(row: Sequence[Any]) -> Hold:
-    """Read a hold's columns."""
-    account_id, number, state, *rest = row
-    return Hold(account_id, number, HoldState(state), *rest)
 
 
 def _profile_bytes(profile: Profile, written: dict[int, bytes]) -> bytes:
@@ -139,11 +127,11 @@ def _points_bytes(points: tuple[int, ...]) -> bytes:
 
 
 def decided(row: Sequence[Any], *, replayed: bool) -> Decided:
-    """Read product, currency and a decision's columns, the chain at `CHAIN`."""
+    """Read product, currency and a decision's columns, its link last."""
     (
         product, currency, number, previous, account_id, account_version, kind, outcome, status, old_limit, new_limit,
         held, outstanding, profile, growth, points, reasons, policy_version, mode_id, activations, caller, request_id,
-        fingerprint, trace_id, decided_us, business_day, notice_day, _, promised, temporary, judged_by,
+        fingerprint, trace_id, decided_us, business_day, notice_day, promised, temporary, judged_by, _,
     ) = row  # fmt: skip
     decision = Decision(
         number, previous, account_id, account_version, _KINDS[kind], _OUTCOMES[outcome], _STATUSES[status], old_limit,
@@ -183,8 +171,14 @@ def sheet(book: Book) -> Sheet:
     written: dict[int, bytes] = {}
     decisions = [decision_row(decision, written) for _, decision in book.decisions]
     postings = [posting_row(posting) for _, posting in book.postings]
-    links = _links([(row[2], _sealed(row)) for row in decisions], chains)
-    posting_links = _links([(row[2], _sealed_posting(row)) for row in postings], postings_chains)
+    links = _links(
+        [(decision.account_id, _sealed(row)) for (_, decision), row in zip(book.decisions, decisions, strict=True)],
+        chains,
+    )
+    posting_links = _links(
+        [(posting.account_id, _sealed_posting(row)) for (_, posting), row in zip(book.postings, postings, strict=True)],
+        postings_chains,
+    )
 
     def sealed(name: str) -> Row:
         return account_row(accounts[name], chains[name], postings_chains[name], written)
@@ -217,19 +211,15 @@ def posting_link(chain_before: bytes, row: Row) -> bytes:
 
 
 def is_intact(row: Sequence[Any], chain_before: bytes) -> bool:
-    """Claim that a stored decision (product, currency, columns) carries the link of its content."""
-    return decision_link(chain_before, (*row[2:CHAIN], *row[CHAIN + 1 :])) == bytes(row[CHAIN])
+    """Claim that a stored decision (product, currency, columns, link) carries the link of its content."""
+    _, _, *columns, link = row
+    return decision_link(chain_before, tuple(columns)) == bytes(link)
 
 
 def is_posting_intact(row: Sequence[Any], chain_before: bytes) -> bool:
-    """Claim that a stored posting (product, currency, columns) carries the link of its content."""
-    return posting_link(chain_before, (*row[2:POSTING_CHAIN], *row[POSTING_CHAIN + 1 :])) == bytes(row[POSTING_CHAIN])
-
-
-def entitlement(row: Sequence[Any]) -> Entitlement:
-    """Read an entitlement's columns."""
-    account_id, business_day, state, *rest = row
-    return Entitlement(account_id, business_day, EntitlementState(state), *rest)
+    """Claim that a stored posting (product, currency, columns, link) carries the link of its content."""
+    _, _, *columns, link = row
+    return posting_link(chain_before, tuple(columns)) == bytes(link)
 
 
 def account_row(account: Account, chain: bytes, postings_chain: bytes, written: dict[int, bytes]) -> Row:
@@ -257,11 +247,3 @@ def account(row: Sequence[Any]) -> Account:
         last_posting, postings_chain, _decode_temporary(temporary) if temporary else None,
         behaviour_of(behaviour), limit_since_day,
     )  # fmt: skip
-
-
-def policy(row: Sequence[Any]) -> PolicyRecord:
-    """Read a policy version's columns."""
-    version, product, currency, content_hash, document, state, published_by, published_us, activated_us = row
-    return PolicyRecord(
-        version, product, currency, content_hash, document, PolicyState(state), published_by, published_us, activated_us
-    )

@@ -47,10 +47,13 @@ def _taken_back(path: Path) -> None:
         connection.execute(f"DROP TRIGGER {name}")
     connection.execute("UPDATE decisions SET rules = ?", (FIRST,))
     links: dict[str, bytes] = {}
-    for (*columns,) in connection.execute("SELECT * FROM decisions ORDER BY number").fetchall():
-        number, account_id = columns[0], str(columns[2])
-        del columns[rows.CHAIN]
-        links[account_id] = rows.decision_link(links.get(account_id, b""), tuple(columns))
+    found = connection.execute("SELECT * FROM decisions ORDER BY number")
+    names = [name for name, _ in found.get_description()]
+    for row in found.fetchall():
+        columns = dict(zip(names, row, strict=True))
+        number, account_id = columns["number"], str(columns["account_id"])
+        del columns["chain"]
+        links[account_id] = rows.decision_link(links.get(account_id, b""), tuple(columns.values()))
         connection.execute("UPDATE decisions SET chain = ? WHERE number = ?", (links[account_id], number))
     for account_id, link in links.items():
         connection.execute("UPDATE accounts SET chain = ? WHERE account_id = ?", (link, account_id))

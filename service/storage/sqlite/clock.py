@@ -12,9 +12,21 @@ import structlog
 
 from service.domain.clock import ClockChange, ConfirmedTime, Jump
 from service.engine.ports.ledger import Unreadable
+from service.storage.sqlite.forms import FLAG, Form, Stored
 from service.storage.sqlite.sql import STATEMENTS, Execute
 
-_jumps: Final = msgspec.json.Decoder(tuple[Jump, ...]).decode
+TIME: Final = Form(
+    ConfirmedTime,
+    {
+        "is_rebooted": FLAG,
+        "jumps": Stored(
+            msgspec.json.Decoder(tuple[Jump, ...]).decode, lambda jumps: msgspec.json.encode(jumps).decode()
+        ),
+    },
+    reads="",  # With the seal, which is no field.
+    enters="keep_clock",
+)
+CLOCK_CHANGES: Final = Form(ClockChange, reads="clock_change", enters="insert_clock_change")
 
 UNREADABLE: Final = ("what is kept", b"")
 """In place of a row with a text that is none; no seal agrees with it."""
@@ -42,8 +54,7 @@ class SqliteClock:
             # The machine's clock and the newest record are more to go on than a time that was damaged.
             log.error("kept time is damaged and not used")
             return None
-        *plain, is_rebooted, jumps = row
-        return ConfirmedTime._make([*plain, bool(is_rebooted), _jumps(jumps)])
+        return TIME.record(row)
 
     def damage(self) -> list[str]:
         """Say what is wrong with what is kept."""
@@ -57,15 +68,13 @@ class SqliteClock:
 
     def keep(self, time: ConfirmedTime) -> None:
         """Keep confirmed time."""
-        *plain, is_rebooted, jumps = time
-        row = [*plain, int(is_rebooted), msgspec.json.encode(jumps).decode()]
-        self._run(STATEMENTS["keep_clock"], (*row, _seal(row)))
+        columns = TIME.bound(time)
+        self._run(STATEMENTS["keep_clock"], {**columns, "seal": _seal(list(columns.values()))})
 
     def change(self, key: str) -> ClockChange | None:
         """Find the word on the clock that a key stands for."""
-        found = self._run(STATEMENTS["clock_change"], (key,))
-        return ClockChange(*found[0]) if found else None
+        return CLOCK_CHANGES.first(self._run(STATEMENTS["clock_change"], (key,)))
 
     def enter_change(self, change: ClockChange) -> None:
         """Record a person's word on the clock."""
-        self._run(STATEMENTS["insert_clock_change"], change)
+        self._run(STATEMENTS["insert_clock_change"], CLOCK_CHANGES.bound(change))

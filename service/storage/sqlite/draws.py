@@ -4,18 +4,20 @@ Promises the same transaction as the rest of the store: it runs statements throu
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import apsw
 
 from service.domain.account import Account
 from service.domain.book import ELSEWHERE, Elsewhere, Recorded
 from service.domain.decision import Decided, Decision
-from service.domain.draw import Hold, Posted, Posting
+from service.domain.draw import Hold, HoldState, Posted, Posting
 from service.engine.ports.store import NUMBER_MAX
 from service.storage import rows
-from service.storage.sqlite.ledger import read_record
+from service.storage.sqlite.forms import Form, number_of, read_record
 from service.storage.sqlite.sql import STATEMENTS, Execute
+
+HOLDS: Final = Form(Hold, {"state": number_of(HoldState)}, reads="hold holds holds_open", enters="enter_hold")
 
 Found = TypeVar("Found", Decided, Posted)
 
@@ -52,11 +54,11 @@ class SqliteDraws:
     def hold(self, account_id: str, number: int) -> Hold | None:
         """Find one hold."""
         found = self._run(STATEMENTS["hold"], (account_id, number))
-        return read_record(f"hold {number:016x}", lambda: rows.hold(found[0])) if found else None
+        return read_record(f"hold {number:016x}", lambda: HOLDS.record(found[0])) if found else None
 
     def account_holds(self, account_id: str, before: int, count: int) -> list[Hold]:
         """Read an account's holds as they are stored, newest first, from before a number (0: from the newest)."""
-        return [rows.hold(row) for row in self._run(STATEMENTS["holds"], (account_id, before or NUMBER_MAX, count))]
+        return HOLDS.records(self._run(STATEMENTS["holds"], (account_id, before or NUMBER_MAX, count)))
 
 
 def walked(

@@ -4,11 +4,10 @@ Promises to read what is written and nothing of what is kept in memory.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import apsw
-import msgspec
 
 from service.domain.account import Account
 from service.domain.draw import Hold
@@ -17,9 +16,10 @@ from service.engine.ports.ledger import Sealed, SealedPosting, Unreadable
 from service.storage import rows
 from service.storage.sqlite import seals
 from service.storage.sqlite.clock import SqliteClock
-from service.storage.sqlite.sql import STATEMENTS
+from service.storage.sqlite.draws import HOLDS
+from service.storage.sqlite.forms import read_record
+from service.storage.sqlite.sql import STATEMENTS, Bindings
 
-Read = TypeVar("Read")
 NO_TEXT: Final = "a record can't be read: a text in it is none, it was altered after it was written"
 
 
@@ -30,7 +30,7 @@ class SqliteLedger(ABC):
     clock: SqliteClock
 
     @abstractmethod
-    def _run(self, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:
+    def _run(self, sql: str, bindings: Bindings = ()) -> list[Any]:
         """Run a statement and give its rows; raises StoreUnavailable."""
 
     def accounts(self) -> Iterator[Account]:
@@ -55,23 +55,21 @@ class SqliteLedger(ABC):
         return map(self._seal, self._rows(STATEMENTS["decisions_all"]))
 
     def _seal(self, row: Sequence[Any]) -> Sealed:
-        decided = read_record(f"decision {row[2]:016x}", lambda: rows.decided(row, replayed=True))
-        before = self._run(STATEMENTS["decision"], (decided.decision.previous,))
-        return Sealed(decided, rows.is_intact(row, before[0][rows.CHAIN] if before else b""), row[rows.CHAIN])
+        _, _, number, *_, link = row
+        decided = read_record(f"decision {number:016x}", lambda: rows.decided(row, replayed=True))
+        before = _link_of(self._run(STATEMENTS["decision"], (decided.decision.previous,)))
+        return Sealed(decided, rows.is_intact(row, before), link)
 
     def sealed_posting(self, number: int) -> SealedPosting | None:
         """Find one posting with the verdict on its seal."""
         found = self._run(STATEMENTS["posting"], (number,))
         if not found:
             return None
-        row = found[0]
+        (row,) = found
         posting = read_record(f"posting {number:016x}", lambda: rows.posted(row, replayed=True)).posting
-        before = self._run(STATEMENTS["posting"], (posting.previous,))
-        return SealedPosting(
-            posting,
-            rows.is_posting_intact(row, before[0][rows.POSTING_CHAIN] if before else b""),
-            row[rows.POSTING_CHAIN],
-        )
+        before = _link_of(self._run(STATEMENTS["posting"], (posting.previous,)))
+        *_, link = row
+        return SealedPosting(posting, rows.is_posting_intact(row, before), link)
 
     def posting_count(self) -> int:
         """Count the postings."""
@@ -79,7 +77,7 @@ class SqliteLedger(ABC):
 
     def holds_open(self, account_id: str) -> list[Hold]:
         """Read an account's holds that nobody closed, expired ones included."""
-        return [rows.hold(row) for row in self._run(STATEMENTS["holds_open"], (account_id,))]
+        return HOLDS.records(self._run(STATEMENTS["holds_open"], (account_id,)))
 
     def decision_count(self) -> int:
         """Count the decisions."""
@@ -98,13 +96,13 @@ class SqliteLedger(ABC):
             return [f"file: {error}"]
 
 
+def _link_of(found: Sequence[Sequence[Any]]) -> bytes:
+    """Give the link of a record that was found, which stands last; nothing where there is none."""
+    for *_, link in found:
+        return bytes(link)
+    return b""
+
+
 def _account(row: Sequence[Any]) -> Account:
-    return read_record(f"account {row[0]}", lambda: rows.account(row))
-
-
-def read_record(what: str, make: Callable[[], Read]) -> Read:
-    """Read a record; raises Unreadable where its bytes are none that were ever written."""
-    try:
-        return make()
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
-        raise Unreadable(f"{what} can't be read: it was altered after it was written") from error
+    account_id, *_ = row
+    return read_record(f"account {account_id}", lambda: rows.account(row))

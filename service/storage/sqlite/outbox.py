@@ -4,11 +4,14 @@ Promises the same transaction as the rest of the store: it runs statements throu
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Final
 
 from service.domain.notice import TOPIC, Notice
 from service.domain.watch import Message, MessageState
+from service.storage.sqlite.forms import Form, number_of
 from service.storage.sqlite.sql import STATEMENTS, Execute, ExecuteMany, numbers_of
+
+MESSAGES: Final = Form(Message, {"state": number_of(MessageState)}, reads="messages_due messages messages_of")
 
 
 class SqliteOutbox:
@@ -32,19 +35,19 @@ class SqliteOutbox:
 
     def due(self, topic: str, now_us: int, count: int) -> list[Message]:
         """Read messages of a topic that are due, in order; none of an account one of whose earlier ones failed."""
-        return [_message(row) for row in self._run(STATEMENTS["messages_due"], (topic, now_us, count))]
+        return MESSAGES.records(self._run(STATEMENTS["messages_due"], (topic, now_us, count)))
 
     def messages(self, topic: str, states: Sequence[MessageState], before: int, count: int) -> list[Message]:
         """Read a topic's messages of some states, newest first, from before a sequence."""
         found = self._run(STATEMENTS["messages"], (topic, numbers_of(states), before, count))
-        return [_message(row) for row in found]
+        return MESSAGES.records(found)
 
     def of_records(self, numbers: Sequence[int]) -> list[Message]:
         """Read the messages about some decisions and postings, oldest first."""
         if not numbers:
             # An array of none can't be bound.
             return []
-        return [_message(row) for row in self._run(STATEMENTS["messages_of"], (numbers_of(numbers),))]
+        return MESSAGES.records(self._run(STATEMENTS["messages_of"], (numbers_of(numbers),)))
 
     def update(self, sequence: int, due_us: int, attempts: int, state: MessageState) -> None:
         """Note what became of a message."""
@@ -65,7 +68,3 @@ class SqliteOutbox:
         if old:
             self._run_many("delete_message", old)
         return int(found[-1][0]) if len(found) == count and found[-1][1] < before_us else 0
-
-
-def _message(row: Sequence[Any]) -> Message:
-    return Message._make([*row[:7], MessageState(row[7]), *row[8:]])

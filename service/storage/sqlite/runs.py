@@ -4,7 +4,7 @@ Promises the same transaction as the rest of the store: it runs statements throu
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -23,11 +23,39 @@ from service.domain.daily_run import (
     Shard,
     Slice,
 )
-from service.domain.entitlement import Entitlement
+from service.domain.entitlement import Entitlement, EntitlementState
 from service.storage import rows
+from service.storage.sqlite.forms import FLAG, Form, Stored, number_of
 from service.storage.sqlite.sql import STATEMENTS, Execute, numbers_of
 
-_lines: Final = msgspec.json.Decoder(tuple[PromiseLine, ...]).decode
+ENTITLEMENTS: Final = Form(
+    Entitlement, {"state": number_of(EntitlementState)}, reads="entitlement entitlements", enters="enter_entitlement"
+)
+RUNS: Final = Form(
+    Run, {"state": number_of(RunState), "is_cut": FLAG}, reads="run runs_open runs_of_states", enters="enter_run"
+)
+PASSED: Final = Form(Passed, {"state": number_of(RunState)}, reads="passed")
+SHARDS: Final = Form(Shard, reads="shards shard", enters="enter_shard")
+SLICES: Final = Form(Slice, reads="budget_slices")
+CLOSINGS: Final = Form(
+    Closing,
+    {
+        "state": number_of(ClosingState),
+        "lines": Stored(
+            msgspec.json.Decoder(tuple[PromiseLine, ...]).decode, lambda lines: msgspec.json.encode(lines).decode()
+        ),
+    },
+    reads="closing closings_open closings_of_states",
+    enters="enter_closing",
+)
+DISCREPANCIES: Final = Form(
+    Discrepancy,
+    {"kind": number_of(DiscrepancyKind)},
+    reads="discrepancies discrepancies_of_account",
+    enters="enter_discrepancy",
+)
+DISCREPANCY_COUNTS: Final = Form(DiscrepancyCount, {"kind": number_of(DiscrepancyKind)}, reads="discrepancy_count")
+ACTS: Final = Form(Act, reads="act", enters="insert_act")
 
 
 class SqliteRuns:
@@ -38,13 +66,12 @@ class SqliteRuns:
 
     def entitlement(self, account_id: str, business_day: int) -> Entitlement | None:
         """Find one entitlement."""
-        found = self._run(STATEMENTS["entitlement"], (account_id, business_day))
-        return rows.entitlement(found[0]) if found else None
+        return ENTITLEMENTS.first(self._run(STATEMENTS["entitlement"], (account_id, business_day)))
 
     def entitlements(self, account_id: str, before_day: int, count: int) -> list[Entitlement]:
         """Read an account's entitlements, newest first, from before a day."""
         found = self._run(STATEMENTS["entitlements"], (account_id, before_day, count))
-        return [rows.entitlement(row) for row in found]
+        return ENTITLEMENTS.records(found)
 
     def entitlements_unfounded(self) -> int:
         """Count promises whose decision is missing, another's, or promised nothing."""
@@ -60,27 +87,23 @@ class SqliteRuns:
 
     def run(self, business_day: int) -> Run | None:
         """Find a day's run."""
-        found = self._run(STATEMENTS["run"], (business_day,))
-        return _run_of(found[0]) if found else None
+        return RUNS.first(self._run(STATEMENTS["run"], (business_day,)))
 
     def runs_open(self) -> list[Run]:
         """Read the runs that are not over."""
-        return [_run_of(row) for row in self._run(STATEMENTS["runs_open"], ())]
+        return RUNS.records(self._run(STATEMENTS["runs_open"], ()))
 
     def runs_of(self, states: Sequence[RunState], before_day: int, count: int) -> list[Run]:
         """Read runs of some states, newest first, from before a day."""
-        return [
-            _run_of(row) for row in self._run(STATEMENTS["runs_of_states"], (before_day, numbers_of(states), count))
-        ]
+        return RUNS.records(self._run(STATEMENTS["runs_of_states"], (before_day, numbers_of(states), count)))
 
     def enter_run(self, run: Run) -> None:
         """Enter a run, or what became of it."""
-        self._run(STATEMENTS["enter_run"], run)
+        self._run(STATEMENTS["enter_run"], RUNS.bound(run))
 
     def passed(self, count: int) -> list[Passed]:
         """Add up what so many runs have come to, newest first."""
-        found = self._run(STATEMENTS["passed"], (count,))
-        return [Passed(business_day, RunState(state), *rest) for business_day, state, *rest in found]
+        return PASSED.records(self._run(STATEMENTS["passed"], (count,)))
 
     def account_count(self) -> int:
         """Count the accounts; walks them all."""
@@ -97,25 +120,24 @@ class SqliteRuns:
 
     def shards(self, business_day: int) -> list[Shard]:
         """Read a run's shards in order."""
-        return [Shard(*row) for row in self._run(STATEMENTS["shards"], (business_day,))]
+        return SHARDS.records(self._run(STATEMENTS["shards"], (business_day,)))
 
     def shard(self, business_day: int, shard: int) -> Shard | None:
         """Find one shard."""
-        found = self._run(STATEMENTS["shard"], (business_day, shard))
-        return Shard(*found[0]) if found else None
+        return SHARDS.first(self._run(STATEMENTS["shard"], (business_day, shard)))
 
     def enter_shard(self, shard: Shard) -> None:
         """Enter a shard, or how far it is."""
-        self._run(STATEMENTS["enter_shard"], shard)
+        self._run(STATEMENTS["enter_shard"], SHARDS.bound(shard))
 
     def slices(self, product: str, business_day: int) -> list[Slice]:
         """Read what was taken out of a day's budget."""
-        return [Slice(*row) for row in self._run(STATEMENTS["budget_slices"], (product, business_day))]
+        return SLICES.records(self._run(STATEMENTS["budget_slices"], (product, business_day)))
 
     def budget_days(self, product: str, first_day: int, last_day: int) -> list[tuple[int, Slice]]:
         """Read what was taken out of the budgets of some days, ends included, each with its day."""
         found = self._run(STATEMENTS["budget_days"], (product, first_day, last_day))
-        return [(business_day, Slice(*taken)) for business_day, *taken in found]
+        return [(business_day, SLICES.record(taken)) for business_day, *taken in found]
 
     def enter_slice(self, product: str, business_day: int, taken: Slice) -> None:
         """Take or use up a slice of a day's budget."""
@@ -123,56 +145,43 @@ class SqliteRuns:
 
     def closing(self, business_day: int) -> Closing | None:
         """Find how a day was closed."""
-        found = self._run(STATEMENTS["closing"], (business_day,))
-        return _closing(found[0]) if found else None
+        return CLOSINGS.first(self._run(STATEMENTS["closing"], (business_day,)))
 
     def closings_open(self) -> list[Closing]:
         """Read the closings that are not over."""
-        return [_closing(row) for row in self._run(STATEMENTS["closings_open"], ())]
+        return CLOSINGS.records(self._run(STATEMENTS["closings_open"], ()))
 
     def closings_of(self, states: Sequence[ClosingState], before_day: int, count: int) -> list[Closing]:
         """Read closings of some states, newest first, from before a day."""
         found = self._run(STATEMENTS["closings_of_states"], (before_day, numbers_of(states), count))
-        return [_closing(row) for row in found]
+        return CLOSINGS.records(found)
 
     def act(self, key: str) -> Act | None:
         """Find what was done under a key."""
-        found = self._run(STATEMENTS["act"], (key,))
-        return Act(*found[0]) if found else None
+        return ACTS.first(self._run(STATEMENTS["act"], (key,)))
 
     def enter_act(self, act: Act) -> None:
         """Record what somebody did."""
-        self._run(STATEMENTS["insert_act"], act)
+        self._run(STATEMENTS["insert_act"], ACTS.bound(act))
 
     def enter_closing(self, closing: Closing) -> None:
         """Enter a closing, or how far it is."""
-        self._run(
-            STATEMENTS["enter_closing"], (*closing[:9], msgspec.json.encode(closing.lines).decode(), *closing[10:])
-        )
+        self._run(STATEMENTS["enter_closing"], CLOSINGS.bound(closing))
 
     def enter_discrepancy(self, found: Discrepancy) -> None:
         """Enter an account for which a day does not add up, or the decision that made it good."""
-        self._run(STATEMENTS["enter_discrepancy"], found)
+        self._run(STATEMENTS["enter_discrepancy"], DISCREPANCIES.bound(found))
 
     def discrepancies(self, business_day: int, after_id: str, count: int) -> list[Discrepancy]:
         """Read a day's discrepancies in order, from after an account."""
         found = self._run(STATEMENTS["discrepancies"], (business_day, after_id, count))
-        return [Discrepancy(day, name, DiscrepancyKind(kind), *rest) for day, name, kind, *rest in found]
+        return DISCREPANCIES.records(found)
 
     def discrepancies_of(self, account_id: str, count: int) -> list[Discrepancy]:
         """Read an account's discrepancies, newest day first."""
         found = self._run(STATEMENTS["discrepancies_of_account"], (account_id, count))
-        return [Discrepancy(day, name, DiscrepancyKind(kind), *rest) for day, name, kind, *rest in found]
+        return DISCREPANCIES.records(found)
 
     def discrepancy_counts(self, business_day: int) -> list[DiscrepancyCount]:
         """Count a day's discrepancies by kind."""
-        found = self._run(STATEMENTS["discrepancy_count"], (business_day,))
-        return [DiscrepancyCount(DiscrepancyKind(kind), *counts) for kind, *counts in found]
-
-
-def _run_of(row: Sequence[Any]) -> Run:
-    return Run._make([row[0], RunState(row[1]), *row[2:7], bool(row[7])])
-
-
-def _closing(row: Sequence[Any]) -> Closing:
-    return Closing._make([row[0], ClosingState(row[1]), *row[2:9], _lines(row[9]), *row[10:]])
+        return DISCREPANCY_COUNTS.records(self._run(STATEMENTS["discrepancy_count"], (business_day,)))

@@ -5,15 +5,16 @@ Promises that a statement is found by its name and that a missing one fails at i
 
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any, Final
 
 import apsw
 
-Execute = Callable[[str, Sequence[Any]], list[Any]]
+Bindings = Sequence[Any] | Mapping[str, Any]
+Execute = Callable[[str, Bindings], list[Any]]
 """Runs a statement with its bindings and gives the rows: what a store lends its parts."""
-ExecuteMany = Callable[[str, Sequence[Sequence[Any]]], None]
+ExecuteMany = Callable[[str, Sequence[Bindings]], None]
 """Runs a named statement once for each set of bindings."""
 
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
@@ -21,7 +21,7 @@ from service.domain.account import Account
 from service.domain.book import NUMBER_SHIFT, Book, Wanted, beside
 from service.domain.decision import Decided
 from service.domain.errors import StoreUnavailable
-from service.domain.policy_life import PolicyChange, PolicyRecord
+from service.domain.policy_life import PolicyChange, PolicyRecord, PolicyState
 from service.domain.watch import Look
 from service.engine.ports.ledger import Unreadable
 from service.engine.ports.store import ControlRow
@@ -31,12 +31,13 @@ from service.storage.sqlite.clock import SqliteClock
 from service.storage.sqlite.custody import Custody, copy
 from service.storage.sqlite.draws import SqliteDraws, walked
 from service.storage.sqlite.events import SqliteEvents
+from service.storage.sqlite.forms import Form, number_of
 from service.storage.sqlite.ledger import NO_TEXT, SqliteLedger
 from service.storage.sqlite.migrate import StoreRefused
 from service.storage.sqlite.outbox import SqliteOutbox
 from service.storage.sqlite.playbooks import SqlitePlaybooks
 from service.storage.sqlite.runs import SqliteRuns
-from service.storage.sqlite.sql import STATEMENTS
+from service.storage.sqlite.sql import STATEMENTS, Bindings
 
 STATEMENTS_CACHED = 64
 BUSY_MS_MAX = 5_000
@@ -61,6 +62,10 @@ _PRAGMAS = (
     f"PRAGMA wal_autocheckpoint = {LOG_PAGES_MAX}",
     "PRAGMA journal_size_limit = 67108864",
 )
+
+
+POLICIES: Final = Form(PolicyRecord, {"state": number_of(PolicyState)}, reads="policy policies", enters="enter_policy")
+POLICY_CHANGES: Final = Form(PolicyChange, reads="policy_change policy_switches", enters="insert_policy_change")
 
 
 def has_wal_reset_bug(version: str) -> bool:
@@ -159,7 +164,7 @@ class SqliteStore(SqliteDraws, SqliteLedger):
         except apsw.Error:
             self._is_broken = True
 
-    def _run(self, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:
+    def _run(self, sql: str, bindings: Bindings = ()) -> list[Any]:
         try:
             return self._connection.execute(sql, bindings).fetchall()
         except apsw.Error as error:
@@ -167,7 +172,7 @@ class SqliteStore(SqliteDraws, SqliteLedger):
         except UnicodeDecodeError as error:
             raise Unreadable(NO_TEXT) from error
 
-    def _run_many(self, name: str, many: Sequence[Sequence[Any]]) -> None:
+    def _run_many(self, name: str, many: Sequence[Bindings]) -> None:
         try:
             self._connection.executemany(STATEMENTS[name], many)
         except apsw.Error as error:
@@ -215,8 +220,8 @@ class SqliteStore(SqliteDraws, SqliteLedger):
         answers = self.recorded(wanted.keys)
         found = self._run(STATEMENTS["accounts_wanted"], (apsw.carray(tuple(set(wanted.accounts))),))
         holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
-        self._fetched = {row[0]: row for row in found}
-        accounts = {row[0]: rows.account(row) for row in found}
+        accounts = {account.account_id: account for account in map(rows.account, found)}
+        self._fetched = dict(zip(accounts, found, strict=True))
         return Book(accounts, answers, holds, self._events.taken(wanted.events), last_number)
 
     def write(self, book: Book) -> None:
@@ -237,8 +242,8 @@ class SqliteStore(SqliteDraws, SqliteLedger):
                 self._run_many("insert_account", sheet.created)
                 seals.tell("accounts", (), sheet.created)
             if sheet.changed:
-                self._run_many("update_account", [(*row[3:], row[0]) for row in sheet.changed])
-                seals.tell("accounts", [self._fetched[row[0]] for row in sheet.changed], sheet.changed)
+                self._run_many("update_account", sheet.changed)
+                seals.tell("accounts", [self._fetched[name] for name in book.changed], sheet.changed)
         if book.changed_holds:
             self._run_many("enter_hold", [book.holds[number] for number in book.changed_holds])
         if book.entitlements:
@@ -288,27 +293,25 @@ class SqliteStore(SqliteDraws, SqliteLedger):
 
     def policy(self, version: str) -> PolicyRecord | None:
         """Find one policy version."""
-        found = self._run(STATEMENTS["policy"], (version,))
-        return rows.policy(found[0]) if found else None
+        return POLICIES.first(self._run(STATEMENTS["policy"], (version,)))
 
     def policies(self) -> list[PolicyRecord]:
         """Read all versions, newest first."""
-        return [rows.policy(row) for row in self._run(STATEMENTS["policies"])]
+        return POLICIES.records(self._run(STATEMENTS["policies"]))
 
     def policy_switches(self, product: str) -> list[PolicyChange]:
         """Read a product's promotions and roll-backs, the newest `SWITCHES_MAX`, oldest first."""
         found = self._run(STATEMENTS["policy_switches"], (product, SWITCHES_MAX))
-        return [PolicyChange(*row) for row in reversed(found)]
+        return POLICY_CHANGES.records(found[::-1])
 
     def policy_change(self, key: str) -> PolicyChange | None:
         """Find the change that a key stands for."""
-        found = self._run(STATEMENTS["policy_change"], (key,))
-        return PolicyChange(*found[0]) if found else None
+        return POLICY_CHANGES.first(self._run(STATEMENTS["policy_change"], (key,)))
 
     def write_policies(self, records: Sequence[PolicyRecord], change: PolicyChange) -> PolicyChange:
         """Enter versions or their new states, in reverse so that the old one retires first, and give the change."""
-        self._run_many("enter_policy", [(*row[:5], int(row.state), *row[6:]) for row in reversed(records)])
-        entered = self._run(STATEMENTS["insert_policy_change"], change[:-1])
+        self._run_many("enter_policy", [POLICIES.bound(record) for record in reversed(records)])
+        entered = self._run(STATEMENTS["insert_policy_change"], POLICY_CHANGES.bound(change))
         self._run(STATEMENTS["next_generation"])
         return change._replace(sequence=int(entered[0][0]))
 

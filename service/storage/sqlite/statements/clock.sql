@@ -6,7 +6,7 @@ SELECT time_us, elapsed_us, boot, owed_us, rest, ahead_us, since_us, is_rebooted
 -- Keep confirmed time.
 INSERT OR REPLACE INTO clock (one, time_us, elapsed_us, boot, owed_us, rest, ahead_us, since_us, is_rebooted, jumps,
     seal)
-VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+VALUES (1, :time_us, :elapsed_us, :boot, :owed_us, :rest, :ahead_us, :since_us, :is_rebooted, :jumps, :seal);
 
 -- name: clock_change
 -- Find the word on the clock that a key stands for. Primary key.
@@ -14,4 +14,5 @@ SELECT key, fingerprint, caller, reason, ahead_us, changed_us FROM clock_changes
 
 -- name: insert_clock_change
 -- Record a person's word on the clock.
-INSERT INTO clock_changes (key, fingerprint, caller, reason, ahead_us, changed_us) VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO clock_changes (key, fingerprint, caller, reason, ahead_us, changed_us)
+VALUES (:key, :fingerprint, :caller, :reason, :ahead_us, :changed_us);

@@ -1,6 +1,10 @@
 -- name: posting
 -- Find one posting with its account's constant parts. Primary keys.
-SELECT accounts.product, accounts.currency, postings.*
+SELECT accounts.product, accounts.currency, postings.number, postings.previous, postings.account_id, postings.kind,
+    postings.outcome, postings.amount_minor, postings.hold, postings.limit_minor, postings.held_minor,
+    postings.outstanding_minor, postings.reasons, postings.policy_version, postings.mode_id, postings.caller,
+    postings.request_id, postings.fingerprint, postings.trace_id, postings.posted_us, postings.reference,
+    postings.extra_minor, postings.chain
 FROM postings JOIN accounts ON accounts.account_id = postings.account_id
 WHERE postings.number = ?;
 
@@ -10,22 +14,28 @@ SELECT count(*) FROM postings;
 
 -- name: insert_posting
 -- Append to the postings.
--- The link is bound last: it is made from the others.
-INSERT INTO postings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?21, ?19, ?20);
+INSERT INTO postings (number, previous, account_id, kind, outcome, amount_minor, hold, limit_minor, held_minor,
+    outstanding_minor, reasons, policy_version, mode_id, caller, request_id, fingerprint, trace_id, posted_us,
+    reference, extra_minor, chain)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: hold
 -- Find one hold. Primary key.
-SELECT * FROM holds WHERE account_id = ? AND number = ?;
+SELECT account_id, number, state, authorised_minor, captured_minor, authorised_us, expires_us, reference
+FROM holds WHERE account_id = ? AND number = ?;
 
 -- name: holds
 -- Read an account's holds from before a number, newest first. Primary key.
-SELECT * FROM holds WHERE account_id = ? AND number < ? ORDER BY number DESC LIMIT ?;
+SELECT account_id, number, state, authorised_minor, captured_minor, authorised_us, expires_us, reference
+FROM holds WHERE account_id = ? AND number < ? ORDER BY number DESC LIMIT ?;
 
 -- name: holds_open
 -- Read an account's holds that nobody closed, expired ones included. Primary key.
-SELECT * FROM holds WHERE account_id = ? AND state = 1 ORDER BY number;
+SELECT account_id, number, state, authorised_minor, captured_minor, authorised_us, expires_us, reference
+FROM holds WHERE account_id = ? AND state = 1 ORDER BY number;
 
 -- name: enter_hold
 -- Enter a hold, or what became of it. Primary key.
-INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO holds (account_id, number, state, authorised_minor, captured_minor, authorised_us, expires_us, reference)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (account_id, number) DO UPDATE SET state = excluded.state, captured_minor = excluded.captured_minor;

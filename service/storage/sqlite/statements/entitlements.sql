@@ -1,6 +1,8 @@
 -- name: enter_entitlement
 -- Settle a promise; what was granted stays granted, and a second grant on one day adds up. Primary key.
-INSERT INTO entitlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO entitlements (account_id, business_day, state, reason, promised_minor, granted_minor, policy_version,
+    segment, decision, waiting_since)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (account_id, business_day) DO UPDATE SET
     state = excluded.state, reason = excluded.reason, promised_minor = max(promised_minor, excluded.promised_minor),
     granted_minor = granted_minor + excluded.granted_minor, policy_version = excluded.policy_version,
@@ -9,7 +11,9 @@ WHERE excluded.state <= state;
 
 -- name: entitlement
 -- Find one entitlement. Primary key.
-SELECT * FROM entitlements WHERE account_id = ? AND business_day = ?;
+SELECT account_id, business_day, state, reason, promised_minor, granted_minor, policy_version, segment, decision,
+    waiting_since
+FROM entitlements WHERE account_id = ? AND business_day = ?;
 
 -- name: entitlements_unfounded
 -- Count promises whose decision is missing, another's, or promised nothing. Primary keys.
@@ -20,7 +24,9 @@ WHERE decisions.number IS NULL OR decisions.account_id <> entitlements.account_i
 
 -- name: entitlements
 -- Read an account's entitlements, newest first, from before a day. Primary key.
-SELECT * FROM entitlements WHERE account_id = ? AND business_day < ? ORDER BY business_day DESC LIMIT ?;
+SELECT account_id, business_day, state, reason, promised_minor, granted_minor, policy_version, segment, decision,
+    waiting_since
+FROM entitlements WHERE account_id = ? AND business_day < ? ORDER BY business_day DESC LIMIT ?;
 
 -- name: waiting_day
 -- Give the newest day before a day on which somebody was withheld for the budget. Index entitlements_waiting.

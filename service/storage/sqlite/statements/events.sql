@@ -4,7 +4,8 @@ SELECT events.key, events.fingerprint FROM carray(?) AS wanted CROSS JOIN events
 
 -- name: insert_event
 -- Remember an event.
-INSERT INTO events VALUES (?, ?, ?, ?);
+INSERT INTO events (key, fingerprint, occurred_us, caller)
+VALUES (?, ?, ?, ?);
 
 -- name: update_behaviour
 -- Replace what events left of an account. Primary key.

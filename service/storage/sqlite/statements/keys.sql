@@ -1,6 +1,7 @@
 -- name: insert_key
 -- Keep a key with its decision; with the negative of a time, in microseconds, where another write bears it.
-INSERT INTO idempotency_keys VALUES (?, ?);
+INSERT INTO idempotency_keys (key, number)
+VALUES (?, ?);
 
 -- name: keys_expired
 -- Find the next keys to purge, by walking both logs from the mark. Primary keys.

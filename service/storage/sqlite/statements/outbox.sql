@@ -6,7 +6,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: messages_due
 -- Read a topic's messages that are due, in order, but those that wait for an earlier one of their account that failed.
 -- Index outbox_due; index outbox_failing.
-SELECT * FROM outbox
+SELECT sequence, topic, severity, body, created_us, due_us, attempts, state, account_id, record
+FROM outbox
 WHERE state = 0 AND topic = ? AND due_us <= ? AND NOT EXISTS (
     SELECT 1 FROM outbox AS failed
     WHERE failed.state = 0 AND failed.attempts > 0 AND failed.account_id = outbox.account_id
@@ -16,12 +17,15 @@ ORDER BY due_us, sequence LIMIT ?;
 
 -- name: messages
 -- Read a topic's messages of some states, newest first. Walks back the primary key.
-SELECT * FROM outbox WHERE topic = ? AND state IN (SELECT value FROM carray(?)) AND sequence < ?
+SELECT sequence, topic, severity, body, created_us, due_us, attempts, state, account_id, record
+FROM outbox WHERE topic = ? AND state IN (SELECT value FROM carray(?)) AND sequence < ?
 ORDER BY sequence DESC LIMIT ?;
 
 -- name: messages_of
 -- Read the messages about some records, oldest first. Index outbox_records.
-SELECT outbox.* FROM carray(?) AS wanted
+SELECT outbox.sequence, outbox.topic, outbox.severity, outbox.body, outbox.created_us, outbox.due_us, outbox.attempts,
+    outbox.state, outbox.account_id, outbox.record
+FROM carray(?) AS wanted
 CROSS JOIN outbox ON outbox.record = wanted.value AND outbox.record > 0
 ORDER BY outbox.sequence;
 

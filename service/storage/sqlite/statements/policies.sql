@@ -19,8 +19,9 @@ FROM policies ORDER BY sequence DESC;
 
 -- name: enter_policy
 -- Enter a version, or its new state. Unique index on version.
-INSERT INTO policies (version, product, currency, content_hash, document, state, published_by, published_us, activated_us)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO policies (version, product, currency, content_hash, document, state, published_by, published_us,
+    activated_us)
+VALUES (:version, :product, :currency, :content_hash, :document, :state, :published_by, :published_us, :activated_us)
 ON CONFLICT (version) DO UPDATE SET state = excluded.state, activated_us = excluded.activated_us;
 
 -- name: policy_change
@@ -36,7 +37,7 @@ FROM policy_changes WHERE product = ? AND action IN ('promote', 'rollback') ORDE
 -- name: insert_policy_change
 -- Record a change, and give its place in the store's own order.
 INSERT INTO policy_changes (key, fingerprint, action, version, product, previous_version, caller, reason, changed_us)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING sequence;
+VALUES (:key, :fingerprint, :action, :version, :product, :previous_version, :caller, :reason, :changed_us) RETURNING sequence;
 
 -- name: next_generation
 -- Tell every engine that the policies changed.
