@@ -12,7 +12,7 @@ from service.domain.account import Status
 from service.domain.errors import AccountNotFound, InvalidRequest, Violation
 from service.engine.desks.limits import LimitDesk
 from service.engine.ports.codec import Call
-from service.rpc import commands, fields, pages, wire
+from service.rpc import fields, pages, wire
 from service.rpc.methods import ACCOUNTS
 from service.rpc.status import ITEM_STATUS_BYTES_MAX, named, status_of
 
@@ -78,8 +78,8 @@ class AccountCalls:
 
 
 def _names_violations(names: list[str]) -> list[Violation]:
-    if not 1 <= len(names) <= commands.BATCH_ITEMS_MAX:
-        return [Violation("account_ids", f"{len(names)} items; send 1 to {commands.BATCH_ITEMS_MAX}")]
+    if not 1 <= len(names) <= fields.BATCH_ITEMS_MAX:
+        return [Violation("account_ids", f"{len(names)} items; send 1 to {fields.BATCH_ITEMS_MAX}")]
     first: dict[str, int] = {}
     found = []
     for place, name in enumerate(names):

@@ -29,6 +29,7 @@ from service.rpc.draws import DrawCalls
 from service.rpc.events import PATHS as EVENTS
 from service.rpc.events import EventCalls
 from service.rpc.feedback import FeedbackCalls
+from service.rpc.limits import PATHS as LIMITS
 from service.rpc.limits import LimitCalls
 from service.rpc.methods import METHODS, REPORT, Shape
 from service.rpc.notifications import NotificationCalls
@@ -39,6 +40,8 @@ from service.rpc.runs import RunCalls
 from service.rpc.status import status_of, unreadable
 
 _DECIDING = (Shape.DECISION, Shape.BATCH, Shape.STREAM)
+_ANSWERED_ELSEWHERE = (*_DECIDING, Shape.SENTRY)
+"""What is no query of ours: it is decided, or the sentry's codec answers it."""
 
 
 class ProtoCodec:
@@ -71,31 +74,41 @@ class ProtoCodec:
             **OperationCalls(operations).queries,
         }
         queries[METHODS[REPORT].path] = lambda call: reports.answer(call.body)
-        self._paths = [method.path for method in METHODS]
-        callee: dict[str, LimitCalls | DrawCalls | EventCalls] = dict.fromkeys(self._paths, limits)
-        callee.update(dict.fromkeys(DRAWS, draws))
-        callee.update(dict.fromkeys(EVENTS, events))
-        self._callees = [callee[path] for path in self._paths]
-        self._decides = frozenset(index for index, method in enumerate(METHODS) if method.shape in _DECIDING)
-        self._queries = {index: queries[path] for index, path in enumerate(self._paths) if path in queries}
+        callees: dict[str, LimitCalls | DrawCalls | EventCalls] = {
+            **dict.fromkeys(LIMITS, limits), **dict.fromkeys(DRAWS, draws), **dict.fromkeys(EVENTS, events),
+        }  # fmt: skip
         checks = policies.checks
-        self._checks = {index: checks[path] for index, path in enumerate(self._paths) if path in checks}
+        # Whatever has nobody to answer it ends the start, not a call.
+        self._deciding = {
+            index: (callees[method.path], method.path)
+            for index, method in enumerate(METHODS) if method.shape in _DECIDING
+        }  # fmt: skip
+        self._queries = {
+            index: queries[method.path]
+            for index, method in enumerate(METHODS)
+            if method.shape not in _ANSWERED_ELSEWHERE
+        }
+        self._checks = {
+            index: checks[method.path] for index, method in enumerate(METHODS) if method.shape is Shape.CHECKED
+        }
 
     def is_decision(self, method: int) -> bool:
         """Claim that a method makes decisions or postings, and so joins a batch."""
-        return method in self._decides
+        return method in self._deciding
 
     def work(self, call: Call) -> Work:
         """Build a call's commands; raises InvalidRequest."""
         try:
-            return self._callees[call.method].work(self._paths[call.method], call)
+            callee, path = self._deciding[call.method]
+            return callee.work(path, call)
         except DecodeError as error:
             raise unreadable() from error
 
     def answer(self, call: Call, work: Work, answers: Sequence[Answered | HoldlineError]) -> Answer:
         """Assemble the answer of a call that decides."""
         try:
-            return self._bounded(call, self._callees[call.method].response(self._paths[call.method], work, answers))
+            callee, path = self._deciding[call.method]
+            return self._bounded(call, callee.response(path, work, answers))
         except HoldlineError as error:
             return self.error(error)
 

@@ -16,9 +16,15 @@ from service.domain.errors import HoldlineError, InvalidRequest, Violation
 from service.engine.ports.codec import Call, Work
 from service.rpc import fields
 from service.rpc.dates import micros, time_violations
-from service.rpc.fields import DECIDABLE, VERSION_MAX, facts_of, is_account_id, is_product, is_request_id
-
-BATCH_ITEMS_MAX: Final = 1_000
+from service.rpc.fields import (
+    BATCH_ITEMS_MAX,
+    DECIDABLE,
+    VERSION_MAX,
+    facts_of,
+    is_account_id,
+    is_product,
+    is_request_id,
+)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 CRITICALITIES: Final = tuple(Criticality)

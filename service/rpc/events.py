@@ -43,8 +43,8 @@ class EventCalls:
         """Build the commands of a call; raises InvalidRequest for the batch itself."""
         # The two requests have the same fields.
         events = event_service_pb2.RecordEventsRequest.FromString(call.body).events
-        if not 1 <= len(events) <= commands.BATCH_ITEMS_MAX:
-            what = f"{len(events)} items; send 1 to {commands.BATCH_ITEMS_MAX}"
+        if not 1 <= len(events) <= fields.BATCH_ITEMS_MAX:
+            what = f"{len(events)} items; send 1 to {fields.BATCH_ITEMS_MAX}"
             raise InvalidRequest((Violation("events", what),))
         caller, trace_id, criticality = call.caller, call.trace_id, commands.CRITICALITIES[call.criticality]
         keys, event_ids, day_of = [], [], self._day_of

@@ -17,6 +17,7 @@ from service.domain.money import MINOR_MAX, currency_fault, is_currency
 from service.rpc.texts import written_violations
 from service.rpc.wire import ALL_LANGUAGES
 
+BATCH_ITEMS_MAX: Final = 1_000
 VERSION_MAX: Final = 1 << 62
 REASON_LENGTH_MAX: Final = 500
 

@@ -23,8 +23,10 @@ TEXTS_BYTES_MAX: Final = 1 << 20
 """Most bytes of customers' texts in a batch's answer that would be too large with all of them."""
 DECIDE: Final = f"{LIMITS}Decide"
 BATCH_DECIDE: Final = f"{LIMITS}BatchDecide"
+STREAM_DECISIONS: Final = f"{LIMITS}StreamDecisions"
 IMPORT_ACCOUNTS: Final = f"{ACCOUNTS}ImportAccounts"
 GRANT_TEMPORARY_RAISE: Final = f"{ACCOUNTS}GrantTemporaryRaise"
+PATHS: Final = (DECIDE, BATCH_DECIDE, STREAM_DECISIONS, IMPORT_ACCOUNTS, GRANT_TEMPORARY_RAISE)
 LIST_DECISIONS: Final = f"{LIMITS}ListDecisions"
 _KINDS: Final = frozenset(map(int, Kind))
 _OUTCOMES: Final = frozenset(map(int, Outcome))

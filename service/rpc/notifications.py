@@ -92,8 +92,8 @@ class NotificationCalls:
 
 
 def _message_ids_violations(names: Sequence[str]) -> list[Violation]:
-    if not 1 <= len(names) <= commands.BATCH_ITEMS_MAX:
-        return [Violation("message_ids", f"{len(names)} items; send 1 to {commands.BATCH_ITEMS_MAX}")]
+    if not 1 <= len(names) <= fields.BATCH_ITEMS_MAX:
+        return [Violation("message_ids", f"{len(names)} items; send 1 to {fields.BATCH_ITEMS_MAX}")]
     return [
         Violation(f"message_ids[{place}]", "send the 16 hexadecimal digits of the message")
         for place, name in enumerate(names) if not fields.is_decision_id(name)

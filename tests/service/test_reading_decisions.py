@@ -12,6 +12,7 @@ from holdline.v1 import account_service_pb2, decision_pb2, draw_service_pb2, lim
 
 from service.local_server import Server
 from service.rpc import pages
+from service.rpc.draws import LIST_POSTINGS
 from tests.service.oncall import As
 from tests.service.wire import ASSIGN, RAISE, Stubs, assign, facts, fresh, refusal
 
@@ -118,7 +119,7 @@ def test_a_page_of_a_filtered_list_goes_on_where_it_ended_and_with_its_filter_on
 @pytest.mark.parametrize("seconds", [-(2**63), -1, 7_258_118_400, 2**63 - 1])
 def test_a_time_beyond_all_ranges_is_named_beside_a_token(stubs: Stubs, seconds: int) -> None:
     account_id, time = _made(stubs).account_id, Timestamp(seconds=seconds)
-    token = pages.token("ListPostings", (account_id, (0, 0), [], []), "1".zfill(16))
+    token = pages.token(LIST_POSTINGS, (account_id, (0, 0), [], []), "1".zfill(16))
     asked = draw_service_pb2.ListPostingsRequest(account_id=account_id, posted_until=time, page_token=token)
 
     decisions = refusal(lambda: _listed(stubs, account_id=account_id, decided_from=time, page_token=token))

@@ -20,7 +20,7 @@ from holdline.v1 import (
 from service import bootstrap, telemetry
 from service.engine.ports.codec import Answer, Call
 from service.engine.process import Engine
-from service.rpc.commands import BATCH_ITEMS_MAX
+from service.rpc.fields import BATCH_ITEMS_MAX
 from service.rpc.methods import INDEX_OF, PUBLISH
 from service.rpc.pages import ANSWER_BYTES_MAX, PAGE_BYTES_MAX
 from service.rpc.status import ITEM_STATUS_BYTES_MAX

@@ -6,6 +6,8 @@ from holdline.v1 import playbook_service_pb2 as pb
 from playbooks import registry
 from service.rpc import pages
 from service.rpc import playbook_messages as messages
+from service.rpc.playbooks import LIST_ACTIVATIONS
+from service.rpc.policies import LIST_POLICIES
 from service.rpc.sentry import signal_message
 from service.sentry.guards import Signal
 
@@ -61,16 +63,17 @@ def test_an_end_of_a_range_that_is_left_out_is_the_facts_own() -> None:
 
 
 def test_a_token_serves_its_own_list_and_filter_only() -> None:
-    token = pages.token("ListActivations", [1, 2], "17")
+    token = pages.token(LIST_ACTIVATIONS, [1, 2], "17")
 
-    assert pages.token_violations("ListActivations", [1, 2], token) == []
+    assert pages.token_violations(LIST_ACTIVATIONS, [1, 2], token) == []
     assert pages.last_shown(token) == "17"
-    assert pages.token_violations("ListActivations", [1, 2], "") == []
+    assert pages.token_violations(LIST_ACTIVATIONS, [1, 2], "") == []
     for rpc, filters, wrong in (
-        ("ListPolicies", [1, 2], token),
-        ("ListActivations", [1], token),
-        ("ListActivations", [1, 2], token[:-1]),
-        ("ListActivations", [1, 2], "17"),
-        ("ListActivations", [1, 2], "\u00e9"),
+        (LIST_POLICIES, [1, 2], token),
+        ("/holdline.v1.OtherService/ListActivations", [1, 2], token),
+        (LIST_ACTIVATIONS, [1], token),
+        (LIST_ACTIVATIONS, [1, 2], token[:-1]),
+        (LIST_ACTIVATIONS, [1, 2], "17"),
+        (LIST_ACTIVATIONS, [1, 2], "\u00e9"),
     ):
         assert pages.token_violations(rpc, filters, wrong) == [pages.WRONG_TOKEN]

@@ -13,7 +13,7 @@ from service.domain.book import Answered
 from service.domain.errors import AccountNotFound, HoldlineError, InvalidRequest
 from service.domain.event import TAKEN, TAKEN_BEFORE, EventCommand
 from service.engine.ports.codec import Call, Work
-from service.rpc.events import EventCalls
+from service.rpc.events import PATHS, EventCalls
 
 What = (
     event_pb2.Transaction
@@ -30,7 +30,7 @@ CALLS = EventCalls(ZoneCalendar("UTC"))
 
 def _work(*events: event_pb2.Event) -> Work:
     body = event_service_pb2.RecordEventsRequest(events=events).SerializeToString()
-    return CALLS.work("RecordEvents", Call(0, "feed", 1 << 62, "", body))
+    return CALLS.work(PATHS[0], Call(0, "feed", 1 << 62, "", body))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_results_parse_to_what_was_answered_whatever_the_length_of_the_id() -> N
         AccountNotFound(account_id="acc-1"),
     ]
 
-    results = event_service_pb2.RecordEventsResponse.FromString(CALLS.response("", work, answers)).results
+    results = event_service_pb2.RecordEventsResponse.FromString(CALLS.response(PATHS[0], work, answers)).results
 
     assert [result.event_id for result in results] == work.request_ids
     assert [result.account_id for result in results] == account_ids
