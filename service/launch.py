@@ -73,6 +73,7 @@ log = structlog.get_logger("holdline")
 
 def run_engine(orders: dict[str, Any]) -> int:
     """Run the engine process until SIGTERM or until the supervisor is gone."""
+    from service.storage.sqlite import moving
     from service.storage.sqlite.checkpointer import Checkpointer
 
     settings = Settings.model_validate(orders["settings"])
@@ -113,6 +114,7 @@ def run_engine(orders: dict[str, Any]) -> int:
                 Chore(PURGE_SECONDS, lambda: engine.purge(retention_us, purge_max) == purge_max),
                 Chore(PURGE_SECONDS, lambda: engine.purge_outbox(forgets, purge_max)),
                 Chore(PLACE_SECONDS, lambda: place.watch(loop)),
+                *([Chore(moving.SECONDS, lambda: moving.moved_on(store))] if store.is_left_to_move else []),
             ]
         )
     checkpointer.stop()

@@ -66,7 +66,10 @@ def replay(store: Store = STORE, as_json: Json = False) -> None:
     if as_json:
         output.print_json(found._asdict())
     else:
-        output.echo(f"{found.decisions} decisions judged again, {len(found.differences)} differ")
+        judged = found.decisions - found.erased
+        output.echo(f"{judged} decisions judged again, {len(found.differences)} differ")
+        if found.erased:
+            output.echo(f"{found.erased} can't be judged again: their facts were erased")
         for difference in found.differences:
             output.echo(difference, fg="red")
     if found.differences:

@@ -81,6 +81,9 @@ class Profile(NamedTuple):
 
 NOTHING_KNOWN: Final = Profile((None,) * len(FACTS), (NEVER_OBSERVED,) * len(FACTS))
 
+ERASED: Final = Profile((None,) * len(FACTS), (NEVER_OBSERVED,) * len(FACTS))
+"""Stands where facts were erased from the record; known by its identity, for it decides as if nothing were known."""
+
 
 def merge(profile: Profile, news: tuple[tuple[int, int], ...], observed_us: int) -> Profile:
     """Merge news, pairs of fact index and value, over a profile; each counts as observed then (microseconds UTC)."""

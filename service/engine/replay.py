@@ -11,6 +11,7 @@ from service.domain import rules
 from service.domain.decide import judge_in, principal_reasons
 from service.domain.decision import Decision, Kind, Moment, Outcome, recorded_standing
 from service.domain.errors import ActivationNotFound, BuildLacksPlaybook, PolicyNotFound
+from service.domain.facts import ERASED
 from service.engine.control import Control
 from service.engine.ports.ledger import Ledger, Unreadable
 
@@ -22,18 +23,21 @@ class Replay(NamedTuple):
 
     decisions: int
     differences: tuple[str, ...]
+    erased: int = 0
+    """Decisions whose facts were erased: they are counted, and can't be judged again."""
 
 
 def replay(ledger: Ledger, control: Control) -> Replay:
     """Judge every recorded decision again."""
     differences: list[str] = []
-    count = 0
+    count = erased = 0
     for decision, unread in _decisions(ledger):
         count += 1
+        erased += decision is not None and decision.profile is ERASED
         said = unread if decision is None else difference_of(decision, ledger, control)
         if said and len(differences) < DIFFERENCES_MAX:
             differences.append(said if decision is None else f"decision {decision.number:016x}: {said}")
-    return Replay(count, tuple(differences))
+    return Replay(count, tuple(differences), erased)
 
 
 def _decisions(ledger: Ledger) -> Iterator[tuple[Decision | None, str]]:
@@ -49,7 +53,9 @@ def _decisions(ledger: Ledger) -> Iterator[tuple[Decision | None, str]]:
 
 
 def difference_of(decision: Decision, ledger: Ledger, control: Control) -> str:
-    """Give what a second judgement says otherwise than the record, empty where nothing."""
+    """Give what a second judgement says otherwise than the record, empty where nothing, or where facts were erased."""
+    if decision.profile is ERASED:
+        return ""
     try:
         policy = control.version(ledger, decision.policy_version)
         mode = control.recorded_mode(ledger, decision.activations)

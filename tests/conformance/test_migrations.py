@@ -17,11 +17,12 @@ from service.domain.facts import INDEX, Profile
 from service.domain.rules import FIRST
 from service.domain.watch import Baseline
 from service.engine.replay import replay
-from service.storage import rows
+from service.storage import rows_before
 from service.storage.sqlite import migrate, seals
 from service.storage.sqlite.migrate import StoreRefused
 from service.storage.verify import verify
 from tests.builders import DAY_US, GOOD_FACTS, NOW_US, TODAY, Bench, command, news, sqlite
+from tests.old_store import take_back
 
 FIRST_SCHEMA = 1
 LATER_TABLES = (
@@ -39,6 +40,7 @@ LATER_INDEXES = ("idempotency_keys_beside",)
 
 def _taken_back(path: Path) -> None:
     """Make a store of decisions what it was before the second migration."""
+    take_back(path)
     connection = apsw.Connection(str(path))
     kept = list(
         connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'decisions'")
@@ -53,7 +55,7 @@ def _taken_back(path: Path) -> None:
         columns = dict(zip(names, row, strict=True))
         number, account_id = columns["number"], str(columns["account_id"])
         del columns["chain"]
-        links[account_id] = rows.decision_link(links.get(account_id, b""), tuple(columns.values()))
+        links[account_id] = rows_before.decision_link(links.get(account_id, b""), tuple(columns.values()))
         connection.execute("UPDATE decisions SET chain = ? WHERE number = ?", (links[account_id], number))
     for account_id, link in links.items():
         connection.execute("UPDATE accounts SET chain = ? WHERE account_id = ?", (link, account_id))
@@ -213,6 +215,7 @@ def test_what_people_said_and_when_days_were_closed_survives_the_way_up(tmp_path
     store.runs.enter_closing(Closing(TODAY, ClosingState.CLOSED, "olga", 1, 2, "~", "", 0, 3, (), ""))
     store.commit()
     store.close()
+    take_back(path)
     connection = apsw.Connection(str(path))
     connection.execute("DROP TABLE acts; DROP INDEX case_changes_of_case")
     for table, column in (

@@ -8,6 +8,7 @@ import apsw
 import apsw.ext
 import pytest
 
+from service.storage import rows
 from service.storage.sqlite import store  # noqa: F401 - with it come the forms of all its parts.
 from service.storage.sqlite.forms import Form
 from service.storage.sqlite.sql import STATEMENTS
@@ -75,3 +76,52 @@ def test_a_statement_that_enters_a_record_binds_fields_that_it_has(form: Form[An
         found = INSERTED.search(STATEMENTS[name])
         assert found is not None
         assert tuple(_names(found[1])) == form.names
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, name)
+        for kind, names in {
+            rows.AccountRow: "accounts_wanted account accounts_all accounts_after",
+            rows.FoundDecision: "decision decisions_all decisions_after decisions_before",
+            rows.FoundPosting: "posting",
+            rows.FoundKey: "recorded",
+        }.items()
+        for name in names.split()
+    ],
+)
+def test_a_statement_gives_the_columns_of_its_row_in_their_order(
+    connection: apsw.Connection, kind: Any, name: str
+) -> None:
+    info = apsw.ext.query_info(connection, STATEMENTS[name])
+
+    assert tuple(column for column, _ in info.description) == kind._fields
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (rows.AccountRow, "insert_account"), (rows.DecisionRow, "insert_decision"), (rows.PostingRow, "insert_posting"),
+    ],
+)  # fmt: skip
+def test_a_row_is_bound_in_the_order_of_its_columns(kind: Any, name: str) -> None:
+    found = INSERTED.search(STATEMENTS[name])
+
+    assert found is not None
+    assert tuple(_names(found[1])) == kind._fields
+
+
+def test_an_account_is_replaced_by_the_row_that_opened_it() -> None:
+    places = dict(re.findall(r"(\w+) = \?(\d+)", STATEMENTS["update_account"]))
+    constant = {"product", "currency"}
+
+    assert set(places) == set(rows.AccountRow._fields) - constant
+    assert all(rows.AccountRow._fields[int(place) - 1] == name for name, place in places.items())
+
+
+def test_the_table_of_accounts_has_the_order_of_its_row(connection: apsw.Connection) -> None:
+    # Seals hash the whole row, by the writer in the row's order and by `verify` in the table's.
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(accounts)")]
+
+    assert tuple(columns) == rows.AccountRow._fields

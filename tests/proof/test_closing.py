@@ -20,6 +20,7 @@ from service.domain.decision import Decided, Kind
 from service.domain.entitlement import EntitlementState
 from service.engine.budget import SLICES, Purse
 from service.engine.desks.run_work import WorkerAsk
+from tests.altering import altering
 from tests.builders import Bench, command, policy, sqlite
 from tests.daily import DAY, Office
 from tests.proof.strategies import examples
@@ -31,18 +32,24 @@ KIND_OF = {
     "drop": DiscrepancyKind.MISSING, "double": DiscrepancyKind.DOUBLED, "alter": DiscrepancyKind.CORRUPT,
     "forget": DiscrepancyKind.CORRUPT, "deny": DiscrepancyKind.CORRUPT,
 }  # fmt: skip
+GROWTH = ("last_raise_day", "last_cut_day", "movements")
+"""Fields of an account that say how it has moved."""
 OPEN_THE_LOG = "DROP TRIGGER IF EXISTS decisions_never_change;"
 
 
 def _hit(path: Path, name: str, fault: str, growth: dict[str, bytes]) -> None:
     """Do to one account in the file what the fault does."""
-    connection = apsw.Connection(str(path))
+    connection = altering(str(path))
     if fault == "double":
-        connection.execute("UPDATE accounts SET growth = ? WHERE account_id = ?", (growth[name], name))
+        for field in GROWTH:
+            value = f"field('account', ?2, '{field}')"
+            alter = f"UPDATE accounts SET record = altered('account', record, '{field}', {value}) WHERE account_id = ?1"
+            connection.execute(alter, (name, growth[name]))
     elif fault == "alter":
         connection.execute(OPEN_THE_LOG)
-        alter = "UPDATE decisions SET new_limit_minor = new_limit_minor + 1 WHERE account_id = ? AND promised_minor > 0"
-        connection.execute(alter, (name,))
+        raised = "field('decision', record, 'new_limit_minor') + 1"
+        alter = f"UPDATE decisions SET record = altered('decision', record, 'new_limit_minor', {raised})"
+        connection.execute(f"{alter} WHERE account_id = ? AND field('decision', record, 'promised_minor') > 0", (name,))
     elif fault == "forget":
         connection.execute("DELETE FROM entitlements WHERE account_id = ?", (name,))
     elif fault == "deny":
@@ -53,7 +60,7 @@ def _hit(path: Path, name: str, fault: str, growth: dict[str, bytes]) -> None:
 
 def _growth(path: Path) -> dict[str, bytes]:
     connection = apsw.Connection(str(path))
-    found = dict(connection.execute("SELECT account_id, growth FROM accounts"))
+    found = dict(connection.execute("SELECT account_id, record FROM accounts"))
     connection.close()
     return found
 

@@ -8,12 +8,16 @@ import pytest
 from service import bootstrap
 from service.domain.decision import Kind
 from service.domain.draw import DrawKind, Posted
+from service.domain.facts import NOTHING_KNOWN
 from service.engine.replay import replay
+from service.storage import records
 from service.storage.sqlite.migrate import StoreRefused
 from service.storage.sqlite.store import has_wal_reset_bug
 from service.storage.verify import verify
+from tests.altering import altering
 from tests.builders import Bench, command, draw, sqlite
 
+NOTHING = records.facts_bytes(NOTHING_KNOWN)
 OPEN_THE_LOG = "".join(
     f"DROP TRIGGER {log}_never_change; DROP TRIGGER {log}_never_vanish;" for log in ("decisions", "postings")
 )
@@ -32,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def _alter(path: Path, sql: str) -> tuple[str, ...]:
-    connection = apsw.Connection(str(path))
+    connection = altering(str(path))
     connection.execute(OPEN_THE_LOG + sql)
     connection.close()
     store = sqlite(path, read_only=True)
@@ -44,22 +48,52 @@ def _alter(path: Path, sql: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("sql", "fault"),
     [
-        ("UPDATE accounts SET limit_minor = limit_minor + 1", "limit"),
-        ("UPDATE accounts SET version = version + 1", "version"),
-        ("UPDATE decisions SET reasons = 'OTHER' WHERE account_version = 3", "altered"),
-        ("UPDATE decisions SET new_limit_minor = 1 WHERE account_version = 6", "altered"),
-        ("UPDATE decisions SET caller = 'other' WHERE account_version = 1", "without their decision"),
-        ("DELETE FROM decisions WHERE account_version = 2", "missing"),
-        ("UPDATE accounts SET last_decision = 0, version = 0, limit_minor = 0", "belong to no account"),
+        (
+            "UPDATE accounts SET record = altered('account', record, 'limit_minor', field('account', record, 'limit_minor') + 1)",
+            "limit",
+        ),
+        (
+            "UPDATE accounts SET record = altered('account', record, 'version', field('account', record, 'version') + 1)",
+            "version",
+        ),
+        (
+            "UPDATE decisions SET record = altered('decision', record, 'reasons', 'OTHER') WHERE field('decision', record, 'account_version') = 3",
+            "altered",
+        ),
+        (
+            "UPDATE decisions SET record = altered('decision', record, 'new_limit_minor', 1) WHERE field('decision', record, 'account_version') = 6",
+            "altered",
+        ),
+        (
+            "UPDATE decisions SET record = altered('decision', record, 'caller', 'other') WHERE field('decision', record, 'account_version') = 1",
+            "without their decision",
+        ),
+        ("DELETE FROM decisions WHERE field('decision', record, 'account_version') = 2", "missing"),
+        (
+            "UPDATE accounts SET record = altered('account', record, 'last_decision', 0); UPDATE accounts SET record = altered('account', record, 'version', 0); UPDATE accounts SET record = altered('account', record, 'limit_minor', 0)",
+            "belong to no account",
+        ),
+        ("UPDATE decisions SET facts = x'00' WHERE field('decision', record, 'account_version') = 3", "can't be read"),
+        (
+            f"UPDATE decisions SET facts = x'{NOTHING.hex()}' WHERE field('decision', record, 'account_version') = 3",
+            "altered",
+        ),
+        ("UPDATE decisions SET account_id = 'other' WHERE field('decision', record, 'account_version') = 3", "missing"),
         ("INSERT INTO idempotency_keys VALUES ('x/y', 1)", "without their decision"),
         ("UPDATE entitlements SET decision = 1", "without a decision"),
         ("UPDATE entitlements SET business_day = 1", "without a decision"),
-        ("UPDATE accounts SET outstanding_minor = 0", "outstanding"),
-        ("UPDATE accounts SET held_minor = 0", "sum of its holds"),
+        ("UPDATE accounts SET record = altered('account', record, 'outstanding_minor', 0)", "outstanding"),
+        ("UPDATE accounts SET record = altered('account', record, 'held_minor', 0)", "sum of its holds"),
         ("UPDATE holds SET captured_minor = 0", "differs from its record"),
-        ("UPDATE postings SET amount_minor = 1 WHERE kind = 1", "altered"),
-        ("DELETE FROM postings WHERE kind = 1", "missing"),
-        ("UPDATE accounts SET last_posting = 0, outstanding_minor = 0", "belong to no account"),
+        (
+            "UPDATE postings SET record = altered('posting', record, 'amount_minor', 1) WHERE field('posting', record, 'kind') = 1",
+            "altered",
+        ),
+        ("DELETE FROM postings WHERE field('posting', record, 'kind') = 1", "missing"),
+        (
+            "UPDATE accounts SET record = altered('account', record, 'last_posting', 0); UPDATE accounts SET record = altered('account', record, 'outstanding_minor', 0)",
+            "belong to no account",
+        ),
     ],
 )
 def test_an_altered_store_is_found_out(path: Path, sql: str, fault: str) -> None:
@@ -69,14 +103,17 @@ def test_an_altered_store_is_found_out(path: Path, sql: str, fault: str) -> None
 def test_the_log_refuses_to_be_altered(path: Path) -> None:
     connection = apsw.Connection(str(path))
 
-    for sql in ("UPDATE decisions SET caller = 'x'", "DELETE FROM decisions"):
+    for sql in ("UPDATE decisions SET account_id = 'x'", "UPDATE decisions SET facts = x'00'", "DELETE FROM decisions"):
         with pytest.raises(apsw.ConstraintError):
             connection.execute(sql)
 
 
 def test_replay_finds_a_decision_that_its_policy_would_not_make(path: Path) -> None:
-    connection = apsw.Connection(str(path))
-    connection.execute(OPEN_THE_LOG + "UPDATE decisions SET new_limit_minor = 77 WHERE account_version = 1")
+    connection = altering(str(path))
+    connection.execute(
+        OPEN_THE_LOG
+        + "UPDATE decisions SET record = altered('decision', record, 'new_limit_minor', 77) WHERE field('decision', record, 'account_version') = 1"
+    )
     connection.close()
     store = sqlite(path, read_only=True)
 

@@ -9,18 +9,21 @@ from itertools import islice, takewhile
 from typing import Protocol
 
 from service.domain.account import Account
-from service.domain.book import ELSEWHERE, NUMBER_SHIFT, Book, Elsewhere, Recorded, Wanted, beside, key_of
+from service.domain.book import NUMBER_SHIFT, Book, Wanted, beside, key_of
 from service.domain.decision import Decided, Decision
-from service.domain.draw import Hold, HoldState, Posted, Posting
+from service.domain.draw import Hold, Posted, Posting
 from service.domain.policy_life import PolicyChange, PolicyRecord
 from service.domain.watch import Look, look_at
-from service.engine.ports.ledger import Sealed, SealedPosting
 from service.engine.ports.store import ControlRow
 from service.storage import rows
 from service.storage.memory.cases import MemoryCases
 from service.storage.memory.clock import MemoryClock
+from service.storage.memory.draws import MemoryDraws
+from service.storage.memory.events import MemoryEvents
+from service.storage.memory.ledger import MemoryLedger
 from service.storage.memory.outbox import MemoryOutbox
 from service.storage.memory.playbooks import MemoryPlaybooks
+from service.storage.memory.policies import MemoryPolicies
 from service.storage.memory.runs import MemoryRuns
 
 
@@ -31,7 +34,7 @@ class Part(Protocol):
     def restore(self, snapshot: dict[str, object]) -> None: ...  # noqa: D102 - the same.
 
 
-class MemoryStore:
+class MemoryStore(MemoryDraws, MemoryEvents, MemoryPolicies, MemoryLedger):
     """A store of plain dictionaries; a transaction copies what it would change."""
 
     def __init__(self, now_us: Callable[[], int]) -> None:
@@ -68,8 +71,8 @@ class MemoryStore:
         """Take over what the transaction wrote."""
         for book in self._pending:
             self._take_over(book)
-        for records, change in self._pending_policies:
-            self._policies.update({record.version: record for record in reversed(records)})
+        for versions, change in self._pending_policies:
+            self._policies.update({record.version: record for record in reversed(versions)})
             self._changes[change.key] = change
             self._generation += 1
         self._keys.update(self._pending_keys)
@@ -87,22 +90,19 @@ class MemoryStore:
 
     def _take_over(self, book: Book) -> None:
         sheet = rows.sheet(book)
-        for row in (*sheet.created, *sheet.changed):
-            self._accounts[row[0]] = rows.account(row)
+        for written in (*sheet.created, *sheet.changed):
+            self._accounts[written.account_id] = rows.account(written)
         for (key, decision), row in zip(book.decisions, sheet.decisions, strict=True):
             account = book.accounts[decision.account_id]
-            self._links[decision.number] = row[-1]
+            self._links[decision.number] = row.chain
             self._decisions[decision.number] = Decided(decision, account.product, account.currency, replayed=True)
             self._keys[key] = decision.number
-        for (key, posting), row in zip(book.postings, sheet.postings, strict=True):
+        for (key, posting), posted in zip(book.postings, sheet.postings, strict=True):
             account = book.accounts[posting.account_id]
-            self._links[posting.number] = row[-1]
+            self._links[posting.number] = posted.chain
             self._postings[posting.number] = Posted(posting, account.product, account.currency, replayed=True)
             self._keys[key] = posting.number
-        for name in book.behaved - book.changed:
-            self._accounts[name] = self._accounts[name]._replace(behaviour=book.accounts[name].behaviour)
-        for event in book.events:
-            self._events[event.key] = event.fingerprint, event.event.occurred_us
+        self._take_over_events(book)
         self._holds.update({number: book.holds[number] for number in book.changed_holds})
 
     def control(self) -> ControlRow:
@@ -116,17 +116,7 @@ class MemoryStore:
         answers = self.recorded(wanted.keys)
         accounts = {name: self._accounts[name] for name in wanted.accounts if name in self._accounts}
         holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
-        taken = {key: self._events[key][0] for key in wanted.events if key in self._events}
-        return Book(accounts, answers, holds, taken, last_number)
-
-    def recorded(self, keys: Sequence[str]) -> dict[str, Recorded | Elsewhere]:
-        """Give what keys (caller and request id) stand for, those that stand for anything."""
-        return {key: self._recorded(self._keys[key]) for key in keys if key in self._keys}
-
-    def _recorded(self, number: int) -> Recorded | Elsewhere:
-        if number < 0:
-            return ELSEWHERE
-        return self._postings[number] if number in self._postings else self._decisions[number]
+        return Book(accounts, answers, holds, self._taken(wanted.events), last_number)
 
     def write(self, book: Book) -> None:
         """Write a book's decisions, postings, keys, accounts, holds and entitlements."""
@@ -149,28 +139,6 @@ class MemoryStore:
             return []
         newest_first = sorted(own, key=lambda decided: -decided.decision.number)
         return [decided for decided in newest_first if not before or decided.decision.number < before][:count]
-
-    def hold(self, account_id: str, number: int) -> Hold | None:
-        """Find one hold."""
-        hold = self._holds.get(number)
-        return hold if hold is not None and hold.account_id == account_id else None
-
-    def account_holds(self, account_id: str, before: int, count: int) -> list[Hold]:
-        """Give an account's holds as they are stored, newest first, from before a number (0: from the newest)."""
-        own = [hold for hold in self._holds.values() if hold.account_id == account_id]
-        newest_first = sorted(own, key=lambda hold: -hold.number)
-        return [hold for hold in newest_first if not before or hold.number < before][:count]
-
-    def posting(self, number: int) -> Posted | None:
-        """Find one posting."""
-        return self._postings.get(number)
-
-    def account_postings(self, account_id: str, before: int, count: int) -> list[Posted]:
-        """Give an account's postings, newest first, from before a number (0: from the newest)."""
-        own = [posted for posted in self._postings.values() if posted.posting.account_id == account_id]
-        if before and not any(posted.posting.number == before for posted in own):
-            return []
-        return [posted for posted in reversed(own) if not before or posted.posting.number < before][:count]
 
     def looks_after(self, number: int, count: int) -> list[Look]:
         """Read what guards see of decisions after a number, oldest first."""
@@ -195,32 +163,6 @@ class MemoryStore:
         assert key not in self._keys, "a key stands for one write"
         self._pending_keys[key] = beside(now_us)
 
-    def active_versions(self) -> dict[str, str]:
-        """Read which version decides for each product."""
-        return {record.product: record.version for record in self._policies.values() if record.state.name == "ACTIVE"}
-
-    def policy(self, version: str) -> PolicyRecord | None:
-        """Find one policy version."""
-        return self._policies.get(version)
-
-    def policies(self) -> list[PolicyRecord]:
-        """Read all versions, newest first."""
-        return list(reversed(self._policies.values()))
-
-    def policy_switches(self, product: str) -> list[PolicyChange]:
-        """Read a product's promotions and roll-backs, oldest first."""
-        return [one for one in self._changes.values() if one.product == product and one.action != "publish"]
-
-    def policy_change(self, key: str) -> PolicyChange | None:
-        """Find the change that a key stands for."""
-        return self._changes.get(key)
-
-    def write_policies(self, records: Sequence[PolicyRecord], change: PolicyChange) -> PolicyChange:
-        """Enter versions or their new states, and the change; gives the change as it is entered."""
-        change = change._replace(sequence=len(self._changes) + len(self._pending_policies) + 1)
-        self._pending_policies.append((records, change))
-        return change
-
     def purge(self, before_us: int, count: int) -> int:
         """Forget keys of before a time (microseconds UTC), at most `count` of decisions and as many of other writes."""
         bound = before_us << NUMBER_SHIFT
@@ -234,71 +176,6 @@ class MemoryStore:
         for _, key in others:
             del self._keys[key]
         return count if len(others) == count else len(expired)
-
-    def purge_events(self, before_us: int, after_key: str, count: int) -> str:
-        """Forget what occurred before a time (microseconds UTC) among the next events; gives where to go on, or ""."""
-        looked_at = sorted(key for key in self._events if key > after_key)[:count]
-        for key in looked_at:
-            if self._events[key][1] < before_us:
-                del self._events[key]
-        return looked_at[-1] if len(looked_at) == count else ""
-
-    def accounts(self) -> Iterator[Account]:
-        """Read every account."""
-        return iter(sorted(self._accounts.values(), key=lambda account: account.account_id))
-
-    def sealed(self, number: int) -> Sealed | None:
-        """Find one decision with the verdict on its seal."""
-        decided = self._decisions.get(number)
-        if decided is None:
-            return None
-        before = self._links.get(decided.decision.previous, b"")
-        link = rows.decision_link(before, rows.decision_row(decided.decision, {}))
-        return Sealed(decided, link == self._links[number], self._links[number])
-
-    def sealed_all(self) -> Iterator[Sealed]:
-        """Read every decision, oldest first."""
-        found = (self.sealed(number) for number in sorted(self._decisions))
-        return (sealed for sealed in found if sealed)
-
-    def decision_count(self) -> int:
-        """Count the decisions."""
-        return len(self._decisions)
-
-    def keys_without_decision(self) -> int:
-        """Count keys whose decision, posting or change is missing."""
-        return sum(not self._is_founded(key, number) for key, number in self._keys.items())
-
-    def _is_founded(self, key: str, number: int) -> bool:
-        if number >= 0:
-            return number in self._decisions or number in self._postings
-        kept = (
-            self._changes.get(key), self.playbooks.change(key), self.cases.voice(key), self.cases.change(key),
-            self.clock.change(key), self.playbooks.baseline(key), self.runs.act(key),
-        )  # fmt: skip
-        return any(change is not None for change in kept)
-
-    def sealed_posting(self, number: int) -> SealedPosting | None:
-        """Find one posting with the verdict on its seal."""
-        posted = self._postings.get(number)
-        if posted is None:
-            return None
-        before = self._links.get(posted.posting.previous, b"")
-        link = rows.posting_link(before, rows.posting_row(posted.posting))
-        return SealedPosting(posted.posting, link == self._links[number], self._links[number])
-
-    def posting_count(self) -> int:
-        """Count the postings."""
-        return len(self._postings)
-
-    def holds_open(self, account_id: str) -> list[Hold]:
-        """Read an account's holds that nobody closed, expired ones included."""
-        own = (hold for hold in self._holds.values() if hold.account_id == account_id)
-        return [hold for hold in own if hold.state is HoldState.OPEN]
-
-    def damage(self) -> list[str]:
-        """Give nothing: memory has no file."""
-        return []
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from service.domain.case import Case, CaseChange, CaseState, Voice, VoiceKind
-from service.storage import rows
+from service.storage import records
 from service.storage.sqlite.forms import WORDS, Form, Stored, number_of
 from service.storage.sqlite.sql import STATEMENTS, Execute, numbers_of
 
@@ -17,7 +17,7 @@ CASES: Final = Form(
         # A new case is given its number by the store.
         "number": Stored(int, lambda number: number or None),
         "state": number_of(CaseState),
-        "news": Stored(rows.news_of, rows.news_bytes),
+        "news": Stored(records.news_of, records.news_bytes),
     },
     reads="case case_of_decision cases_of_account cases_of_states cases_of_account_and_states",
     enters="enter_case",

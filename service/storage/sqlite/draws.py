@@ -14,6 +14,7 @@ from service.domain.decision import Decided, Decision
 from service.domain.draw import Hold, HoldState, Posted, Posting
 from service.engine.ports.store import NUMBER_MAX
 from service.storage import rows
+from service.storage.sqlite.before import Left
 from service.storage.sqlite.forms import Form, number_of, read_record
 from service.storage.sqlite.sql import STATEMENTS, Execute
 
@@ -26,24 +27,34 @@ class SqliteDraws:
     """The part of `SqliteStore` that reads the log of postings."""
 
     _run: Execute
+    _left: Left
     account: Callable[[str], Account | None]
+    decision: Callable[[int], Decided | None]
 
     def recorded(self, keys: Sequence[str]) -> dict[str, Recorded | Elsewhere]:
         """Give what keys (caller and request id) stand for, those that stand for anything."""
         answers: dict[str, Recorded | Elsewhere] = {}
-        for key, number, *row in self._run(STATEMENTS["recorded"], (apsw.carray(tuple(keys)),)) if keys else ():
-            if row[0] is not None:
-                answers[key] = rows.decided(row, replayed=True)
-            elif number < 0:
-                answers[key] = ELSEWHERE
-            elif (posted := self.posting(number)) is not None:
-                answers[key] = posted
+        for row in self._run(STATEMENTS["recorded"], (apsw.carray(tuple(keys)),)) if keys else ():
+            found = rows.FoundKey._make(row)
+            if found.record:
+                answers[found.key] = rows.decided(found, replayed=True)
+            elif found.stands_for < 0:
+                answers[found.key] = ELSEWHERE
+            elif (record := self.posting(found.stands_for) or self._before_or_after(found.stands_for)) is not None:
+                answers[found.key] = record
         return answers
+
+    def _before_or_after(self, number: int) -> Decided | None:
+        """Find a decision whose account may have moved since its key was read."""
+        return self.decision(number) if self._left() is not None else None
 
     def posting(self, number: int) -> Posted | None:
         """Find one posting."""
+        before = self._left()
+        if before is not None and (posted := before.posting(number)) is not None:
+            return posted
         found = self._run(STATEMENTS["posting"], (number,))
-        return rows.posted(found[0], replayed=True) if found else None
+        return rows.posted(rows.FoundPosting._make(found[0]), replayed=True) if found else None
 
     def account_postings(self, account_id: str, before: int, count: int) -> list[Posted]:
         """Walk an account's postings back, newest first, from before a number (0: from the newest)."""

@@ -9,14 +9,16 @@ import apsw
 
 from service.domain.book import Book
 from service.storage.behaviours import behaviour_bytes
+from service.storage.sqlite.before import Left
 from service.storage.sqlite.sql import STATEMENTS, Execute, ExecuteMany
 
 
 class SqliteEvents:
     """The statements of migration 5."""
 
-    def __init__(self, run: Execute, run_many: ExecuteMany) -> None:
+    def __init__(self, run: Execute, run_many: ExecuteMany, left: Left) -> None:
         self._run = run
+        self._left = left
         self._run_many = run_many
 
     def taken(self, keys: Sequence[str]) -> dict[str, bytes]:
@@ -36,6 +38,8 @@ class SqliteEvents:
         behaved = [(behaviour_bytes(book.accounts[name].behaviour), name) for name in book.behaved - book.changed]
         if behaved:
             self._run_many("update_behaviour", behaved)
+            if (before := self._left()) is not None:
+                before.write_behaviours(behaved)
 
     def purge(self, before_us: int, after_key: str, count: int) -> str:
         """Forget what occurred before a time among the next `count` events after a key; gives the last key, or none."""

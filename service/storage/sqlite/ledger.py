@@ -4,7 +4,9 @@ Promises to read what is written and nothing of what is kept in memory.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from heapq import merge
+from itertools import chain
 from typing import Any, Final
 
 import apsw
@@ -13,8 +15,9 @@ from service.domain.account import Account
 from service.domain.draw import Hold
 from service.domain.errors import StoreUnavailable
 from service.engine.ports.ledger import Sealed, SealedPosting, Unreadable
-from service.storage import rows
+from service.storage import records, rows
 from service.storage.sqlite import seals
+from service.storage.sqlite.before import SqliteBefore
 from service.storage.sqlite.clock import SqliteClock
 from service.storage.sqlite.draws import HOLDS
 from service.storage.sqlite.forms import read_record
@@ -30,12 +33,19 @@ class SqliteLedger(ABC):
     clock: SqliteClock
 
     @abstractmethod
+    def _left(self) -> SqliteBefore | None:
+        """Give what is left in the form of before, None where nothing is."""
+
+    @abstractmethod
     def _run(self, sql: str, bindings: Bindings = ()) -> list[Any]:
         """Run a statement and give its rows; raises StoreUnavailable."""
 
     def accounts(self) -> Iterator[Account]:
         """Read every account; after one that raises Unreadable the next can be asked for."""
-        return map(_account, self._rows(STATEMENTS["accounts_all"]))
+        accounts = map(_account, self._rows(STATEMENTS["accounts_all"]))
+        if (before := self._left()) is not None:
+            return chain(map(before.read_account, self._rows(STATEMENTS["before_accounts_all"])), accounts)
+        return accounts
 
     def _rows(self, sql: str) -> Iterator[Sequence[Any]]:
         try:
@@ -47,33 +57,51 @@ class SqliteLedger(ABC):
 
     def sealed(self, number: int) -> Sealed | None:
         """Find one decision with the verdict on its seal."""
+        before = self._left()
+        if before is not None and (sealed := before.sealed(number)) is not None:
+            return sealed
         found = self._run(STATEMENTS["decision"], (number,))
         return self._seal(found[0]) if found else None
 
     def sealed_all(self) -> Iterator[Sealed]:
         """Read every decision, oldest first, with the verdict on its seal."""
-        return map(self._seal, self._rows(STATEMENTS["decisions_all"]))
+        read = self._rows(STATEMENTS["decisions_all"])
+        before = self._left()
+        if before is None:
+            return map(self._seal, read)
+        both = merge(
+            ((row, self._seal) for row in read),
+            ((row, before.seal) for row in self._rows(STATEMENTS["before_decisions_all"])),
+            key=lambda one: _number(one[0]),
+        )
+        return map(_judged, both)
 
     def _seal(self, row: Sequence[Any]) -> Sealed:
-        _, _, number, *_, link = row
-        decided = read_record(f"decision {number:016x}", lambda: rows.decided(row, replayed=True))
-        before = _link_of(self._run(STATEMENTS["decision"], (decided.decision.previous,)))
-        return Sealed(decided, rows.is_intact(row, before), link)
+        found = rows.FoundDecision._make(row)
+        decided = read_record(f"decision {found.number:016x}", lambda: rows.decided(found, replayed=True))
+        before = self._run(STATEMENTS["decision"], (decided.decision.previous,))
+        chain_before = rows.FoundDecision._make(before[0]).chain if before else b""
+        return Sealed(decided, rows.is_intact(found, chain_before), found.chain)
 
     def sealed_posting(self, number: int) -> SealedPosting | None:
         """Find one posting with the verdict on its seal."""
-        found = self._run(STATEMENTS["posting"], (number,))
-        if not found:
+        left = self._left()
+        if left is not None and (sealed := left.sealed_posting(number)) is not None:
+            return sealed
+        read = self._run(STATEMENTS["posting"], (number,))
+        if not read:
             return None
-        (row,) = found
-        posting = read_record(f"posting {number:016x}", lambda: rows.posted(row, replayed=True)).posting
-        before = _link_of(self._run(STATEMENTS["posting"], (posting.previous,)))
-        *_, link = row
-        return SealedPosting(posting, rows.is_posting_intact(row, before), link)
+        found = rows.FoundPosting._make(read[0])
+        posting = read_record(f"posting {number:016x}", lambda: rows.posted(found, replayed=True)).posting
+        before = self._run(STATEMENTS["posting"], (posting.previous,))
+        chain_before = rows.FoundPosting._make(before[0]).chain if before else b""
+        return SealedPosting(posting, rows.is_posting_intact(found, chain_before), found.chain)
 
     def posting_count(self) -> int:
         """Count the postings."""
-        return int(self._run(STATEMENTS["posting_count"])[0][0])
+        before = self._left()
+        left = before.count("before_posting_count") if before is not None else 0
+        return left + int(self._run(STATEMENTS["posting_count"])[0][0])
 
     def holds_open(self, account_id: str) -> list[Hold]:
         """Read an account's holds that nobody closed, expired ones included."""
@@ -81,11 +109,17 @@ class SqliteLedger(ABC):
 
     def decision_count(self) -> int:
         """Count the decisions."""
-        return int(self._run(STATEMENTS["decision_count"])[0][0])
+        before = self._left()
+        left = before.count("before_decision_count") if before is not None else 0
+        return left + int(self._run(STATEMENTS["decision_count"])[0][0])
 
     def keys_without_decision(self) -> int:
-        """Count keys whose decision is missing or another's."""
-        return int(self._run(STATEMENTS["keys_without_decision"])[0][0])
+        """Count keys whose decision, posting or change is missing or another's."""
+        without = int(self._run(STATEMENTS["keys_without_change"])[0][0])
+        name = "keys_of_records" if self._left() is None else "keys_of_both"
+        for key, decision, posting, *key_before in self._rows(STATEMENTS[name]):
+            without += key not in (records.key_of_either(decision, posting), *key_before)
+        return without
 
     def damage(self) -> list[str]:
         """Find damage of the file, a kept time that was changed, and broken seals of tables; empty where none are."""
@@ -96,13 +130,17 @@ class SqliteLedger(ABC):
             return [f"file: {error}"]
 
 
-def _link_of(found: Sequence[Sequence[Any]]) -> bytes:
-    """Give the link of a record that was found, which stands last; nothing where there is none."""
-    for *_, link in found:
-        return bytes(link)
-    return b""
-
-
 def _account(row: Sequence[Any]) -> Account:
-    account_id, *_ = row
-    return read_record(f"account {account_id}", lambda: rows.account(row))
+    found = rows.AccountRow._make(row)
+    return read_record(f"account {found.account_id}", lambda: rows.account(found))
+
+
+def _judged(one: tuple[Sequence[Any], Callable[[Sequence[Any]], Sealed]]) -> Sealed:
+    row, seal = one
+    return seal(row)
+
+
+def _number(row: Sequence[Any]) -> int:
+    """Give the number of a decision that was found in either form: after its account's constant parts."""
+    _product, _currency, number, *_ = row
+    return int(number)

@@ -10,10 +10,14 @@ from typing import Final
 
 import apsw
 
-from service.storage.sqlite import seals
+from service.storage.sqlite import before, seals
 
 OURS: Final = frozenset(("accounts", "decisions", "idempotency_keys"))
 """Tables that every store has had since its first migration."""
+SLIM_ROWS: Final = 32
+"""What stands in the form of before is moved after this migration, in slices."""
+BRING_THEIR_SEALS: Final = frozenset((SLIM_ROWS,))
+"""Migrations that leave every table's seal true, so that nothing is read to seal it anew."""
 
 
 class StoreRefused(Exception):
@@ -32,16 +36,21 @@ def migrations() -> list[tuple[int, str]]:
 
 
 def migrate(connection: apsw.Connection) -> None:
-    """Run the migrations that the file lacks, each in a transaction of its own; the last one seals the tables anew."""
+    """Run the migrations that the file lacks, each in a transaction of its own; one seals the tables anew.
+
+    That is the last of those that don't bring their seals.
+    """
     scripts = migrations()
-    newest = scripts[-1][0]
+    sealing = max(number for number, _ in scripts if number not in BRING_THEIR_SEALS)
     for number, script in scripts:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if connection.pragma("user_version") < number:
                 connection.execute(script)
                 connection.execute(f"PRAGMA user_version = {number}")
-                if number == newest:
+                if number == SLIM_ROWS:
+                    before.drop_empty(connection)
+                if number == sealing:
                     seals.seal_anew(connection)
             connection.execute("COMMIT")
         except BaseException:

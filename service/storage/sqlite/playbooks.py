@@ -11,6 +11,7 @@ from service.domain.activation import Activation, ActivationChange, Approval
 from service.domain.mode import Scope
 from service.domain.playbook import Value
 from service.domain.watch import Baseline, EngineSeen
+from service.storage.sqlite.before import Left
 from service.storage.sqlite.forms import FLAG, Form, Stored
 from service.storage.sqlite.sql import STATEMENTS, Execute
 
@@ -41,8 +42,9 @@ BASELINES: Final = Form(Baseline, reads="baseline baselines", enters="insert_bas
 class SqlitePlaybooks:
     """The statements of migration 2."""
 
-    def __init__(self, run: Execute) -> None:
+    def __init__(self, run: Execute, left: Left) -> None:
         self._run = run
+        self._left = left
 
     def activations_open(self, now_us: int) -> list[Activation]:
         """Read the activations that may be in force after a time."""
@@ -75,7 +77,8 @@ class SqlitePlaybooks:
     def write(self, activation: Activation, change: ActivationChange) -> None:
         """Enter an activation or what became of it, the change, and that every engine must look."""
         self._run(STATEMENTS["enter_activation"], ACTIVATIONS.bound(activation))
-        self._run(STATEMENTS["insert_activation_change"], ACTIVATION_CHANGES.bound(change))
+        name = "insert_activation_change" if self._left() is None else "insert_activation_change_of_both"
+        self._run(STATEMENTS[name], ACTIVATION_CHANGES.bound(change))
         self._run(STATEMENTS["next_generation"], ())
 
     def engines(self, since_us: int) -> list[EngineSeen]:

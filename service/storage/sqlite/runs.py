@@ -24,7 +24,8 @@ from service.domain.daily_run import (
     Slice,
 )
 from service.domain.entitlement import Entitlement, EntitlementState
-from service.storage import rows
+from service.storage import records, rows
+from service.storage.sqlite.before import Left, merged
 from service.storage.sqlite.forms import FLAG, Form, Stored, number_of
 from service.storage.sqlite.sql import STATEMENTS, Execute, numbers_of
 
@@ -61,8 +62,9 @@ ACTS: Final = Form(Act, reads="act", enters="insert_act")
 class SqliteRuns:
     """The statements of migration 4."""
 
-    def __init__(self, run: Execute) -> None:
+    def __init__(self, run: Execute, left: Left) -> None:
         self._run = run
+        self._left = left
 
     def entitlement(self, account_id: str, business_day: int) -> Entitlement | None:
         """Find one entitlement."""
@@ -75,7 +77,10 @@ class SqliteRuns:
 
     def entitlements_unfounded(self) -> int:
         """Count promises whose decision is missing, another's, or promised nothing."""
-        return int(self._run(STATEMENTS["entitlements_unfounded"], ())[0][0])
+        found = self._run(STATEMENTS["entitlements_founded"], ())
+        unfounded = sum(not records.is_founded(account_id, day, record) for account_id, day, record in found)
+        before = self._left()
+        return unfounded - (before.count("before_entitlements_founded") if before is not None else 0)
 
     def waiting_day(self, before_day: int) -> int:
         """Give the newest day before a day on which somebody was withheld for the budget, 0 where there is none."""
@@ -107,16 +112,22 @@ class SqliteRuns:
 
     def account_count(self) -> int:
         """Count the accounts; walks them all."""
-        return int(self._run(STATEMENTS["account_count"], ())[0][0])
+        name = "account_count" if self._left() is None else "account_count_of_both"
+        return int(self._run(STATEMENTS[name], ())[0][0])
 
     def shard_end(self, after_id: str, count: int) -> str:
         """Give the id of the `count`-th account after an id, empty where there are fewer."""
-        found = self._run(STATEMENTS["shard_end"], (after_id, count - 1))
+        name = "shard_end" if self._left() is None else "shard_end_of_both"
+        found = self._run(STATEMENTS[name], (after_id, count - 1))
         return str(found[0][0]) if found else ""
 
     def accounts_after(self, after_id: str, upto_id: str, count: int) -> list[Account]:
         """Read accounts in order within a range of ids."""
-        return [rows.account(row) for row in self._run(STATEMENTS["accounts_after"], (after_id, upto_id, count))]
+        before = self._left()
+        first = before.accounts_after(after_id, upto_id, count) if before is not None else []
+        found = self._run(STATEMENTS["accounts_after"], (after_id, upto_id, count))
+        accounts = [rows.account(rows.AccountRow._make(row)) for row in found]
+        return merged(first, accounts, count, lambda account: account.account_id) if first else accounts
 
     def shards(self, business_day: int) -> list[Shard]:
         """Read a run's shards in order."""

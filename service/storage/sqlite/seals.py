@@ -19,6 +19,8 @@ from service.storage.sqlite.sql import STATEMENTS, ExecuteMany
 LEFT_OUT: Final = {
     "decisions": "append-only: each row is sealed by its account's chain, and the chains add up to all rows",
     "postings": "append-only: as the decisions",
+    "decisions_before": "append-only: as the decisions",
+    "postings_before": "append-only: as the decisions",
     "seals": "a seal that was changed, entered or deleted agrees with no table",
 }
 """Tables without a seal, and why they need none."""

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import apsw
 
@@ -21,21 +21,22 @@ from service.domain.account import Account
 from service.domain.book import NUMBER_SHIFT, Book, Wanted, beside
 from service.domain.decision import Decided
 from service.domain.errors import StoreUnavailable
-from service.domain.policy_life import PolicyChange, PolicyRecord, PolicyState
-from service.domain.watch import Look
+from service.domain.watch import Look, look_at
 from service.engine.ports.ledger import Unreadable
 from service.engine.ports.store import ControlRow
-from service.storage import rows
+from service.storage import records, rows
+from service.storage.sqlite import moving
+from service.storage.sqlite.before import SqliteBefore, drop_empty, merged
 from service.storage.sqlite.cases import SqliteCases
 from service.storage.sqlite.clock import SqliteClock
 from service.storage.sqlite.custody import Custody, copy
 from service.storage.sqlite.draws import SqliteDraws, walked
 from service.storage.sqlite.events import SqliteEvents
-from service.storage.sqlite.forms import Form, number_of
 from service.storage.sqlite.ledger import NO_TEXT, SqliteLedger
 from service.storage.sqlite.migrate import StoreRefused
 from service.storage.sqlite.outbox import SqliteOutbox
 from service.storage.sqlite.playbooks import SqlitePlaybooks
+from service.storage.sqlite.policies import SqlitePolicies
 from service.storage.sqlite.runs import SqliteRuns
 from service.storage.sqlite.sql import STATEMENTS, Bindings
 
@@ -46,8 +47,8 @@ BUSY_MS_MAX = 5_000
 LOG_PAGES_MAX = 65_536
 """Longest log that is left to the checkpointer, in pages: 256 MiB, recovered in about a second."""
 
-SWITCHES_MAX = 1_000
-"""So many promotions and roll-backs of a product are looked back on."""
+ALL_LOOKED_AT = "\U0010ffff"
+"""Above every account's id: none is left to be moved, but what was refused."""
 
 FILE_CHUNK_BYTES = 4 * 1024 * 1024
 
@@ -64,10 +65,6 @@ _PRAGMAS = (
 )
 
 
-POLICIES: Final = Form(PolicyRecord, {"state": number_of(PolicyState)}, reads="policy policies", enters="enter_policy")
-POLICY_CHANGES: Final = Form(PolicyChange, reads="policy_change policy_switches", enters="insert_policy_change")
-
-
 def has_wal_reset_bug(version: str) -> bool:
     """Claim that a SQLite version can lose commits (sqlite.org/wal.html#walresetbug)."""
     parts = tuple(int(part) for part in version.split("."))
@@ -75,7 +72,7 @@ def has_wal_reset_bug(version: str) -> bool:
     return parts < fixed_in_branch.get(parts[:2], (3, 51, 3))
 
 
-class SqliteStore(SqliteDraws, SqliteLedger):
+class SqliteStore(SqliteDraws, SqlitePolicies, SqliteLedger):
     """A store in one SQLite file; `vfs` names the layer that does its I/O, the system's own where empty."""
 
     def __init__(self, path: Path, now_us: Callable[[], int], *, read_only: bool = False, vfs: str = "") -> None:
@@ -88,21 +85,26 @@ class SqliteStore(SqliteDraws, SqliteLedger):
                 f"SQLite {apsw.sqlite_lib_version()} has the WAL-reset bug; install apsw 3.51.3 or newer"
             )
         self.now_us = now_us
-        self.playbooks = SqlitePlaybooks(self._run)
-        self.runs = SqliteRuns(self._run)
+        self._before: SqliteBefore | None = SqliteBefore(self._run, self._run_many)
+        self._moved_to = ""
+        """The id of the last account that was looked at to be moved."""
+        self.playbooks = SqlitePlaybooks(self._run, self._left)
+        self.runs = SqliteRuns(self._run, self._left)
         self.outbox = SqliteOutbox(self._run, self._run_many)
         self.cases = SqliteCases(self._run)
         self.clock = SqliteClock(self._run)
-        self._events = SqliteEvents(self._run, self._run_many)
+        self._events = SqliteEvents(self._run, self._run_many, self._left)
         self._read_only = read_only
         self._vfs = vfs or None
         self._is_broken = False
-        self._fetched: dict[str, rows.Row] = {}
+        self._fetched: dict[str, rows.AccountRow] = {}
         """The accounts that the transaction in hand has fetched, as they are stored."""
         self.log_is_long = threading.Event()
         self._custody = Custody(path, is_writer=not read_only)
         self._path = self._custody.path
         self._connection = self._custody.opened(self._open)
+        if not self._is_left():
+            self._before = None
 
     def _open(self) -> apsw.Connection:
         flags = apsw.SQLITE_OPEN_READONLY if self._read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
@@ -126,6 +128,45 @@ class SqliteStore(SqliteDraws, SqliteLedger):
         if mode != "wal":
             raise StoreRefused(f"the file system refuses write-ahead logging (journal mode {mode})")
         return connection
+
+    def _is_left(self) -> bool:
+        """Claim that the file just opened has anything in the form of before."""
+        try:
+            return bool(self._connection.execute(STATEMENTS["before_is_left"]).fetchall())
+        except apsw.Error:
+            # Where the schema can't be read nothing can, and `verify` says so.
+            return False
+
+    def _left(self) -> SqliteBefore | None:
+        if self._before is not None and self._read_only and not self._before.is_left():
+            # The writer has moved the last of it.
+            self._before = None
+        return self._before
+
+    @property
+    def is_left_to_move(self) -> bool:
+        """Whether anything stands in the form of before that was not looked at."""
+        return self._before is not None and self._moved_to != ALL_LOOKED_AT
+
+    def move_slice(self) -> bool:
+        """Move the next accounts out of the form of before, in a transaction of their own; claims there are more.
+
+        Raises StoreUnavailable; nothing of the slice remains then, and the next call tries it again.
+        """
+        if not self.is_left_to_move:
+            return False
+        self.begin()
+        try:
+            moved = moving.move(self._run, self._run_many, self._moved_to)
+            is_over = not moved.after_id and drop_empty(self._connection)
+            self.commit()
+        except BaseException:
+            self.rollback()
+            raise
+        self._moved_to = moved.after_id or ALL_LOOKED_AT
+        if is_over:
+            self._before = None
+        return bool(moved.after_id)
 
     def begin(self) -> None:
         """Start a transaction; a broken store is mended first."""
@@ -209,7 +250,8 @@ class SqliteStore(SqliteDraws, SqliteLedger):
 
     def control(self) -> ControlRow:
         """Read the control row."""
-        generation, last_number = self._run(STATEMENTS["control"])[0]
+        name = "control" if self._left() is None else "control_of_both"
+        generation, last_number = self._run(STATEMENTS[name])[0]
         return ControlRow(generation, last_number, max(self.now_us(), Book.microsecond(last_number)))
 
     def fetch(self, wanted: Wanted, last_number: int) -> Book:
@@ -218,19 +260,21 @@ class SqliteStore(SqliteDraws, SqliteLedger):
             # An array of none can't be bound.
             return Book({}, {}, {}, {}, last_number)
         answers = self.recorded(wanted.keys)
+        before = self._left()
+        first = before.fetch(wanted.accounts) if before is not None else {}
         found = self._run(STATEMENTS["accounts_wanted"], (apsw.carray(tuple(set(wanted.accounts))),))
         holds = {hold.number: hold for name in wanted.holds if (hold := self.hold(*name)) is not None}
-        self._fetched = {account_id: row for row in found for account_id in row[:1]}
-        accounts = {name: rows.account(row) for name, row in self._fetched.items()}
+        fetched = self._fetched = {row.account_id: row for row in map(rows.AccountRow._make, found)}
+        accounts = first | {name: rows.account(row) for name, row in fetched.items()}
         return Book(accounts, answers, holds, self._events.taken(wanted.events), last_number)
 
     def write(self, book: Book) -> None:
         """Write a book's decisions, postings, keys, accounts and holds."""
-        sheet = rows.sheet(book)
         keys = [(key, decision.number) for key, decision in book.decisions]
         keys += [(key, posting.number) for key, posting in book.postings]
         seals = self._custody.seals
         with seals.told():
+            sheet = rows.sheet(book if self._before is None else self._before.write(book, seals))
             if sheet.decisions:
                 self._run_many("insert_decision", sheet.decisions)
             if sheet.postings:
@@ -243,7 +287,7 @@ class SqliteStore(SqliteDraws, SqliteLedger):
                 seals.tell("accounts", (), sheet.created)
             if sheet.changed:
                 self._run_many("update_account", sheet.changed)
-                seals.tell("accounts", [self._fetched[name] for name in book.changed], sheet.changed)
+                seals.tell("accounts", [self._fetched[row.account_id] for row in sheet.changed], sheet.changed)
         if book.changed_holds:
             self._run_many("enter_hold", [book.holds[number] for number in book.changed_holds])
         if book.entitlements:
@@ -253,13 +297,19 @@ class SqliteStore(SqliteDraws, SqliteLedger):
 
     def account(self, account_id: str) -> Account | None:
         """Find one account."""
+        before = self._left()
+        if before is not None and (account := before.account(account_id)) is not None:
+            return account
         found = self._run(STATEMENTS["account"], (account_id,))
-        return rows.account(found[0]) if found else None
+        return rows.account(rows.AccountRow._make(found[0])) if found else None
 
     def decision(self, number: int) -> Decided | None:
         """Find one decision."""
+        before = self._left()
+        if before is not None and (decided := before.decision(number)) is not None:
+            return decided
         found = self._run(STATEMENTS["decision"], (number,))
-        return rows.decided(found[0], replayed=True) if found else None
+        return rows.decided(rows.FoundDecision._make(found[0]), replayed=True) if found else None
 
     def account_decisions(self, account_id: str, before: int, count: int) -> list[Decided]:
         """Walk an account's decisions back, newest first, from before a number (0: from the newest)."""
@@ -269,15 +319,22 @@ class SqliteStore(SqliteDraws, SqliteLedger):
 
     def looks_after(self, number: int, count: int) -> list[Look]:
         """Read what guards see of decisions after a number, oldest first."""
-        return [rows.looked_at(row) for row in self._run(STATEMENTS["looks_after"], (number, count))]
+        return [look_at(decided) for decided in self._decisions("decisions_after", number, count)]
 
     def looks_before(self, number: int, count: int) -> list[Look]:
         """Read what guards see of decisions before a number, newest first."""
-        return [rows.looked_at(row) for row in self._run(STATEMENTS["looks_before"], (number, count))]
+        return [look_at(decided) for decided in self._decisions("decisions_before", number, count)]
 
     def decisions_before(self, number: int, count: int) -> list[Decided]:
         """Read decisions from before a number, newest first."""
-        return [rows.decided(row, replayed=True) for row in self._run(STATEMENTS["decisions_before"], (number, count))]
+        return self._decisions("decisions_before", number, count)
+
+    def _decisions(self, name: str, number: int, count: int) -> list[Decided]:
+        before = self._left()
+        first = before.decisions(name, number, count) if before is not None else []
+        found = map(rows.FoundDecision._make, self._run(STATEMENTS[name], (number, count)))
+        made = [rows.decided(one, replayed=True) for one in found]
+        return merged(first, made, count, _number, is_descending=name == "decisions_before") if first else made
 
     def has_key(self, key: str) -> bool:
         """Claim that a key stands for a write of any service."""
@@ -287,40 +344,17 @@ class SqliteStore(SqliteDraws, SqliteLedger):
         """Keep a new key of a write beside decisions, made at a time (microseconds UTC)."""
         self._run(STATEMENTS["insert_key"], (key, beside(now_us)))
 
-    def active_versions(self) -> dict[str, str]:
-        """Read which version decides for each product."""
-        return dict(self._run(STATEMENTS["active_versions"]))
-
-    def policy(self, version: str) -> PolicyRecord | None:
-        """Find one policy version."""
-        return POLICIES.first(self._run(STATEMENTS["policy"], (version,)))
-
-    def policies(self) -> list[PolicyRecord]:
-        """Read all versions, newest first."""
-        return POLICIES.records(self._run(STATEMENTS["policies"]))
-
-    def policy_switches(self, product: str) -> list[PolicyChange]:
-        """Read a product's promotions and roll-backs, the newest `SWITCHES_MAX`, oldest first."""
-        found = self._run(STATEMENTS["policy_switches"], (product, SWITCHES_MAX))
-        return POLICY_CHANGES.records(found[::-1])
-
-    def policy_change(self, key: str) -> PolicyChange | None:
-        """Find the change that a key stands for."""
-        return POLICY_CHANGES.first(self._run(STATEMENTS["policy_change"], (key,)))
-
-    def write_policies(self, records: Sequence[PolicyRecord], change: PolicyChange) -> PolicyChange:
-        """Enter versions or their new states, in reverse so that the old one retires first, and give the change."""
-        self._run_many("enter_policy", [POLICIES.bound(record) for record in reversed(records)])
-        entered = self._run(STATEMENTS["insert_policy_change"], POLICY_CHANGES.bound(change))
-        self._run(STATEMENTS["next_generation"])
-        return change._replace(sequence=int(entered[0][0]))
-
     def purge(self, before_us: int, count: int) -> int:
         """Forget keys of before a time (microseconds UTC), `count` of decisions and of others; fewer: none is left."""
-        expired = self._run(STATEMENTS["keys_expired"], (before_us << NUMBER_SHIFT, count))
+        within = (before_us << NUMBER_SHIFT, count)
+        found = self._run(STATEMENTS["keys_expired"], within)
+        expired = [(number, records.key_of_record(record, is_posting=bool(flag))) for number, record, flag in found]
+        if self._before is not None:
+            expired = sorted(expired + self._before.keys_expired(*within))[:count]
         if expired:
             self._run_many("delete_key", [(key,) for _, key in expired])
-            self._run(STATEMENTS["mark_purged"], (expired[-1][0],))
+            newest, _ = expired[-1]
+            self._run(STATEMENTS["mark_purged"], (newest,))
         other = self._run(STATEMENTS["delete_keys_beside"], (beside(before_us), count))
         return count if len(other) == count else len(expired)
 
@@ -359,3 +393,7 @@ class SqliteStore(SqliteDraws, SqliteLedger):
             self._connection.close(force=True)
         finally:
             self._custody.close()
+
+
+def _number(decided: Decided) -> int:
+    return decided.decision.number

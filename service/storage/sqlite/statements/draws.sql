@@ -1,10 +1,6 @@
 -- name: posting
 -- Find one posting with its account's constant parts. Primary keys.
-SELECT accounts.product, accounts.currency, postings.number, postings.previous, postings.account_id, postings.kind,
-    postings.outcome, postings.amount_minor, postings.hold, postings.limit_minor, postings.held_minor,
-    postings.outstanding_minor, postings.reasons, postings.policy_version, postings.mode_id, postings.caller,
-    postings.request_id, postings.fingerprint, postings.trace_id, postings.posted_us, postings.reference,
-    postings.extra_minor, postings.chain
+SELECT accounts.product, accounts.currency, postings.number, postings.account_id, postings.record, postings.chain
 FROM postings JOIN accounts ON accounts.account_id = postings.account_id
 WHERE postings.number = ?;
 
@@ -14,10 +10,7 @@ SELECT count(*) FROM postings;
 
 -- name: insert_posting
 -- Append to the postings.
-INSERT INTO postings (number, previous, account_id, kind, outcome, amount_minor, hold, limit_minor, held_minor,
-    outstanding_minor, reasons, policy_version, mode_id, caller, request_id, fingerprint, trace_id, posted_us,
-    reference, extra_minor, chain)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO postings (number, account_id, record, chain) VALUES (?, ?, ?, ?);
 
 -- name: hold
 -- Find one hold. Primary key.

@@ -15,12 +15,10 @@ SELECT account_id, business_day, state, reason, promised_minor, granted_minor, p
     waiting_since
 FROM entitlements WHERE account_id = ? AND business_day = ?;
 
--- name: entitlements_unfounded
--- Count promises whose decision is missing, another's, or promised nothing. Primary keys.
-SELECT count(*) FROM entitlements
-LEFT JOIN decisions ON decisions.number = entitlements.decision
-WHERE decisions.number IS NULL OR decisions.account_id <> entitlements.account_id
-    OR decisions.business_day <> entitlements.business_day OR decisions.promised_minor = 0;
+-- name: entitlements_founded
+-- Read promises with the records of their decisions, where there are any. Primary keys.
+SELECT entitlements.account_id, entitlements.business_day, decisions.record FROM entitlements
+LEFT JOIN decisions ON decisions.number = entitlements.decision;
 
 -- name: entitlements
 -- Read an account's entitlements, newest first, from before a day. Primary key.

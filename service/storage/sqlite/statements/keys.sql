@@ -5,10 +5,10 @@ VALUES (?, ?);
 
 -- name: keys_expired
 -- Find the next keys to purge, by walking both logs from the mark. Primary keys.
-SELECT number, caller || '/' || request_id FROM decisions
+SELECT number, record, 0 AS is_posting FROM decisions
 WHERE number > (SELECT purged FROM control WHERE one = 1) AND number < ?1
 UNION ALL
-SELECT number, caller || '/' || request_id FROM postings
+SELECT number, record, 1 AS is_posting FROM postings
 WHERE number > (SELECT purged FROM control WHERE one = 1) AND number < ?1
 ORDER BY number LIMIT ?2;
 
@@ -30,20 +30,22 @@ DELETE FROM idempotency_keys WHERE key IN (
     SELECT key FROM idempotency_keys WHERE number < 0 AND number > ?1 ORDER BY number DESC LIMIT ?2
 ) RETURNING key;
 
--- name: keys_without_decision
--- Count keys whose decision, posting or change is missing or another's. Primary keys, unique indexes.
-SELECT count(*) FROM idempotency_keys AS keys
+-- name: keys_of_records
+-- Read the keys of decisions and postings, each with the record of either. Primary keys.
+SELECT keys.key, decisions.record AS decision, postings.record AS posting FROM idempotency_keys AS keys
 LEFT JOIN decisions ON decisions.number = keys.number
 LEFT JOIN postings ON postings.number = keys.number
-WHERE CASE WHEN keys.number < 0 THEN NOT (
-        EXISTS (SELECT 1 FROM policy_changes WHERE policy_changes.key = keys.key)
-        OR EXISTS (SELECT 1 FROM activation_changes WHERE activation_changes.key = keys.key)
-        OR EXISTS (SELECT 1 FROM voices WHERE voices.key = keys.key)
-        OR EXISTS (SELECT 1 FROM case_changes WHERE case_changes.key = keys.key)
-        OR EXISTS (SELECT 1 FROM clock_changes WHERE clock_changes.key = keys.key)
-        OR EXISTS (SELECT 1 FROM baselines WHERE baselines.key = keys.key AND baselines.key <> '')
-        OR EXISTS (SELECT 1 FROM acts WHERE acts.key = keys.key)
-    )
-    ELSE coalesce(decisions.caller || '/' || decisions.request_id, postings.caller || '/' || postings.request_id, '')
-        <> keys.key
-    END;
+WHERE keys.number >= 0;
+
+-- name: keys_without_change
+-- Count keys whose change beside decisions is missing. Partial index on number, unique indexes.
+SELECT count(*) FROM idempotency_keys AS keys
+WHERE keys.number < 0 AND NOT (
+    EXISTS (SELECT 1 FROM policy_changes WHERE policy_changes.key = keys.key)
+    OR EXISTS (SELECT 1 FROM activation_changes WHERE activation_changes.key = keys.key)
+    OR EXISTS (SELECT 1 FROM voices WHERE voices.key = keys.key)
+    OR EXISTS (SELECT 1 FROM case_changes WHERE case_changes.key = keys.key)
+    OR EXISTS (SELECT 1 FROM clock_changes WHERE clock_changes.key = keys.key)
+    OR EXISTS (SELECT 1 FROM baselines WHERE baselines.key = keys.key AND baselines.key <> '')
+    OR EXISTS (SELECT 1 FROM acts WHERE acts.key = keys.key)
+);
