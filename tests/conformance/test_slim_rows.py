@@ -43,7 +43,7 @@ Records = dict[int, Decision | Posting]
 
 @pytest.fixture(autouse=True)
 def _a_slice_is_an_account() -> Iterator[None]:
-    with mock.patch.object(moving, "RECORDS_MAX", 1):
+    with mock.patch.object(moving, "RECORDS_MAX", 1), mock.patch.object(moving, "REST_SECONDS", 0.0):
         yield
 
 
@@ -272,3 +272,44 @@ def test_erased_facts_leave_the_chain_whole_and_are_not_judged_again(path: Path)
     (made,) = after.execute(command(Kind.REVIEW, account_id="a-3", request_id="later"))
     assert isinstance(made, Decided)
     assert _assert_whole(path, after).erased == 3
+
+
+def test_readers_beside_the_writer_have_gone_on_before_the_tables_are_dropped(path: Path) -> None:
+    bench = _bench(path)
+    store = bench.store
+    assert isinstance(store, SqliteStore)
+    written = _records(store)
+    busy, idle = sqlite(path, read_only=True), sqlite(path, read_only=True)
+    assert _records(busy) == _records(idle) == written
+    with mock.patch.object(moving, "REST_SECONDS", 60.0):
+        for _ in _slices(bench):
+            pass
+    assert set(before.TABLES) <= _tables(path)
+    assert _records(busy) == written
+
+    store._drops_at = 1e-9
+    assert not store.move_slice()
+
+    assert not set(before.TABLES) & _tables(path)
+    assert _records(busy) == _records(idle) == _records(store) == written
+
+
+def test_a_reader_misses_nothing_whatever_moves_between_its_statements(path: Path) -> None:
+    bench = _bench(path)
+    written = _records(bench.store)
+    first = min(written)
+    reader = sqlite(path, read_only=True)
+    run = reader._run
+
+    def moving_on(sql: str, bindings: Any = ()) -> list[Any]:
+        found = run(sql, bindings)
+        for _ in _slices(bench):
+            pass
+        return found
+
+    with mock.patch.object(moving, "REST_SECONDS", 60.0), mock.patch.object(reader, "_run", moving_on):
+        reader._before = before.SqliteBefore(moving_on, reader._run_many)
+        decided = reader.decision(first)
+
+    assert decided is not None
+    assert decided.decision == written[first]

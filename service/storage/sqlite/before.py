@@ -58,10 +58,6 @@ class SqliteBefore:
         self._fetched: dict[str, rows.Row] = {}
         """The accounts of this form that the transaction in hand has fetched, as they are stored."""
 
-    def is_left(self) -> bool:
-        """Claim that anything may still stand in this form."""
-        return bool(self._run(STATEMENTS["before_is_left"], ()))
-
     def fetch(self, names: Sequence[str]) -> dict[str, Account]:
         """Find accounts by id for a transaction that may write them."""
         found = self._run(STATEMENTS["before_accounts"], (apsw.carray(tuple(set(names))),))

@@ -5,9 +5,12 @@ damage is never washed clean: an account whose records do not add up to it, by t
 left as it is, told once, and named by `verify`.
 """
 
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+import apsw
 import structlog
 
 from service.domain.account import Account
@@ -16,13 +19,17 @@ from service.domain.errors import StoreUnavailable
 from service.engine.ports.ledger import Unreadable
 from service.storage import records, rows
 from service.storage import rows_before as before
-from service.storage.sqlite.before import link_of
+from service.storage.sqlite.before import SqliteBefore, drop_empty, link_of
 from service.storage.sqlite.forms import read_record
 from service.storage.sqlite.sql import STATEMENTS, Execute, ExecuteMany, numbers_of
 
 RECORDS_MAX: Final = 500
 """A slice takes accounts until it has about so many decisions in hand; one account is never parted."""
 ACCOUNTS_MAX: Final = 200
+REST_SECONDS: float = 5.0
+"""So long empty tables stay, in seconds: who reads beside the writer asks them no more by then."""
+ALL_LOOKED_AT: Final = "\U0010ffff"
+"""Above every account's id: none is left to be moved, but what was refused."""
 SECONDS: Final = 0.1
 """So often a slice is moved while calls come in; else one follows the other."""
 
@@ -50,6 +57,77 @@ def moved_on(store: Mover) -> bool:
     except StoreUnavailable:
         log.warning("nothing moved out of the form of before: the store takes no writes")
         return False
+
+
+class SqliteMoving(ABC):
+    """The part of `SqliteStore` that knows whether anything stands in the form of before, and moves it."""
+
+    _connection: apsw.Connection
+    _run: Execute
+    _run_many: ExecuteMany
+    _read_only: bool
+    _before: SqliteBefore | None
+    _moved_to = ""
+    """The id of the last account that was looked at to be moved."""
+    _drops_at = 0.0
+    """When what is empty is dropped, on the monotonic clock; 0 before every account was looked at."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Start a transaction."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make the transaction durable."""
+
+    @abstractmethod
+    def rollback(self) -> None:
+        """Drop the transaction."""
+
+    def _is_left(self) -> bool:
+        """Claim that the file has anything in the form of before."""
+        try:
+            if not self._connection.execute(STATEMENTS["before_is_left"]).fetchall():
+                return False
+            return not self._read_only or bool(self._connection.execute(STATEMENTS["before_has_rows"]).get)
+        except apsw.Error:
+            # Dropped between the two; or the schema can't be read, then nothing can, and `verify` says so.
+            return False
+
+    def _left(self) -> SqliteBefore | None:
+        if self._before is not None and self._read_only and not self._is_left():
+            # The writer has moved the last of it.
+            self._before = None
+        return self._before
+
+    @property
+    def is_left_to_move(self) -> bool:
+        """Whether anything stands in the form of before that was not looked at, or is empty and not dropped."""
+        return self._before is not None and self._moved_to != ALL_LOOKED_AT
+
+    def move_slice(self) -> bool:
+        """Move the next accounts out of the form of before, in a transaction of their own; claims there are more.
+
+        Raises StoreUnavailable; nothing of the slice remains then, and the next call tries it again.
+        """
+        if not self.is_left_to_move or time.monotonic() < self._drops_at:
+            return False
+        is_over = is_gone = False
+        self.begin()
+        try:
+            moved = move(self._run, self._run_many, self._moved_to)
+            if not moved.after_id:
+                self._drops_at = self._drops_at or time.monotonic() + REST_SECONDS
+                is_over = time.monotonic() >= self._drops_at
+                is_gone = is_over and drop_empty(self._connection)
+            self.commit()
+        except BaseException:
+            self.rollback()
+            raise
+        if is_gone:
+            self._before = None
+        self._moved_to = ALL_LOOKED_AT if is_over else moved.after_id or self._moved_to
+        return bool(moved.after_id)
 
 
 class _Logs(NamedTuple):

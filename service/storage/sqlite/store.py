@@ -25,8 +25,7 @@ from service.domain.watch import Look, look_at
 from service.engine.ports.ledger import Unreadable
 from service.engine.ports.store import ControlRow
 from service.storage import records, rows
-from service.storage.sqlite import moving
-from service.storage.sqlite.before import SqliteBefore, drop_empty, merged
+from service.storage.sqlite.before import SqliteBefore, merged
 from service.storage.sqlite.cases import SqliteCases
 from service.storage.sqlite.clock import SqliteClock
 from service.storage.sqlite.custody import Custody, copy
@@ -34,6 +33,7 @@ from service.storage.sqlite.draws import SqliteDraws, walked
 from service.storage.sqlite.events import SqliteEvents
 from service.storage.sqlite.ledger import NO_TEXT, SqliteLedger
 from service.storage.sqlite.migrate import StoreRefused
+from service.storage.sqlite.moving import SqliteMoving
 from service.storage.sqlite.outbox import SqliteOutbox
 from service.storage.sqlite.playbooks import SqlitePlaybooks
 from service.storage.sqlite.policies import SqlitePolicies
@@ -46,9 +46,6 @@ BUSY_MS_MAX = 5_000
 
 LOG_PAGES_MAX = 65_536
 """Longest log that is left to the checkpointer, in pages: 256 MiB, recovered in about a second."""
-
-ALL_LOOKED_AT = "\U0010ffff"
-"""Above every account's id: none is left to be moved, but what was refused."""
 
 FILE_CHUNK_BYTES = 4 * 1024 * 1024
 
@@ -72,7 +69,7 @@ def has_wal_reset_bug(version: str) -> bool:
     return parts < fixed_in_branch.get(parts[:2], (3, 51, 3))
 
 
-class SqliteStore(SqliteDraws, SqlitePolicies, SqliteLedger):
+class SqliteStore(SqliteMoving, SqliteDraws, SqlitePolicies, SqliteLedger):
     """A store in one SQLite file; `vfs` names the layer that does its I/O, the system's own where empty."""
 
     def __init__(self, path: Path, now_us: Callable[[], int], *, read_only: bool = False, vfs: str = "") -> None:
@@ -86,8 +83,6 @@ class SqliteStore(SqliteDraws, SqlitePolicies, SqliteLedger):
             )
         self.now_us = now_us
         self._before: SqliteBefore | None = SqliteBefore(self._run, self._run_many)
-        self._moved_to = ""
-        """The id of the last account that was looked at to be moved."""
         self.playbooks = SqlitePlaybooks(self._run, self._left)
         self.runs = SqliteRuns(self._run, self._left)
         self.outbox = SqliteOutbox(self._run, self._run_many)
@@ -128,45 +123,6 @@ class SqliteStore(SqliteDraws, SqlitePolicies, SqliteLedger):
         if mode != "wal":
             raise StoreRefused(f"the file system refuses write-ahead logging (journal mode {mode})")
         return connection
-
-    def _is_left(self) -> bool:
-        """Claim that the file just opened has anything in the form of before."""
-        try:
-            return bool(self._connection.execute(STATEMENTS["before_is_left"]).fetchall())
-        except apsw.Error:
-            # Where the schema can't be read nothing can, and `verify` says so.
-            return False
-
-    def _left(self) -> SqliteBefore | None:
-        if self._before is not None and self._read_only and not self._before.is_left():
-            # The writer has moved the last of it.
-            self._before = None
-        return self._before
-
-    @property
-    def is_left_to_move(self) -> bool:
-        """Whether anything stands in the form of before that was not looked at."""
-        return self._before is not None and self._moved_to != ALL_LOOKED_AT
-
-    def move_slice(self) -> bool:
-        """Move the next accounts out of the form of before, in a transaction of their own; claims there are more.
-
-        Raises StoreUnavailable; nothing of the slice remains then, and the next call tries it again.
-        """
-        if not self.is_left_to_move:
-            return False
-        self.begin()
-        try:
-            moved = moving.move(self._run, self._run_many, self._moved_to)
-            is_over = not moved.after_id and drop_empty(self._connection)
-            self.commit()
-        except BaseException:
-            self.rollback()
-            raise
-        self._moved_to = moved.after_id or ALL_LOOKED_AT
-        if is_over:
-            self._before = None
-        return bool(moved.after_id)
 
     def begin(self) -> None:
         """Start a transaction; a broken store is mended first."""

@@ -5,6 +5,11 @@
 -- Find whether anything stands in the form of before.
 SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'accounts_before';
 
+-- name: before_has_rows
+-- Find whether any row stands in the form of before.
+SELECT EXISTS (SELECT 1 FROM accounts_before) OR EXISTS (SELECT 1 FROM decisions_before)
+    OR EXISTS (SELECT 1 FROM postings_before) AS has_rows;
+
 -- name: before_accounts
 -- Find accounts by id. Primary key.
 SELECT accounts.account_id, accounts.product, accounts.currency, accounts.status, accounts.limit_minor,
