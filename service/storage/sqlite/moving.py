@@ -22,6 +22,7 @@ from service.storage import rows_before as before
 from service.storage.sqlite.before import SqliteBefore, drop_empty, link_of
 from service.storage.sqlite.forms import read_record
 from service.storage.sqlite.sql import STATEMENTS, Execute, ExecuteMany, numbers_of
+from service.telemetry import account_hash
 
 RECORDS_MAX: Final = 500
 """A slice takes accounts until it has about so many decisions in hand; one account is never parted."""
@@ -32,6 +33,9 @@ ALL_LOOKED_AT: Final = "\U0010ffff"
 """Above every account's id: none is left to be moved, but what was refused."""
 SECONDS: Final = 0.1
 """So often a slice is moved while calls come in; else one follows the other."""
+
+LEFT: Final = "account left in the form of before"
+"""`holdline verify` says which; the log has hashes of accounts only."""
 
 log = structlog.get_logger("holdline.storage")
 
@@ -146,8 +150,8 @@ def move(run: Execute, run_many: ExecuteMany, after_id: str) -> Slice:
         last_id = str(row[0])
         try:
             account = read_record(f"account {last_id}", lambda row=row: before.account(row))  # type: ignore[misc]  # bound at once.
-        except Unreadable as error:
-            log.error("account left in the form of before", account_id=last_id, why=str(error))
+        except Unreadable:
+            log.error(LEFT, account=account_hash(last_id), why="it can't be read")
             continue
         accounts.append(account)
         in_hand += account.version
@@ -164,7 +168,7 @@ def move(run: Execute, run_many: ExecuteMany, after_id: str) -> Slice:
         try:
             moved.take(account, logs)
         except (Unreadable, _Broken) as error:
-            log.error("account left in the form of before", account_id=account.account_id, why=str(error))
+            log.error(LEFT, account=account_hash(account.account_id), why=str(error))
     moved.write(run_many)
     return Slice(len(moved.accounts), len(moved.decisions) + len(moved.postings), last_id)
 
