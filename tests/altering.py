@@ -7,9 +7,11 @@ import msgspec
 
 from service.storage import records
 
-KINDS: dict[str, Any] = {
-    "decision": records.DecisionRecord, "posting": records.PostingRecord, "account": records.AccountRecord,
-}  # fmt: skip
+FIELDS: dict[str, tuple[str, ...]] = {
+    "decision": records.DecisionRecord._fields,
+    "posting": records.PostingRecord._fields,
+    "account": records.AccountRecord.__struct_fields__,
+}
 
 
 def altering(path: str) -> apsw.Connection:
@@ -24,13 +26,13 @@ def altering(path: str) -> apsw.Connection:
 
 
 def _field(kind: str, record: bytes, name: str) -> Any:
-    found = msgspec.msgpack.decode(record)[KINDS[kind]._fields.index(name)]
+    found = msgspec.msgpack.decode(record)[FIELDS[kind].index(name)]
     return msgspec.msgpack.encode(found) if isinstance(found, list) else found
 
 
 def _altered(kind: str, record: bytes, name: str, value: Any) -> bytes:
     columns = msgspec.msgpack.decode(record)
-    at = KINDS[kind]._fields.index(name)
+    at = FIELDS[kind].index(name)
     if isinstance(columns[at], list):
         value = value.split(",") if isinstance(value, str) else msgspec.msgpack.decode(value)
     columns[at] = value

@@ -83,8 +83,8 @@ class PostingRecord(NamedTuple):
     extra_minor: int = 0
 
 
-class AccountRecord(NamedTuple):
-    """What an account's blob holds."""
+class AccountRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What an account's blob holds; a struct, which is read faster than a named tuple, once a command."""
 
     form: int
     limit_minor: int

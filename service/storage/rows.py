@@ -221,13 +221,12 @@ def _account_facts(profile: Profile, written: Written) -> bytes | None:
 
 def account(row: AccountRow) -> Account:
     """Read an account's columns."""
-    (
-        form, limit, held, outstanding, version, last_raise_day, last_cut_day, movements, last_decision, holds,
-        last_posting, temporary, limit_since_day,
-    ) = decode_account(row.record)  # fmt: skip
-    refuse_unknown(form)
+    account_id, product, currency, status, content, facts, behaviour, chain, postings_chain = row
+    record = decode_account(content)
+    refuse_unknown(record.form)
     return Account(
-        row.account_id, row.product, row.currency, _STATUSES[row.status], limit, held, outstanding, version,
-        profile_of(row.facts), last_raise_day, last_cut_day, movements, last_decision, row.chain, holds, last_posting,
-        row.postings_chain, temporary, behaviour_of(row.behaviour), limit_since_day,
+        account_id, product, currency, _STATUSES[status], record.limit_minor, record.held_minor,
+        record.outstanding_minor, record.version, profile_of(facts), record.last_raise_day, record.last_cut_day,
+        record.movements, record.last_decision, chain, record.holds, record.last_posting, postings_chain,
+        record.temporary, behaviour_of(behaviour) if behaviour else None, record.limit_since_day,
     )  # fmt: skip
