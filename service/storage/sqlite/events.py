@@ -3,13 +3,15 @@
 Promises the same transaction as the rest of the store: it runs statements through the store that owns the connection.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import apsw
 
 from service.domain.book import Book
 from service.storage.behaviours import behaviour_bytes
+from service.storage.rows import AccountRow
 from service.storage.sqlite.before import Left
+from service.storage.sqlite.seals import Seals
 from service.storage.sqlite.sql import STATEMENTS, Execute, ExecuteMany
 
 
@@ -28,18 +30,25 @@ class SqliteEvents:
             return {}
         return dict(self._run(STATEMENTS["events_taken"], (apsw.carray(tuple(keys)),)))
 
-    def write(self, book: Book) -> None:
-        """Write a book's events and what they left of their accounts."""
+    def write(self, book: Book, fetched: Mapping[str, AccountRow], seals: Seals) -> None:
+        """Write a book's events and what they left of their accounts; `fetched` are these as they are stored.
+
+        An account that is not among them was opened by the same book, with its behaviour, or has the form of before.
+        """
         if book.events:
-            self._run_many(
-                "insert_event",
-                [(one.key, one.fingerprint, one.event.occurred_us, one.caller) for one in book.events],
-            )
-        behaved = [(behaviour_bytes(book.accounts[name].behaviour), name) for name in book.behaved - book.changed]
-        if behaved:
-            self._run_many("update_behaviour", behaved)
-            if (before := self._left()) is not None:
-                before.write_behaviours(behaved)
+            entered = [(one.key, one.fingerprint, one.event.occurred_us, one.caller) for one in book.events]
+            with seals.told():
+                self._run_many("insert_event", entered)
+                seals.tell("events", (), entered)
+        behaved = {name: behaviour_bytes(book.accounts[name].behaviour) for name in book.behaved - book.changed}
+        stored = [fetched[name] for name in behaved if name in fetched]
+        if stored:
+            after = [row._replace(behaviour=behaved[row.account_id]) for row in stored]
+            with seals.told():
+                self._run_many("update_behaviour", [(row.behaviour, row.account_id) for row in after])
+                seals.tell("accounts", stored, after)
+        if len(stored) < len(behaved) and (before := self._left()) is not None:
+            before.write_behaviours([(content, name) for name, content in behaved.items() if name not in fetched])
 
     def purge(self, before_us: int, after_key: str, count: int) -> str:
         """Forget what occurred before a time among the next `count` events after a key; gives the last key, or none."""

@@ -249,7 +249,7 @@ class SqliteStore(SqliteMoving, SqliteDraws, SqlitePolicies, SqliteLedger):
         if book.entitlements:
             self._run_many("enter_entitlement", book.entitlements)
         self.outbox.tell(book.notices, book.withdrawn, book.now_us)
-        self._events.write(book)
+        self._events.write(book, self._fetched, seals)
 
     def account(self, account_id: str) -> Account | None:
         """Find one account."""
