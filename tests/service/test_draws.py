@@ -278,7 +278,7 @@ def test_accounts_are_read_by_many_ids_and_listed_by_what_they_are(
     assert len(mixed.results[3].account_id.encode()) <= 256
     malformed = [errors.from_status(mixed.results[place].error, "") for place in (0, 2, 3)]
     assert {(one.reason, *(wrong.field for wrong in one.violations)) for one in malformed} == {
-        ("INVALID_REQUEST", "account_id")
+        ("INVALID_REQUEST", "account_ids")
     }
     assert mixed.results[1].account == found[0]
     everybody = [one.account_id for one in client.list_accounts(page_size=2)]
