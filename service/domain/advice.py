@@ -107,6 +107,8 @@ class Question(NamedTuple):
     kind: Kind
     standing: Standing
     moment: Moment
+    is_later: bool = False
+    """Whether that is another day than what was decided was decided for."""
 
 
 def advise(judge: Judge, question: Question, policy: Policy) -> Advice | None:
@@ -125,14 +127,14 @@ def advise(judge: Judge, question: Question, policy: Policy) -> Advice | None:
 
 def _on_day(judge: Judge, question: Question, policy: Policy, days: int) -> Advice | None:
     """Find the smallest set of changes that does so many days later."""
-    kind, standing, moment = question
+    kind, standing, moment, is_later = question
     then = Moment(moment.now_us + days * DAY_US, moment.business_day + days)
     later, mended = _later(standing, policy, moment, days)
     mending = {change.fact: change.target for change in mended}
     by_then = later._replace(profile=merge(later.profile, tuple(mending.items()), then.now_us))
     trial = _Trial(judge, Question(kind, by_then, then), standing.limit_minor)
     reach = {fact: best for fact, best in _reach(by_then, policy, then) if fact not in mending}
-    facts = _smallest(trial, reach, at_least=0 if days else 1)
+    facts = _smallest(trial, reach, at_least=0 if days or is_later else 1)
     if facts is None:
         return None
     targets = _nearest(trial, facts, reach)
@@ -147,7 +149,7 @@ def _on_day(judge: Judge, question: Question, policy: Policy, days: int) -> Advi
     known, _ = policy.usable(standing.profile.values, standing.profile.observed_us, moment.now_us)
     return Advice(
         tuple(Change(fact, known[fact], target) for fact, target in targets.items()),
-        then.business_day if days else 0,
+        then.business_day if days or is_later else 0,
         tuple(change for change in mended if change.fact in mending),
         0, verdict.outcome, verdict.new_limit_minor, kind is Kind.TEMPORARY,
     )  # fmt: skip
@@ -160,7 +162,7 @@ def is_better(verdict: Verdict, limit_minor: int) -> bool:
 
 def _sooner(judge: Judge, question: Question, policy: Policy) -> Advice | None:
     """Try a temporary raise with the latest end that the policy offers, where a later one was asked for."""
-    kind, standing, moment = question
+    kind, standing, moment, _ = question
     asked, rules = standing.asked, policy.temporary
     if kind is not Kind.TEMPORARY or asked is None or rules is None:
         return None
@@ -232,7 +234,7 @@ class _Trial(NamedTuple):
     limit_minor: int
 
     def verdict(self, changes: Mapping[int, int]) -> Verdict:
-        kind, standing, moment = self.question
+        kind, standing, moment, _ = self.question
         profile = merge(standing.profile, tuple(changes.items()), moment.now_us)
         return self.judge(kind, standing._replace(profile=profile), moment)
 

@@ -31,7 +31,7 @@ from service.domain.decision import (
 from service.domain.facts import CHARACTERISTICS
 from service.domain.mode import Mode
 from service.domain.money import display
-from service.domain.policy import NO_FACT, Policy, Text, Values
+from service.domain.policy import DAY_US, NO_FACT, Policy, Text, Values
 
 NO_TEXT: Final = Text("", "", "", "")
 
@@ -100,16 +100,31 @@ def asked_again(decision: Decision) -> Question | None:
     A cut has been made: what can be got after it is a raise.
     """
     standing = recorded_standing(decision)
-    moment = Moment(decision.decided_us, decision.business_day)
+    moment = _next_asked(decision)
+    is_later = moment.business_day != decision.business_day
     if is_cut(decision):
         growth = standing.growth._replace(
             cut_today_minor=standing.growth.cut_today_minor + decision.old_limit_minor - decision.new_limit_minor,
             last_cut_day=decision.business_day,
         )
-        return Question(Kind.RAISE, standing._replace(limit_minor=decision.new_limit_minor, growth=growth), moment)
+        return Question(
+            Kind.RAISE, standing._replace(limit_minor=decision.new_limit_minor, growth=growth), moment, is_later
+        )
     if is_adverse(decision) or (decision.kind is Kind.REVIEW and decision.outcome is Outcome.UNCHANGED):
-        return Question(decision.kind, standing, moment)
+        return Question(decision.kind, standing, moment, is_later)
     return None
+
+
+def _next_asked(decision: Decision) -> Moment:
+    """Give when the customer can ask again at the earliest: he can't be told of a day that is over.
+
+    A day that lies further back than any time zone does was decided on later, as a run of a past date does. The next
+    day by UTC is then over nowhere.
+    """
+    utc_day = decision.decided_us // DAY_US
+    if decision.business_day >= utc_day - 1:
+        return Moment(decision.decided_us, decision.business_day)
+    return Moment(decision.decided_us + DAY_US, utc_day + 1)
 
 
 def characteristic_values(standing: Standing, policy: Policy, moment: Moment) -> list[int | None]:

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time
 from itertools import combinations
 from pathlib import Path
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -25,7 +26,18 @@ from service.domain.facts import FACTS, INDEX, MONEY_FACTS, Better, merge
 from service.domain.judge import judge
 from service.domain.mode import NORMAL
 from service.domain.policy import Policy
-from tests.builders import DAY_US, NOW, NOW_US, TODAY, command, policy, standing
+from tests.builders import (
+    DAY_US,
+    GOOD_FACTS,
+    NOW,
+    NOW_US,
+    TODAY,
+    account,
+    command,
+    news,
+    policy,
+    standing,
+)
 from tests.proof.strategies import examples, policies, standings
 from tests.proof.test_laws import KINDS, _run
 
@@ -189,6 +201,22 @@ def test_a_wait_is_told_with_the_day_on_which_it_ends() -> None:
 
     assert found is not None
     assert (found.changes, found.by_then, found.from_day) == ((), (), TODAY + 26)
+
+
+@pytest.mark.parametrize("back", [2, 5, 40])
+def test_who_was_refused_for_a_day_that_is_over_is_told_none_that_is_over(back: int) -> None:
+    cut = account()._replace(last_cut_day=TODAY - back - 5)
+    _, refused = decide(command(Kind.RAISE), cut, policy(), NORMAL, Moment(NOW_US, TODAY - back), 5)
+    explained = explain(refused, policy(), NORMAL)
+    found = explained.advice
+
+    assert refused.reasons == ("WAIT_AFTER_CUT",)
+    assert found is not None
+    assert found.from_day > TODAY
+    later = Moment(NOW_US + (found.from_day - TODAY) * DAY_US, found.from_day)
+    asked = command(Kind.RAISE, news=news(**GOOD_FACTS))
+    _, granted = decide(asked, cut, policy(), NORMAL, later, 6)
+    assert granted.outcome is Outcome.APPROVED
 
 
 def test_the_days_cap_is_told_with_tomorrow() -> None:
