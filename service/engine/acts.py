@@ -1,9 +1,13 @@
 """Orders of people and schedulers beside decisions, recorded with who gave them and why."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from service.domain.act import Act
-from service.engine.ports.store import Store
+from service.engine.control import Control
+from service.engine.once import once
+from service.engine.ports.store import ControlRow, Store
 
 
 class Order(NamedTuple):
@@ -15,6 +19,18 @@ class Order(NamedTuple):
     caller: str
     reason: str = ""
     business_day: int = 0
+
+
+@contextmanager
+def ordered(store: Store, control: Control, order: Order) -> Iterator[tuple[ControlRow, Act | None]]:
+    """Open the transaction of an order, once for its key; what was not carried out before is recorded at the end.
+
+    Gives the control row and, where it was, the record. Raises IdempotencyKeyReused.
+    """
+    with once(store, control, order, store.runs.act) as (row, known):
+        yield row, known
+        if known is None:
+            enter(store, order, row.now_us)
 
 
 def enter(store: Store, order: Order, now_us: int, touched: int = 0) -> None:

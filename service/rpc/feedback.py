@@ -152,7 +152,7 @@ class FeedbackCalls:
         found = self._desk.listed(request.account_id, states, before, page.size, only_overdue=request.only_overdue)
         now_us = self._desk.now_us()
         shown = pages.fitting((_case(told, now_us) for told in found), pb.Case.ByteSize)
-        is_cut = len(shown) < len(found) or len(found) == page.size
+        is_cut = pages.has_more(shown, found, page.size)
         token = pages.token(LIST_CASES, filters, f"{found[len(shown) - 1].case.number:016x}") if is_cut else ""
         return pb.ListCasesResponse(cases=shown, next_page_token=token).SerializeToString()
 
@@ -163,7 +163,7 @@ class FeedbackCalls:
         page = pages.page_of(LIST_CASE_NOTES, request.case_id, request.page_size, request.page_token, wrong)
         found, currency = self._desk.notes(_number(request.case_id), page.before, page.size)
         shown = pages.fitting((_note(change, currency) for change in found), pb.CaseNote.ByteSize)
-        is_cut = len(shown) < len(found) or len(found) == page.size
+        is_cut = pages.has_more(shown, found, page.size)
         last = f"{page.before + len(shown):016x}"
         token = pages.token(LIST_CASE_NOTES, request.case_id, last) if is_cut else ""
         return pb.ListCaseNotesResponse(notes=shown, next_page_token=token).SerializeToString()

@@ -60,7 +60,7 @@ class NotificationCalls:
         else:
             found = self._desk.messages(notice.TOPIC, states, before, page.size)
         shown = pages.fitting(map(_notice, found), pb.Notice.ByteSize)
-        is_cut = len(shown) < len(found) or len(found) == page.size
+        is_cut = pages.has_more(shown, found, page.size)
         token = pages.token(LIST_NOTICES, filters, shown[-1].message_id) if is_cut else ""
         return pb.ListNoticesResponse(notices=shown, next_page_token=token).SerializeToString()
 
@@ -71,7 +71,7 @@ class NotificationCalls:
         page = pages.page_of(LIST_ALERTS, states, request.page_size, request.page_token, wrong)
         found = self._desk.messages(alerts.TOPIC, states, page.before or NUMBER_MAX, page.size)
         shown = pages.fitting(map(_alert, found), pb.Alert.ByteSize)
-        is_cut = len(shown) < len(found) or len(found) == page.size
+        is_cut = pages.has_more(shown, found, page.size)
         token = pages.token(LIST_ALERTS, states, shown[-1].message_id) if is_cut else ""
         return pb.ListAlertsResponse(alerts=shown, next_page_token=token).SerializeToString()
 

@@ -75,7 +75,7 @@ class OperationCalls:
         size = request.page_size or pages.PAGE_SIZE
         found = self._desk.operations(kinds, states, before, size)
         shown = pages.fitting(map(_operation, found), pb.Operation.ByteSize)
-        is_cut = len(shown) < len(found) or len(found) == size
+        is_cut = pages.has_more(shown, found, size)
         token = pages.token(LIST_OPERATIONS, (kinds, states), shown[-1].id) if is_cut else ""
         return pb.ListOperationsResponse(operations=shown, next_page_token=token).SerializeToString()
 

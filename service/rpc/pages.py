@@ -221,6 +221,11 @@ def fitting(written: Iterable[Record], size_of: Callable[[Record], int]) -> list
     return shown
 
 
+def has_more(shown: Sequence[object], found: Sequence[object], size: int) -> bool:
+    """Claim that records may follow a page: some found have no room on it, or as many were found as were asked for."""
+    return len(shown) < len(found) or len(found) == size
+
+
 def timestamp(micros: int) -> timestamp_pb2.Timestamp | None:
     """Give a Timestamp from microseconds since the epoch UTC, none for 0."""
     if not micros:

@@ -92,7 +92,7 @@ class RunCalls:
         days = _days(LIST_RUNS, states, request.page_size, request.page_token, found)
         reports = self._desk.reports(states, *days)
         shown = pages.fitting(map(run_message, reports), pb.DailyRun.ByteSize)
-        token = _next(LIST_RUNS, states, shown, len(shown) < len(reports) or len(reports) == days.size)
+        token = _next(LIST_RUNS, states, shown, pages.has_more(shown, reports, days.size))
         return pb.ListRunsResponse(runs=shown, next_page_token=token).SerializeToString()
 
     def _cancel(self, call: Call) -> bytes:
@@ -117,7 +117,7 @@ class RunCalls:
         days = _days(LIST_CLOSINGS, states, request.page_size, request.page_token, found)
         reports = self._desk.closings(states, *days)
         shown = pages.fitting(map(closing_message, reports), pb.Closing.ByteSize)
-        token = _next(LIST_CLOSINGS, states, shown, len(shown) < len(reports) or len(reports) == days.size)
+        token = _next(LIST_CLOSINGS, states, shown, pages.has_more(shown, reports, days.size))
         return pb.ListClosingsResponse(closings=shown, next_page_token=token).SerializeToString()
 
     def _make_good(self, call: Call) -> bytes:
@@ -161,7 +161,7 @@ class RunCalls:
         days = _days(LIST_ENTITLEMENTS, request.account_id, request.page_size, request.page_token, wrong)
         found, currency = self._desk.entitlements(request.account_id, *days)
         shown = pages.fitting((_entitlement(one, currency) for one in found), pb.Entitlement.ByteSize)
-        is_cut = len(shown) < len(found) or len(found) == days.size
+        is_cut = pages.has_more(shown, found, days.size)
         token = _next(LIST_ENTITLEMENTS, request.account_id, shown, is_cut)
         return pb.ListEntitlementsResponse(entitlements=shown, next_page_token=token).SerializeToString()
 

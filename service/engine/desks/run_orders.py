@@ -8,11 +8,9 @@ from service.domain.account import DAYS_BACK_MAX
 from service.domain.daily_run import Closing, ClosingReport, ClosingState, Run, RunReport, RunState
 from service.domain.days import iso
 from service.domain.errors import DayClosed, DayOpen, InvalidRequest, Violation
-from service.engine import acts
-from service.engine.acts import Order
+from service.engine.acts import Order, ordered
 from service.engine.control import Control
 from service.engine.desks.run_reads import RunReads
-from service.engine.once import once
 from service.engine.ports.calendar import Calendar
 from service.engine.ports.store import Store
 
@@ -28,25 +26,23 @@ class RunOrders(RunReads):
     def start(self, order: Order) -> tuple[RunReport, bool]:
         """Start a day's run; one that was started stays as it is. Raises InvalidRequest or DayClosed."""
         day = order.business_day
-        with once(self._store, self._control, order, self._runs.act) as (row, known):
+        with ordered(self._store, self._control, order) as (row, known):
             if known is None:
                 self._refuse_run(day, self._calendar.business_day(row.now_us))
                 if self._runs.run(day) is None:
                     run = Run(day, RunState.RUNNING, order.caller, row.now_us, 0, 0, "", is_cut=False)
                     self._runs.enter_run(run)
-                acts.enter(self._store, order, row.now_us)
         return self.report(day), known is not None
 
     def resume(self, order: Order) -> tuple[RunReport, bool]:
         """Let a cancelled run go on from where it was stopped; raises RunNotFound, InvalidRequest or DayClosed."""
         day = order.business_day
-        with once(self._store, self._control, order, self._runs.act) as (row, known):
+        with ordered(self._store, self._control, order) as (row, known):
             if known is None:
                 run = self._run(day)
                 self._refuse_run(day, self._calendar.business_day(row.now_us))
                 if run.state is RunState.CANCELLED:
                     self._runs.enter_run(run._replace(state=RunState.RUNNING, ended_us=0))
-                acts.enter(self._store, order, row.now_us)
         return self.report(day), known is not None
 
     def _refuse_run(self, business_day: int, today: int) -> None:
@@ -60,25 +56,22 @@ class RunOrders(RunReads):
     def cancel(self, order: Order) -> tuple[RunReport, bool]:
         """Stop a run after the chunk in hand; what was raised stays raised. Raises RunNotFound."""
         day = order.business_day
-        with once(self._store, self._control, order, self._runs.act) as (row, known):
+        with ordered(self._store, self._control, order) as (row, known):
             if known is None:
                 run = self._run(day)
                 if run.state is RunState.RUNNING:
                     self._runs.enter_run(run._replace(state=RunState.CANCELLED, ended_us=row.now_us))
-                acts.enter(self._store, order, row.now_us)
         return self.report(day), known is not None
 
     def close(self, order: Order) -> tuple[ClosingReport, bool]:
         """Hold a day that is over against the decision log, once; raises DayOpen or InvalidRequest."""
         day = order.business_day
-        with once(self._store, self._control, order, self._runs.act) as (row, known):
-            if known is None:
-                if self._runs.closing(day) is None:
-                    self._refuse_open(day, self._calendar.business_day(row.now_us))
-                    self._runs.enter_closing(
-                        Closing(day, ClosingState.CLOSING, order.caller, row.now_us, 0, "", "", 0, 0, (), "")
-                    )
-                acts.enter(self._store, order, row.now_us)
+        with ordered(self._store, self._control, order) as (row, known):
+            if known is None and self._runs.closing(day) is None:
+                self._refuse_open(day, self._calendar.business_day(row.now_us))
+                self._runs.enter_closing(
+                    Closing(day, ClosingState.CLOSING, order.caller, row.now_us, 0, "", "", 0, 0, (), "")
+                )
         return self.closing(day, "", 0), known is not None
 
     def _refuse_open(self, business_day: int, today: int) -> None:
@@ -94,7 +87,7 @@ class RunOrders(RunReads):
     def make_good(self, order: Order) -> tuple[ClosingReport, bool]:
         """Raise those for whom a closed day is missing a raise; raises RunNotFound or DayOpen."""
         day = order.business_day
-        with once(self._store, self._control, order, self._runs.act) as (row, known):
+        with ordered(self._store, self._control, order) as (row, known):
             if known is None:
                 closing = self._closing(day)
                 if closing.state is ClosingState.CLOSING:
@@ -106,5 +99,4 @@ class RunOrders(RunReads):
                             making_good_by=order.caller, making_good_us=row.now_us,
                         )
                     )  # fmt: skip
-                acts.enter(self._store, order, row.now_us)
         return self.closing(day, "", 0), known is not None

@@ -12,16 +12,14 @@ import structlog
 
 from service.domain.clock import ClockChange, ConfirmedTime, Jump
 from service.engine.ports.ledger import Unreadable
-from service.storage.sqlite.forms import FLAG, Form, Stored
+from service.storage.sqlite.forms import FLAG, Form, json_of
 from service.storage.sqlite.sql import STATEMENTS, Execute
 
 TIME: Final = Form(
     ConfirmedTime,
     {
         "is_rebooted": FLAG,
-        "jumps": Stored(
-            msgspec.json.Decoder(tuple[Jump, ...]).decode, lambda jumps: msgspec.json.encode(jumps).decode()
-        ),
+        "jumps": json_of(tuple[Jump, ...]),
     },
     reads="",  # With the seal, which is no field.
     enters="keep_clock",

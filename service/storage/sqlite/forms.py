@@ -31,6 +31,11 @@ def number_of(kind: Callable[[int], Any]) -> Stored:
     return Stored(kind, int)
 
 
+def json_of(kind: Any) -> Stored:
+    """Store what has parts of its own as JSON of a kind."""
+    return Stored(msgspec.json.Decoder(kind).decode, lambda content: msgspec.json.encode(content).decode())
+
+
 class Form(Generic[Record]):
     """A record's columns, and the statements that read or bind them."""
 

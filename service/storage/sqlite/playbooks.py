@@ -3,29 +3,22 @@
 Promises the same transaction as the rest of the store: it runs statements through the store that owns the connection.
 """
 
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from service.domain.activation import Activation, ActivationChange, Approval
 from service.domain.mode import Scope
 from service.domain.playbook import Value
 from service.domain.watch import Baseline, EngineSeen
 from service.storage.sqlite.before import Left
-from service.storage.sqlite.forms import FLAG, Form, Stored
+from service.storage.sqlite.forms import FLAG, Form, json_of
 from service.storage.sqlite.sql import STATEMENTS, Execute
-
-
-def _json(of: Any) -> Stored:
-    return Stored(msgspec.json.Decoder(of).decode, lambda content: msgspec.json.encode(content).decode())
-
 
 ACTIVATIONS: Final = Form(
     Activation,
     {
-        "parameters": _json(tuple[tuple[str, Value], ...]),
-        "scope": _json(Scope),
-        "approvals": _json(tuple[Approval, ...]),
+        "parameters": json_of(tuple[tuple[str, Value], ...]),
+        "scope": json_of(Scope),
+        "approvals": json_of(tuple[Approval, ...]),
         "is_break_glass": FLAG,
         "is_forced": FLAG,
     },

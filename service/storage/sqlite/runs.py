@@ -6,8 +6,6 @@ Promises the same transaction as the rest of the store: it runs statements throu
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from service.domain.account import Account
 from service.domain.act import Act
 from service.domain.daily_run import (
@@ -26,7 +24,7 @@ from service.domain.daily_run import (
 from service.domain.entitlement import Entitlement, EntitlementState
 from service.storage import records, rows
 from service.storage.sqlite.before import Left, merged
-from service.storage.sqlite.forms import FLAG, Form, Stored, number_of
+from service.storage.sqlite.forms import FLAG, Form, json_of, number_of
 from service.storage.sqlite.sql import STATEMENTS, Execute, numbers_of
 
 ENTITLEMENTS: Final = Form(
@@ -42,9 +40,7 @@ CLOSINGS: Final = Form(
     Closing,
     {
         "state": number_of(ClosingState),
-        "lines": Stored(
-            msgspec.json.Decoder(tuple[PromiseLine, ...]).decode, lambda lines: msgspec.json.encode(lines).decode()
-        ),
+        "lines": json_of(tuple[PromiseLine, ...]),
     },
     reads="closing closings_open closings_of_states",
     enters="enter_closing",
